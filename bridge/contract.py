@@ -1,0 +1,413 @@
+"""All that a connector may know of the core: what travels, the outcomes, the reasons, and the protocols.
+
+What travels through the rooms is frozen and plain. Times are aware datetimes, money is Decimal, ids are text.
+"""
+
+import os
+import re
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Literal, Protocol, TypeAlias, runtime_checkable
+
+from pydantic import BeforeValidator, GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationInfo, WithJsonSchema
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+
+Json: TypeAlias = Any
+"""What a JSON document decodes to: dict, list, str, int, Decimal, bool or None. Never a float."""
+
+
+class State(StrEnum):
+    """What is stored with the key of a fact."""
+
+    DEPARTED = "departed"
+    DELIVERED = "delivered"
+    DEAD = "dead"
+    UNCERTAIN = "uncertain"
+    SHADOWED = "shadowed"
+    DROPPED = "dropped"
+
+
+class Reason(StrEnum):
+    """Why: the closed list. These texts are stored, logged, counted and searched for."""
+
+    # A skip sends nothing and holds nothing.
+    NO_RULE = "no rule"
+    NOT_TRUE = "not true"
+    NOTHING_TO_SEND = "nothing to send"
+    STALE = "stale"
+    TOO_OLD = "too old"
+    BEFORE_SINCE = "before since"
+    NO_IDENTITY = "no identity"
+    TEST_ORDER = "test order"
+    ALREADY = "already"
+    # A dead letter is ended by a person, or by a later document of the order.
+    RULE_FAILED = "rule failed"
+    REFUSED = "refused"
+    GAVE_UP = "gave up"
+    NOT_CARRIED_OUT_YET = "not carried out yet"
+    UNREADABLE = "unreadable"
+    CONNECTOR_FAILED = "connector failed"
+    # What is uncertain may have arrived.
+    NO_ANSWER = "no answer"
+    ENDED_IN_FLIGHT = "ended in flight"
+    SERVER_ERROR = "server error"
+    # What is postponed is tried again.
+    UNREACHABLE = "unreachable"
+    TIMED_OUT = "timed out"
+    THROTTLED = "throttled"
+    NOT_ALLOWED = "not allowed"
+    SESSION_UNKNOWN = "session unknown"
+    RULE_HELD = "rule held"
+    SHUTTING_DOWN = "shutting down"
+    # Ends that a person or a later document gave.
+    HEALED = "healed"
+    DROPPED_BY_HAND = "dropped by hand"
+    RETRIED_BY_HAND = "retried by hand"
+    SENT_BY_HAND = "sent by hand"
+    SETTLED_BY_HAND = "settled by hand"
+    NO_SUCH_KEY = "no such key"
+
+
+# -- what comes in ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpArrival:
+    """One request at the door, as it came: the body is the raw bytes, header names compare in any letter case."""
+
+    source: str
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+    received_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verified:
+    """Whose request it is, and which of the configured secrets (counted from 0) signed it."""
+
+    tenant: str
+    secret: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Envelope:
+    """A document with its name: what the journal keeps, and what is mapped when it is claimed.
+
+    source       the source's name in the configuration
+    id           the platform's delivery id; deliveries with the same id in one lane are duplicates
+    topic        the platform's word for what happened
+    kind         the document's shape: `order`, `refund`, ...
+    tenant       the shop
+    lane         canonical text of the order's id: the unit of order, of the lock and of once, within the tenant. A
+                 document without an order has a lane of its own.
+    version      orders the documents of one lane, source and kind; None: unversioned
+    aliases      texts under which the order is found and erased, such as `#1042`, `customer:7`, `email:a@b.example`.
+                 The journal keeps salted hashes of them only.
+    headers      those that rules may read; never the signature
+    raw          the body as it came
+    verdict      set where the source knows the end already: TEST_ORDER is settled as skipped, NOT_CARRIED_OUT_YET and
+                 UNREADABLE are parked as dead; no rule sees such a document
+    """
+
+    source: str
+    id: str
+    topic: str
+    kind: str
+    tenant: str
+    lane: str
+    version: datetime | None = None
+    aliases: tuple[str, ...] = field(default=(), repr=False)
+    occurred_at: datetime | None = None
+    received_at: datetime
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    raw: bytes = field(repr=False)
+    verdict: Reason | None = None
+
+
+# -- what goes out ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One fact, mapped: sent once per (destination, lane, fact, once).
+
+    once    canonical: a JSON array of texts; `[]` is once per lane
+    at      when it happened
+    resend  the rule says `uncertain: resend`: after silence it is sent again, and two may arrive
+    give    what the rule gave, without the keys that were optional and empty. Decimal, int, str, bool, dict and list.
+    """
+
+    rule: str
+    fact: str
+    once: str
+    at: datetime
+    give: Mapping[str, Json] = field(repr=False)
+    resend: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Share:
+    """One request in flight for all who ask the same, its answer remembered for `ttl` if it was a success (2xx).
+
+    key     names what is shared; the conversation keys it (a hash) so that it holds nothing personal
+    """
+
+    key: str
+    ttl: timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Response:
+    """What the other side answered. Header names are in lower case; the body is cut at 64 KiB."""
+
+    status: int
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    body: bytes = field(default=b"", repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What a conversation asks the core to send.
+
+    repeatable  a second arrival has no second effect. Only such requests are sent again after silence; before the
+                first that is not, the fact is marked `departed` in the journal.
+    shadow      stands in for the answer where the destination is in shadow mode; None: the request only reads, and is
+                sent in shadow mode too
+    """
+
+    method: Literal["GET", "POST", "PATCH", "PUT", "DELETE"]
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    body: bytes | None = field(default=None, repr=False)
+    repeatable: bool = False
+    share: Share | None = None
+    shadow: Response | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moment:
+    """The time a conversation is told: it never asks a clock."""
+
+    now: datetime
+    first_tried_at: datetime
+    attempt: int
+
+
+# Outcomes of a conversation. `detail` is for people: never personal data, never the whole body.
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """The other side has it."""
+
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """There is nothing that could be sent, and nothing is held."""
+
+    reason: Reason
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A definite no to this fact: sending it again unchanged is useless."""
+
+    reason: Reason
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """Certainly without effect, or without harm when repeated: again later, not before `after`."""
+
+    reason: Reason
+    detail: str = ""
+    after: timedelta | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Uncertain:
+    """It may have arrived, and repeating it could make a second one."""
+
+    reason: Reason
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Paused:
+    """A no to everything from us, not to this fact: the destination is paused, its facts are held."""
+
+    reason: Reason
+    detail: str = ""
+
+
+Outcome: TypeAlias = Delivered | Skipped | Rejected | Retry | Uncertain | Paused
+Conversation: TypeAlias = Generator[Request, Response, Outcome]
+
+
+# -- descriptions of documents and events ------------------------------------------------------------------------------
+
+Type: TypeAlias = Literal["text", "integer", "number", "money", "time", "boolean", "any"]
+Fields: TypeAlias = Mapping[str, "Type | Fields | Sequence[Type | Fields]"]
+"""A shape: field names to a type, to a nested shape, or to a list `[element]` of either.
+
+money and number arrive as JSON text or number and are Decimal in rules; time is ISO 8601 text; any is not looked into.
+Any field may be null or absent."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventShape:
+    """What a destination takes as `give`: checked when rules are loaded.
+
+    fields      as for documents
+    required    keys that every event must have
+    one_of      groups of keys of which every event needs at least one
+    at_most_one groups of keys of which an event may have only one
+    name        the key whose literal value names the fact where a rule has no `fact:`
+    choices     key to the literal values it may have
+    """
+
+    fields: Fields
+    required: frozenset[str] = frozenset()
+    one_of: tuple[frozenset[str], ...] = ()
+    at_most_one: tuple[frozenset[str], ...] = ()
+    name: str | None = None
+    choices: Mapping[str, frozenset[str]] = field(default_factory=dict)
+
+
+# -- what a connector implements ---------------------------------------------------------------------------------------
+
+
+class Source(Protocol):
+    """Takes in documents. Its class is a pydantic model: its settings are its fields."""
+
+    def kinds(self) -> Mapping[str, Fields]:
+        """The kinds of document it brings, each with its shape."""
+
+    def topics(self) -> Mapping[str, str]:
+        """The topics it knows, each with the kind of document that it brings."""
+
+
+@runtime_checkable
+class WebhookSource(Source, Protocol):
+    """Platforms that post their documents to the door. Both calls are pure."""
+
+    def verify(self, arrival: HttpArrival) -> Verified:
+        """Whose it is, or raise NotAuthentic. Headers beyond the signature may be forged."""
+
+    def read(self, arrival: HttpArrival, verified: Verified) -> Envelope:
+        """Name the document, or raise Malformed."""
+
+
+@runtime_checkable
+class Signs(Protocol):
+    """Optional for webhook sources: make a delivery as the platform would, for `send` and for tests."""
+
+    def sign(self, body: bytes, *, topic: str, tenant: str | None, delivery_id: str) -> Mapping[str, str]:
+        """The headers of a signed delivery. tenant None: the only one, or the first configured."""
+
+    def fitting_secret(self, body: bytes, *, tenant: str | None, signature: str) -> str | None:
+        """Says which configured secret (`example.myshopify.com: secret 1 of 2`) made the signature, or None."""
+
+
+class Destination(Protocol):
+    """Sends facts, as conversations. Its class is a pydantic model: its settings are its fields."""
+
+    def shape(self) -> EventShape:
+        """What `give` may and must hold."""
+
+    def converse(self, event: Event, moment: Moment) -> Conversation:
+        """Yields requests, is sent the responses, returns the outcome.
+
+        Silence on the wire never comes back here: the core closes the generator, and judges by `repeatable`.
+        """
+
+    def probe(self) -> Request:
+        """A harmless read that tells whether the other side answers."""
+
+
+# -- settings types that connectors may use ---------------------------------------------------------------------------
+
+
+class Secret:
+    """A secret from the environment (`env:NAME`) or from a file (`file:PATH`); its value never shows in text.
+
+    Resolved when the configuration is read; a trailing newline of a file is not part of it.
+    """
+
+    __slots__ = ("_value", "origin")
+
+    def __init__(self, value: str, origin: str = "") -> None:
+        self._value = value
+        self.origin = origin
+
+    def reveal(self) -> str:
+        return self._value
+
+    def __repr__(self) -> str:
+        return f"Secret({self.origin or '...'})"
+
+    @classmethod
+    def _parse(cls, given: object, info: ValidationInfo) -> "Secret":
+        if isinstance(given, Secret):
+            return given
+        kind, _, name = given.partition(":") if isinstance(given, str) else ("", "", "")
+        environ: Mapping[str, str] = (info.context or {}).get("environ", os.environ)
+        if kind == "env" and name:
+            value = environ.get(name)
+            if value is None:
+                raise PydanticCustomError("secret", "environment variable {name} is not set", {"name": name})
+        elif kind == "file" and name:
+            try:
+                value = Path(name).read_text(encoding="utf-8").removesuffix("\n").removesuffix("\r")
+            except (OSError, UnicodeDecodeError) as problem:
+                reason = getattr(problem, "strerror", None) or "it is not UTF-8 text"
+                raise PydanticCustomError(
+                    "secret", "cannot read {name}: {reason}", {"name": name, "reason": reason}
+                ) from None
+        else:
+            raise PydanticCustomError("secret", "a secret is written env:NAME or file:PATH, never as itself")
+        if not value.strip():
+            raise PydanticCustomError("secret", "{kind}:{name} is empty", {"kind": kind, "name": name})
+        return cls(value, f"{kind}:{name}")
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, _source: object, _handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.with_info_plain_validator_function(cls._parse)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, _schema: CoreSchema, _handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {"type": "string", "pattern": "^(env|file):.+$", "description": "env:NAME or file:PATH"}
+
+
+_DURATION = re.compile(r"(?P<number>\d+(?:\.\d+)?)(?P<unit>ms|s|m|h|d)")
+_UNITS = {
+    "ms": timedelta(milliseconds=1),
+    "s": timedelta(seconds=1),
+    "m": timedelta(minutes=1),
+    "h": timedelta(hours=1),
+    "d": timedelta(days=1),
+}
+
+
+def _duration(given: object) -> timedelta:
+    if isinstance(given, timedelta):
+        return given
+    match = _DURATION.fullmatch(given) if isinstance(given, str) else None
+    if match is None:
+        raise PydanticCustomError("duration", "a duration is written as a number and a unit: 500ms, 10s, 5m, 2h or 30d")
+    return float(match["number"]) * _UNITS[match["unit"]]
+
+
+Duration = Annotated[
+    timedelta,
+    BeforeValidator(_duration),
+    WithJsonSchema({"type": "string", "pattern": r"^\d+(\.\d+)?(ms|s|m|h|d)$"}),
+]
+"""A span of time: `500ms`, `10s`, `5m`, `2h`, `30d`."""

@@ -1,0 +1,81 @@
+"""The errors of the bridge, as a tree:
+
+    BridgeError
+    ├── Refusal                what the door answers with, instead of 200
+    │   ├── NotAuthentic       401: no configured secret made this signature
+    │   └── Malformed          400: authentic, but not a document of its topic
+    ├── ConfigurationError     every problem of a configuration at once
+    └── JournalError
+        ├── JournalBusy        the journal cannot take writes now (full disk, too slow): try again
+        ├── JournalInUse       another process owns it
+        ├── JournalUnreadable  not a journal, or one written by a newer version
+        └── JournalBroken      an I/O error: the process must end
+
+No message of these errors holds a secret or personal data: they are logged.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+class BridgeError(Exception):
+    """Something that the person running the bridge can act on; its text says what, where and what to do."""
+
+
+class Refusal(BridgeError):
+    """A request that the door does not take."""
+
+    status = 400
+
+
+class NotAuthentic(Refusal):
+    """No configured secret made this signature, or the tenant is not configured."""
+
+    status = 401
+
+
+class Malformed(Refusal):
+    """The signature holds, but the body is not a document of its topic."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """One thing that is wrong in a configuration, where it stands, and what to write instead."""
+
+    message: str
+    path: str = ""
+    file: str = ""
+    line: int = 0
+    column: int = 0
+
+    def __str__(self) -> str:
+        place = ":".join(str(part) for part in (self.file, self.line, self.column) if part)
+        return ": ".join(part for part in (place, self.path, self.message) if part)
+
+
+class ConfigurationError(BridgeError):
+    """All problems of a configuration, in the order in which they stand in the files."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+class JournalError(BridgeError):
+    """The journal could not do what was asked."""
+
+
+class JournalBusy(JournalError):
+    """The journal cannot take writes now: nothing was stored, the caller may try again."""
+
+
+class JournalInUse(JournalError):
+    """Another process owns this journal."""
+
+
+class JournalUnreadable(JournalError):
+    """The file is not a journal of this bridge, or was written by a newer version."""
+
+
+class JournalBroken(JournalError):
+    """The disk failed under the journal; nothing that was not confirmed may be believed. Ends the process."""

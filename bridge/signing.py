@@ -1,0 +1,33 @@
+"""Signatures over raw bytes, checked in constant time. Used by every source that signs its deliveries."""
+
+import base64
+import binascii
+import hmac
+from collections.abc import Sequence
+
+
+def signature(secret: bytes, body: bytes) -> bytes:
+    """The HMAC-SHA256 of the body: 32 bytes."""
+    return hmac.digest(secret, body, "sha256")
+
+
+def signature_text(secret: bytes, body: bytes) -> str:
+    """The same in base64, as it travels in a header."""
+    return base64.b64encode(signature(secret, body)).decode("ascii")
+
+
+def matching_secret(secrets: Sequence[bytes], body: bytes, claimed: str) -> int | None:
+    """The index of the secret that made the claimed base64 signature, or None.
+
+    All secrets are tried, whichever matches, so that the time taken does not tell which. A claim that is no base64
+    (undecodable header bytes arrive as lone surrogates) matches nothing and raises nothing.
+    """
+    try:
+        digest = base64.b64decode(claimed.encode("ascii", errors="surrogateescape"), validate=True)
+    except (binascii.Error, UnicodeEncodeError):
+        digest = b""
+    found: int | None = None
+    for index, secret in enumerate(secrets):
+        if hmac.compare_digest(signature(secret, body), digest) and found is None:
+            found = index
+    return found
