@@ -1,0 +1,23 @@
+"""The command. One module a command; results go to stdout, logs to stderr."""
+
+import click
+
+from bridge.cli.check import check
+from bridge.cli.dead import dead
+from bridge.cli.demo import demo
+from bridge.cli.journal import journal
+from bridge.cli.orders import orders
+from bridge.cli.run import run
+from bridge.cli.sandbox import sandbox
+from bridge.cli.send import send
+from bridge.cli.uncertain import uncertain
+from bridge.cli.version import version
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+def command() -> None:
+    """Takes order webhooks in, sends attribution events out, and can say of every order what became of it."""
+
+
+for part in (run, check, demo, sandbox, send, orders, dead, uncertain, journal, version):
+    command.add_command(part)

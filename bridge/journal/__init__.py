@@ -1,0 +1,285 @@
+"""The journal: what was acknowledged, what became of it, and which facts are held.
+
+One protocol, two implementations with the same tables and one conformance suite. The unit is the raw envelope; per
+destination it is work until its facts are final. A lane has one document in flight per destination, oldest first.
+"""
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from bridge.contract import Envelope, Reason, State
+
+Key = tuple[str, str]
+"""(fact, once) within a lane and destination. An `once` of "" is a rule that failed before its once was known."""
+
+HOLDS = frozenset({State.DEPARTED, State.DELIVERED, State.UNCERTAIN, State.SHADOWED, State.DROPPED})
+"""States whose key makes a later equal fact fall away."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Appended:
+    """Where the journal keeps an envelope; known: it had this id in this lane already."""
+
+    seq: int
+    lane: int
+    known: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """One document to be mapped and sent to one destination; its lane is this worker's until `record` ends it.
+
+    attempt         how often the lane was postponed since something of it was final
+    first_tried_at  when the lane's document was first claimed in vain; None: never
+    held            the facts of this lane and destination that have a state
+    newest          the newest version mapped in this lane for this source and kind
+    asked           a person asked for it (`dead retry`): it is mapped even if it is stale
+    """
+
+    dest: str
+    lane: int
+    seq: int
+    attempt: int
+    first_tried_at: datetime | None
+    envelope: Envelope
+    held: Mapping[Key, State]
+    newest: datetime | None
+    asked: bool
+
+    @property
+    def stale(self) -> bool:
+        """A newer full document of the same source and kind was mapped already."""
+        version = self.envelope.version
+        return not self.asked and version is not None and self.newest is not None and version < self.newest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settled:
+    """The state that a fact has from now on."""
+
+    fact: str
+    once: str
+    rule: str
+    state: State
+    reason: Reason | None = None
+    detail: str = ""
+    occurred_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What gave no new fact, for the history."""
+
+    reason: Reason
+    rule: str = ""
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done:
+    """The document is finished for this destination."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Postponed:
+    """The lane waits: until a time, or (until None) until its rule is no longer held."""
+
+    until: datetime | None
+    fact: str
+    reason: Reason
+    detail: str = ""
+    rule: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """What happened to a claimed document, stored in one piece.
+
+    released    keys that are let go: of a departed fact whose request was definitely refused, of a healed dead letter
+    end         Done or Postponed gives the lane back; None keeps it
+    """
+
+    settled: Sequence[Settled] = ()
+    verdicts: Sequence[Verdict] = ()
+    released: Sequence[Key] = ()
+    end: Done | Postponed | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parked:
+    """A fact that waits for a person: dead or uncertain. `ref` names it for commands."""
+
+    ref: str
+    lane: int
+    tenant: str
+    order: str
+    dest: str
+    fact: str
+    once: str
+    state: str
+    rule: str
+    reason: str
+    detail: str
+    seq: int
+    source: str
+    kind: str
+    topic: str
+    id: str
+    settled_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """Which parked facts a person means. Empty fields select all."""
+
+    state: State
+    dest: str = ""
+    fact: str = ""
+    rule: str = ""
+    reason: str = ""
+    refs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hold:
+    """A rule whose facts wait, because the same refusal came too often. Ends by hand or when the rule changes."""
+
+    dest: str
+    rule: str
+    digest: str
+    since: datetime
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stats:
+    """Counts for people and for gauges. `oldest_due` is the due time of the longest waiting lane."""
+
+    waiting: Mapping[str, int]
+    oldest_due: Mapping[str, datetime]
+    facts: Mapping[tuple[str, str], int]
+    envelopes: int
+    lanes: int
+    bodies: int
+    bytes: int
+    free: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Levels:
+    """For gauges: by destination the lanes with work and how long the oldest is overdue (seconds), parked facts by
+    destination and state, free bytes on the disk."""
+
+    waiting: Mapping[str, int]
+    overdue: Mapping[str, float]
+    parked: Mapping[tuple[str, str], int]
+    free: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retention:
+    """How long things are kept: bodies from the last final state, history and keys from when they came."""
+
+    bodies: timedelta = timedelta(days=30)
+    history: timedelta = timedelta(days=396)
+    keys: timedelta = timedelta(days=761)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pruned:
+    """What one call removed; more: there is more to remove."""
+
+    bodies: int = 0
+    envelopes: int = 0
+    lanes: int = 0
+    more: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Story:
+    """Everything that is known of one lane, for `orders show` and `/status`."""
+
+    tenant: str
+    order: str
+    documents: Sequence[Mapping[str, object]]
+    facts: Sequence[Mapping[str, object]]
+    verdicts: Sequence[Mapping[str, object]]
+    attempts: Sequence[Mapping[str, object]]
+    waiting: Sequence[Mapping[str, object]] = field(default=())
+
+
+class Reading(Protocol):
+    """The calls that change nothing. They work beside a running owner, and are safe to repeat."""
+
+    async def stats(self) -> Stats:
+        """Counts; costs a pass over small indexes, never over bodies."""
+
+    async def find(self, text: str, *, tenant: str = "") -> Sequence[int]:
+        """The lanes of an order: by its id or one of its aliases (`#1042`, an e-mail address, ...)."""
+
+    async def find_delivery(self, source: str, delivery: str) -> Sequence[int]:
+        """The lanes that hold a delivery with this id."""
+
+    async def story(self, lane: int) -> Story | None:
+        """All that happened to one order."""
+
+    async def document(self, seq: int) -> Envelope | None:
+        """A stored document; its body is empty where retention has removed it."""
+
+    def parked(self, selection: Selection) -> AsyncIterator[Parked]:
+        """Parked facts, oldest lane first, read in pages: memory does not grow with their number."""
+
+    async def holds(self) -> Sequence[Hold]:
+        """Rules that are held."""
+
+
+class Acting(Reading, Protocol):
+    """The calls by which a person acts. The owner performs them; see control.py for the way to it."""
+
+    async def retry(self, refs: Sequence[str]) -> int:
+        """Dead facts: the newest stored document of that source and kind in the lane is mapped again."""
+
+    async def drop(self, refs: Sequence[str]) -> int:
+        """Dead facts become `dropped`: they hold their keys and are never sent."""
+
+    async def resend(self, refs: Sequence[str]) -> int:
+        """Uncertain facts: the mark is taken away and the document is mapped again. A person's word."""
+
+    async def settle(self, refs: Sequence[str], state: State) -> int:
+        """Uncertain facts end as DELIVERED or DROPPED. A person's word."""
+
+    async def release(self, dest: str, rule: str) -> int:
+        """A held rule is held no longer; its lanes are due. Returns how many."""
+
+
+class Journal(Acting, Protocol):
+    """What the rooms need. Raises JournalBusy where nothing could be stored, JournalBroken where the disk fails."""
+
+    def refuses(self) -> str | None:
+        """Why nothing can be stored now; None: it takes writes."""
+
+    async def levels(self) -> Levels:
+        """For gauges; looks at what waits and what is parked only."""
+
+    async def append(self, envelope: Envelope) -> Appended:
+        """Returns only when the disk has it (fsync), or when its id was known."""
+
+    async def claim(self, dest: str, *, now: datetime, limit: int, budget: int) -> Sequence[Claim]:
+        """Lanes that are due, at most `limit` and about `budget` bytes of documents; each is in flight from now on."""
+
+    async def next_due(self, dest: str) -> datetime | None:
+        """When the next lane that is not in flight will be due. None: nothing waits but what is held."""
+
+    def watch(self, dest: str, changed: Callable[[], None]) -> None:
+        """Calls back, in the event loop, whenever something may be due that was not before: nobody polls."""
+
+    async def record(self, claim: Claim, record: Record, *, now: datetime) -> None:
+        """Durable when it returns."""
+
+    async def hold(self, hold: Hold) -> None:
+        """From now on the lanes of this rule may be postponed without a time."""
+
+    async def prune(self, retention: Retention, *, now: datetime, limit: int = 500) -> Pruned:
+        """One small step of forgetting. Never takes a body that is waiting, dead or uncertain."""

@@ -1,0 +1,146 @@
+"""Hellotext: attribution events out. What it asks and answers is in README.md beside this; nothing here does I/O."""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from datetime import timedelta
+from functools import cached_property
+from ipaddress import ip_address
+from typing import Literal
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic_core import PydanticCustomError
+
+from bridge.contract import Conversation, Duration, Event, EventShape, Fields, Moment, Request, Secret
+from connectors.hellotext.actions import BUILT_IN, CONSENT, GENERATED
+from connectors.hellotext.api import Api
+from connectors.hellotext.conversation import Talk
+
+_CUSTOM_ACTION = re.compile(r"[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*")
+_FIELDS: Fields = {
+    "action": "text",
+    "person": {"email": "text", "phone": "text", "first_name": "text", "last_name": "text", "reference": "text"},
+    "profile": "text",
+    "session": "text",
+    "object": "text",
+    "object_parameters": "any",
+    "object_type": "text",
+    "amount": "money",
+    "currency": "text",
+    "metadata": "any",
+    "url": "text",
+}
+
+
+class Hellotext(BaseModel):
+    """One business at the attribution API.
+
+    token             the private token
+    url               where the API is; plain http only on this machine
+    actions           names of custom actions, and of the consent actions that are off unless named here
+    session_patience  how long a session that the API does not know (yet) is tried again
+    profile_ttl       how long a person's profile and an attached session are remembered
+    profile_fields    `email[primary]` as documented (`brackets`), or `email` (`plain`)
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    token: Secret
+    url: str = "https://api.hellotext.com"
+    actions: list[str] = Field(default_factory=list)
+    session_patience: Duration = timedelta(minutes=10)
+    profile_ttl: Duration = timedelta(hours=24)
+    profile_fields: Literal["brackets", "plain"] = "brackets"
+
+    @field_validator("token")
+    @classmethod
+    def _can_travel(cls, token: Secret) -> Secret:
+        if not re.fullmatch(r"[!-~]+", token.reveal()):
+            raise PydanticCustomError("token", "the token holds a space or a character that no header can carry")
+        return token
+
+    @field_validator("url")
+    @classmethod
+    def _is_safe(cls, url: str) -> str:
+        if problem := _complaint(url):
+            raise PydanticCustomError("url", "{problem}", {"problem": problem})
+        return url.rstrip("/")
+
+    @field_validator("actions")
+    @classmethod
+    def _are_names(cls, actions: list[str]) -> list[str]:
+        for name in actions:
+            if problem := _action_complaint(name):
+                raise PydanticCustomError("action", "{problem}", {"problem": problem})
+        return actions
+
+    def shape(self) -> EventShape:
+        return EventShape(
+            fields=_FIELDS,
+            required=frozenset(("action",)),
+            one_of=(frozenset(("person", "profile", "session")),),
+            at_most_one=(frozenset(("object", "object_parameters")),),
+            name="action",
+            choices={"action": BUILT_IN | frozenset(self.actions)},
+        )
+
+    def converse(self, event: Event, moment: Moment) -> Conversation:
+        return Talk(api=self._api, event=event, moment=moment, patience=self.session_patience).held()
+
+    def probe(self) -> Request:
+        return self._api.list_profiles()
+
+    @cached_property
+    def _api(self) -> Api:
+        return Api(
+            url=self.url,
+            headers=self._headers(),
+            key=hashlib.sha256(self.token.reveal().encode()).digest(),
+            profile_fields=self.profile_fields,
+            ttl=self.profile_ttl,
+        )
+
+    def _headers(self) -> Mapping[str, str]:
+        return {
+            "Authorization": f"Bearer {self.token.reveal()}",
+            "Content-Type": "application/json",
+            "Accept": "application/json",
+            "User-Agent": "attribution-bridge",
+        }
+
+
+CONNECTOR = Hellotext
+
+
+def _complaint(url: str) -> str:
+    """What is wrong with the API's address, and what to write instead; empty if nothing is."""
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        host = None
+    if host is None or parts.scheme not in ("http", "https"):
+        return "write the API's address as https://HOST"
+    if parts.username or parts.password or parts.query or parts.fragment:
+        return "the API's address takes no password, no ? and no #"
+    if parts.scheme == "http" and not _is_loopback(host):
+        return f"the token would travel in the clear: write https://{host} (http is for this machine only)"
+    return ""
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _action_complaint(name: str) -> str:
+    if name in GENERATED:
+        return f"{name} is made by Hellotext itself and must not be sent"
+    if name in BUILT_IN:
+        return f"{name} is built in: it need not be named here"
+    if name not in CONSENT and not _CUSTOM_ACTION.fullmatch(name):
+        return f"{name!r} is not the name of a custom action: they are written object.verb, in lower case"
+    return ""

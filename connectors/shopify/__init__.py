@@ -1,0 +1,170 @@
+"""Shopify: signed webhooks in. Written against API version 2026-10; see README.md beside this.
+
+A pure connector: it checks signatures over raw bytes and names documents. Nothing here does I/O.
+"""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic_core import PydanticCustomError
+
+from bridge.contract import Envelope, Fields, HttpArrival, Reason, Secret, Verified
+from bridge.errors import BridgeError, NotAuthentic
+from bridge.signing import matching_secret, signature_text
+from connectors.shopify import fields, naming
+
+API_VERSION = "2026-10"
+"""The version that the field descriptions and the examples were written for."""
+
+_PERMANENT = re.compile(r"[a-z0-9][a-z0-9-]*\.myshopify\.com")
+_KEPT = tuple(
+    f"x-shopify-{name}" for name in ("topic", "shop-domain", "api-version", "event-id", "triggered-at", "name")
+)
+_LONGEST_HEADER = 255
+
+
+class Shop(BaseModel):
+    """One shop whose deliveries are taken.
+
+    secrets      the app's client secret, the shop's notification secret, and during a rotation the old one beside
+                 the new: any of them may have signed
+    test_orders  orders with `test: true` are stored and skipped, or sent like any other
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    secrets: list[Secret] = Field(min_length=1)
+    test_orders: Literal["skip", "send"] = "skip"
+
+
+class Shopify(BaseModel):
+    """A door for the webhooks of one or more shops."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    shops: dict[str, Shop] = Field(min_length=1)
+
+    @field_validator("shops")
+    @classmethod
+    def _permanent_domains(cls, shops: dict[str, Shop]) -> dict[str, Shop]:
+        for name in shops:
+            if not _PERMANENT.fullmatch(name):
+                raise PydanticCustomError("shop", "{complaint}", {"complaint": _complaint(name)})
+        return shops
+
+    def kinds(self) -> Mapping[str, Fields]:
+        return fields.KINDS
+
+    def topics(self) -> Mapping[str, str]:
+        return naming.TOPICS
+
+    def verify(self, arrival: HttpArrival) -> Verified:
+        """Whose it is, by any secret of the shop that the (unsigned) header names."""
+        shop = arrival.headers.get("X-Shopify-Shop-Domain", "")
+        keys = self._keys.get(shop)
+        if keys is None:
+            raise NotAuthentic(f"shop {_shown(shop)} is not configured" if shop else "no X-Shopify-Shop-Domain header")
+        claimed = arrival.headers.get("X-Shopify-Hmac-Sha256")
+        if claimed is None:
+            raise NotAuthentic(f"no X-Shopify-Hmac-Sha256 header in a delivery for shop {shop}: did a proxy remove it?")
+        secret = matching_secret(keys, arrival.body, claimed)
+        if secret is None:
+            raise NotAuthentic(f"no secret of shop {shop} matched; {_fingerprint(arrival.body)}")
+        return Verified(tenant=shop, secret=secret)
+
+    def read(self, arrival: HttpArrival, verified: Verified) -> Envelope:
+        """Name the document by its body; of the headers, which are not signed, only the topic decides anything."""
+        headers = {name: text for name in _KEPT if (text := arrival.headers.get(name)) and _is_plain(text)}
+        topic = headers.get("x-shopify-topic", "")
+        tenant = verified.tenant
+        delivery = arrival.headers.get("X-Shopify-Webhook-Id", "")
+        if not (delivery and _is_plain(delivery)):
+            delivery = _made_up_id(tenant, topic, arrival.body)
+        name = naming.named(topic, arrival.body, tenant=tenant, delivery=delivery)
+        triggered = headers.get("x-shopify-triggered-at")
+        return Envelope(
+            source=arrival.source,
+            id=delivery,
+            topic=topic,
+            kind=name.kind,
+            tenant=tenant,
+            lane=name.lane,
+            version=name.version,
+            aliases=name.aliases,
+            occurred_at=(naming.instant(triggered) if triggered else None) or name.version,
+            received_at=arrival.received_at,
+            headers=headers,
+            raw=arrival.body,
+            verdict=self._verdict(name, tenant),
+        )
+
+    def sign(self, body: bytes, *, topic: str, tenant: str | None, delivery_id: str) -> Mapping[str, str]:
+        shop = tenant or next(iter(self.shops))
+        keys = self._keys.get(shop)
+        if keys is None:
+            raise BridgeError(f"shop {_shown(shop)} is not configured; there is: {', '.join(self.shops)}")
+        return {
+            "Content-Type": "application/json",
+            "X-Shopify-Topic": topic,
+            "X-Shopify-Shop-Domain": shop,
+            "X-Shopify-API-Version": API_VERSION,
+            "X-Shopify-Webhook-Id": delivery_id,
+            "X-Shopify-Hmac-Sha256": signature_text(keys[0], body),
+        }
+
+    def fitting_secret(self, body: bytes, *, tenant: str | None, signature: str) -> str | None:
+        for shop, keys in self._keys.items():
+            index = matching_secret(keys, body, signature) if tenant in (None, shop) else None
+            if index is not None:
+                return f"{shop}: secret {index + 1} of {len(keys)}"
+        return None
+
+    @cached_property
+    def _keys(self) -> Mapping[str, tuple[bytes, ...]]:
+        return {name: tuple(key.reveal().encode() for key in shop.secrets) for name, shop in self.shops.items()}
+
+    def _verdict(self, name: naming.Name, tenant: str) -> Reason | None:
+        if name.kind == "compliance":
+            return Reason.NOT_CARRIED_OUT_YET
+        if name.is_test and self.shops[tenant].test_orders == "skip":
+            return Reason.TEST_ORDER
+        return None
+
+
+CONNECTOR = Shopify
+
+
+def _complaint(name: str) -> str:
+    """What is wrong with a shop's name, and what to write instead."""
+    bare = re.sub(r"^[a-z]+://", "", name.strip().lower()).partition("/")[0]
+    if _PERMANENT.fullmatch(bare):
+        return f"write the shop as {bare}"
+    if re.fullmatch(r"[a-z0-9][a-z0-9-]*", bare):
+        return f"write the shop as {bare}.myshopify.com, if that is its permanent domain"
+    return (
+        f"{_shown(name)} is not the shop's permanent domain: webhooks name the shop as NAME.myshopify.com "
+        "(Shopify admin: Settings, Domains), whatever domain buyers see"
+    )
+
+
+def _is_plain(text: str) -> bool:
+    """Fit to be stored and logged: short, and no control characters or undecodable bytes (lone surrogates)."""
+    return len(text) <= _LONGEST_HEADER and text.isprintable()
+
+
+def _shown(text: str) -> str:
+    """A stranger's text, fit for a log: short, quoted and ASCII."""
+    return ascii(text if len(text) <= 64 else text[:64] + "...")  # noqa: PLR2004 - a shop's name is shorter
+
+
+def _fingerprint(body: bytes) -> str:
+    return f"body {len(body)} bytes, sha256 {hashlib.sha256(body).hexdigest()[:12]}"
+
+
+def _made_up_id(shop: str, topic: str, body: bytes) -> str:
+    """The delivery's id where Shopify's is missing: the same delivery has the same one."""
+    return hashlib.sha256(b"\0".join((shop.encode(), topic.encode(), body))).hexdigest()

@@ -1,0 +1,313 @@
+"""The embedded journal: one SQLite file in WAL mode, one owner, one writing thread with group commit.
+
+`append` and `record` return after fsync. The owner knows which lanes are in flight from its own memory: a process that
+ends has none, and what it had marked `departed` becomes `uncertain` when the file is opened again.
+"""
+
+import asyncio
+import sqlite3
+import time
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+from bridge.contract import Envelope, Reason, State
+from bridge.errors import JournalBroken
+from bridge.journal import Appended, Claim, Hold, Key, Levels, Pruned, Record, Retention
+from bridge.journal.sqlite import acting
+from bridge.journal.sqlite.file import owned, writable
+from bridge.journal.sqlite.pruning import Pruning
+from bridge.journal.sqlite.reading import Reader, salt_of
+from bridge.journal.sqlite.room import Room
+from bridge.journal.sqlite.rows import (
+    NEVER,
+    alias_hash,
+    delivery_alias,
+    envelope_of,
+    micros,
+    moment,
+    moment_or_none,
+    packed,
+    packed_headers,
+)
+from bridge.journal.sqlite.statements import Row, fetched, statements
+from bridge.journal.sqlite.writer import Act, Append, Entry, Writer
+from bridge.telemetry import emit
+
+T = TypeVar("T")
+
+_FRESH_BYTES = 8 * 1024 * 1024
+
+
+@asynccontextmanager
+async def opened(
+    path: Path, *, destinations: Sequence[str], min_free: int = 0, ballast: int = 0
+) -> AsyncIterator["SqliteJournal"]:
+    """Own the journal at this path, made if it is absent. Raises JournalInUse, JournalUnreadable, JournalBroken."""
+    with owned(path), writable(path) as connection:
+        in_doubt = connection.execute(statements()["ended_in_flight"], (_now(),)).rowcount
+        if in_doubt:
+            emit("facts.in_doubt", count=in_doubt)
+        room = Room(path, min_free=min_free, ballast=ballast)
+        journal = SqliteJournal(path, connection, destinations=destinations, room=room)
+        try:
+            yield journal
+        finally:
+            journal.close()
+
+
+@asynccontextmanager
+async def reading(path: Path) -> AsyncIterator[Reader]:
+    """Read beside whoever owns it. Raises JournalUnreadable where there is none."""
+    reader = Reader(path, Room(path, min_free=0, ballast=0).free)
+    try:
+        yield reader
+    finally:
+        reader.close()
+
+
+def _now() -> int:
+    return time.time_ns() // 1000
+
+
+class _Fresh:
+    """The documents that came last, as they came: claiming them needs no read and no unpacking. Bounded in bytes."""
+
+    def __init__(self) -> None:
+        self._envelopes: OrderedDict[int, Envelope] = OrderedDict()
+        self._bytes = 0
+
+    def keep(self, seq: int, envelope: Envelope) -> None:
+        self._envelopes[seq] = envelope
+        self._bytes += len(envelope.raw)
+        while self._bytes > _FRESH_BYTES:
+            self._bytes -= len(self._envelopes.popitem(last=False)[1].raw)
+
+    def take(self, seq: int) -> Envelope | None:
+        envelope = self._envelopes.pop(seq, None)
+        if envelope is not None:
+            self._bytes -= len(envelope.raw)
+        return envelope
+
+
+class SqliteJournal(Reader):
+    """Implements Journal. Made by `opened`, in a running event loop."""
+
+    def __init__(self, path: Path, connection: sqlite3.Connection, *, destinations: Sequence[str], room: Room) -> None:
+        super().__init__(path, room.free)
+        self._room = room
+        self._salt = salt_of(connection)
+        self._loop = asyncio.get_running_loop()
+        self.broken: asyncio.Future[None] = self._loop.create_future()
+        self._writer = Writer(connection, loop=self._loop, destinations=destinations, room=room, broken=self._break)
+        self._in_flight: dict[str, set[int]] = {dest: set() for dest in destinations}
+        self._watchers: dict[str, Callable[[], None]] = {}
+        self._fresh = _Fresh()
+        self._pruning = Pruning(lambda asked: [dest for (dest,) in asked.execute(statements()["destinations"])])
+        self._writer.start()
+
+    def _break(self, failure: JournalBroken) -> None:
+        if not self.broken.done():
+            self.broken.set_exception(failure)
+
+    def close(self) -> None:
+        """What was submitted is still written."""
+        self._writer.stop()
+        self.broken.cancel()
+        super().close()
+
+    def refuses(self) -> str | None:
+        if self.broken.done():
+            return "the journal is broken"
+        refusal = self._room.refuses_appends()
+        return None if refusal is None else str(refusal)
+
+    async def levels(self) -> Levels:
+        return await self.ask(self._levels)
+
+    def _levels(self, connection: sqlite3.Connection) -> Levels:
+        waiting = connection.execute(statements()["waiting"]).fetchall()
+        parked = connection.execute(statements()["parked_counts"]).fetchall()
+        now = _now()
+        return Levels(
+            waiting={dest: count for dest, count, _ in waiting},
+            overdue={dest: max(0, now - due) / 1_000_000 for dest, _, due in waiting},
+            parked={(dest, state): count for dest, state, count in parked},
+            free=self._room.free(),
+        )
+
+    # -- taking in -----------------------------------------------------------------------------------------------------
+
+    async def append(self, envelope: Envelope) -> Appended:
+        future: asyncio.Future[Appended] = self._loop.create_future()
+        self._writer.submit(
+            Append(
+                envelope=envelope,
+                headers=packed_headers(envelope.headers),
+                raw=packed(envelope.raw),
+                aliases=self._hashes(envelope),
+                future=future,
+            )
+        )
+        appended = await future
+        if not appended.known and envelope.verdict is None:
+            self._fresh.keep(appended.seq, envelope)
+            self._wake()
+        return appended
+
+    def _hashes(self, envelope: Envelope) -> list[bytes]:
+        hashes = [alias_hash(self._salt, envelope.tenant, alias) for alias in envelope.aliases]
+        hashes.append(alias_hash(self._salt, "", delivery_alias(envelope.source, envelope.id)))
+        return hashes
+
+    def _wake(self) -> None:
+        for changed in self._watchers.values():
+            changed()
+
+    # -- claiming ------------------------------------------------------------------------------------------------------
+
+    def watch(self, dest: str, changed: Callable[[], None]) -> None:
+        self._watchers[dest] = changed
+
+    async def next_due(self, dest: str) -> datetime | None:
+        in_flight = frozenset(self._in_flight[dest])
+        rows = await self.ask(
+            lambda connection: connection.execute(statements()["next_due"], (dest, len(in_flight) + 1)).fetchall()
+        )
+        waiting = [due for due, lane in rows if lane not in in_flight and due != NEVER]
+        return moment(waiting[0]) if waiting else None
+
+    async def claim(self, dest: str, *, now: datetime, limit: int, budget: int) -> Sequence[Claim]:
+        # What is in flight is told before the question is put: a lane that ends meanwhile may still look due in it.
+        in_flight = frozenset(self._in_flight[dest])
+        most = limit + len(in_flight)
+        due = await self.ask(
+            lambda connection: connection.execute(statements()["due"], (dest, micros(now), most)).fetchall()
+        )
+        chosen = _within(budget, [row for row in due if row[0] not in in_flight][:limit])
+        if not chosen:
+            return ()
+        known = {row[3]: envelope for row in chosen if (envelope := self._fresh.take(row[3])) is not None}
+        cold = [(row[3],) for row in chosen if row[3] not in known]
+        lanes = [(row[0],) for row in chosen]
+        documents, held, newest = await self.ask(lambda connection: _details(connection, dest, cold, lanes))
+        known.update((row[0], envelope_of(row)) for row in documents)
+        self._in_flight[dest].update(row[0] for row in chosen)
+        return [_claimed(dest, row, known[row[3]], held, newest) for row in chosen]
+
+    # -- recording -----------------------------------------------------------------------------------------------------
+
+    async def record(self, claim: Claim, record: Record, *, now: datetime) -> None:
+        future: asyncio.Future[None] = self._loop.create_future()
+        self._writer.submit(Entry(claim=claim, record=record, now=micros(now), future=future))
+        await future
+        if record.end is not None:
+            self._in_flight[claim.dest].discard(claim.lane)
+            if changed := self._watchers.get(claim.dest):
+                changed()
+
+    async def _act(self, call: Callable[[sqlite3.Connection], T]) -> T:
+        future: asyncio.Future[object] = self._loop.create_future()
+        self._writer.submit(Act(call=call, future=future))
+        answer = await future
+        self._wake()
+        return answer  # type: ignore[return-value]  # the writer answers with what the call returned
+
+    async def retry(self, refs: Sequence[str]) -> int:
+        return await self._act(partial(acting.retry, refs=refs, now=_now()))
+
+    async def resend(self, refs: Sequence[str]) -> int:
+        return await self._act(partial(acting.resend, refs=refs, now=_now()))
+
+    async def drop(self, refs: Sequence[str]) -> int:
+        return await self._act(
+            partial(
+                acting.end,
+                refs=refs,
+                parked=State.DEAD,
+                state=State.DROPPED,
+                reason=Reason.DROPPED_BY_HAND,
+                now=_now(),
+            )
+        )
+
+    async def settle(self, refs: Sequence[str], state: State) -> int:
+        return await self._act(
+            partial(
+                acting.end,
+                refs=refs,
+                parked=State.UNCERTAIN,
+                state=state,
+                reason=Reason.SETTLED_BY_HAND,
+                now=_now(),
+            )
+        )
+
+    async def hold(self, hold: Hold) -> None:
+        row = (hold.dest, hold.rule, hold.digest, micros(hold.since), hold.detail)
+        await self._act(lambda connection: connection.execute(statements()["put_hold"], row))
+
+    async def release(self, dest: str, rule: str) -> int:
+        released = 0
+        while page := await self._act(partial(acting.release, dest=dest, rule=rule, now=_now())):
+            released += page
+        return released
+
+    async def prune(self, retention: Retention, *, now: datetime, limit: int = 500) -> Pruned:
+        limits = {
+            "bodies": micros(now - retention.bodies),
+            "history": micros(now - retention.history),
+            "keys": micros(now - retention.keys),
+        }
+        return await self._act(lambda connection: self._prune(connection, limits, limit))
+
+    def _prune(self, connection: sqlite3.Connection, limits: dict[str, int], limit: int) -> Pruned:
+        pruned = self._pruning.step(connection, **limits, limit=limit)
+        if pruned.lanes:
+            self._writer.forget_lanes()
+        return pruned
+
+
+def _within(budget: int, rows: Sequence[Row]) -> list[Row]:
+    """As many as their documents' bytes allow, but one at least."""
+    chosen: list[Row] = []
+    for row in rows:
+        budget -= row[5]
+        if chosen and budget < 0:
+            break
+        chosen.append(row)
+    return chosen
+
+
+Held = dict[int, dict[Key, State]]
+Newest = dict[tuple[int, str, str], int]
+
+
+def _details(
+    connection: sqlite3.Connection, dest: str, cold: Sequence[Row], lanes: Sequence[Row]
+) -> tuple[list[Row], Held, Newest]:
+    held: Held = {}
+    for lane, fact, once, state in fetched(connection, "held_facts", lanes, before=(dest,)):
+        held.setdefault(lane, {})[fact, once] = State(state)
+    newest = fetched(connection, "newest", lanes, before=(dest,))
+    documents = fetched(connection, "documents", cold)
+    return documents, held, {(lane, source, kind): version for lane, source, kind, version in newest}
+
+
+def _claimed(dest: str, row: Row, envelope: Envelope, held: Held, newest: Newest) -> Claim:
+    lane, attempt, first, seq, asked, _ = row
+    return Claim(
+        dest=dest,
+        lane=lane,
+        seq=seq,
+        attempt=attempt,
+        first_tried_at=moment_or_none(first),
+        envelope=envelope,
+        held=held.get(lane, {}),
+        newest=moment_or_none(newest.get((lane, envelope.source, envelope.kind))),
+        asked=bool(asked),
+    )

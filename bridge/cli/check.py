@@ -1,0 +1,46 @@
+"""`check`: every problem of a configuration at once."""
+
+from pathlib import Path
+
+import click
+
+from bridge.cli import options
+from bridge.config import Settings, read_file
+from bridge.contract import WebhookSource
+from bridge.intake.webhook import PATH
+
+
+@click.command()
+@options.config
+@options.as_json
+def check(config: Path | None, as_json: bool) -> None:  # noqa: FBT001  click passes flags so
+    """Read a configuration as `run` would, and say everything that is wrong with it.
+
+    Exits 2 with a line for each problem: file, line, path and what to write instead.
+
+    Example: attribution-bridge check --config bridge.yaml
+    """
+    path = options.chosen(config)
+    settings = read_file(path)
+    if as_json:
+        options.print_json(_summary(settings))
+        return
+    click.echo(f"{path} is good")
+    for name, source in settings.sources.items():
+        door = f"  POST {PATH}{name}" if isinstance(source, WebhookSource) else ""
+        click.echo(f"  source {name}{door}")
+    for name, outlet in settings.destinations.items():
+        mode = "shadow: nothing is written there" if outlet.shadow else "live"
+        click.echo(f"  destination {name} ({outlet.connector}, {mode})")
+        for rule, fact in settings.rules.facts(name).items():
+            click.echo(f"    rule {rule} -> {fact}")
+
+
+def _summary(settings: Settings) -> dict[str, object]:
+    return {
+        "sources": sorted(settings.sources),
+        "destinations": {
+            name: {"mode": "shadow" if outlet.shadow else "live", "facts": dict(settings.rules.facts(name))}
+            for name, outlet in settings.destinations.items()
+        },
+    }

@@ -1,0 +1,137 @@
+"""`demo`: the whole bridge on embedded defaults, with one order shown on its way; or the real shop from environment."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+from http import HTTPStatus
+from importlib.resources import files
+from string import Template
+from typing import cast
+
+import aiohttp
+import click
+import msgspec
+import uvloop
+
+from bridge import registry, service, telemetry
+from bridge.cli.sending import Delivery, example, fresh, sending
+from bridge.config import Settings, read
+from bridge.contract import Signs
+from bridge.intake.webhook import PATH
+
+_REAL = ("SHOPIFY_SHOP", "SHOPIFY_SECRET", "HELLOTEXT_TOKEN")
+_STAND_IN = {"SHOPIFY_SHOP": "example.myshopify.com", "SHOPIFY_SECRET": "demo", "HELLOTEXT_TOKEN": "demo"}
+_API = "https://api.hellotext.com"
+_SANDBOX_PORT = 8089
+_ATTEMPTS = 100
+
+
+@click.command()
+def demo() -> None:
+    """Serve on embedded defaults, and show one order on its way.
+
+    Without anything in the environment: the journal in ./var, the stand-in of the attribution API on this machine, and
+    a sample order posted through the door. With SHOPIFY_SHOP, SHOPIFY_SECRET and HELLOTEXT_TOKEN: that shop and the
+    real API (HELLOTEXT_MODE=shadow sends nothing there).
+
+    Example: SHOPIFY_SHOP=name.myshopify.com SHOPIFY_SECRET=... HELLOTEXT_TOKEN=... attribution-bridge demo
+    """
+    given = [name for name in _REAL if os.environ.get(name)]
+    if given and len(given) < len(_REAL):
+        missing = ", ".join(name for name in _REAL if name not in given)
+        raise click.UsageError(f"{', '.join(given)} is set, but not {missing}: set all three, or none for the demo")
+    if given:
+        sys.exit(_real(os.environ))
+    _stood_in()
+
+
+def _settings(environ: Mapping[str, str], *, url: str) -> Settings:
+    template = Template((files(__package__) / "demo.yaml").read_text(encoding="utf-8"))
+    values = {"shop": environ["SHOPIFY_SHOP"], "url": url, "mode": environ.get("HELLOTEXT_MODE", "live")}
+    text = template.substitute({name: json.dumps(value) for name, value in values.items()})
+    return read(text, file="the demo's configuration", environ=environ)
+
+
+def _real(environ: Mapping[str, str]) -> int:
+    settings = _settings(environ, url=environ.get("HELLOTEXT_URL", _API))
+    shadow = settings.destinations["hellotext"].shadow
+    click.echo(f"serving the real shop {environ['SHOPIFY_SHOP']}: POST {PATH}shop on port {settings.door.port}")
+    click.echo("watching only: nothing is written to the API (shadow)" if shadow else "sending to the real API")
+    telemetry.set_up()
+    return service.run(settings)
+
+
+def _stood_in() -> None:
+    telemetry.set_up(level="warning")
+    sys.setswitchinterval(service.SWITCH_INTERVAL)
+    uvloop.run(_shown())
+
+
+async def _shown() -> None:
+    ending = service.Ending()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, ending.signal)
+    opened: asyncio.Future[service.House] = asyncio.get_running_loop().create_future()
+    async with AsyncExitStack() as stack:
+        serving = registry.sandbox("hellotext").serving
+        url = await stack.enter_async_context(serving("127.0.0.1", _SANDBOX_PORT))
+        settings = _settings({**_STAND_IN, "HELLOTEXT_MODE": "live"}, url=url)
+        tasks = await stack.enter_async_context(asyncio.TaskGroup())
+        tasks.create_task(service.serve(settings, ending, opened_as=opened.set_result))
+        showing = tasks.create_task(_show(settings, opened, url))
+        await ending.stop.wait()
+        showing.cancel()
+
+
+async def _show(settings: Settings, opened: asyncio.Future[service.House], api: str) -> None:
+    """One order through the real door, and what became of it, as anybody could ask."""
+    house = await opened
+    door, private = f"http://127.0.0.1:{house.port}{PATH}shop", f"http://127.0.0.1:{house.private_port}"
+    click.echo(f"the bridge is open at {door}, the stand-in of the attribution API at {api}, "
+               f"the journal is {settings.journal.path}")  # fmt: skip
+    body = fresh(example("shopify", "order.json"), now=datetime.now(UTC))
+    order = msgspec.json.decode(body)
+    delivery = Delivery(body=body, topic="orders/create", delivery_id=f"demo-{order['id']}")
+    async with sending(door, cast("Signs", settings.sources["shop"])) as sender, aiohttp.ClientSession() as session:
+        status = await sender.post(delivery)
+        click.echo(f"posted order {order['id']} ({len(body)} bytes, signed): answered {status}, so the journal has it")
+        for fact in await _settled(session, private, delivery.delivery_id):
+            click.echo(f"  {fact['fact']}: {fact['state']} at {str(fact['settled'])[11:23]}")
+        await _tell_received(session, api, str(order["id"]))
+    click.echo(f"ask: attribution-bridge orders show {order['id']}    stop: Ctrl-C")
+    telemetry.set_up()
+
+
+async def _settled(session: aiohttp.ClientSession, private: str, delivery: str) -> list[dict[str, object]]:
+    for _ in range(_ATTEMPTS):
+        async with session.get(f"{private}/status", params={"source": "shop", "id": delivery}) as answer:
+            told = await answer.json()
+        if answer.status == HTTPStatus.OK and told["facts"] and not told["waiting"]:
+            facts: list[dict[str, object]] = told["facts"]
+            return facts
+        await asyncio.sleep(0.05)
+    raise click.ClickException(f"the order is not settled yet; see {private}/status?source=shop&id={delivery}")
+
+
+class _Received(msgspec.Struct):
+    """A line of the sandbox's GET /received."""
+
+    method: str
+    path: str
+    status: int | None
+    body: msgspec.Raw
+
+
+async def _tell_received(session: aiohttp.ClientSession, api: str, order: str) -> None:
+    async with session.get(f"{api}/received") as answer:
+        lines = [msgspec.json.decode(line, type=_Received) for line in (await answer.read()).splitlines()]
+    for line in lines:
+        click.echo(f"the API received {line.method} {line.path} (answered {line.status}):")
+        click.echo(msgspec.json.format(bytes(line.body), indent=2))
+    if not any(order.encode() in bytes(line.body) for line in lines):
+        raise click.ClickException("the API did not receive the order")

@@ -1,0 +1,117 @@
+"""What commands share: where the configuration and the journal are, and how results are printed."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+import msgspec
+
+from bridge.config import journal_of
+from bridge.journal import Acting, Parked, Reading
+from bridge.journal.control import acting
+from bridge.journal.sqlite import reading
+
+F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
+
+DEFAULT = Path("bridge.yaml")
+_PAGE = 100
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+config = click.option(
+    "--config",
+    "config",
+    type=click.Path(path_type=Path, dir_okay=False),
+    envvar="BRIDGE_CONFIG",
+    help="The configuration. Unsaid: BRIDGE_CONFIG, else ./bridge.yaml.",
+)
+_journal = click.option(
+    "--journal",
+    "path",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The journal's file. Unsaid: what the configuration says, else ./var/journal.db.",
+)
+
+
+def journal(command: F) -> F:
+    """The two options by which a command finds the journal."""
+    return config(_journal(command))
+
+
+def chosen(config: Path | None) -> Path:
+    """The configuration that is meant."""
+    return config if config is not None else DEFAULT
+
+
+def journal_path(config: Path | None, path: Path | None) -> Path:
+    """The journal that is meant. A configuration that was named must be there; the default need not."""
+    if path is not None:
+        return path
+    if config is None and not DEFAULT.exists():
+        return journal_of(None)
+    found = chosen(config)
+    if not found.exists():
+        raise click.UsageError(f"there is no configuration {found}")
+    return journal_of(found)
+
+
+def wait_for(work: Awaitable[T]) -> T:
+    """Run a command's work to its end."""
+
+    async def main() -> T:
+        return await work
+
+    return asyncio.run(main())
+
+
+@asynccontextmanager
+async def to_read(config: Path | None, path: Path | None) -> AsyncIterator[Reading]:
+    """The journal, beside whoever owns it."""
+    async with reading(journal_path(config, path)) as found:
+        yield found
+
+
+@asynccontextmanager
+async def to_act(config: Path | None, path: Path | None) -> AsyncIterator[Acting]:
+    """The journal's owner, or the journal itself while nobody owns it."""
+    async with acting(journal_path(config, path), destinations=()) as found:
+        yield found
+
+
+def print_json(value: object) -> None:
+    """One JSON document a line."""
+    click.echo(msgspec.json.encode(value, enc_hook=str).decode())
+
+
+def when(moment: object) -> str:
+    """A time as people read it: UTC, to the second."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S") if isinstance(moment, datetime) else str(moment or "-")
+
+
+def table(rows: Sequence[Sequence[object]]) -> None:
+    """Columns as wide as they must be."""
+    texts = [[str(cell) for cell in row] for row in rows]
+    widths = [max(len(row[column]) for row in texts) for column in range(len(texts[0]))] if texts else []
+    for row in texts:
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+async def in_pages(
+    facts: Sequence[Parked], act: Callable[[Sequence[str]], Awaitable[int]], *, rate: float, label: str
+) -> int:
+    """Act on many facts, at most `rate` a second, with a progress bar. Returns how many were acted on."""
+    done = 0
+    page = max(1, min(_PAGE, int(rate)))
+    with click.progressbar(length=len(facts), label=label, file=sys.stderr) as bar:
+        for start in range(0, len(facts), page):
+            refs = [fact.ref for fact in facts[start : start + page]]
+            done += await act(refs)
+            bar.update(len(refs))
+            if start + page < len(facts):
+                await asyncio.sleep(page / rate)
+    return done

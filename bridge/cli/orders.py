@@ -1,0 +1,84 @@
+"""`orders`: what became of an order."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from bridge.cli import options
+from bridge.journal import Story
+
+
+@click.group()
+def orders() -> None:
+    """Ask what became of an order."""
+
+
+@orders.command()
+@click.argument("text")
+@options.journal
+@click.option("--shop", default="", help="Look in one shop only.")
+@options.as_json
+def show(text: str, config: Path | None, path: Path | None, shop: str, as_json: bool) -> None:  # noqa: FBT001
+    """Tell everything that is known of an order: by its id, name (#1042), e-mail, phone, customer or checkout.
+
+    Works beside a running bridge and on a stopped one. Exits 1 where nothing is known.
+
+    Example: attribution-bridge orders show '#1042'
+    """
+    stories = options.wait_for(_stories(config, path, text, shop))
+    if as_json:
+        options.print_json([asdict(story) for story in stories])
+    for story in () if as_json else stories:
+        _tell(story)
+    if not stories:
+        click.echo(f"nothing is known of {text}: no delivery with it was taken in", err=True)
+        sys.exit(1)
+
+
+async def _stories(config: Path | None, path: Path | None, text: str, shop: str) -> Sequence[Story]:
+    async with options.to_read(config, path) as journal:
+        found = [await journal.story(lane) for lane in await journal.find(text, tenant=shop)]
+    return [story for story in found if story is not None]
+
+
+def _tell(story: Story) -> None:
+    click.echo(f"order {story.order} of {story.tenant}")
+    click.echo(" received")
+    options.table(
+        [
+            ("  ", options.when(d["received"]), d["seq"], d["topic"], d["id"], f"{d['size']} bytes")
+            for d in story.documents
+        ]
+    )
+    if story.facts:
+        click.echo(" facts")
+        options.table(
+            [
+                ("  ", options.when(f["settled"]), f["dest"] or "-", f["fact"], f["once"], f["state"], _why(f))
+                for f in story.facts
+            ]
+        )
+    if story.waiting:
+        click.echo(" waiting")
+        options.table(
+            [("  ", options.when(w["due"]), w["dest"], f"document {w['seq']}", _held(w)) for w in story.waiting]
+        )
+    if story.attempts:
+        click.echo(" attempts that came to nothing")
+        options.table([("  ", options.when(a["at"]), a["dest"], a["fact"], _why(a)) for a in story.attempts])
+    if story.verdicts:
+        click.echo(" nothing to send")
+        options.table(
+            [("  ", options.when(v["at"]), v["dest"] or "-", v["rule"] or "-", _why(v)) for v in story.verdicts]
+        )
+
+
+def _why(row: Mapping[str, object]) -> str:
+    return " ".join(str(row[name]) for name in ("reason", "detail") if row[name])
+
+
+def _held(row: Mapping[str, object]) -> str:
+    return f"rule {row['held']} is held" if row["held"] else f"tried {row['attempt']} times"

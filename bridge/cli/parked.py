@@ -1,0 +1,133 @@
+"""What `dead` and `uncertain` share: selecting parked facts, showing them, and acting on many."""
+
+import sys
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import asdict
+from functools import partial
+from typing import Any, TypeVar
+
+import click
+
+from bridge.cli import options
+from bridge.contract import Envelope, State
+from bridge.journal import Acting, Parked, Selection
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_FILTERS = ("dest", "fact", "rule", "reason")
+
+
+def filters(command: F) -> F:
+    """The options that select parked facts."""
+    for name in reversed(_FILTERS):
+        command = click.option(f"--{name}", default="", help=f"Only those of this {name}.")(command)
+    return options.journal(command)
+
+
+def in_bulk(command: F) -> F:
+    """Which, how fast, and without being asked."""
+    command = click.option("--yes", is_flag=True, help="Do not ask.")(command)
+    command = click.option("--rate", default=50.0, show_default=True, help="At most so many a second.")(command)
+    command = click.option("--all", "everything", is_flag=True, help="All that the filters select.")(command)
+    return filters(click.argument("refs", nargs=-1)(command))
+
+
+def selection(state: State, refs: Sequence[str], asked: dict[str, Any]) -> Selection:
+    """What the arguments mean."""
+    return Selection(state=state, refs=tuple(refs), **{name: asked[name] for name in _FILTERS})
+
+
+async def found(state: State, refs: Sequence[str], asked: dict[str, Any]) -> list[Parked]:
+    """All that are selected."""
+    async with options.to_read(asked["config"], asked["path"]) as journal:
+        return [fact async for fact in journal.parked(selection(state, refs, asked))]
+
+
+def list_them(state: State, asked: dict[str, Any]) -> None:
+    """Grouped by destination, fact and reason, or each on a line."""
+    facts = options.wait_for(found(state, (), asked))
+    if asked["as_json"]:
+        for fact in facts:
+            options.print_json(asdict(fact))
+    elif asked["each"]:
+        options.table([_line(fact) for fact in facts])
+    else:
+        _grouped(facts)
+    sys.exit(0)
+
+
+def _line(fact: Parked) -> tuple[object, ...]:
+    why = f"{fact.reason} {fact.detail}".strip()
+    return fact.ref, options.when(fact.settled_at), fact.dest or "-", fact.fact, f"order {fact.order}", why
+
+
+def _grouped(facts: Sequence[Parked]) -> None:
+    groups: Counter[tuple[str, ...]] = Counter()
+    sample: dict[tuple[str, ...], str] = {}
+    for fact in facts:
+        group = (fact.dest or "-", fact.fact, fact.reason, fact.detail)
+        groups[group] += 1
+        sample.setdefault(group, fact.ref)
+    options.table([(count, *group, f"such as {sample[group]}") for group, count in groups.most_common()])
+    click.echo(f"{len(facts)} in all")
+
+
+def show_one(state: State, ref: str, asked: dict[str, Any]) -> None:
+    """One fact with where it came from; with --body the document itself, which is personal data."""
+    fact, document = options.wait_for(_one(state, ref, asked))
+    if fact is None:
+        click.echo(f"no {state} fact is called {ref}; see `list --each`", err=True)
+        sys.exit(1)
+    if asked["body"]:
+        sys.stdout.buffer.write(document.raw if document else b"")
+        return
+    if asked["as_json"]:
+        options.print_json(asdict(fact))
+        return
+    for name, value in asdict(fact).items():
+        click.echo(f"{name:<11}{options.when(value) if name == 'settled_at' else value}")
+    click.echo(f"{'document':<11}{len(document.raw) if document else 0} bytes; print it with --body")
+
+
+async def _one(state: State, ref: str, asked: dict[str, Any]) -> tuple[Parked | None, Envelope | None]:
+    async with options.to_read(asked["config"], asked["path"]) as journal:
+        facts = [fact async for fact in journal.parked(Selection(state=state, refs=(ref,)))]
+        return (facts[0], await journal.document(facts[0].seq)) if facts else (None, None)
+
+
+def act_on_many(
+    state: State,
+    refs: Sequence[str],
+    asked: dict[str, Any],
+    *,
+    act: Callable[[Acting], Callable[[Sequence[str]], Awaitable[int]]],
+    doing: str,
+) -> None:
+    """Ask first, then act in pages with a progress bar. Exits 1 where nothing was selected."""
+    if not refs and not asked["everything"]:
+        raise click.UsageError("name the facts (see `list --each`), or select with filters and --all")
+    facts = options.wait_for(found(state, refs, asked))
+    if not facts:
+        click.echo(f"no {state} fact is selected", err=True)
+        sys.exit(1)
+    if not asked["yes"]:
+        click.confirm(f"{doing} {len(facts)} {state} facts?", abort=True, err=True)
+    done = options.wait_for(_act(facts, asked, act, doing))
+    click.echo(f"{doing}: {done} of {len(facts)}")
+    if done < len(facts):
+        click.echo("the others are not there any more, or their document is: see `show`", err=True)
+        sys.exit(1)
+
+
+async def _act(
+    facts: Sequence[Parked],
+    asked: dict[str, Any],
+    act: Callable[[Acting], Callable[[Sequence[str]], Awaitable[int]]],
+    doing: str,
+) -> int:
+    async with options.to_act(asked["config"], asked["path"]) as journal:
+        return await options.in_pages(facts, act(journal), rate=asked["rate"], label=doing)
+
+
+settled_as = partial(click.option, "--as", "as_state", type=click.Choice(["delivered", "dropped"]), required=True)

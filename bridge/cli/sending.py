@@ -1,0 +1,94 @@
+"""Deliveries as a platform makes them: signed, posted to a door, repeated at a rate."""
+
+import asyncio
+import re
+import time
+import uuid
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import aiohttp
+import msgspec
+
+from bridge import registry
+from bridge.contract import Signs
+
+_TIME = re.compile(rb'"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:Z|[+-]\d\d:\d\d))"')
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """A payload on its way to a door. tenant None: the source's only one, or its first."""
+
+    body: bytes
+    topic: str
+    tenant: str | None = None
+    delivery_id: str = ""
+
+
+class Sender:
+    """Posts deliveries of one source. Made by `sending`."""
+
+    def __init__(self, session: aiohttp.ClientSession, url: str, signer: Signs) -> None:
+        self._session = session
+        self._url = url
+        self._signer = signer
+
+    async def post(self, delivery: Delivery) -> int:
+        """The status that the door answered with. Raises aiohttp.ClientError where nobody answers."""
+        headers: Mapping[str, str] = self._signer.sign(
+            delivery.body,
+            topic=delivery.topic,
+            tenant=delivery.tenant,
+            delivery_id=delivery.delivery_id or str(uuid.uuid4()),
+        )
+        async with self._session.post(self._url, data=delivery.body, headers=headers) as answer:
+            await answer.read()
+            return answer.status
+
+
+@asynccontextmanager
+async def sending(url: str, signer: Signs) -> AsyncIterator[Sender]:
+    """A sender with one connection pool."""
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as session:
+        yield Sender(session, url, signer)
+
+
+def fresh(body: bytes, *, now: datetime) -> bytes:
+    """The document as if it were new: its times moved so that it was made just now, its id one never used before."""
+    document = msgspec.json.decode(body)
+    number = document.get("id") if isinstance(document, dict) else None
+    if isinstance(number, int):
+        body = body.replace(str(number).encode(), str(number + time.time_ns() // 1_000_000 % 10**10).encode())
+    made = document.get("created_at") if isinstance(document, dict) else None
+    return _moved(body, now - datetime.fromisoformat(made)) if isinstance(made, str) else body
+
+
+def _moved(body: bytes, by: timedelta) -> bytes:
+    def later(match: re.Match[bytes]) -> bytes:
+        moved = datetime.fromisoformat(match[1].decode()) + by
+        return b'"' + moved.isoformat(timespec="seconds").encode() + b'"'
+
+    return _TIME.sub(later, body)
+
+
+def example(connector: str, name: str) -> bytes:
+    """A document that a connector ships as an example."""
+    return (registry.folder(connector) / "examples" / name).read_bytes()
+
+
+async def paced(count: int, rate: float | None) -> AsyncIterator[int]:
+    """Counts from 0, at most `rate` a second."""
+    started = time.monotonic()
+    for number in range(count):
+        if rate:
+            await asyncio.sleep(max(0.0, started + number / rate - time.monotonic()))
+        yield number
+
+
+def payload(path: Path) -> bytes:
+    """The bytes of a file; `-` is standard input."""
+    return Path("/dev/stdin").read_bytes() if str(path) == "-" else path.read_bytes()

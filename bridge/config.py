@@ -1,0 +1,374 @@
+"""One YAML file and the environment become frozen settings, or all problems at once with file, line and path.
+
+Nobody after this sees a dict. A connector's section is read by the connector's own class; secrets are resolved here.
+"""
+
+import difflib
+import os
+import types
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal, Union, cast, get_args, get_origin
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from bridge import registry
+from bridge.contract import Destination, Duration, EventShape, Fields, Json, Source
+from bridge.errors import ConfigurationError, Problem
+from bridge.mapping.loader import Document, load
+from bridge.mapping.rules import Rules, Written, compile_rules
+
+Place = tuple[str | int, ...]
+Port = Annotated[int, Field(ge=0, le=65535)]
+FilePath = Annotated[Path, BeforeValidator(lambda given: Path(given) if isinstance(given, str) else given)]
+
+_MIB = 1024 * 1024
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Door(_Section):
+    """Where platforms post. Sizes in bytes. `answer_within` is kept whatever happens: platforms give up after 5 s."""
+
+    host: str = "0.0.0.0"  # noqa: S104  the public door; the private port is the one that stays at home
+    port: Port = 8080
+    max_body: int = Field(default=8 * _MIB, ge=1024)
+    max_bodies_in_flight: int = Field(default=64 * _MIB, ge=1024)
+    answer_within: Duration = timedelta(seconds=4)
+
+
+class Private(_Section):
+    """Health, metrics and states. Nothing that acts."""
+
+    host: str = "127.0.0.1"
+    port: Port = 9090
+
+
+class Keep(_Section):
+    """How long things are kept: bodies after the last final state; history and keys after they came."""
+
+    bodies: Duration = timedelta(days=30)
+    history: Duration = timedelta(days=396)
+    keys: Duration = timedelta(days=761)
+
+
+class JournalSettings(_Section):
+    """Below `min_free` bytes nothing is taken in; `ballast` bytes are kept for settling when the disk is full."""
+
+    kind: Literal["sqlite"] = "sqlite"
+    path: FilePath = Path("var/journal.db")
+    min_free: int = Field(default=256 * _MIB, ge=0)
+    ballast: int = Field(default=16 * _MIB, ge=0)
+    keep: Keep = Keep()
+
+
+class DeliverySettings(_Section):
+    """For every destination. Waits double from `first_wait` to `longest_wait` with full jitter."""
+
+    concurrency: int = Field(default=64, ge=1, le=10_000)
+    first_wait: Duration = timedelta(seconds=1)
+    longest_wait: Duration = timedelta(minutes=10)
+    give_up: Duration = timedelta(days=14)
+    connect_timeout: Duration = timedelta(seconds=5)
+    read_timeout: Duration = timedelta(seconds=15)
+    total_timeout: Duration = timedelta(seconds=30)
+    keep_alive: Duration = timedelta(seconds=4)
+    grace: Duration = timedelta(seconds=25)
+
+
+class Logs(_Section):
+    """auto: readable at a terminal, JSON elsewhere."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    style: Literal["auto", "json", "text"] = "auto"
+
+
+class File(_Section):
+    """The whole file. Sources and destinations are read by their connectors, rules by the mapping."""
+
+    sources: dict[str, dict[str, Any]] = Field(min_length=1)
+    destinations: dict[str, dict[str, Any]] = Field(min_length=1)
+    journal: JournalSettings = JournalSettings()
+    include: list[str] = []
+    rules: dict[str, Any] = {}
+    vars: dict[str, Any] = {}
+    fields: dict[str, Any] = {}
+    door: Door = Door()
+    private: Private = Private()
+    delivery: DeliverySettings = DeliverySettings()
+    logs: Logs = Logs()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outlet:
+    """A destination with what the core keeps for it."""
+
+    connector: str
+    destination: Destination
+    shadow: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """All that the rooms are opened with."""
+
+    sources: Mapping[str, Source]
+    destinations: Mapping[str, Outlet]
+    rules: Rules
+    journal: JournalSettings
+    door: Door
+    private: Private
+    delivery: DeliverySettings
+    logs: Logs
+
+
+def read_file(path: Path, *, environ: Mapping[str, str] | None = None) -> Settings:
+    """Raises ConfigurationError with every problem of the file and of what it includes."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as problem:
+        reason = getattr(problem, "strerror", None) or "it is not UTF-8 text"
+        cure = "name a configuration with --config or BRIDGE_CONFIG"
+        raise ConfigurationError([Problem(message=f"cannot be read: {reason}; {cure}", file=str(path))]) from None
+    return read(text, file=str(path), environ=environ)
+
+
+def read(text: str, *, file: str = "bridge.yaml", environ: Mapping[str, str] | None = None) -> Settings:
+    """As read_file, from text. Included files are looked for beside `file`."""
+    document = load(text, file)
+    reading = _Reading(document, os.environ if environ is None else environ)
+    settings = reading.settings()
+    if settings is None:
+        raise ConfigurationError(sorted(reading.problems, key=lambda p: (p.file != file, p.file, p.line, p.column)))
+    return settings
+
+
+@dataclass(slots=True)
+class _Reading:
+    """One pass over a configuration; collects problems instead of stopping at the first."""
+
+    document: Document
+    environ: Mapping[str, str]
+    problems: list[Problem] = field(default_factory=list)
+
+    def settings(self) -> Settings | None:
+        top = self._top()
+        if top is None:
+            return None
+        sources = {name: made for name in top.sources if (made := self._source(name, top)) is not None}
+        destinations = {name: outlet for name in top.destinations if (outlet := self._outlet(name, top)) is not None}
+        rules = self._rules(top, sources, destinations)
+        if rules is None or self.problems:
+            return None
+        return Settings(
+            sources=sources,
+            destinations=destinations,
+            rules=rules,
+            journal=top.journal,
+            door=top.door,
+            private=top.private,
+            delivery=top.delivery,
+            logs=top.logs,
+        )
+
+    def _add(self, message: str, path: Place) -> None:
+        line, column = self.document.where(path)
+        place = ".".join(str(step) for step in path)
+        self.problems.append(Problem(message=message, path=place, file=self.document.file, line=line, column=column))
+
+    def _validated(self, model: type[BaseModel], value: Json, at: Place) -> BaseModel | None:
+        try:
+            return model.model_validate(value, context={"environ": self.environ})
+        except ValidationError as invalid:
+            for error in invalid.errors(include_url=False, include_input=False):
+                loc = tuple(step for step in error["loc"] if step != "[key]")
+                self._add(_message(model, error, loc), (*at, *loc))
+            return None
+
+    def _top(self) -> File | None:
+        value = {} if self.document.value is None else self.document.value
+        if not isinstance(value, dict):
+            self._add("a configuration is a mapping: sources, destinations, rules, ...", ())
+            return None
+        top = self._validated(File, value, ())
+        # With a fault in one section the others are still read, so that all problems are said at once.
+        return cast("File", top) if top is not None else _without_core(value)
+
+    # -- connectors ----------------------------------------------------------------------------------------------------
+
+    def _connector(self, section: str, name: str, given: Mapping[str, Json], own: Sequence[str]) -> BaseModel | None:
+        at = (section, name)
+        chosen = given.get("connector")
+        if not isinstance(chosen, str):
+            known = ", ".join(sorted(registry.names()))
+            self._add(f"`connector:` is missing; there are: {known}", at)
+            return None
+        try:
+            model = registry.connector(chosen)
+        except registry.NoSuchConnector as unknown:
+            self._add(str(unknown), (*at, "connector"))
+            return None
+        return self._validated(model, {key: value for key, value in given.items() if key not in own}, at)
+
+    def _source(self, name: str, top: File) -> Source | None:
+        made = self._connector("sources", name, top.sources[name], ("connector",))
+        if made is not None and not hasattr(made, "kinds"):
+            self._add(f"connector {top.sources[name]['connector']} is no source", ("sources", name, "connector"))
+            return None
+        return cast("Source | None", made)
+
+    def _outlet(self, name: str, top: File) -> Outlet | None:
+        given = top.destinations[name]
+        mode = given.get("mode", "live")
+        if mode not in ("live", "shadow"):
+            self._add("mode is live or shadow", ("destinations", name, "mode"))
+        made = self._connector("destinations", name, given, ("connector", "mode"))
+        if made is None:
+            return None
+        if not hasattr(made, "converse"):
+            self._add(f"connector {given['connector']} is no destination", ("destinations", name, "connector"))
+            return None
+        destination = cast("Destination", made)
+        return Outlet(connector=given["connector"], destination=destination, shadow=mode == "shadow")
+
+    # -- rules ---------------------------------------------------------------------------------------------------------
+
+    def _rules(self, top: File, sources: Mapping[str, Source], destinations: Mapping[str, Outlet]) -> Rules | None:
+        included = self._included(top.include)
+        written = self._written(top, included)
+        kinds: dict[str, Fields] = {}
+        topics: dict[str, str] = {}
+        for source in sources.values():
+            kinds.update(source.kinds())
+            topics.update(source.topics())
+        shapes: dict[str, EventShape] = {name: outlet.destination.shape() for name, outlet in destinations.items()}
+        if len(sources) < len(top.sources) or len(destinations) < len(top.destinations):
+            return None  # rules cannot be checked against a connector that could not be read
+        try:
+            return compile_rules(
+                written, kinds=kinds, topics=topics, destinations=shapes, variables=top.vars, fields=top.fields
+            )
+        except ConfigurationError as wrong:
+            self.problems.extend(wrong.problems)
+            return None
+
+    def _included(self, names: Sequence[str]) -> dict[str, Written]:
+        rules: dict[str, Written] = {}
+        for index, name in enumerate(names):
+            for rule in self._include(name, ("include", index)):
+                if rule.name in rules:
+                    self._add(f"rule {rule.name} is in {rules[rule.name].file} too", ("include", index))
+                rules[rule.name] = rule
+        return rules
+
+    def _include(self, name: str, at: Place) -> Sequence[Written]:
+        try:
+            path = self._included_path(name)
+            document = load(path.read_text(encoding="utf-8"), str(path))
+        except registry.NoSuchConnector as unknown:
+            self._add(str(unknown), at)
+        except OSError as problem:
+            self._add(f"cannot include {name}: {problem.strerror}; write connector/name or a path to a .yaml file", at)
+        except ConfigurationError as wrong:
+            self.problems.extend(wrong.problems)
+        else:
+            body = document.value
+            rules = body.get("rules") if isinstance(body, dict) else None
+            if isinstance(rules, dict):
+                return [_written(document, rule, rules[rule]) for rule in rules]
+            self._add(f"{path} has no `rules:`", at)
+        return ()
+
+    def _included_path(self, name: str) -> Path:
+        """`shopify/default` is a connector's; what ends in .yaml is a file beside this one."""
+        if name.endswith((".yaml", ".yml")):
+            return Path(self.document.file).parent / name
+        connector, _, rules = name.partition("/")
+        return registry.folder(connector) / "rules" / f"{rules}.yaml"
+
+    def _written(self, top: File, included: Mapping[str, Written]) -> list[Written]:
+        """Included rules first; a rule of the same name replaces their keys one by one, `false` switches one off."""
+        rules = dict(included)
+        for name, body in top.rules.items():
+            own = _written(self.document, name, body)
+            if body is False and name in rules:
+                del rules[name]
+            elif name in rules and isinstance(body, dict) and isinstance(rules[name].body, dict):
+                rules[name] = _overridden(rules[name], own)
+            else:
+                rules[name] = own
+        if not rules and not self.problems:
+            self._add("there are no rules: write `include: [shopify/default]`, or rules of your own", ())
+        return list(rules.values())
+
+
+def _without_core(value: Mapping[str, Json]) -> File | None:
+    readable = {
+        name: value[name] for name in ("sources", "destinations", "include", "rules", "vars", "fields") if name in value
+    }
+    try:
+        return File.model_validate(readable)
+    except ValidationError:
+        return None
+
+
+def journal_of(path: Path | None) -> Path:
+    """The journal's path alone, for commands that need nothing else: no secret has to be at hand."""
+    if path is None:
+        return JournalSettings().path
+    value = load(path.read_text(encoding="utf-8"), str(path)).value
+    section = value.get("journal") if isinstance(value, dict) else None
+    chosen = section.get("path") if isinstance(section, dict) else None
+    return Path(chosen) if isinstance(chosen, str) else JournalSettings().path
+
+
+def _written(document: Document, name: str, body: Json) -> Written:
+    return Written(name=name, body=body, file=document.file, where=lambda path: document.where(("rules", name, *path)))
+
+
+def _overridden(base: Written, own: Written) -> Written:
+    """Keys of `own` go before those of `base`; each is reported where it stands."""
+
+    def where(path: Sequence[str | int]) -> tuple[int, int]:
+        return own.where(path) if path and path[0] in own.body else base.where(path)
+
+    return Written(name=base.name, body={**base.body, **own.body}, file=own.file, where=where)
+
+
+# -- messages ----------------------------------------------------------------------------------------------------------
+
+
+def _message(model: type[BaseModel], error: Mapping[str, Any], loc: Place) -> str:
+    match error["type"]:
+        case "extra_forbidden":
+            return _unknown_key(model, loc)
+        case "missing":
+            return "this key is missing"
+        case "dict_type" | "model_type":
+            return "a mapping is expected here"
+        case _:
+            message: str = error["msg"]
+            return message.removeprefix("Value error, ")
+
+
+def _unknown_key(model: type[BaseModel], loc: Place) -> str:
+    known = _keys(model, loc[:-1])
+    near = difflib.get_close_matches(str(loc[-1]), known, n=1)
+    return f"unknown key; did you mean `{near[0]}`?" if near else f"unknown key; there are: {', '.join(known)}"
+
+
+def _keys(annotation: object, path: Place) -> list[str]:
+    """The keys that a model has at a path."""
+    while get_origin(annotation) in (Annotated, Union, types.UnionType):
+        annotation = get_args(annotation)[0]
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        fields = annotation.model_fields
+        if not path:
+            return sorted(info.alias or name for name, info in fields.items())
+        return _keys(fields[str(path[0])].annotation, path[1:]) if str(path[0]) in fields else []
+    inner = get_args(annotation)
+    return _keys(inner[-1], path[1:]) if inner and path else []

@@ -1,0 +1,259 @@
+"""One claimed document: mapped, its facts sent in rule order, and everything that became of it stored."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from bridge.contract import Delivered, Event, Moment, Outcome, Reason, Rejected, State
+from bridge.delivery.conversing import Conversing, Road
+from bridge.delivery.courier import Courier
+from bridge.delivery.policy import Pass, Postpone, Settle, decide
+from bridge.errors import JournalBusy
+from bridge.journal import HOLDS, Claim, Done, Hold, Journal, Key, Postponed, Record, Settled, Verdict
+from bridge.mapping.rules import Failure, Passed, Rules, Step
+from bridge.telemetry import emit
+
+_SAME_REFUSALS = 20
+_STORE_AGAIN = (0.2, 0.5, 1.0, 2.0, 5.0)
+
+
+@dataclass(slots=True)
+class _Document:
+    """A claimed document on its way: what is known of it and not stored yet."""
+
+    claim: Claim
+    settled: list[Settled] = field(default_factory=list)
+    verdicts: list[Verdict] = field(default_factory=list)
+    released: list[Key] = field(default_factory=list)
+
+
+class Carrier:
+    """Carries documents of one destination. `feel` is told the outcome of every conversation."""
+
+    def __init__(
+        self, road: Road, *, journal: Journal, rules: Rules, courier: Courier, feel: Callable[[Outcome], None]
+    ) -> None:
+        self._road = road
+        self._journal = journal
+        self._rules = rules
+        self._courier = courier
+        self._feel = feel
+        self._refusals: dict[str, tuple[str, int]] = {}
+        self.held: set[str] = set()
+        self.unstored = 0
+
+    async def learn_holds(self) -> None:
+        """Rules that the journal says are held; a rule that has changed since is released."""
+        for hold in await self._journal.holds():
+            if hold.dest != self._road.name:
+                continue
+            if hold.digest == self._rules.digest_of(hold.rule):
+                self.held.add(hold.rule)
+            else:
+                await self._journal.release(hold.dest, hold.rule)
+                emit("rule.released", dest=hold.dest, rule=hold.rule, detail="the rule has changed")
+
+    def release(self, rule: str) -> None:
+        """A person released the rule."""
+        self.held.discard(rule)
+        self._refusals.pop(rule, None)
+
+    async def carry(self, claim: Claim) -> None:
+        """To the end, or until it must wait; stored when it returns."""
+        document = _Document(claim)
+        await self._store(document, end=await self._deliver(document))
+
+    async def _deliver(self, document: _Document) -> Done | Postponed:
+        claim = document.claim
+        events = self._sifted(document, self._rules.apply(claim.envelope, self._road.name, stale=claim.stale))
+        for event in events:
+            if event.rule in self.held:
+                return Postponed(until=None, fact=event.fact, reason=Reason.RULE_HELD, rule=event.rule)
+            if document.settled:
+                await self._store(document, end=None)
+            postponed = await self._send(document, event)
+            if postponed is not None:
+                return postponed
+        if claim.asked and not document.settled and not events:
+            document.verdicts.append(Verdict(reason=Reason.NO_SUCH_KEY))
+        return Done()
+
+    def _sifted(self, document: _Document, steps: Sequence[Step]) -> list[Event]:
+        """The events whose key is free; all else is noted."""
+        held = document.claim.held
+        events: list[Event] = []
+        for step in steps:
+            match step:
+                case Passed():
+                    document.verdicts.append(Verdict(reason=step.reason, rule=step.rule or ""))
+                case Failure() | Event() if held.get((step.fact, step.once or "")) in HOLDS:
+                    document.verdicts.append(Verdict(reason=Reason.ALREADY, rule=step.rule))
+                case Failure():
+                    failed = Settle(state=State.DEAD, reason=Reason.RULE_FAILED, detail=step.message)
+                    _note(document, (step.fact, step.once or ""), step.rule, failed)
+                case Event():
+                    events.append(step)
+        return events
+
+    async def _send(self, document: _Document, event: Event) -> Postponed | None:
+        """Send one fact. What is final is noted in the document; what must wait postpones the lane."""
+        claim, now = document.claim, _now()
+        moment = Moment(now=now, first_tried_at=claim.first_tried_at or now, attempt=claim.attempt + 1)
+        conversing = Conversing(self._road, self._courier, event, lambda: self._depart(claim, event))
+        outcome = await conversing.held(moment)
+        self._feel(outcome)
+        await self._count_refusals(event.rule, outcome)
+        decision = decide(
+            outcome,
+            attempt=moment.attempt,
+            now=_now(),
+            first_tried_at=moment.first_tried_at,
+            patience=self._road.patience,
+            chance=random.random(),  # noqa: S311  jitter, not a secret
+        )
+        if conversing.departed and not isinstance(decision, Settle):
+            document.released.append((event.fact, event.once))
+        match decision:
+            case Postpone():
+                return self._postponed(claim, event, decision)
+            case Pass(reason=reason, detail=detail):
+                document.verdicts.append(Verdict(reason=reason, rule=event.rule, detail=detail))
+            case Settle():
+                self._settle(document, event, decision)
+        return None
+
+    def _postponed(self, claim: Claim, event: Event, decision: Postpone) -> Postponed:
+        emit(
+            "fact.postponed",
+            **_names(claim),
+            dest=self._road.name,
+            fact=event.fact,
+            rule=event.rule,
+            reason=decision.reason,
+            detail=decision.detail,
+            attempt=claim.attempt + 1,
+            until=decision.until.isoformat(timespec="milliseconds"),
+        )
+        return Postponed(until=decision.until, fact=event.fact, reason=decision.reason, detail=decision.detail)
+
+    def _settle(self, document: _Document, event: Event, decision: Settle) -> None:
+        if self._road.shadow and decision.state is State.DELIVERED:
+            decision = Settle(state=State.SHADOWED, detail=decision.detail)
+        _note(document, (event.fact, event.once), event.rule, decision, occurred_at=event.at)
+        if decision.state is State.DEAD:
+            return
+        held = document.claim.held
+        if held.get((event.fact, event.once)) is State.DEAD:
+            document.verdicts.append(Verdict(reason=Reason.HEALED, rule=event.rule))
+        if event.once and held.get((event.fact, "")) is State.DEAD:
+            # A rule that failed before its once was known: the next success of the fact in the lane ends its letter.
+            document.verdicts.append(Verdict(reason=Reason.HEALED, rule=event.rule))
+            document.released.append((event.fact, ""))
+
+    async def _count_refusals(self, rule: str, outcome: Outcome) -> None:
+        """The same refusal twenty times running holds the rule instead of filling the dead list."""
+        if isinstance(outcome, Delivered):
+            self._refusals.pop(rule, None)
+        if not isinstance(outcome, Rejected):
+            return
+        detail, count = self._refusals.get(rule, ("", 0))
+        count = count + 1 if detail == outcome.detail else 1
+        self._refusals[rule] = (outcome.detail, count)
+        if count == _SAME_REFUSALS:
+            await self._hold(rule, outcome.detail)
+
+    async def _hold(self, rule: str, detail: str) -> None:
+        digest = self._rules.digest_of(rule)
+        self.held.add(rule)
+        hold = Hold(dest=self._road.name, rule=rule, digest=digest, since=_now(), detail=detail)
+        await self._until_stored(lambda: self._journal.hold(hold))
+        emit("rule.held", dest=self._road.name, rule=rule, detail=detail)
+
+    # -- the journal ---------------------------------------------------------------------------------------------------
+
+    async def _store(self, document: _Document, *, end: Done | Postponed | None) -> None:
+        """Durable when it returns; only then is it told."""
+        record = Record(
+            settled=tuple(document.settled),
+            verdicts=tuple(document.verdicts),
+            released=tuple(document.released),
+            end=end,
+        )
+        document.settled, document.verdicts, document.released = [], [], []
+        await self._until_stored(lambda: self._journal.record(document.claim, record, now=_now()))
+        self._tell(document.claim, record)
+
+    async def _until_stored(self, store: Callable[[], Awaitable[None]]) -> None:
+        """Again and again while the journal cannot take it: `unstored` tells the worker to send nothing more."""
+        tries = 0
+        while True:
+            try:
+                return await store()
+            except JournalBusy as problem:
+                emit("journal.busy", dest=self._road.name, detail=str(problem))
+                self.unstored += 1
+                await asyncio.sleep(_STORE_AGAIN[min(tries, len(_STORE_AGAIN) - 1)])
+                self.unstored -= 1
+                tries += 1
+
+    async def _depart(self, claim: Claim, event: Event) -> None:
+        departed = Settled(
+            fact=event.fact, once=event.once, rule=event.rule, state=State.DEPARTED, occurred_at=event.at
+        )
+        await self._until_stored(lambda: self._journal.record(claim, Record(settled=(departed,)), now=_now()))
+        emit("fact.departed", **_names(claim), dest=self._road.name, fact=event.fact, once=event.once)
+
+    def _tell(self, claim: Claim, record: Record) -> None:
+        seconds = round((_now() - claim.envelope.received_at).total_seconds(), 3)
+        for settled in record.settled:
+            emit(
+                "fact.settled",
+                **_names(claim),
+                dest=self._road.name,
+                rule=settled.rule,
+                fact=settled.fact,
+                once=settled.once,
+                state=settled.state,
+                reason=settled.reason,
+                detail=settled.detail,
+                attempt=claim.attempt + 1,
+                seconds=seconds,
+            )
+        if isinstance(record.end, Done) and not record.settled and record.verdicts:
+            reasons = {verdict.reason for verdict in record.verdicts}
+            reason = Reason.ALREADY if Reason.ALREADY in reasons else record.verdicts[0].reason
+            emit("document.skipped", **_names(claim), dest=self._road.name, reason=reason, seconds=seconds)
+
+
+def _note(document: _Document, key: Key, rule: str, decision: Settle, *, occurred_at: datetime | None = None) -> None:
+    fact, once = key
+    document.settled.append(
+        Settled(
+            fact=fact,
+            once=once,
+            rule=rule,
+            state=decision.state,
+            reason=decision.reason,
+            detail=decision.detail,
+            occurred_at=occurred_at,
+        )
+    )
+
+
+def _names(claim: Claim) -> Mapping[str, object]:
+    """What binds a line to its delivery."""
+    envelope = claim.envelope
+    return {
+        "source": envelope.source,
+        "tenant": envelope.tenant,
+        "topic": envelope.topic,
+        "id": envelope.id,
+        "lane": envelope.lane,
+        "seq": claim.seq,
+    }
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

@@ -1,0 +1,94 @@
+"""The core's side of a conversation: what is yielded goes to the courier, silence is judged by what may have left."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from bridge.contract import Destination, Event, Moment, Outcome, Reason, Rejected, Request, Response, Retry, Uncertain
+from bridge.delivery.courier import Courier, Silence
+from bridge.delivery.policy import Patience
+from bridge.telemetry import emit, frames
+
+_MOST_REQUESTS = 32
+_DEFINITE_NO = range(300, 500)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Road:
+    """Where a worker's facts go, and how."""
+
+    name: str
+    destination: Destination
+    shadow: bool = False
+    concurrency: int = 64
+    patience: Patience = field(default_factory=Patience)
+
+
+class Conversing:
+    """One conversation about one fact. `departed` says that the mark was made."""
+
+    def __init__(self, road: Road, courier: Courier, event: Event, depart: Callable[[], Awaitable[None]]) -> None:
+        self._road = road
+        self._courier = courier
+        self._event = event
+        self._depart = depart
+        self._arrived = False
+        self.departed = False
+
+    async def held(self, moment: Moment) -> Outcome:
+        """The outcome. A bug in the connector parks the fact as dead; where something left before it, as uncertain."""
+        try:
+            return await self._held(moment)
+        except Exception as bug:  # noqa: BLE001  the one boundary to connector code: the order is parked, not lost
+            emit(
+                "connector.failed",
+                dest=self._road.name,
+                rule=self._event.rule,
+                problem=type(bug).__name__,
+                frames=frames(bug),
+            )
+            detail = f"{type(bug).__name__} in the connector; see the log event connector.failed"
+            if self.departed:
+                return Uncertain(Reason.CONNECTOR_FAILED, detail)
+            return Rejected(Reason.CONNECTOR_FAILED, detail)
+
+    async def _held(self, moment: Moment) -> Outcome:
+        conversation = self._road.destination.converse(self._event, moment)
+        try:
+            request = next(conversation)
+            for _ in range(_MOST_REQUESTS):
+                answer = await self._answer(request)
+                if isinstance(answer, Silence):
+                    conversation.close()
+                    return self._silence(request, answer)
+                request = conversation.send(answer)
+        except StopIteration as end:
+            return self._doubted(end.value)
+        conversation.close()
+        raise RuntimeError(f"a conversation of more than {_MOST_REQUESTS} requests")
+
+    async def _answer(self, request: Request) -> Response | Silence:
+        if self._road.shadow and request.shadow is not None:
+            return request.shadow
+        if self._repeatable(request):
+            return await self._courier.send(request)
+        if not self.departed:
+            await self._depart()
+            self.departed = True
+        answer = await self._courier.send(request)
+        if isinstance(answer, Response) and answer.status not in _DEFINITE_NO:
+            self._arrived = True
+        return answer
+
+    def _repeatable(self, request: Request) -> bool:
+        return request.repeatable or self._event.resend
+
+    def _silence(self, request: Request, silence: Silence) -> Outcome:
+        if self._repeatable(request) or not silence.left:
+            return self._doubted(Retry(silence.reason, silence.detail))
+        return Uncertain(Reason.NO_ANSWER, f"{silence.reason}: {silence.detail}")
+
+    def _doubted(self, outcome: Outcome) -> Outcome:
+        """An unrepeatable request that may have had its effect is not begun again from the start."""
+        if isinstance(outcome, Retry) and self._arrived:
+            return Uncertain(outcome.reason, outcome.detail)
+        return outcome

@@ -1,0 +1,156 @@
+"""The only room that knows HTTP going out: one aiohttp pool, a fresh connection for what must not be repeated.
+
+A pooled connection that the server closed a moment ago swallows a request without a trace, so pooled ones are dropped
+well before servers drop them (4 s), and unrepeatable requests never use one.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+
+import aiohttp
+
+from bridge.contract import Reason, Request, Response, Share
+
+_LONGEST_BODY = 65_536
+_REMEMBERED = 20_000
+_OK = range(200, 300)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timeouts:
+    """For one request: to connect, between two pieces of an answer, and for all of it."""
+
+    connect: timedelta = timedelta(seconds=5)
+    read: timedelta = timedelta(seconds=15)
+    total: timedelta = timedelta(seconds=30)
+    keep_alive: timedelta = timedelta(seconds=4)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Silence:
+    """No whole answer. left: the request may have reached the other side."""
+
+    reason: Reason
+    left: bool
+    detail: str
+
+
+class Courier:
+    """Made by `travelling`."""
+
+    def __init__(self, pooled: aiohttp.ClientSession, fresh: aiohttp.ClientSession) -> None:
+        self._pooled = pooled
+        self._fresh = fresh
+        self._answers: OrderedDict[str, tuple[float, Response]] = OrderedDict()
+        self._asking: dict[str, asyncio.Future[Response | Silence]] = {}
+
+    async def send(self, request: Request) -> Response | Silence:
+        """Never raises for what the network or the other side does."""
+        if request.share is not None:
+            return await self._shared(request, request.share)
+        return await self._send(request)
+
+    async def _send(self, request: Request) -> Response | Silence:
+        session = self._pooled if request.repeatable else self._fresh
+        try:
+            async with session.request(
+                request.method, request.url, headers=request.headers, data=request.body, allow_redirects=False
+            ) as response:
+                body = await _body(response)
+                headers = {name.lower(): value for name, value in response.headers.items()}
+                return Response(status=response.status, headers=headers, body=body)
+        except aiohttp.ConnectionTimeoutError:
+            return Silence(reason=Reason.TIMED_OUT, left=False, detail="no connection in time")
+        except aiohttp.ClientConnectorError as problem:
+            return Silence(reason=Reason.UNREACHABLE, left=False, detail=_said(problem))
+        except TimeoutError:
+            return Silence(reason=Reason.TIMED_OUT, left=True, detail="no answer in time")
+        except (aiohttp.ClientError, OSError) as problem:
+            return Silence(reason=Reason.NO_ANSWER, left=True, detail=type(problem).__name__)
+
+    # -- requests that several facts share -----------------------------------------------------------------------------
+
+    async def _shared(self, request: Request, share: Share) -> Response | Silence:
+        while True:
+            if (known := self._remembered(share.key)) is not None:
+                return known
+            if (asking := self._asking.get(share.key)) is None:
+                return await self._ask(request, share)
+            # Whoever asks may be cancelled; then somebody who waits asks anew.
+            await asyncio.wait((asking,))
+            if not asking.cancelled():
+                return asking.result()
+
+    def _remembered(self, key: str) -> Response | None:
+        found = self._answers.get(key)
+        if found is None:
+            return None
+        until, response = found
+        if asyncio.get_running_loop().time() < until:
+            self._answers.move_to_end(key)
+            return response
+        del self._answers[key]
+        return None
+
+    async def _ask(self, request: Request, share: Share) -> Response | Silence:
+        loop = asyncio.get_running_loop()
+        asking = self._asking[share.key] = loop.create_future()
+        try:
+            answer = await self._send(request)
+            asking.set_result(answer)
+        finally:
+            del self._asking[share.key]
+            asking.cancel()
+        if isinstance(answer, Response) and answer.status in _OK:
+            self._answers[share.key] = (loop.time() + share.ttl.total_seconds(), answer)
+            while len(self._answers) > _REMEMBERED:
+                self._answers.popitem(last=False)
+        return answer
+
+
+@asynccontextmanager
+async def travelling(*, timeouts: Timeouts, connections: int, user_agent: str) -> AsyncIterator[Courier]:
+    """A courier with a pool of at most `connections` to each host."""
+    timeout = aiohttp.ClientTimeout(
+        total=timeouts.total.total_seconds(),
+        connect=timeouts.connect.total_seconds(),
+        sock_connect=timeouts.connect.total_seconds(),
+        sock_read=timeouts.read.total_seconds(),
+    )
+
+    def session(connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
+        return aiohttp.ClientSession(
+            connector=connector,
+            timeout=timeout,
+            headers={"User-Agent": user_agent},
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trust_env=True,
+        )
+
+    keep_alive = timeouts.keep_alive.total_seconds()
+    pooled = aiohttp.TCPConnector(limit=0, limit_per_host=connections, keepalive_timeout=keep_alive)
+    fresh = aiohttp.TCPConnector(limit=0, limit_per_host=connections, force_close=True)
+    async with session(pooled) as pooled_session, session(fresh) as fresh_session:
+        yield Courier(pooled_session, fresh_session)
+
+
+async def _body(response: aiohttp.ClientResponse) -> bytes:
+    if response.content_length is not None and response.content_length <= _LONGEST_BODY:
+        return await response.read()
+    body = bytearray()
+    async for piece in response.content.iter_any():
+        body += piece
+        if len(body) > _LONGEST_BODY:
+            response.close()
+            break
+    return bytes(body[:_LONGEST_BODY])
+
+
+def _said(problem: aiohttp.ClientConnectorError) -> str:
+    """Which way it failed: a name that does not resolve, a certificate, a port that nobody listens at."""
+    reason = problem.os_error.strerror or ""
+    return f"{type(problem).__name__}: {reason}" if reason else type(problem).__name__

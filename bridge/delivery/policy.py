@@ -1,0 +1,81 @@
+"""What follows from an outcome. Pure: time and chance are arguments."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TypeAlias, assert_never
+
+from bridge.contract import Delivered, Outcome, Paused, Reason, Rejected, Retry, Skipped, State, Uncertain
+
+_LARGEST_EXPONENT = 32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How long a fact is tried. Waits double from `first_wait` to `longest_wait`, each drawn between zero and that."""
+
+    first_wait: timedelta = timedelta(seconds=1)
+    longest_wait: timedelta = timedelta(minutes=10)
+    give_up: timedelta = timedelta(days=14)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settle:
+    """The fact has this state from now on."""
+
+    state: State
+    reason: Reason | None = None
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pass:
+    """Nothing was to be sent, and nothing is held."""
+
+    reason: Reason
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Postpone:
+    """The lane waits until then."""
+
+    until: datetime
+    reason: Reason
+    detail: str = ""
+
+
+Decision: TypeAlias = Settle | Pass | Postpone
+
+
+def decide(
+    outcome: Outcome, *, attempt: int, now: datetime, first_tried_at: datetime, patience: Patience, chance: float
+) -> Decision:
+    """attempt counts from 1; chance is from 0 to 1."""
+    match outcome:
+        case Delivered(detail):
+            return Settle(state=State.DELIVERED, detail=detail)
+        case Skipped(reason, detail):
+            return Pass(reason=reason, detail=detail)
+        case Rejected(reason, detail):
+            return Settle(state=State.DEAD, reason=reason, detail=detail)
+        case Uncertain(reason, detail):
+            return Settle(state=State.UNCERTAIN, reason=reason, detail=detail)
+        case Paused(reason, detail):
+            return Postpone(until=now, reason=reason, detail=detail)
+        case Retry():
+            wait = max(backoff(attempt, patience=patience, chance=chance), outcome.after or timedelta())
+            return _again(outcome, now=now, wait=wait, given_up=now - first_tried_at >= patience.give_up)
+        case _:
+            assert_never(outcome)
+
+
+def _again(outcome: Retry, *, now: datetime, wait: timedelta, given_up: bool) -> Decision:
+    if given_up:
+        return Settle(state=State.DEAD, reason=Reason.GAVE_UP, detail=f"last: {outcome.reason}, {outcome.detail}")
+    return Postpone(until=now + wait, reason=outcome.reason, detail=outcome.detail)
+
+
+def backoff(attempt: int, *, patience: Patience, chance: float) -> timedelta:
+    """Full jitter: between zero and the doubled wait. The exponent is capped, for a timedelta overflows."""
+    doubled: timedelta = patience.first_wait * (1 << min(max(attempt - 1, 0), _LARGEST_EXPONENT))
+    return min(doubled, patience.longest_wait) * chance

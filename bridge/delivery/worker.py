@@ -1,0 +1,157 @@
+"""The pump of one destination: claims in bulk, keeps as many lanes in flight as its health allows, never polls."""
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+
+from bridge.contract import Outcome, Response
+from bridge.delivery.carrying import Carrier
+from bridge.delivery.conversing import Road
+from bridge.delivery.courier import Courier
+from bridge.delivery.limits import Health, Mood, after, after_probe, allowed, probe_is_due
+from bridge.journal import Claim, Journal
+from bridge.mapping.rules import Rules
+from bridge.telemetry import UP, emit
+
+_BUDGET = 16 * 1024 * 1024
+_SERVER_ERROR = 500
+_JOURNAL_AGAIN = 0.5
+
+
+class Worker:
+    """Runs until told to stop; then finishes what is in flight."""
+
+    def __init__(self, road: Road, *, journal: Journal, rules: Rules, courier: Courier) -> None:
+        self._road = road
+        self._journal = journal
+        self._courier = courier
+        self._carrier = Carrier(road, journal=journal, rules=rules, courier=courier, feel=self._feel)
+        self._health = Health()
+        self._ready: deque[Claim] = deque()
+        self._in_flight = 0
+        self._stopping = False
+        self._maybe_due = True
+        self._next_due: datetime | None = None
+        self._wake = asyncio.Event()
+        journal.watch(road.name, self._something_due)
+        UP.labels(road.name).set(1)
+
+    @property
+    def name(self) -> str:
+        return self._road.name
+
+    @property
+    def mood(self) -> str:
+        return self._health.mood.value
+
+    @property
+    def in_flight(self) -> int:
+        return self._in_flight
+
+    @property
+    def held_rules(self) -> Sequence[str]:
+        return sorted(self._carrier.held)
+
+    def release(self, rule: str) -> None:
+        """A person released the rule; the journal makes its lanes due."""
+        self._carrier.release(rule)
+
+    def stop(self) -> None:
+        """Start nothing more."""
+        self._stopping = True
+        self._wake.set()
+
+    def _something_due(self) -> None:
+        self._maybe_due = True
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Returns after `stop`, when the last lane in flight has ended."""
+        await self._carrier.learn_holds()
+        async with asyncio.TaskGroup() as lanes:
+            while not self._stopping:
+                self._wake.clear()
+                await self._refill()
+                self._start(lanes)
+                if probe_is_due(self._health, _now()):
+                    await self._probe()
+                else:
+                    await self._sleep()
+
+    def _has_room(self) -> bool:
+        room = self._road.concurrency - len(self._ready)
+        return self._health.mood is not Mood.DOWN and room >= (self._road.concurrency + 1) // 2
+
+    async def _refill(self) -> None:
+        """Claim in bulk: one question to the journal serves many lanes."""
+        overdue = self._next_due is not None and _now() >= self._next_due
+        if not self._has_room() or not (self._maybe_due or overdue):
+            return
+        room = self._road.concurrency - len(self._ready)
+        self._maybe_due = False
+        claims = await self._journal.claim(self._road.name, now=_now(), limit=room, budget=_BUDGET)
+        self._ready.extend(claims)
+        self._maybe_due |= bool(claims)
+        self._next_due = None if self._maybe_due else await self._journal.next_due(self._road.name)
+
+    def _start(self, lanes: asyncio.TaskGroup) -> None:
+        if self._carrier.unstored or self._stopping:
+            return
+        free = allowed(self._health, in_flight=self._in_flight, concurrency=self._road.concurrency, now=_now())
+        for _ in range(min(free, len(self._ready))):
+            self._in_flight += 1
+            lanes.create_task(self._carry(self._ready.popleft()))
+
+    async def _carry(self, claim: Claim) -> None:
+        try:
+            await self._carrier.carry(claim)
+        finally:
+            self._in_flight -= 1
+            self._wake.set()
+
+    async def _sleep(self) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._seconds_to_sleep()):
+                await self._wake.wait()
+
+    def _seconds_to_sleep(self) -> float | None:
+        """Until a lane is due or a probe is; None: until something happens (a lane that ends, an append)."""
+        if self._carrier.unstored:
+            return _JOURNAL_AGAIN
+        moments = []
+        if self._next_due is not None and self._has_room():
+            moments.append(self._next_due)
+        if self._health.probe_at is not None and (self._health.mood is Mood.DOWN or self._can_probe_with_a_lane()):
+            moments.append(self._health.probe_at)
+        return max(0.001, (min(moments) - _now()).total_seconds()) if moments else None
+
+    def _can_probe_with_a_lane(self) -> bool:
+        return bool(self._ready) and not self._in_flight
+
+    async def _probe(self) -> None:
+        answer = await self._courier.send(self._road.destination.probe())
+        answered = isinstance(answer, Response) and answer.status < _SERVER_ERROR
+        self._become(after_probe(self._health, answered=answered, now=_now()))
+
+    def _feel(self, outcome: Outcome) -> None:
+        self._become(after(self._health, outcome, _now()))
+
+    def _become(self, health: Health) -> None:
+        before, self._health = self._health, health
+        if health.mood is before.mood:
+            return
+        self._wake.set()
+        blocked = health.mood in (Mood.PAUSED, Mood.DOWN)
+        UP.labels(self._road.name).set(0 if blocked else 1)
+        if blocked:
+            emit("destination.paused", dest=self._road.name, reason=health.mood, detail=health.reason)
+        elif health.mood is Mood.WELL:
+            emit("destination.resumed", dest=self._road.name)
+        else:
+            emit("destination.suspicious", dest=self._road.name, reason=health.reason)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

@@ -1,0 +1,113 @@
+"""The private port: /healthz /readyz /metrics /status. Nothing that acts lives here, and nothing personal is told."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Protocol
+
+import msgspec
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from bridge.journal import Journal, Story
+from bridge.telemetry import FREE, OLDEST, PARKED, REGISTRY, WAITING
+
+_json = msgspec.json.Encoder(enc_hook=str)
+
+
+class Working(Protocol):
+    """What is told of a destination."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def in_flight(self) -> int: ...
+    @property
+    def held_rules(self) -> Sequence[str]: ...
+    @property
+    def mood(self) -> str: ...
+
+
+class Status:
+    """Answers from the journal and from the workers."""
+
+    def __init__(self, journal: Journal, workers: Sequence[Working]) -> None:
+        self._journal = journal
+        self._workers = workers
+
+    async def healthz(self, _request: web.Request) -> web.Response:
+        return web.Response(text="ok\n")
+
+    async def readyz(self, _request: web.Request) -> web.Response:
+        """Ready = the journal takes writes. A source or destination that is down takes no other out of service."""
+        reason = self._journal.refuses()
+        return web.Response(text="ok\n") if reason is None else web.Response(status=503, text=f"{reason}\n")
+
+    async def metrics(self, _request: web.Request) -> web.Response:
+        await self._refresh()
+        return web.Response(body=generate_latest(REGISTRY), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    async def _refresh(self) -> None:
+        levels = await self._journal.levels()
+        for worker in self._workers:
+            WAITING.labels(worker.name).set(levels.waiting.get(worker.name, 0))
+            OLDEST.labels(worker.name).set(levels.overdue.get(worker.name, 0))
+        for state in ("dead", "uncertain"):
+            for dest in ("", *(worker.name for worker in self._workers)):
+                PARKED.labels(dest, state).set(levels.parked.get((dest, state), 0))
+        FREE.set(levels.free)
+
+    async def status(self, request: web.Request) -> web.Response:
+        """Without arguments the destinations; with source and id the states of one delivery, or 404."""
+        source, delivery = request.query.get("source"), request.query.get("id")
+        if not source or not delivery:
+            return _answer({"destinations": [_told(worker) for worker in self._workers]})
+        for lane in await self._journal.find_delivery(source, delivery):
+            if (story := await self._journal.story(lane)) is not None:
+                return _answer(_delivery(story, source, delivery))
+        return _answer({"error": "no such delivery is stored"}, status=404)
+
+
+def _told(worker: Working) -> Mapping[str, object]:
+    return {
+        "name": worker.name,
+        "state": worker.mood,
+        "in_flight": worker.in_flight,
+        "held_rules": list(worker.held_rules),
+    }
+
+
+def _delivery(story: Story, source: str, delivery: str) -> Mapping[str, object]:
+    """The states of one delivery: its facts, its verdicts and where it waits."""
+    documents = [d for d in story.documents if d["id"] == delivery and d["source"] == source]
+    numbers = {document["seq"] for document in documents}
+
+    def of_this(rows: Sequence[Mapping[str, object]], *names: str) -> list[dict[str, object]]:
+        return [{name: row[name] for name in names} for row in rows if row["seq"] in numbers]
+
+    return {
+        "source": source,
+        "id": delivery,
+        "seq": sorted(str(number) for number in numbers),
+        "facts": of_this(story.facts, "dest", "fact", "once", "state", "reason", "settled"),
+        "skipped": of_this(story.verdicts, "dest", "rule", "reason", "at"),
+        "waiting": of_this(story.waiting, "dest", "due", "attempt", "held"),
+    }
+
+
+def _answer(body: Mapping[str, object], *, status: int = 200) -> web.Response:
+    return web.Response(status=status, body=_json.encode(body), headers={"Content-Type": "application/json"})
+
+
+@asynccontextmanager
+async def serving(status: Status, *, host: str, port: int) -> AsyncIterator[int]:
+    """The private port is open; gives its number."""
+    app = web.Application()
+    for name in ("healthz", "readyz", "metrics", "status"):
+        app.router.add_get(f"/{name}", getattr(status, name))
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, host, port).start()
+        yield runner.addresses[0][1]
+    finally:
+        await runner.cleanup()

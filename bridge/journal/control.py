@@ -1,0 +1,151 @@
+"""The way to a journal's owner: a Unix socket beside the file, newline-delimited JSON, acting calls only.
+
+`acting` serves commands: a running owner is asked over its socket; where nobody owns the journal, the command owns it
+for as long as it acts. Requests are {"call": name, "arguments": {...}}, answers {"result": n} or {"error": text}.
+"""
+
+import asyncio
+import hashlib
+import os
+import tempfile
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from bridge.contract import State
+from bridge.errors import BridgeError, JournalError, JournalInUse
+from bridge.journal import Acting
+from bridge.journal.sqlite import opened, reading
+from bridge.journal.sqlite.reading import Reader
+
+_CALLS = ("retry", "drop", "resend", "settle", "release")
+_LONGEST_PATH = 100
+_LONGEST_LINE = 1 << 20
+
+
+def socket_path(journal: Path) -> Path:
+    """Beside the journal; a path that is too long for a socket moves to the runtime directory."""
+    beside = journal.absolute().with_name(journal.name + ".sock")
+    if len(os.fsencode(beside)) <= _LONGEST_PATH:
+        return beside
+    folder = Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir())
+    return folder / f"bridge-{hashlib.blake2b(os.fsencode(beside), digest_size=8).hexdigest()}.sock"
+
+
+@asynccontextmanager
+async def answering(
+    journal: Acting, path: Path, *, released: Callable[[str, str], None] = lambda _dest, _rule: None
+) -> AsyncIterator[None]:
+    """The owner listens, for this user only (mode 0600). `released` is told of rules that a person released."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while line := await reader.readline():
+                writer.write(msgspec.json.encode(await _answer(journal, line, released)) + b"\n")
+                await writer.drain()
+        except (ConnectionError, ValueError):  # gone, or a line that is too long
+            pass
+        finally:
+            writer.close()
+
+    place = socket_path(path)
+    place.unlink(missing_ok=True)
+    mask = os.umask(0o177)
+    try:
+        server = await asyncio.start_unix_server(serve, place, limit=_LONGEST_LINE)
+    finally:
+        os.umask(mask)
+    try:
+        yield
+    finally:
+        server.close()
+        place.unlink(missing_ok=True)
+
+
+async def _answer(journal: Acting, line: bytes, released: Callable[[str, str], None]) -> Mapping[str, object]:
+    try:
+        asked: Any = msgspec.json.decode(line)
+        call, arguments = asked["call"], asked["arguments"]
+        if call not in _CALLS:
+            return {"error": f"no such call; there are: {', '.join(_CALLS)}"}
+        if call == "settle":
+            arguments["state"] = State(arguments["state"])
+        if call == "release":
+            released(arguments["dest"], arguments["rule"])
+        return {"result": await getattr(journal, call)(**arguments)}
+    except (msgspec.DecodeError, KeyError, TypeError, ValueError) as problem:
+        return {"error": f"not understood: {type(problem).__name__}"}
+    except JournalError as problem:
+        return {"error": str(problem)}
+
+
+class Remote(Reader):
+    """Acting, over the owner's socket; what only reads is read from the file."""
+
+    def __init__(self, path: Path, stream: tuple[asyncio.StreamReader, asyncio.StreamWriter]) -> None:
+        super().__init__(path, lambda: 0)
+        self._stream = stream
+        self._turn = asyncio.Lock()
+
+    async def _call(self, call: str, **arguments: object) -> int:
+        reader, writer = self._stream
+        async with self._turn:
+            writer.write(msgspec.json.encode({"call": call, "arguments": arguments}) + b"\n")
+            await writer.drain()
+            line = await reader.readline()
+        if not line:
+            raise JournalError("the running bridge went away; ask again")
+        answer: Any = msgspec.json.decode(line)
+        if "error" in answer:
+            raise JournalError(f"the running bridge says: {answer['error']}")
+        return int(answer["result"])
+
+    async def retry(self, refs: Sequence[str]) -> int:
+        return await self._call("retry", refs=list(refs))
+
+    async def drop(self, refs: Sequence[str]) -> int:
+        return await self._call("drop", refs=list(refs))
+
+    async def resend(self, refs: Sequence[str]) -> int:
+        return await self._call("resend", refs=list(refs))
+
+    async def settle(self, refs: Sequence[str], state: State) -> int:
+        return await self._call("settle", refs=list(refs), state=state.value)
+
+    async def release(self, dest: str, rule: str) -> int:
+        return await self._call("release", dest=dest, rule=rule)
+
+
+@asynccontextmanager
+async def acting(path: Path, *, destinations: Sequence[str]) -> AsyncIterator[Acting]:
+    """The journal's owner, or the journal itself where nobody owns it. Raises JournalUnreadable where there is none."""
+    async with reading(path):
+        pass  # a command makes no journal
+    try:
+        async with opened(path, destinations=destinations) as journal:
+            yield journal
+            return
+    except JournalInUse:
+        pass
+    async with _remote(path) as remote:
+        yield remote
+
+
+@asynccontextmanager
+async def _remote(path: Path) -> AsyncIterator[Remote]:
+    try:
+        stream = await asyncio.open_unix_connection(socket_path(path), limit=_LONGEST_LINE)
+    except OSError:
+        raise BridgeError(
+            f"{path} is in use by a process that does not answer at {socket_path(path)}; "
+            "run the command as the user that runs the bridge"
+        ) from None
+    remote = Remote(path, stream)
+    try:
+        yield remote
+    finally:
+        remote.close()
+        stream[1].close()

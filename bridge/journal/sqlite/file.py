@@ -1,0 +1,91 @@
+"""The journal's file: who owns it, which version it has, and how it is opened for writing."""
+
+import fcntl
+import os
+import secrets
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from bridge.errors import JournalBroken, JournalInUse, JournalUnreadable
+from bridge.journal.sqlite.statements import schema, upgrade
+
+VERSION = 1
+_APPLICATION = 0x41425247
+_OLDEST_SQLITE = (3, 35, 0)
+
+
+@contextmanager
+def owned(path: Path) -> Iterator[None]:
+    """The lock beside the file. Only its holder writes. Raises JournalInUse."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise JournalInUse(f"the journal {path} is in use by another process") from None
+        yield
+    finally:
+        os.close(lock)
+
+
+@contextmanager
+def writable(path: Path) -> Iterator[sqlite3.Connection]:
+    """The writing connection, with the schema of this version. Raises JournalUnreadable, JournalBroken."""
+    if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
+        raise JournalUnreadable(f"SQLite {sqlite3.sqlite_version} is too old: 3.35 is the least that the journal needs")
+    made = not path.exists()
+    try:
+        connection = sqlite3.connect(path, timeout=2.0, isolation_level=None, check_same_thread=False)
+    except sqlite3.OperationalError as problem:
+        raise JournalBroken(f"cannot open the journal {path}: {problem}") from None
+    try:
+        if made:
+            path.chmod(0o600)
+        _prepare(connection, path)
+        yield connection
+    finally:
+        connection.close()
+
+
+def _prepare(connection: sqlite3.Connection, path: Path) -> None:
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA wal_autocheckpoint = 4000")
+        connection.execute("PRAGMA journal_size_limit = 67108864")
+        connection.execute("PRAGMA cache_size = -16384")
+        found = _version(connection, path)
+    except sqlite3.DatabaseError as problem:
+        raise JournalUnreadable(f"{path} cannot be read as a journal: {problem}") from None
+    if found == 0:
+        _create(connection)
+    for version in range(found + 1, VERSION + 1) if found else ():
+        _run(connection, upgrade(version), version)
+
+
+def _version(connection: sqlite3.Connection, path: Path) -> int:
+    """0: an empty file."""
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    if application != _APPLICATION and tables:
+        raise JournalUnreadable(f"{path} is a SQLite file, but not a journal of this bridge")
+    if version > VERSION:
+        raise JournalUnreadable(
+            f"{path} was written by a newer version of the bridge (journal version {version}, this one knows "
+            f"{VERSION}): run that version, or restore the backup made before the upgrade"
+        )
+    return int(version)
+
+
+def _create(connection: sqlite3.Connection) -> None:
+    salt = secrets.token_hex(16)
+    _run(connection, f"{schema()}\nINSERT INTO meta VALUES ('salt', x'{salt}');", VERSION)
+
+
+def _run(connection: sqlite3.Connection, script: str, version: int) -> None:
+    stamp = f"PRAGMA application_id = {_APPLICATION};\nPRAGMA user_version = {version};"
+    connection.executescript(f"BEGIN IMMEDIATE;\n{script}\n{stamp}\nCOMMIT;")

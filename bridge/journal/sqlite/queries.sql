@@ -1,0 +1,239 @@
+-- Named statements. `rows(...)` stands for as many copies of the tuple as there are rows in the group that is committed:
+-- one step in C for all of them. SQLite scans for `(a, b) IN (VALUES ...)` with more than one row, so many-row queries
+-- join, and deletions name the led column alone (`+` keeps the second list away from the index).
+
+-- name: lanes
+WITH wanted (tenant, name) AS (VALUES rows(?, ?))
+SELECT w.tenant, w.name, l.n FROM wanted w CROSS JOIN lane l ON l.tenant = w.tenant AND l.name = w.name
+
+-- name: known
+WITH wanted (lane, id) AS (VALUES rows(?, ?))
+SELECT w.lane, w.id, e.seq FROM wanted w CROSS JOIN envelope e ON e.lane = w.lane AND e.id = w.id
+
+-- name: add_lanes
+INSERT INTO lane (n, tenant, name) VALUES rows(?, ?, ?)
+
+-- name: add_envelopes
+INSERT INTO envelope (seq, lane, id, source, topic, kind, version, occurred, received, size)
+VALUES rows(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+
+-- name: add_bodies
+INSERT INTO body (seq, headers, raw) VALUES rows(?, ?, ?)
+
+-- name: add_work
+INSERT INTO work (dest, lane, seq) VALUES rows(?, ?, ?)
+
+-- name: add_turns
+INSERT INTO turn (dest, lane, due, attempt) VALUES rows(?, ?, ?, 0) ON CONFLICT DO NOTHING
+
+-- name: add_aliases
+INSERT INTO alias (bucket, hash, lane) VALUES rows(?, ?, ?) ON CONFLICT DO NOTHING
+
+-- name: put_facts
+INSERT INTO fact (lane, dest, fact, once, state, seq, rule, occurred, settled, attempt, reason, detail)
+VALUES rows(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT DO UPDATE SET state = excluded.state, seq = excluded.seq, rule = excluded.rule,
+    occurred = excluded.occurred, settled = excluded.settled, attempt = excluded.attempt, reason = excluded.reason,
+    detail = excluded.detail
+
+-- name: put_verdicts
+INSERT INTO verdict (lane, seq, dest, rule, reason, detail, at) VALUES rows(?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT DO UPDATE SET detail = excluded.detail, at = excluded.at
+
+-- name: put_versions
+INSERT INTO version (lane, dest, source, kind, newest) VALUES rows(?, ?, ?, ?, ?)
+ON CONFLICT DO UPDATE SET newest = max(newest, excluded.newest)
+
+-- name: add_attempts
+INSERT INTO attempt (lane, seq, dest, at, fact, reason, detail, until) VALUES rows(?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT DO NOTHING
+
+-- name: drop_facts
+DELETE FROM fact WHERE lane = ? AND dest = ? AND fact = ? AND once = ?
+
+-- name: end_work
+DELETE FROM work WHERE dest = ? AND lane IN (VALUES rows(?)) AND +seq IN (VALUES rows(?))
+
+-- name: end_turns
+DELETE FROM turn WHERE dest = ? AND lane IN (VALUES rows(?))
+    AND NOT EXISTS (SELECT 1 FROM work WHERE work.dest = turn.dest AND work.lane = turn.lane)
+
+-- name: next_turns
+UPDATE turn SET due = ?, attempt = 0, first = NULL, held = NULL WHERE dest = ? AND lane IN (VALUES rows(?))
+
+-- name: postpone
+UPDATE turn SET due = ?, attempt = ?, first = coalesce(first, ?), held = ? WHERE dest = ? AND lane = ?
+
+-- name: due
+SELECT t.lane, t.attempt, t.first, w.seq, w.asked, e.size
+FROM turn t
+CROSS JOIN work w ON w.dest = t.dest AND w.lane = t.lane
+    AND w.seq = (SELECT min(o.seq) FROM work o WHERE o.dest = t.dest AND o.lane = t.lane)
+CROSS JOIN envelope e ON e.seq = w.seq
+WHERE t.dest = ? AND t.due <= ? ORDER BY t.due, t.lane LIMIT ?
+
+-- name: next_due
+SELECT due, lane FROM turn WHERE dest = ? ORDER BY due, lane LIMIT ?
+
+-- name: documents
+SELECT e.seq, l.tenant, l.name, e.id, e.source, e.topic, e.kind, e.version, e.occurred, e.received, b.headers, b.raw
+FROM envelope e JOIN lane l ON l.n = e.lane LEFT JOIN body b ON b.seq = e.seq WHERE e.seq IN (VALUES rows(?))
+
+-- name: held_facts
+SELECT lane, fact, once, state FROM fact WHERE dest = ? AND lane IN (VALUES rows(?))
+
+-- name: newest
+SELECT lane, source, kind, newest FROM version WHERE dest = ? AND lane IN (VALUES rows(?))
+
+-- name: ended_in_flight
+UPDATE fact SET state = 'uncertain', reason = 'ended in flight', settled = ?
+WHERE state = 'departed' AND state IN ('dead', 'uncertain', 'departed')
+
+-- name: waiting
+SELECT dest, count(*), min(due) FROM turn GROUP BY dest
+
+-- name: fact_counts
+SELECT dest, state, count(*) FROM fact GROUP BY dest, state
+
+-- name: parked_counts
+SELECT dest, state, count(*) FROM fact WHERE state IN ('dead', 'uncertain', 'departed') GROUP BY dest, state
+
+-- name: sizes
+SELECT (SELECT count(*) FROM envelope), (SELECT count(*) FROM lane), (SELECT count(*) FROM body)
+
+-- name: lane_by_name
+SELECT n FROM lane WHERE tenant = ? AND name = ?
+
+-- name: tenants
+WITH RECURSIVE t(tenant) AS (
+    SELECT min(tenant) FROM lane
+    UNION ALL
+    SELECT (SELECT min(tenant) FROM lane WHERE tenant > t.tenant) FROM t WHERE t.tenant IS NOT NULL
+)
+SELECT tenant FROM t WHERE tenant IS NOT NULL
+
+-- name: lanes_by_alias
+WITH RECURSIVE bucket(n) AS (
+    SELECT 0 UNION ALL SELECT n + 1 FROM bucket WHERE n < (SELECT coalesce(max(n), 0) / 512 FROM lane)
+)
+SELECT alias.lane FROM bucket CROSS JOIN alias ON alias.bucket = bucket.n AND alias.hash = ?
+
+-- name: lane
+SELECT tenant, name FROM lane WHERE n = ?
+
+-- name: lane_documents
+SELECT e.seq, e.id, e.source, e.topic, e.kind, e.version, e.occurred, e.received, e.size,
+    EXISTS (SELECT 1 FROM body b WHERE b.seq = e.seq) AS body FROM envelope e WHERE e.lane = ? ORDER BY e.seq
+
+-- name: lane_facts
+SELECT dest, fact, once, state, seq, rule, occurred, settled, attempt, reason, detail FROM fact WHERE lane = ?
+ORDER BY settled, fact
+
+-- name: lane_verdicts
+SELECT seq, dest, rule, reason, detail, at FROM verdict WHERE lane = ? ORDER BY at, seq
+
+-- name: lane_attempts
+SELECT seq, dest, at, fact, reason, detail, until FROM attempt WHERE lane = ? ORDER BY at
+
+-- name: lane_waiting
+SELECT w.dest, w.seq, t.due, t.attempt, t.held FROM work w JOIN turn t ON t.dest = w.dest AND t.lane = w.lane
+WHERE w.lane = ? AND w.dest = ? ORDER BY w.seq
+
+-- name: destinations
+WITH RECURSIVE d(dest) AS (
+    SELECT min(dest) FROM turn
+    UNION ALL
+    SELECT (SELECT min(dest) FROM turn WHERE dest > d.dest) FROM d WHERE d.dest IS NOT NULL
+)
+SELECT dest FROM d WHERE dest IS NOT NULL
+
+-- name: parked
+SELECT f.lane, l.tenant, l.name, f.dest, f.fact, f.once, f.state, f.rule, f.reason, f.detail, f.seq, f.settled,
+    e.source, e.kind, e.topic, e.id
+FROM fact f JOIN lane l ON l.n = f.lane LEFT JOIN envelope e ON e.seq = f.seq
+WHERE f.state = ? AND f.state IN ('dead', 'uncertain', 'departed')
+    AND (f.lane, f.dest, f.fact, f.once) > (?, ?, ?, ?) ORDER BY f.lane, f.dest, f.fact, f.once LIMIT ?
+
+-- name: parked_of_lane
+SELECT f.lane, l.tenant, l.name, f.dest, f.fact, f.once, f.state, f.rule, f.reason, f.detail, f.seq, f.settled,
+    e.source, e.kind, e.topic, e.id
+FROM fact f JOIN lane l ON l.n = f.lane LEFT JOIN envelope e ON e.seq = f.seq
+WHERE f.lane = ? AND f.state = ?
+
+-- name: newest_document
+SELECT e.seq FROM envelope e JOIN body b ON b.seq = e.seq WHERE e.lane = ? AND e.source = ? AND e.kind = ?
+ORDER BY e.version DESC, e.seq DESC LIMIT 1
+
+-- name: ask
+INSERT INTO work (dest, lane, seq, asked) VALUES (?, ?, ?, 1) ON CONFLICT DO UPDATE SET asked = 1
+
+-- name: ask_turn
+INSERT INTO turn (dest, lane, due, attempt) VALUES (?, ?, ?, 0)
+ON CONFLICT DO UPDATE SET due = min(due, excluded.due), held = NULL
+
+-- name: set_state
+UPDATE fact SET state = ?, reason = ?, settled = ? WHERE lane = ? AND dest = ? AND fact = ? AND once = ? AND state = ?
+
+-- name: forget_fact
+DELETE FROM fact WHERE lane = ? AND dest = ? AND fact = ? AND once = ? AND state = ?
+
+-- name: put_hold
+INSERT INTO hold (dest, rule, digest, since, detail) VALUES (?, ?, ?, ?, ?)
+ON CONFLICT DO UPDATE SET digest = excluded.digest, since = excluded.since, detail = excluded.detail
+
+-- name: holds
+SELECT dest, rule, digest, since, detail FROM hold ORDER BY dest, rule
+
+-- name: end_hold
+DELETE FROM hold WHERE dest = ? AND rule = ?
+
+-- name: release
+UPDATE turn SET due = ?, held = NULL WHERE dest = ? AND lane IN (
+    SELECT lane FROM turn WHERE dest = ? AND held = ? ORDER BY lane LIMIT 1000)
+
+-- name: old_bodies
+SELECT e.seq, e.lane FROM body b JOIN envelope e ON e.seq = b.seq
+WHERE b.seq > ? AND e.received < ? ORDER BY b.seq LIMIT ?
+
+-- name: busy_lanes
+SELECT lane FROM turn WHERE dest = ? AND lane IN (VALUES rows(?))
+
+-- name: unfinished_lanes
+SELECT lane FROM fact WHERE lane IN (VALUES rows(?))
+    AND (state IN ('dead', 'uncertain', 'departed') OR settled >= ?)
+
+-- name: drop_bodies
+DELETE FROM body WHERE seq IN (VALUES rows(?))
+
+-- name: old_envelopes
+SELECT seq, lane FROM envelope WHERE seq > ? AND received < ? ORDER BY seq LIMIT ?
+
+-- name: drop_envelopes
+DELETE FROM envelope WHERE seq IN (VALUES rows(?))
+
+-- name: drop_verdicts
+DELETE FROM verdict WHERE lane IN (VALUES rows(?)) AND +seq IN (VALUES rows(?))
+
+-- name: drop_attempts
+DELETE FROM attempt WHERE lane IN (VALUES rows(?)) AND +seq IN (VALUES rows(?))
+
+-- name: lanes_after
+SELECT n FROM lane WHERE n > ? ORDER BY n LIMIT ?
+
+-- name: lanes_with_envelopes
+SELECT DISTINCT lane FROM envelope WHERE lane IN (VALUES rows(?))
+
+-- name: drop_lanes
+DELETE FROM lane WHERE n IN (VALUES rows(?))
+
+-- name: drop_lane_facts
+DELETE FROM fact WHERE lane IN (VALUES rows(?))
+
+-- name: drop_lane_versions
+DELETE FROM version WHERE lane IN (VALUES rows(?))
+
+-- name: drop_lane_aliases
+DELETE FROM alias WHERE bucket IN (VALUES rows(?)) AND +lane IN (VALUES rows(?))
+
+-- name: salt
+SELECT value FROM meta WHERE name = 'salt'

@@ -1,0 +1,388 @@
+"""The one thread that writes: whatever has queued up is committed together, and only then is anybody told."""
+
+import asyncio
+import queue
+import sqlite3
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+import msgspec
+
+from bridge.contract import Envelope, Reason, State
+from bridge.errors import JournalBroken, JournalBusy
+from bridge.journal import Appended, Claim, Done, Postponed, Record, Settled
+from bridge.journal.sqlite.room import Room
+from bridge.journal.sqlite.rows import BUCKET, NEVER, micros, micros_or_none
+from bridge.journal.sqlite.statements import Row, fetched, run, statements
+
+_GROUP = 512
+_LANES_REMEMBERED = 16_384
+_DEAD_ON_ARRIVAL = frozenset({Reason.NOT_CARRIED_OUT_YET, Reason.UNREADABLE})
+_DISK_FAILED = frozenset({sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CANTOPEN})
+
+
+@dataclass(slots=True, kw_only=True)
+class Append:
+    """An envelope to store, packed before it is queued."""
+
+    envelope: Envelope
+    headers: bytes
+    raw: bytes
+    aliases: Sequence[bytes]
+    future: asyncio.Future[Appended]
+
+
+@dataclass(slots=True, kw_only=True)
+class Entry:
+    """What happened to a claimed document."""
+
+    claim: Claim
+    record: Record
+    now: int
+    future: asyncio.Future[None]
+
+
+@dataclass(slots=True, kw_only=True)
+class Act:
+    """Any other change: runs inside the transaction of its group."""
+
+    call: Callable[[sqlite3.Connection], object]
+    future: asyncio.Future[object]
+
+
+Operation: TypeAlias = Append | Entry | Act
+Answer: TypeAlias = tuple[Operation, object]
+
+
+@dataclass(slots=True)
+class Counters:
+    """The last numbers given out; a number is never given twice, not even after a rollback."""
+
+    seq: int
+    lane: int
+
+
+@dataclass(slots=True)
+class _Batch:
+    """Rows to be written, per statement, in the order in which the statements run."""
+
+    rows: dict[str, list[Row]] = field(default_factory=dict)
+
+    def add(self, statement: str, row: Row) -> None:
+        self.rows.setdefault(statement, []).append(row)
+
+    def write(self, connection: sqlite3.Connection) -> None:
+        for statement, rows in self.rows.items():
+            run(connection, statement, rows)
+
+
+class Writer:
+    """Takes operations from the event loop's thread and answers their futures there."""
+
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        *,
+        loop: asyncio.AbstractEventLoop,
+        destinations: Sequence[str],
+        room: Room,
+        broken: Callable[[JournalBroken], None],
+    ) -> None:
+        self._connection = connection
+        self._loop = loop
+        self._destinations = tuple(destinations)
+        self._room = room
+        self._broken = broken
+        self._queue: queue.SimpleQueue[Operation | None] = queue.SimpleQueue()
+        self._lanes: OrderedDict[tuple[str, str], int] = OrderedDict()
+        sequences = dict(connection.execute("SELECT name, seq FROM sqlite_sequence").fetchall())
+        self._counters = Counters(seq=sequences.get("envelope", 0), lane=sequences.get("lane", 0))
+        self._thread = threading.Thread(target=self._work, name="journal-writer", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def submit(self, operation: Operation) -> None:
+        self._queue.put(operation)
+
+    def stop(self) -> None:
+        """What is queued is still written."""
+        self._queue.put(None)
+        self._thread.join()
+
+    # -- the thread ----------------------------------------------------------------------------------------------------
+
+    def _work(self) -> None:
+        try:
+            self._serve()
+        finally:
+            ended = JournalBroken("the journal's writer has ended")
+            self._loop.call_soon_threadsafe(self._broken, ended)
+
+    def _serve(self) -> None:
+        stopping = False
+        while not stopping:
+            group = [self._queue.get()]
+            while len(group) < _GROUP and not self._queue.empty():
+                group.append(self._queue.get())
+            stopping = None in group
+            if operations := [operation for operation in group if operation is not None]:
+                self._answer(self._committed(operations))
+
+    def _answer(self, answers: Sequence[Answer]) -> None:
+        self._loop.call_soon_threadsafe(_tell, answers)
+
+    def _committed(self, operations: Sequence[Operation]) -> Sequence[Answer]:
+        refused = self._room.refuses_appends()
+        if refused is not None:
+            turned_away: list[Answer] = [(operation, refused) for operation in operations if type(operation) is Append]
+            return turned_away + list(self._try([o for o in operations if type(o) is not Append]))
+        return self._try(operations)
+
+    def _try(self, operations: Sequence[Operation]) -> Sequence[Answer]:
+        try:
+            return self._transaction(operations)
+        except sqlite3.Error as problem:
+            self._roll_back()
+            return self._recovered(operations, problem)
+        except (OverflowError, UnicodeError) as problem:  # a number or a text that SQLite cannot hold
+            self._roll_back()
+            return self._one_by_one(operations, problem)
+
+    def _recovered(self, operations: Sequence[Operation], problem: sqlite3.Error) -> Sequence[Answer]:
+        """What a failing disk, a full disk and a foreign lock each mean."""
+        code = getattr(problem, "sqlite_errorcode", 0) & 0xFF
+        if code in _DISK_FAILED:
+            failure = JournalBroken(f"the journal's disk failed: {problem}")
+            self._loop.call_soon_threadsafe(self._broken, failure)
+            return [(operation, failure) for operation in operations]
+        if code == sqlite3.SQLITE_FULL:
+            return self._made_room(operations)
+        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            busy = JournalBusy("another program holds a lock on the journal's file")
+            return [(operation, busy) for operation in operations]
+        return self._one_by_one(operations, problem)
+
+    def _made_room(self, operations: Sequence[Operation]) -> Sequence[Answer]:
+        """The disk is full: appends are turned away, the rest is tried again in the space of the ballast."""
+        full = JournalBusy("the journal's disk is full")
+        self._room.give_up_ballast()
+        rest = [operation for operation in operations if type(operation) is not Append]
+        answers: list[Answer] = [(operation, full) for operation in operations if type(operation) is Append]
+        if not rest:
+            return answers
+        try:
+            return answers + list(self._transaction(rest))
+        except sqlite3.Error:
+            self._roll_back()
+            return answers + [(operation, full) for operation in rest]
+
+    def _one_by_one(self, operations: Sequence[Operation], problem: Exception) -> Sequence[Answer]:
+        if len(operations) == 1:
+            return [(operations[0], problem)]
+        return [answer for operation in operations for answer in self._try([operation])]
+
+    def _roll_back(self) -> None:
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
+
+    def _transaction(self, operations: Sequence[Operation]) -> Sequence[Answer]:
+        appends = [operation for operation in operations if type(operation) is Append]
+        entries = [operation for operation in operations if type(operation) is Entry]
+        acts = [operation for operation in operations if type(operation) is Act]
+        seen: dict[tuple[str, str], int] = {}
+        self._connection.execute("BEGIN IMMEDIATE")
+        answers: list[Answer] = []
+        if appends:
+            answers += self._append(appends, seen)
+        if entries:
+            self._record(entries)
+            answers += [(entry, None) for entry in entries]
+        answers += [(act, act.call(self._connection)) for act in acts]
+        self._connection.execute("COMMIT")
+        self._remember(seen)
+        return answers
+
+    # -- appending -----------------------------------------------------------------------------------------------------
+
+    def _remember(self, lanes: Mapping[tuple[str, str], int]) -> None:
+        self._lanes.update(lanes)
+        while len(self._lanes) > _LANES_REMEMBERED:
+            self._lanes.popitem(last=False)
+
+    def forget_lanes(self) -> None:
+        """After lanes were deleted. Runs in the writer's thread."""
+        self._lanes.clear()
+
+    def _append(self, appends: Sequence[Append], seen: dict[tuple[str, str], int]) -> list[Answer]:
+        last_lane = self._counters.lane
+        lanes = self._lanes_of(appends, seen)
+        known = self._known(appends, lanes, last_lane)
+        batch = _Batch()
+        answers: list[Answer] = []
+        for append in appends:
+            lane = lanes[append.envelope.tenant, append.envelope.lane]
+            seq = known.get((lane, append.envelope.id))
+            answers.append((append, Appended(seq=seq or self._counters.seq + 1, lane=lane, known=seq is not None)))
+            if seq is None:
+                self._counters.seq += 1
+                known[lane, append.envelope.id] = self._counters.seq
+                self._add(batch, append, lane, self._counters.seq)
+        batch.write(self._connection)
+        return answers
+
+    def _lanes_of(self, appends: Sequence[Append], seen: dict[tuple[str, str], int]) -> Mapping[tuple[str, str], int]:
+        names = {(append.envelope.tenant, append.envelope.lane): None for append in appends}
+        lanes = {name: self._lanes[name] for name in names if name in self._lanes}
+        for tenant, name, lane in fetched(self._connection, "lanes", [name for name in names if name not in lanes]):
+            lanes[tenant, name] = seen[tenant, name] = lane
+        fresh: list[Row] = []
+        for name in names:
+            if name not in lanes:
+                self._counters.lane += 1
+                lanes[name] = seen[name] = self._counters.lane
+                fresh.append((self._counters.lane, *name))
+        run(self._connection, "add_lanes", fresh)
+        return lanes
+
+    def _known(
+        self, appends: Sequence[Append], lanes: Mapping[tuple[str, str], int], last_lane: int
+    ) -> dict[tuple[int, str], int]:
+        """Deliveries that are stored already. Lanes after last_lane were made just now: nothing is asked for them."""
+        keys = {
+            (lane, append.envelope.id)
+            for append in appends
+            if (lane := lanes[append.envelope.tenant, append.envelope.lane]) <= last_lane
+        }
+        return {(lane, delivery): seq for lane, delivery, seq in fetched(self._connection, "known", list(keys))}
+
+    def _add(self, batch: _Batch, append: Append, lane: int, seq: int) -> None:
+        envelope = append.envelope
+        received = micros(envelope.received_at)
+        batch.add(
+            "add_envelopes",
+            (
+                seq,
+                lane,
+                envelope.id,
+                envelope.source,
+                envelope.topic,
+                envelope.kind,
+                micros_or_none(envelope.version),
+                micros_or_none(envelope.occurred_at),
+                received,
+                len(envelope.raw),
+            ),
+        )
+        batch.add("add_bodies", (seq, append.headers, append.raw))
+        for alias in append.aliases:
+            batch.add("add_aliases", (lane // BUCKET, alias, lane))
+        if envelope.verdict is None:
+            for dest in self._destinations:
+                batch.add("add_work", (dest, lane, seq))
+                batch.add("add_turns", (dest, lane, received))
+        else:
+            _end_on_arrival(batch, envelope, lane, seq)
+
+    # -- recording -----------------------------------------------------------------------------------------------------
+
+    def _record(self, entries: Sequence[Entry]) -> None:
+        batch = _Batch()
+        done: list[Entry] = []
+        for entry in entries:
+            _write_down(self._connection, batch, entry)
+            match entry.record.end:
+                case Postponed() as end:
+                    _postpone(self._connection, batch, entry, end)
+                case Done():
+                    done.append(entry)
+                case None:
+                    pass
+        batch.write(self._connection)
+        if done:
+            self._finish(done)
+
+    def _finish(self, done: Sequence[Entry]) -> None:
+        by_dest: dict[str, list[Entry]] = {}
+        for entry in done:
+            by_dest.setdefault(entry.claim.dest, []).append(entry)
+        for dest, entries in by_dest.items():
+            lanes: list[Row] = [(entry.claim.lane,) for entry in entries]
+            run(self._connection, "end_work", [(e.claim.lane, e.claim.seq) for e in entries], before=(dest,))
+            if run(self._connection, "end_turns", lanes, before=(dest,)) < len(lanes):
+                run(self._connection, "next_turns", lanes, before=(max(e.now for e in entries), dest))
+
+
+def _tell(answers: Sequence[Answer]) -> None:
+    for operation, answer in answers:
+        future: asyncio.Future[object] = operation.future  # type: ignore[assignment]  # each holds what its kind gets
+        if future.done():
+            continue
+        if isinstance(answer, BaseException):
+            future.set_exception(answer)
+        else:
+            future.set_result(answer)
+
+
+def _end_on_arrival(batch: _Batch, envelope: Envelope, lane: int, seq: int) -> None:
+    """The source knows the end: no destination is asked."""
+    received = micros(envelope.received_at)
+    reason = envelope.verdict or ""
+    if envelope.verdict in _DEAD_ON_ARRIVAL:
+        once = msgspec.json.encode([envelope.id]).decode()
+        occurred = micros_or_none(envelope.occurred_at)
+        batch.add(
+            "put_facts",
+            (lane, "", envelope.topic, once, State.DEAD.value, seq, "", occurred, received, 0, str(reason), ""),
+        )
+    else:
+        batch.add("put_verdicts", (lane, seq, "", "", str(reason), "", received))
+
+
+def _write_down(connection: sqlite3.Connection, batch: _Batch, entry: Entry) -> None:
+    claim, record, now = entry.claim, entry.record, entry.now
+    for fact, once in record.released:
+        connection.execute(statements()["drop_facts"], (claim.lane, claim.dest, fact, once))
+    for settled in record.settled:
+        batch.add("put_facts", _fact_row(claim, settled, now))
+    for verdict in record.verdicts:
+        batch.add(
+            "put_verdicts",
+            (claim.lane, claim.seq, claim.dest, verdict.rule, verdict.reason.value, verdict.detail, now),
+        )
+    version = claim.envelope.version
+    if version is not None and isinstance(record.end, Done) and not claim.stale:
+        envelope = claim.envelope
+        batch.add("put_versions", (claim.lane, claim.dest, envelope.source, envelope.kind, micros(version)))
+
+
+def _fact_row(claim: Claim, settled: Settled, now: int) -> Row:
+    return (
+        claim.lane,
+        claim.dest,
+        settled.fact,
+        settled.once,
+        settled.state.value,
+        claim.seq,
+        settled.rule,
+        micros_or_none(settled.occurred_at),
+        now,
+        claim.attempt + 1,
+        settled.reason.value if settled.reason is not None else "",
+        settled.detail,
+    )
+
+
+def _postpone(connection: sqlite3.Connection, batch: _Batch, entry: Entry, end: Postponed) -> None:
+    claim = entry.claim
+    until = micros_or_none(end.until)
+    row = (claim.lane, claim.seq, claim.dest, entry.now, end.fact, end.reason.value, end.detail, until)
+    batch.add("add_attempts", row)
+    held = end.rule if until is None else None
+    connection.execute(
+        statements()["postpone"],
+        (NEVER if until is None else until, claim.attempt + 1, entry.now, held, claim.dest, claim.lane),
+    )

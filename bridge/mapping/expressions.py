@@ -1,0 +1,526 @@
+"""The `=` language: a small, closed subset of Python expressions, checked node by node when it is loaded.
+
+What is not named here is refused, with a sentence and the cure. Names reach the document and what the rule declares;
+a dot reaches a key of a mapping, never an attribute; calls reach functions.py, and nothing else.
+"""
+
+import ast
+import re
+import unicodedata
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from keyword import iskeyword
+from typing import Any, Final
+
+from bridge.mapping.fields import (
+    HEADERS,
+    NUMERIC,
+    Shape,
+    element_of,
+    is_list,
+    is_mapping,
+    joined,
+    nearest,
+    sort_of,
+    spoken,
+)
+from bridge.mapping.functions import FUNCTIONS, OVER_WALKS, SPECIAL, Function
+from bridge.mapping.terms import (
+    STEPS,
+    Arithmetic,
+    Call,
+    Choice,
+    Comparison,
+    Default,
+    Element,
+    Field,
+    Gathered,
+    Has,
+    Joined,
+    Literal,
+    Name,
+    Negative,
+    Not,
+    Part,
+    Several,
+    Term,
+    Walk,
+)
+from bridge.mapping.values import STEPS as MOST_STEPS
+from bridge.mapping.values import Failed, Value, bounded
+from bridge.mapping.writing import expression_of
+
+LONGEST: Final = 2_000
+DEEPEST: Final = 32
+DEEPEST_WALK: Final = 2
+
+
+class NotAllowed(Exception):
+    """An expression that the language does not have, with the cure."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Names:
+    """What an expression may name: each name with its shape, and those that are never empty."""
+
+    shapes: Mapping[str, Shape]
+    sure: frozenset[str] = frozenset()
+
+    def with_(self, name: str, shape: Shape, *, sure: bool = False) -> "Names":
+        return Names(shapes={**self.shapes, name: shape}, sure=self.sure | {name} if sure else self.sure - {name})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Expression:
+    """A checked expression, with its source as it was written."""
+
+    source: str
+    term: Term
+
+    @property
+    def shape(self) -> Shape:
+        return self.term.shape
+
+    def evaluate(self, scope: Mapping[str, Value]) -> Value:
+        """Its value; Failed, with a text that holds no value of the scope, where it has none."""
+        return self.term.value(scope if STEPS in scope else {**scope, STEPS: [MOST_STEPS]})
+
+    def names(self) -> frozenset[str]:
+        """The names in scope that it reads."""
+        return frozenset(each.name for each in self.term.all_terms() if isinstance(each, Name))
+
+
+def is_expression(value: object) -> bool:
+    return isinstance(value, str) and value.startswith("=")
+
+
+def compile_expression(text: str, names: Names) -> Expression:
+    """Check an expression, with or without its leading `=`, or raise NotAllowed with the reason and the cure."""
+    source = text.removeprefix("=").strip()
+    if len(source) > LONGEST:
+        raise NotAllowed(f"an expression has at most {LONGEST} characters: share its parts among keys")
+    if not source:
+        raise NotAllowed("nothing stands behind the =")
+    try:
+        tree = expression_of(source)
+    except SyntaxError as problem:
+        raise NotAllowed(_syntax(source, problem)) from None
+    return Expression(source=f"= {source}", term=_Checker(names, source).term(tree.body, 0))
+
+
+_KEYWORD_FIELD: Final = re.compile(r"([\w.\]\[]+)\.([a-zA-Z]+)\b")
+
+
+def _syntax(source: str, problem: SyntaxError) -> str:
+    for match in _KEYWORD_FIELD.finditer(source):
+        if iskeyword(match[2]):
+            return f"{match[2]} is a word of Python: write {match[1]}['{match[2]}']"
+    for wrong, right in (("&&", "and"), ("||", "or"), ("===", "=="), ("?.", "."), ("$", "the name alone"), ("{{", "= alone")):
+        if wrong in source:
+            return f"{wrong} is not in this language: write {right}"
+    if re.search(r"(?<![=!<>])=(?!=)", source):
+        return "a single = compares nothing: write =="
+    if re.search(r"![^=]", source):
+        return "! is not in this language: write not"
+    return f"not an expression: {problem.msg}"
+
+
+_REFUSED: Final[Mapping[type[ast.AST], str]] = {
+    ast.Lambda: "functions cannot be made here",
+    ast.JoinedStr: "f-texts are not in this language: join texts with +, or with join([...], ' ')",
+    ast.ListComp: "write list(... for ... in ...)",
+    ast.SetComp: "write list(... for ... in ...)",
+    ast.DictComp: "mappings are written in YAML: each, as and give",
+    ast.Dict: "mappings are written in YAML, one key a line",
+    ast.Set: "write a list: [...]",
+    ast.Tuple: "write a list: [...]",
+    ast.NamedExpr: "names cannot be given here",
+    ast.Starred: "* spreads nothing here",
+    ast.GeneratorExp: f"`... for ... in ...` stands alone inside {', '.join(sorted(OVER_WALKS))} only",
+}
+_ARITHMETIC: Final = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/"}
+_COMPARISONS: Final = {
+    ast.Eq: "==",
+    ast.NotEq: "!=",
+    ast.Lt: "<",
+    ast.LtE: "<=",
+    ast.Gt: ">",
+    ast.GtE: ">=",
+    ast.In: "in",
+    ast.NotIn: "not in",
+}
+_WRONG_NAMES: Final = {
+    "true": "write True",
+    "false": "write False",
+    "null": "write has(...) to ask for empty, None to give it",
+    "nil": "write has(...) to ask for empty, None to give it",
+    "now": "write received_at: a rule gives the same whenever it is run",
+    "self": "write doc for the whole document",
+}
+_ROUNDING: Final = frozenset(("round", "round_money"))
+
+
+@dataclass
+class _Checker:
+    """Turns Python's nodes into terms, and refuses what is not in the language."""
+
+    names: Names
+    source: str
+    walks: int = 0
+    rounded: bool = False
+    used: set[str] = field(default_factory=set)
+
+    def term(self, node: ast.expr, depth: int) -> Term:
+        if depth > DEEPEST:
+            raise NotAllowed(f"nested deeper than {DEEPEST} levels: share its parts among keys")
+        make: Callable[[Any, int], Term] | None = getattr(self, f"_{type(node).__name__.lower()}", None)
+        if make is None:
+            raise NotAllowed(_REFUSED.get(type(node), f"{_shown(node)} is not in this language"))
+        return make(node, depth + 1)
+
+    # -- constants and names
+
+    def _constant(self, node: ast.Constant, _depth: int) -> Term:
+        value = node.value
+        if isinstance(value, str):
+            return Literal(constant=_text_constant(value), shape="text", text=_shown(node))
+        if value is None or isinstance(value, bool):
+            return Literal(constant=value, shape="any" if value is None else "boolean", text=_shown(node))
+        if not isinstance(value, int | float):
+            raise NotAllowed(f"{_shown(node)} is neither text nor a number")
+        number = value if isinstance(value, int) else self._exact(node)
+        try:
+            bounded(number)
+        except Failed as failure:
+            raise NotAllowed(f"the number {failure}") from None
+        return Literal(constant=number, shape="integer" if isinstance(number, int) else "number", text=str(number)[:60])
+
+    def _exact(self, node: ast.Constant) -> Decimal:
+        written = ast.get_source_segment(self.source, node) or ""
+        return Decimal(written.replace("_", ""))
+
+    def _name(self, node: ast.Name, _depth: int) -> Term:
+        shape = self.names.shapes.get(node.id)
+        if shape is None:
+            raise NotAllowed(self._unknown(node.id))
+        self.used.add(node.id)
+        return Name(name=node.id, shape=shape, text=node.id, sure=node.id in self.names.sure)
+
+    def _unknown(self, name: str) -> str:
+        known = sorted(self.names.shapes)
+        if name in FUNCTIONS or name in SPECIAL:
+            return f"{name} is a function: write {name}(...)"
+        cure = _WRONG_NAMES.get(name)
+        hint = f": {cure}" if cure else nearest(name, known) or f": there are {', '.join(known)}; a text is quoted: '{name}'"
+        return f"nothing is named {name} here{hint}"
+
+    # -- looking into things
+
+    def _attribute(self, node: ast.Attribute, depth: int) -> Term:
+        return self._field(self.term(node.value, depth), node.attr, node)
+
+    def _field(self, of: Term, key: str, node: ast.expr) -> Term:
+        if of.shape == HEADERS:
+            return Field(of=of, key=key.lower(), shape="text", text=_shown(node))
+        if of.shape == "any":
+            return Field(of=of, key=key, shape="any", text=_shown(node))
+        if is_list(of.shape):
+            raise NotAllowed(f"{of.text} is a list, and has no field {key}: write {of.text}[0].{key}, "
+                             f"first(x.{key} for x in {of.text}), or named({of.text}, '{key}')")  # fmt: skip
+        if not is_mapping(of.shape):
+            raise NotAllowed(f"{of.text} is {spoken(of.shape)}, and has no field {key}")
+        if key not in of.shape:
+            raise NotAllowed(self._no_field(of, key))
+        return Field(of=of, key=key, shape=of.shape[key], text=_shown(node))
+
+    def _no_field(self, of: Term, key: str) -> str:
+        path = f"{of.text}.{key}"
+        hint = nearest(key, of.shape)
+        declare = f"declare it under fields: {{{path}: text}}"
+        return f"{of.text} has no field {key}{hint or ','} {'or ' if hint else 'if it is new, '}{declare}"
+
+    def _subscript(self, node: ast.Subscript, depth: int) -> Term:
+        of = self.term(node.value, depth)
+        if isinstance(node.slice, ast.Slice):
+            return self._slice(of, node, node.slice, depth)
+        index = self.term(node.slice, depth)
+        if isinstance(index, Literal) and isinstance(index.constant, str) and not is_list(of.shape):
+            return self._field(of, index.constant, node)
+        if of.shape == HEADERS:
+            raise NotAllowed("a header is named by a text: headers['x-name']")
+        return self._element(of, index, node)
+
+    def _element(self, of: Term, index: Term, node: ast.expr) -> Term:
+        sort = sort_of(of.shape)
+        if sort not in ("list", "mapping", "any"):
+            raise NotAllowed(f"{of.text} is {spoken(of.shape)}, and has no elements")
+        if sort == "list" and index.shape not in ("integer", "any"):
+            raise NotAllowed(f"{of.text} is a list: an element has a number; by name it is named({of.text}, {index.text})")
+        if sort == "mapping" and index.shape not in ("text", "any"):
+            raise NotAllowed(f"{of.text} is a mapping: its keys are text")
+        shape = joined(of.shape.values()) if is_mapping(of.shape) and of.shape else element_of(of.shape)
+        return Element(of=of, index=index, shape=shape, text=_shown(node))
+
+    def _slice(self, of: Term, node: ast.Subscript, bounds: ast.Slice, depth: int) -> Term:
+        if bounds.step is not None:
+            raise NotAllowed("a slice has two ends, and no step")
+        if sort_of(of.shape) not in ("list", "any"):
+            raise NotAllowed(f"{of.text} is {spoken(of.shape)}: slices are for lists")
+        start, stop = (self._bound(each, depth) for each in (bounds.lower, bounds.upper))
+        return Part(of=of, start=start, stop=stop, shape=of.shape, text=_shown(node))
+
+    def _bound(self, node: ast.expr | None, depth: int) -> Term:
+        term = self.term(node, depth) if node is not None else Literal(constant=None, shape="any", text="")
+        if term.shape not in ("integer", "any"):
+            raise NotAllowed(f"{term.text} is {spoken(term.shape)}, and the end of a slice is an integer")
+        return term
+
+    def _list(self, node: ast.List, depth: int) -> Term:
+        items = [self.term(each, depth) for each in node.elts]
+        return Several(items=items, shape=[joined([each.shape for each in items]) if items else "any"], text=_shown(node))
+
+    # -- reckoning and comparing
+
+    def _boolop(self, node: ast.BoolOp, depth: int) -> Term:
+        sides = [self.term(each, depth) for each in node.values]
+        word = "or" if isinstance(node.op, ast.Or) else "and"
+        return Joined(word=word, sides=sides, shape=joined([each.shape for each in sides]), text=_shown(node))
+
+    def _unaryop(self, node: ast.UnaryOp, depth: int) -> Term:
+        of = self.term(node.operand, depth)
+        if isinstance(node.op, ast.Not):
+            return Not(of=of, shape="boolean", text=_shown(node))
+        if not isinstance(node.op, ast.USub):
+            raise NotAllowed(f"{_shown(node)} is not in this language")
+        _number(of)
+        return Negative(of=of, shape=of.shape, text=_shown(node))
+
+    def _binop(self, node: ast.BinOp, depth: int) -> Term:
+        operator = _ARITHMETIC.get(type(node.op))
+        if operator is None:
+            raise NotAllowed(f"{_shown(node)}: there are + - * and /")
+        left, right = self.term(node.left, depth), self.term(node.right, depth)
+        shape = _reckoned(operator, left, right)
+        return Arithmetic(
+            operator=operator, left=left, right=right, rounded=self.rounded, shape=shape, text=_shown(node)
+        )
+
+    def _compare(self, node: ast.Compare, depth: int) -> Term:
+        sides = [self.term(each, depth) for each in (node.left, *node.comparators)]
+        operators = []
+        for operator, left, right in zip(node.ops, sides, sides[1:], strict=False):
+            sign = _COMPARISONS.get(type(operator))
+            if sign is None:
+                raise NotAllowed("is asks for a Python object: write == or has(...)")
+            _comparable(sign, left, right)
+            operators.append(sign)
+        return Comparison(operators=operators, sides=sides, shape="boolean", text=_shown(node))
+
+    def _ifexp(self, node: ast.IfExp, depth: int) -> Term:
+        test, yes, no = (self.term(each, depth) for each in (node.test, node.body, node.orelse))
+        known = [each.shape for each in (yes, no) if not (isinstance(each, Literal) and each.constant is None)]
+        return Choice(test=test, yes=yes, no=no, shape=joined(known) if known else "any", text=_shown(node))
+
+    # -- calls
+
+    def _call(self, node: ast.Call, depth: int) -> Term:
+        if isinstance(node.func, ast.Attribute):
+            raise NotAllowed(f"a dot calls nothing here: write {node.func.attr}({_shown(node.func.value)})")
+        if not isinstance(node.func, ast.Name):
+            raise NotAllowed("only the named functions can be called")
+        if node.keywords:
+            raise NotAllowed("arguments are given by place, not by name")
+        if node.func.id in SPECIAL:
+            return self._special(node.func.id, node, depth)
+        function = FUNCTIONS.get(node.func.id)
+        if function is None:
+            raise NotAllowed(f"there is no function {node.func.id}{nearest(node.func.id, (*FUNCTIONS, *SPECIAL))}")
+        if not function.least <= len(node.args) <= len(function.takes):
+            raise NotAllowed(f"{function.name} is called as {function.signature}")
+        if function.name in OVER_WALKS:
+            return self._gathered(function, node, depth)
+        return self._called(function, node, depth)
+
+    def _special(self, name: str, node: ast.Call, depth: int) -> Term:
+        given = [self.term(each, depth) for each in node.args]
+        if name == "has":
+            if len(given) != 1:
+                raise NotAllowed(f"has is called as {SPECIAL[name]}")
+            return Has(of=given[0], shape="boolean", text=_shown(node))
+        if len(given) < 2:  # noqa: PLR2004 - one to replace and one to replace it with
+            raise NotAllowed(f"default is called as {SPECIAL[name]}")
+        return Default(options=given, shape=joined([each.shape for each in given]), text=_shown(node))
+
+    def _called(self, function: Function, node: ast.Call, depth: int) -> Term:
+        before, self.rounded = self.rounded, function.name in _ROUNDING
+        given = [self.term(each, depth) for each in node.args]
+        self.rounded = before
+        for needed, term in zip(function.takes, given, strict=False):
+            _argument(function, needed, term)
+        return Call(function=function, given=given, shape=_given(function, given), text=_shown(node))
+
+    def _gathered(self, function: Function, node: ast.Call, depth: int) -> Term:
+        over, *others = node.args
+        walked = self._walk(over, depth) if isinstance(over, ast.GeneratorExp) else self.term(over, depth)
+        _argument(function, "list", walked)
+        given = [self.term(each, depth) for each in others]
+        for term in given:
+            _argument(function, "text", term)
+        _elements(function, element_of(walked.shape))
+        shape = _over(function, element_of(walked.shape))
+        return Gathered(function=function, over=walked, others=given, shape=shape, text=_shown(node))
+
+    def _walk(self, node: ast.GeneratorExp, depth: int) -> Term:
+        if self.walks + len(node.generators) > DEEPEST_WALK:
+            raise NotAllowed(f"`for` is nested deeper than {DEEPEST_WALK}: use each and as in YAML")
+        outer_names, outer_used = self.names, self.used
+        self.walks += len(node.generators)
+        self.used = set()
+        names, overs, tests = [], [], []
+        for generator in node.generators:
+            over, name = self._over(generator, depth)
+            overs.append(over)
+            names.append(name)
+            self.names = self.names.with_(name, element_of(over.shape))
+            tests.append([self.term(each, depth) for each in generator.ifs])
+        each = self.term(node.elt, depth)
+        free = sorted(self.used - set(names))
+        self.names, self.used = outer_names, outer_used | set(free)
+        self.walks -= len(node.generators)
+        return Walk(names=names, overs=overs, tests=tests, each=each, free=free, shape=[each.shape], text=_shown(node))
+
+    def _over(self, generator: ast.comprehension, depth: int) -> tuple[Term, str]:
+        if generator.is_async or not isinstance(generator.target, ast.Name):
+            raise NotAllowed("`for` gives one name to each element")
+        over, name = self.term(generator.iter, depth), generator.target.id
+        if sort_of(over.shape) not in ("list", "any"):
+            raise NotAllowed(f"{over.text} is {spoken(over.shape)}, and `for` goes through lists")
+        complaint = unusable(name, self.names)
+        if complaint:
+            raise NotAllowed(complaint)
+        return over, name
+
+
+def unusable(name: str, names: Names) -> str:
+    """Why this cannot be the name of an element, or nothing."""
+    if not name.isidentifier() or iskeyword(name) or name != unicodedata.normalize("NFKC", name):
+        return f"{name} cannot be a name: letters, digits and _ make one"
+    if name in names.shapes:
+        return f"{name} is the name of something else already"
+    return f"{name} is the name of a function" if name in FUNCTIONS or name in SPECIAL else ""
+
+
+def _shown(node: ast.AST) -> str:
+    text = ast.unparse(node)
+    return text if len(text) <= 100 else text[:97] + "..."  # noqa: PLR2004 - a line of a log
+
+
+def _text_constant(value: str) -> str:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise NotAllowed("a text holds half of a character (a surrogate)") from None
+    return value
+
+
+def _number(term: Term) -> None:
+    if sort_of(term.shape) not in ("number", "any"):
+        raise NotAllowed(f"{term.text} is {spoken(term.shape)}, and is reckoned with{_cure(term, 'number')}")
+
+
+def _cure(term: Term, needed: str) -> str:
+    if needed in NUMERIC and term.shape == "text":
+        return f": write number({term.text})"
+    cures = {"text": "text", "time": "time", "integer": "integer"}
+    return f": write {cures[needed]}({term.text})" if needed in cures and isinstance(term.shape, str) else ""
+
+
+def _reckoned(operator: str, left: Term, right: Term) -> Shape:
+    if operator == "+" and left.shape == right.shape == "text":
+        return "text"
+    if operator == "-" and left.shape == right.shape == "time":
+        raise NotAllowed(f"times are subtracted as seconds: write epoch({left.text}) - epoch({right.text})")
+    for each in (left, right):
+        if operator != "+" or sort_of(each.shape) != "text" or sort_of(left.shape) == sort_of(right.shape):
+            _number(each) if not (operator == "+" and each.shape == "text") else None
+    if operator == "+" and "text" in (left.shape, right.shape) and "any" not in (left.shape, right.shape):
+        other = right if left.shape == "text" else left
+        raise NotAllowed(f"{other.text} is {spoken(other.shape)}, and is added to text: write text({other.text})")
+    if "any" in (left.shape, right.shape):
+        return "any" if operator == "+" else "number"
+    return "integer" if left.shape == right.shape == "integer" and operator != "/" else "number"
+
+
+def _comparable(sign: str, left: Term, right: Term) -> None:
+    for each in (left, right):
+        if isinstance(each, Literal) and each.constant is None:
+            other = right if each is left else left
+            raise NotAllowed(f"a comparison with empty is empty: write has({other.text}) or not has({other.text})")
+    if sign in ("in", "not in"):
+        _containable(left, right)
+        return
+    sorts = sort_of(left.shape), sort_of(right.shape)
+    for term, sort in zip((left, right), sorts, strict=True):
+        if sort in ("list", "mapping"):
+            raise NotAllowed(f"{term.text} is {spoken(term.shape)}: only single values are compared")
+        if sign not in ("==", "!=") and sort in ("text", "boolean"):
+            raise NotAllowed(f"{term.text} is {spoken(term.shape)}, and {sign} orders numbers and times{_cure(term, 'number')}")
+    if "any" not in sorts and sorts[0] != sorts[1]:
+        raise NotAllowed(f"{left.text} is {spoken(left.shape)} and {right.text} is {spoken(right.shape)}: "
+                         f"they are never the same{_bridged(left, right)}")  # fmt: skip
+
+
+def _bridged(left: Term, right: Term) -> str:
+    text, other = (left, right) if left.shape == "text" else (right, left)
+    if text.shape != "text":
+        return ""
+    needed = "time" if other.shape == "time" else "number"
+    if isinstance(text, Literal):
+        return f": write text({other.text}), or {text.constant if needed == 'number' else 'time(...)'} without quotes"
+    return f": write {needed}({text.text})"
+
+
+def _containable(left: Term, right: Term) -> None:
+    sort = sort_of(right.shape)
+    if sort not in ("list", "text", "any"):
+        raise NotAllowed(f"{right.text} is {spoken(right.shape)}, and `in` looks into lists and texts")
+    inside = sort_of(element_of(right.shape)) if sort == "list" else sort
+    if "any" not in (inside, sort_of(left.shape)) and inside != sort_of(left.shape):
+        raise NotAllowed(f"{left.text} is {spoken(left.shape)}, and {right.text} holds {inside}: it is never in it")
+
+
+def _argument(function: Function, needed: str, term: Term) -> None:
+    sort = sort_of(term.shape)
+    wanted = {"integer": "number", "table": "mapping"}.get(needed, needed)
+    if needed == "any" or sort in ("any", wanted):
+        if needed == "integer" and term.shape not in ("integer", "any"):
+            raise NotAllowed(f"{term.text} is {spoken(term.shape)}, and {function.name} takes an integer: {function.signature}")
+        if function.name == "text" and sort in ("list", "mapping"):
+            raise NotAllowed(f"{term.text} is {spoken(term.shape)}, and has no single text")
+        return
+    if isinstance(term, Literal) and term.constant is None:
+        return
+    raise NotAllowed(f"{term.text} is {spoken(term.shape)}, and {function.signature} takes {spoken(needed)}{_cure(term, needed)}")
+
+
+def _elements(function: Function, element: Shape) -> None:
+    wanted = {"sum": ("number", "any"), "join": ("text", "any"), "min": ("number", "time", "any"), "max": ("number", "time", "any")}
+    if function.name in wanted and sort_of(element) not in wanted[function.name]:
+        raise NotAllowed(f"{function.name} goes over {' or '.join(wanted[function.name][:-1])}, and these are {spoken(element)}")
+
+
+def _over(function: Function, element: Shape) -> Shape:
+    if function.name == "list":
+        return [element]
+    return element if function.name in ("first", "min", "max") or (function.name == "sum" and element in NUMERIC) else function.gives
+
+
+def _given(function: Function, given: Sequence[Term]) -> Shape:
+    if function.name == "split":
+        return ["text"]
+    if function.name == "abs":
+        return given[0].shape
+    if function.name == "lookup" and is_mapping(given[0].shape) and given[0].shape:
+        return joined(given[0].shape.values())
+    return function.gives

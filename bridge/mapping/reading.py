@@ -1,0 +1,310 @@
+"""From a rule as it is written to the rules that run, one for each kind of document, with every problem said."""
+
+import hashlib
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from bridge.contract import EventShape, Fields, Json
+from bridge.errors import Problem
+from bridge.mapping import values
+from bridge.mapping.building import Builder, Path
+from bridge.mapping.expressions import Expression, Names
+from bridge.mapping.fields import HEADERS, nearest, shape_of, sort_of, spoken
+from bridge.mapping.rule import Rule
+from bridge.mapping.structures import Each, Fixed
+from bridge.mapping.terms import Call, Comparison, Field, Literal, Name, Several, Term
+
+KEYS: Final = (
+    "for", "to", "when", "each", "as", "at", "once", "fact", "give", "stale", "max_age", "since", "uncertain", "formerly",
+)  # fmt: skip
+_DURATION: Final = re.compile(r"(?P<number>\d{1,6})(?P<unit>[smhd])")
+_UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_MAX_AGE: Final = timedelta(days=30)
+_CHANGING: Final = frozenset(("updated_at",))
+_PERSONAL: Final = frozenset(
+    "email contact_email phone first_name last_name address1 address2 zip latitude longitude browser_ip".split()
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """One rule as it stands in a file; `where` gives line and column of a path inside it."""
+
+    name: str
+    body: Json
+    file: str
+    where: Callable[[Sequence[str | int]], tuple[int, int]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class World:
+    """What rules are checked against."""
+
+    kinds: Mapping[str, Fields]
+    topics: Mapping[str, str]
+    destinations: Mapping[str, EventShape]
+    variables: Mapping[str, Json]
+
+
+class Reading:
+    """One written rule on its way to the rules that run; problems gather in `problems`."""
+
+    def __init__(self, written: Written, world: World) -> None:
+        self._written = written
+        self._world = world
+        self._body: Mapping[str, Json] = written.body if isinstance(written.body, Mapping) else {}
+        self.problems: list[Problem] = []
+
+    def say(self, path: Path, message: str) -> None:
+        line, column = self._written.where([int(each) if each.isdecimal() else each for each in path])
+        where = ".".join(("rules", self._written.name, *path))
+        problem = Problem(message=message, path=where, file=self._written.file, line=line, column=column)
+        if problem not in self.problems:
+            self.problems.append(problem)
+
+    def rules(self) -> Sequence[Rule]:
+        """The rules that run; what is given is only good if `problems` stayed empty."""
+        if not isinstance(self._written.body, Mapping):
+            self.say((), f"a rule is a mapping with the keys {', '.join(KEYS)}")
+            return []
+        for key in self._body.keys() - set(KEYS):
+            self.say((key,), f"a rule has no key {key}{nearest(key, KEYS) or ': there are ' + ', '.join(KEYS)}")
+        destination = self._destination()
+        kinds = self._kinds()
+        missing = [key for key in ("for", "at", "give") if key not in self._body]
+        for key in missing:
+            self.say((), _MISSING[key])
+        if missing or destination is None:
+            return []
+        return [rule for kind in kinds if (rule := self._rule(kind, destination)) is not None]
+
+    def _rule(self, kind: str, destination: str) -> Rule | None:
+        event = self._world.destinations[destination]
+        builder = Builder(self._names(kind), event, self.say)
+        each = self._each(builder)
+        inner = builder if each is None else Builder(_with(self._names(kind), each), event, self.say)
+        when = inner.condition(self._body["when"], ("when",)) if "when" in self._body else None
+        at = self._at(inner)
+        once = self._once(inner, each)
+        give = inner.give(self._body["give"])
+        fact = self._fact(event)
+        options = self._options()
+        if at is None or fact is None or (each is None and ("each" in self._body or "as" in self._body)):
+            return None
+        if self.problems:
+            return None
+        rule = Rule(
+            name=self._written.name, kind=kind, destination=destination, fact=fact, when=when, each=each, at=at,
+            once=once, give=give, variables=self._world.variables, **options,
+        )  # fmt: skip
+        self._check_reads(rule)
+        return rule
+
+    # -- for, to
+
+    def _destination(self) -> str | None:
+        known = self._world.destinations
+        to = self._body.get("to", next(iter(known)) if len(known) == 1 else None)
+        if isinstance(to, str) and to in known:
+            return to
+        if "to" not in self._body:
+            self.say((), f"say where it goes: to: {' or '.join(known) or 'a destination'}")
+        else:
+            hint = nearest(str(to), known) or f": there are {', '.join(known)}"
+            self.say(("to",), f"there is no destination {to}{hint}")
+        return None
+
+    def _kinds(self) -> Sequence[str]:
+        written = self._body.get("for", [])
+        kinds = written if isinstance(written, list) else [written]
+        for kind in kinds:
+            if not isinstance(kind, str) or kind not in self._world.kinds:
+                known = self._world.kinds
+                hint = nearest(str(kind), known) or (f": there are {', '.join(known)}" if known else "")
+                self.say(("for",), f"no source brings {kind} documents{hint}")
+        if "for" in self._body and not kinds:
+            self.say(("for",), "name at least one kind of document")
+        return [kind for kind in dict.fromkeys(map(str, kinds)) if kind in self._world.kinds]
+
+    def _names(self, kind: str) -> Names:
+        shape = self._world.kinds[kind] or "any"
+        shapes: dict[str, Any] = {
+            "doc": shape,
+            "topic": "text",
+            "shop": "text",
+            "headers": HEADERS,
+            "received_at": "time",
+            "vars": shape_of(self._world.variables),
+        }
+        if kind.isidentifier():
+            shapes[kind] = shape
+        return Names(shapes=shapes, sure=frozenset(shapes))
+
+    # -- each, at, once
+
+    def _each(self, builder: Builder) -> Each | None:
+        if "each" not in self._body:
+            if "as" in self._body:
+                self.say(("as",), "as names the elements of each: write each as well, or leave it out")
+            return None
+        over = builder.over(self._body["each"], ("each",))
+        if "as" not in self._body:
+            self.say(("each",), "name its elements: as: refund")
+        if "once" not in self._body:
+            self.say(("each",), "say what makes each element one fact: once: = refund.id")
+        name = self._body.get("as")
+        if over is None or not builder.name(name, ("as",)):
+            return None
+        return Each(path=(), over=over, name=str(name), when=None, give=Fixed(path=(), constant=None))
+
+    def _at(self, builder: Builder) -> Expression | None:
+        found = builder.needed(self._body["at"], ("at",))
+        if found is None:
+            return None
+        if found.shape not in ("time", "any"):
+            cure = f": write = time({found.term.text})" if found.shape == "text" else ""
+            self.say(("at",), f"is {spoken(found.shape)}, and should be a time{cure}")
+        for term in found.term.all_terms():
+            if isinstance(term, Field) and term.key in _CHANGING:
+                self.say(("at",), f"{term.text} changes with every update: take the time at which the fact became true")
+        return found
+
+    def _once(self, builder: Builder, each: Each | None) -> Sequence[Expression]:
+        if "once" not in self._body:
+            return []
+        written = self._body["once"]
+        paths: list[tuple[Json, Path]] = [(written, ("once",))]
+        if isinstance(written, list):
+            paths = [(part, ("once", str(at))) for at, part in enumerate(written)]
+        found = [expression for part, path in paths if (expression := builder.needed(part, path)) is not None]
+        names = frozenset[str]().union(*(each.names() for each in found))
+        if len(found) == len(paths):
+            self._check_once(found, names, each)
+        return found
+
+    def _check_once(self, found: Sequence[Expression], names: frozenset[str], each: Each | None) -> None:
+        if each is not None and each.name not in names:
+            self.say(("once",), f"is the same for every {each.name}: write = {each.name}.id, or what tells them apart")
+        elif not names:
+            self.say(("once",), "is the same for every document: leave it out for once per order")
+        for expression in found:
+            sort = sort_of(expression.shape)
+            if sort == "mapping":
+                self.say(("once",), f"{expression.term.text} is a mapping: a key is made of single values")
+            for text in _personal(expression.term):
+                self.say(("once",), f"{text} is personal data, and keys are kept for years: write sha256({text}), or an id")
+
+    # -- the rest
+
+    def _fact(self, event: EventShape) -> str | None:
+        if "fact" in self._body:
+            fact = self._body["fact"]
+            if isinstance(fact, str) and fact and not fact.startswith("="):
+                return fact
+            self.say(("fact",), "the name of a fact is a fixed text")
+            return None
+        give = self._body["give"]
+        named = give.get(event.name) if isinstance(give, Mapping) and event.name is not None else None
+        if isinstance(named, str) and named and not named.startswith("="):
+            return named
+        literal = f", or give {event.name} as a fixed text" if event.name else ""
+        self.say((), f"name the fact: fact: order.placed{literal}")
+        return None
+
+    def _options(self) -> dict[str, Any]:
+        return {
+            "uses_stale": self._choice("stale", ("skip", "use")) == "use",
+            "resend": self._choice("uncertain", ("park", "resend")) == "resend",
+            "max_age": self._max_age(),
+            "since": self._since(),
+        }
+
+    def _choice(self, key: str, choices: tuple[str, str]) -> str:
+        written = self._body.get(key, choices[0])
+        if written not in choices:
+            self.say((key,), f"write {' or '.join(choices)}")
+        return str(written)
+
+    def _max_age(self) -> timedelta:
+        written = self._body.get("max_age")
+        if written is None and "max_age" not in self._body:
+            return _MAX_AGE
+        match = _DURATION.fullmatch(written) if isinstance(written, str) else None
+        if match is None:
+            self.say(("max_age",), "write a number and a unit: 12h or 30d")
+            return _MAX_AGE
+        return timedelta(**{_UNITS[match["unit"]]: int(match["number"])})
+
+    def _since(self) -> datetime | None:
+        if "since" not in self._body:
+            return None
+        try:
+            moment = values.as_time(self._body["since"])
+            return None if moment is None else values.utc(moment)
+        except values.Failed:
+            self.say(("since",), "write an instant with its zone: 2026-11-01T00:00:00Z")
+            return None
+
+    def formerly(self) -> Sequence[str]:
+        """Names that the fact had before."""
+        written = self._body.get("formerly", [])
+        names = written if isinstance(written, list) else [written]
+        if not all(isinstance(name, str) and name for name in names):
+            self.say(("formerly",), "write the fact's former name, or a list of them")
+            return []
+        return names
+
+    def _check_reads(self, rule: Rule) -> None:
+        read = frozenset[str]().union(*(each.names() for each in rule.expressions())) & {"topic", "headers"}
+        if read and "stale" not in self._body:
+            self.say(("when",) if "when" in self._body else (), f"it reads {' and '.join(sorted(read))}, which an older document "
+                     "may have too: say stale: skip (most often right) or stale: use")  # fmt: skip
+        for expression in rule.expressions():
+            for text in _topics(expression.term):
+                if self._world.topics and text not in self._world.topics:
+                    self.say(("when",), f"no source brings the topic {text}{nearest(text, self._world.topics)}")
+
+
+_MISSING: Final = {
+    "for": "say for which kind of document it is: for: order",
+    "at": "say when the fact became true: at: = order.created_at",
+    "give": "say what it gives: give: {...}",
+}
+
+
+def _with(names: Names, each: Each) -> Names:
+    shape = each.over.shape
+    return names.with_(each.name, shape[0] if not isinstance(shape, str) and shape else "any")
+
+
+def _personal(term: Term) -> Iterator[str]:
+    if isinstance(term, Call) and term.function.name == "sha256":
+        return
+    if isinstance(term, Field) and term.key in _PERSONAL:
+        yield term.text
+        return
+    for part in term.parts():
+        yield from _personal(part)
+
+
+def _topics(term: Term) -> Iterator[str]:
+    """The texts with which `topic` is compared."""
+    for each in term.all_terms():
+        if isinstance(each, Comparison) and any(isinstance(side, Name) and side.name == "topic" for side in each.sides):
+            for side in each.sides:
+                literals = side.items if isinstance(side, Several) else [side]
+                yield from (part.constant for part in literals if isinstance(part, Literal) and isinstance(part.constant, str))
+
+
+def digest_of(parts: Sequence[Json]) -> str:
+    """A stable hash of what was written."""
+    return hashlib.sha256(repr(_ordered(parts)).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _ordered(value: Json) -> Json:
+    if isinstance(value, Mapping):
+        return [[key, _ordered(each)] for key, each in sorted(value.items())]
+    return [_ordered(each) for each in value] if isinstance(value, list | tuple) else value

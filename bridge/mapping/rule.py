@@ -1,0 +1,241 @@
+"""One rule for one kind of document, compiled: a fast function for what goes well, and a slow way that explains.
+
+The fast function raises whenever a document is not as the rule needs it. Then the slow way says what happens, in the
+same order: when, at, age, once, give.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Final, TypeAlias
+
+from bridge.contract import Envelope, Event, Json, Reason
+from bridge.mapping import values
+from bridge.mapping.expressions import Expression
+from bridge.mapping.fields import is_list
+from bridge.mapping.structures import Each, Fixed, Structure, Unmapped, evaluated, missing
+from bridge.mapping.terms import STEPS, Scope
+from bridge.mapping.values import WHAT_DATA_CAN_RAISE, Failed
+from bridge.mapping.writing import Writer, compiled, namespace, variable
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """A rule that could not make its fact. The message holds no value of the document.
+
+    once    canonical, or None where the rule failed before it was known
+    """
+
+    rule: str
+    fact: str
+    once: str | None
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """A rule that has nothing to say about this document, and why. rule None: there is no rule for such documents."""
+
+    rule: str | None
+    reason: Reason
+
+
+Step: TypeAlias = Event | Failure | Passed
+_FURTHEST: Final = (Reason.TOO_OLD, Reason.BEFORE_SINCE, Reason.NOT_TRUE, Reason.NOTHING_TO_SEND)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rule:
+    """A checked rule for one kind of document."""
+
+    name: str
+    kind: str
+    destination: str
+    fact: str
+    when: Expression | None
+    each: Each | None
+    at: Expression
+    once: Sequence[Expression]
+    give: Structure
+    uses_stale: bool
+    max_age: timedelta
+    since: datetime | None
+    resend: bool
+    variables: Mapping[str, Json]
+    reads_headers: bool = field(init=False)
+    run: Callable[..., None] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        reads = any("headers" in each.names() for each in self.expressions())
+        object.__setattr__(self, "reads_headers", reads)
+        object.__setattr__(self, "run", _generated(self))
+
+    def expressions(self) -> Sequence[Expression]:
+        """All that it reads from a document."""
+        own = [self.at, *self.once, *self.give.expressions()]
+        own += [self.each.over] if self.each is not None else []
+        return own if self.when is None else [*own, self.when]
+
+    def passed(self, reason: Reason) -> Passed:
+        return Passed(self.name, reason)
+
+    # -- the slow way
+
+    def explained(self, document: Json, envelope: Envelope) -> Sequence[Step]:
+        """The steps for this document, with the reason of every failure."""
+        scope = scope_of(self.kind, document, envelope, self.variables)
+        if self.each is None:
+            return [self._step(scope)]
+        try:
+            over = evaluated(self.each.over, self.each.path, scope)
+            scopes = [] if over is None else self.each.scopes(over, scope)
+        except Failed as failure:
+            return [self._failure(scope, failure)]
+        return self._gathered([self._step(each) for each in scopes])
+
+    def _gathered(self, steps: Sequence[Step]) -> Sequence[Step]:
+        """The steps of all elements; if none sends anything, the reason that came furthest."""
+        told = [step for step in steps if not isinstance(step, Passed)]
+        reasons = {step.reason for step in steps if isinstance(step, Passed)} | {Reason.NOTHING_TO_SEND}
+        return told or [self.passed(next(each for each in _FURTHEST if each in reasons))]
+
+    def _step(self, scope: Scope) -> Step:
+        try:
+            if self.when is not None and not evaluated(self.when, ("when",), scope):
+                return self.passed(Reason.NOT_TRUE)
+            at = self._at(scope)
+            reason = self._age(at, scope["received_at"])
+            if reason is not None:
+                return self.passed(reason)
+            once = self._once(scope)
+            give = self.give.value(scope)
+            if give is None:
+                raise self.give.why_empty(scope)
+        except Failed as failure:
+            return self._failure(scope, failure)
+        except WHAT_DATA_CAN_RAISE as failure:
+            return self._failure(scope, Failed(f"cannot be worked out ({type(failure).__name__})"))
+        return Event(rule=self.name, fact=self.fact, once=once, at=at, give=give, resend=self.resend)
+
+    def _at(self, scope: Scope) -> datetime:
+        found = evaluated(self.at, ("at",), scope)
+        try:
+            moment = values.as_time(found)
+            if moment is None:
+                raise missing(self.at, ("at",), scope)
+            return values.utc(moment)
+        except Unmapped:
+            raise
+        except Failed as failure:
+            raise Unmapped(("at",), self.at.source, str(failure)) from None
+
+    def _age(self, at: datetime, received_at: datetime) -> Reason | None:
+        if self.since is not None and at < self.since:
+            return Reason.BEFORE_SINCE
+        return Reason.TOO_OLD if received_at - at > self.max_age else None
+
+    def _once(self, scope: Scope) -> str:
+        parts: list[Json] = []
+        for expression in self.once:
+            value = evaluated(expression, ("once",), scope)
+            if value is None or value == [] or (type(value) is list and None in value):
+                raise missing(expression, ("once",), scope)
+            parts.extend(value if type(value) is list else [value])
+        try:
+            return values.once_key(parts)
+        except Failed as failure:
+            raise Unmapped(("once",), ", ".join(each.source for each in self.once), str(failure)) from None
+
+    def _failure(self, scope: Scope, failure: Failed) -> Failure:
+        try:
+            once = self._once(scope)
+        except WHAT_DATA_CAN_RAISE:
+            once = None
+        return Failure(rule=self.name, fact=self.fact, once=once, message=f"rule {self.name}: {failure}")
+
+
+def scope_of(kind: str, document: Json, envelope: Envelope, variables: Mapping[str, Json]) -> Scope:
+    """What a rule may name, for one document."""
+    return {
+        kind: document,
+        "doc": document,
+        "topic": envelope.topic,
+        "shop": envelope.tenant,
+        "headers": {name.lower(): text for name, text in envelope.headers.items()},
+        "received_at": envelope.received_at,
+        "vars": variables,
+        STEPS: [values.STEPS],
+    }
+
+
+# -- the fast way ------------------------------------------------------------------------------------------------------
+
+
+def _generated(rule: Rule) -> Callable[..., None]:
+    """`run(out, document, topic, shop, headers, received_at)`: appends the steps to out, or raises."""
+    space: dict[str, Any] = {**namespace(), "Event": Event, "v_vars": rule.variables}
+    writer = Writer(space)
+    writer.line("steps = [STEPS]")
+    if rule.kind.isidentifier():
+        writer.line(f"{variable(rule.kind)} = v_doc")
+    if rule.each is None:
+        _write_step(writer, rule, "return")
+    else:
+        _write_each(writer, rule, rule.each)
+    return compiled("def run(out, v_doc, v_topic, v_shop, v_headers, v_received_at):", writer, space)
+
+
+def _write_each(writer: Writer, rule: Rule, each: Each) -> None:
+    reason, before, collected = writer.fresh("r"), writer.fresh("n"), writer.fresh()
+    writer.line(f"{reason} = []")
+    writer.line(f"{before} = out.__len__()")
+    shell = Each(path=each.path, over=each.over, name=each.name, when=None, give=_Body(path=(), rule=rule, reasons=reason))
+    shell.python(writer, collected, strict=True)
+    nothing = writer.known(rule._gathered)  # noqa: SLF001 - the slow way's own words
+    writer.line(f"if out.__len__() == {before}: out.extend({nothing}({reason}))")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Body(Fixed):
+    """The steps of one element, as the `give` of an `each` that makes nothing itself."""
+
+    rule: Rule
+    reasons: str
+    constant: Json = None
+
+    def python(self, writer: Writer, target: str, *, strict: bool) -> None:  # noqa: ARG002 - it gives nothing
+        _write_step(writer, self.rule, "continue", self.reasons)
+        writer.line(f"{target} = None")
+
+
+def _write_step(writer: Writer, rule: Rule, leave: str, reasons: str = "out") -> None:
+    def leaving(condition: str, reason: Reason) -> None:
+        with writer.indented(f"if {condition}:"):
+            writer.line(f"{reasons}.append({writer.known(rule.passed(reason))})")
+            writer.line(leave)
+
+    if rule.when is not None:
+        leaving(f"not {rule.when.term.python(writer)}", Reason.NOT_TRUE)
+    at, once, give = writer.fresh(), writer.fresh(), writer.fresh()
+    source = rule.at.term.python(writer)
+    writer.line(f"{at} = {source if rule.at.shape == 'time' else f'as_time({source})'}")
+    writer.line(f"if {at} is None: raise Failed")
+    if rule.since is not None:
+        leaving(f"{at} < {writer.known(rule.since)}", Reason.BEFORE_SINCE)
+    leaving(f"v_received_at - {at} > {writer.known(rule.max_age)}", Reason.TOO_OLD)
+    writer.line(f"{once} = {_once_python(writer, rule.once)}")
+    rule.give.python(writer, give, strict=True)
+    writer.line(f"if {give} is None: raise Failed")
+    writer.line(
+        f"out.append(Event(rule={rule.name!r}, fact={rule.fact!r}, once={once}, at=utc({at}), "
+        f"give={give}, resend={rule.resend!r}))"
+    )
+
+
+def _once_python(writer: Writer, parts: Sequence[Expression]) -> str:
+    if not parts:
+        return repr("[]")
+    sources = [each.term.python(writer) for each in parts]
+    if any(each.shape == "any" or is_list(each.shape) for each in parts):
+        return f"once_key(flat(({', '.join(sources)},)))"
+    return f"once_key(({', '.join(sources)},))"

@@ -1,0 +1,138 @@
+"""Rules: compiled once, with every problem said at once, then applied to documents.
+
+    rules = compile_rules(written, kinds=..., topics=..., destinations=...)
+    for step in rules.apply(envelope, "hellotext"): ...
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Final
+
+import msgspec
+
+from bridge.contract import Envelope, EventShape, Fields, Json, Reason
+from bridge.errors import ConfigurationError, Problem
+from bridge.mapping.fields import merged
+from bridge.mapping.reading import Reading, World, Written, digest_of
+from bridge.mapping.rule import Failure, Passed, Rule, Step
+from bridge.mapping.values import WHAT_DATA_CAN_RAISE
+
+__all__ = ["Failure", "Passed", "Rules", "Step", "Written", "compile_rules"]
+
+_decode: Final = msgspec.json.Decoder(float_hook=Decimal).decode
+_NOTHING: Final[Mapping[str, Json]] = {}
+
+
+class Rules:
+    """All rules of a configuration. Applying them is pure: the same envelope gives the same steps."""
+
+    def __init__(
+        self, rules: Sequence[Rule], digests: Mapping[str, str], formerly: Mapping[tuple[str, str], Sequence[str]]
+    ) -> None:
+        found: dict[tuple[str, str], list[Rule]] = defaultdict(list)
+        for rule in rules:
+            found[rule.kind, rule.destination].append(rule)
+        self.digest = digest_of([digests])
+        self._digests = digests
+        self.formerly = formerly
+        """(destination, fact) to the names that the fact had before."""
+        self._rules = dict(found)
+
+    def names(self, destination: str) -> Sequence[str]:
+        """The names of the rules for a destination."""
+        return tuple(dict.fromkeys(rule.name for rule in self._for(destination)))
+
+    def digest_of(self, rule: str) -> str:
+        """Changes when the rule does, or what it may read of variables and declared fields. Empty for no such rule."""
+        return self._digests.get(rule, "")
+
+    def facts(self, destination: str) -> Mapping[str, str]:
+        """The rules for a destination, each with the name of its fact."""
+        return {rule.name: rule.fact for rule in self._for(destination)}
+
+    def _for(self, destination: str) -> Sequence[Rule]:
+        return [rule for (_, to), rules in self._rules.items() if to == destination for rule in rules]
+
+    def knows(self, kind: str, destination: str) -> bool:
+        """Whether there is a rule for such documents."""
+        return (kind, destination) in self._rules
+
+    def apply(self, envelope: Envelope, destination: str, *, stale: bool = False) -> tuple[Step, ...]:
+        """What the rules say about a document, in their order. Never raises, whatever the document is.
+
+        stale: a newer document of the lane was mapped already; only rules with `stale: use` look at this one.
+        """
+        rules = self._rules.get((envelope.kind, destination))
+        if rules is None:
+            return (Passed(None, Reason.NO_RULE),)
+        try:
+            document = _decode(envelope.raw)
+        except (ValueError, ArithmeticError, RecursionError):
+            return tuple(_failed(rule, "the body is not JSON that can be read") for rule in rules)
+        if type(document) is not dict:
+            return tuple(_failed(rule, "the body is not a JSON object") for rule in rules)
+        steps: list[Step] = []
+        for rule in rules:
+            if stale and not rule.uses_stale:
+                steps.append(rule.passed(Reason.STALE))
+            else:
+                _run(rule, document, envelope, steps)
+        return tuple(steps)
+
+
+def _run(rule: Rule, document: Json, envelope: Envelope, steps: list[Step]) -> None:
+    before = len(steps)
+    headers = {name.lower(): text for name, text in envelope.headers.items()} if rule.reads_headers else _NOTHING
+    try:
+        rule.run(steps, document, envelope.topic, envelope.tenant, headers, envelope.received_at)
+    except WHAT_DATA_CAN_RAISE:
+        del steps[before:]
+        steps.extend(rule.explained(document, envelope))
+
+
+def _failed(rule: Rule, reason: str) -> Failure:
+    return Failure(rule=rule.name, fact=rule.fact, once=None, message=f"rule {rule.name}: {reason}")
+
+
+def compile_rules(  # noqa: PLR0913 - each says another part of the world, by name
+    written: Sequence[Written],
+    *,
+    kinds: Mapping[str, Fields],
+    topics: Mapping[str, str],
+    destinations: Mapping[str, EventShape],
+    variables: Mapping[str, Json] = _NOTHING,
+    fields: Mapping[str, Json] = _NOTHING,
+) -> Rules:
+    """Check and compile, or raise ConfigurationError with every problem.
+
+    kinds   the shapes of the documents that sources bring
+    topics  the topics that sources know, each with its kind
+    fields  what the configuration adds to the shapes: `{order.new_field: text}`
+    """
+    shapes, problems = merged(kinds, fields)
+    world = World(kinds=shapes, topics=topics, destinations=destinations, variables=variables)
+    rules: list[Rule] = []
+    found: list[Problem] = list(problems)
+    formerly = {}
+    for each in written:
+        reading = Reading(each, world)
+        made = reading.rules()
+        former = reading.formerly()
+        formerly |= {(rule.destination, rule.fact): former for rule in made if former}
+        _check_apart(rules, made, reading)
+        rules.extend(made)
+        found.extend(reading.problems)
+    if found:
+        raise ConfigurationError(found)
+    digests = {each.name: digest_of([each.body, variables, fields]) for each in written}
+    return Rules(rules, digests, formerly)
+
+
+def _check_apart(rules: Sequence[Rule], made: Sequence[Rule], reading: Reading) -> None:
+    """Two rules of one fact would each hold the other's key."""
+    for rule in made:
+        for other in rules:
+            if (other.kind, other.destination, other.fact) == (rule.kind, rule.destination, rule.fact):
+                reading.say((), f"makes the fact {rule.fact} of {rule.kind} documents, as rule {other.name} does: the first "
+                            "would hold the other's key. Merge them, or give one a fact: of its own")  # fmt: skip

@@ -1,0 +1,327 @@
+"""What a rule gives: mappings, lists, `each` and `first_of` in YAML, with expressions and literals as leaves.
+
+As in terms.py each is said twice: its meaning, which words every failure, and the Python that does the same fast. The
+Python assigns to a name, None if the structure is empty, and raises where the meaning fails.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from bridge.contract import Json
+from bridge.mapping import values
+from bridge.mapping.expressions import Expression
+from bridge.mapping.fields import element_of, is_list
+from bridge.mapping.terms import STEPS, Scope, typed, typed_python
+from bridge.mapping.values import Failed, Value
+from bridge.mapping.writing import Writer, variable
+
+
+class Unmapped(Failed):
+    """A key that could not be given: its path in the rule, the expression if there is one, and the reason."""
+
+    def __init__(self, path: Sequence[str], expression: str, reason: str) -> None:
+        super().__init__(": ".join(each for each in (".".join(path), expression, reason) if each))
+
+
+def evaluated(expression: Expression, path: Sequence[str], scope: Scope) -> Value:
+    """The value of an expression, or Unmapped with the path of its key."""
+    try:
+        return expression.evaluate(scope)
+    except values.WHAT_DATA_CAN_RAISE as failure:
+        reason = str(failure) if isinstance(failure, Failed) else f"cannot be worked out ({type(failure).__name__})"
+        raise Unmapped(path, expression.source, reason) from None
+
+
+def missing(expression: Expression, path: Sequence[str], scope: Scope) -> Unmapped:
+    """What to raise where this expression gave nothing and had to give something."""
+    try:
+        reason = expression.term.why_empty(scope)
+    except values.WHAT_DATA_CAN_RAISE:
+        reason = "gives nothing"
+    return Unmapped(path, expression.source, reason)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Structure:
+    path: Sequence[str]
+
+    def value(self, scope: Scope) -> Value:
+        """What it gives for this document, None if it is empty, or Unmapped."""
+        raise NotImplementedError
+
+    def why_empty(self, scope: Scope) -> Unmapped:
+        """What to raise where it is empty and must not be."""
+        raise NotImplementedError
+
+    def python(self, writer: Writer, target: str, *, strict: bool) -> None:
+        """Write the lines that assign to target. strict: where it would be empty, they may raise at once."""
+        raise NotImplementedError
+
+    def never_empty(self) -> bool:
+        return False
+
+    def may_be_an_empty_list(self) -> bool:
+        return False
+
+    def expressions(self) -> Sequence[Expression]:
+        return ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fixed(Structure):
+    """A literal."""
+
+    constant: Json
+
+    def value(self, scope: Scope) -> Value:  # noqa: ARG002 - the same everywhere
+        return values.plain(self.constant)
+
+    def python(self, writer: Writer, target: str, *, strict: bool) -> None:  # noqa: ARG002 - never empty
+        if isinstance(self.constant, str | bool | int):
+            writer.line(f"{target} = {self.constant!r}")
+        else:
+            writer.line(f"{target} = plain({writer.known(self.constant)})")
+
+    def never_empty(self) -> bool:
+        return True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Leaf(Structure):
+    """An expression."""
+
+    expression: Expression
+
+    def value(self, scope: Scope) -> Value:
+        found = evaluated(self.expression, self.path, scope)
+        try:
+            return values.plain(found)
+        except values.WHAT_DATA_CAN_RAISE as failure:
+            raise Unmapped(self.path, self.expression.source, str(failure)) from None
+
+    def why_empty(self, scope: Scope) -> Unmapped:
+        return missing(self.expression, self.path, scope)
+
+    def python(self, writer: Writer, target: str, *, strict: bool) -> None:  # noqa: ARG002 - the caller asks for None
+        source, shape = self.expression.term.python(writer), self.expression.shape
+        if shape in ("text", "integer", "number", "money", "boolean"):
+            writer.line(f"{target} = {source}")
+        elif shape == "time":
+            writer.line(f"{target} = iso({target}) if ({target} := {source}) is not None else None")
+        else:
+            writer.line(f"{target} = plain({source})")
+
+    def never_empty(self) -> bool:
+        return self.expression.term.never_empty()
+
+    def may_be_an_empty_list(self) -> bool:
+        return self.expression.shape == "any" or is_list(self.expression.shape)
+
+    def expressions(self) -> Sequence[Expression]:
+        return (self.expression,)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Member:
+    """A key of a mapping; written `key?` it is left out when empty."""
+
+    key: str
+    optional: bool
+    of: Structure
+
+
+@dataclass(frozen=True, kw_only=True)
+class Members(Structure):
+    """A mapping: empty if all its keys are; with some given and a key missing that is not optional, it fails."""
+
+    members: Sequence[Member]
+
+    def value(self, scope: Scope) -> Value:
+        found: dict[str, Value] = {}
+        lacking: Structure | None = None
+        for member in self.members:
+            value = member.of.value(scope)
+            if value is None or (member.optional and value == []):
+                lacking = lacking or (None if member.optional else member.of)
+            else:
+                found[member.key] = value
+        if found and lacking is not None:
+            raise lacking.why_empty(scope)
+        return found or None
+
+    def why_empty(self, scope: Scope) -> Unmapped:
+        required = (member.of for member in self.members if not member.optional)
+        for structure in required:
+            if structure.value(scope) is None:
+                return structure.why_empty(scope)
+        return Unmapped(self.path, "", "all its keys are empty")
+
+    def python(self, writer: Writer, target: str, *, strict: bool) -> None:
+        result, lacking = writer.fresh("m"), writer.fresh("l")
+        defer = not strict and any(not each.optional and not each.of.never_empty() for each in self.members)
+        writer.line(f"{result} = {{}}")
+        if defer:
+            writer.line(f"{lacking} = False")
+        for member in self.members:
+            self._member(writer, member, result, lacking if defer else "")
+        if defer:
+            writer.line(f"if {lacking} and {result}: raise Failed")
+        surely = any(each.of.never_empty() or (strict and not each.optional) for each in self.members)
+        writer.line(f"{target} = {result}" if surely else f"{target} = {result} or None")
+
+    def _member(self, writer: Writer, member: Member, result: str, lacking: str) -> None:
+        place = f"{result}[{member.key!r}]"
+        if isinstance(member.of, Fixed | Leaf) and member.of.never_empty() and not member.optional:
+            member.of.python(writer, place, strict=True) if _assigns_once(member.of) else self._kept(writer, member, place)
+            return
+        name = writer.fresh()
+        member.of.python(writer, name, strict=not lacking and not member.optional)
+        if member.optional:
+            full = f"{name} is not None" + (f" and {name} != []" if member.of.may_be_an_empty_list() else "")
+            writer.line(f"if {full}: {place} = {name}")
+        elif lacking:
+            writer.line(f"if {name} is None: {lacking} = True")
+            writer.line(f"else: {place} = {name}")
+        else:
+            writer.line(f"if {name} is None: raise Failed")
+            writer.line(f"{place} = {name}")
+
+    def _kept(self, writer: Writer, member: Member, place: str) -> None:
+        name = writer.fresh()
+        member.of.python(writer, name, strict=True)
+        writer.line(f"{place} = {name}")
+
+    def expressions(self) -> Sequence[Expression]:
+        return [each for member in self.members for each in member.of.expressions()]
+
+
+def _assigns_once(structure: Structure) -> bool:
+    return not (isinstance(structure, Leaf) and structure.expression.shape == "time")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Items(Structure):
+    """A list that is written out: every element must have a value."""
+
+    items: Sequence[Structure]
+
+    def value(self, scope: Scope) -> Value:
+        found = [each.value(scope) for each in self.items]
+        if None in found and any(each is not None for each in found):
+            raise self.items[found.index(None)].why_empty(scope)
+        return None if found and None in found else found
+
+    def why_empty(self, scope: Scope) -> Unmapped:
+        return next(each.why_empty(scope) for each in self.items if each.value(scope) is None)
+
+    def python(self, writer: Writer, target: str, *, strict: bool) -> None:  # noqa: ARG002 - decided by the elements
+        names = [writer.fresh() for _ in self.items]
+        for name, each in zip(names, self.items, strict=True):
+            each.python(writer, name, strict=False)
+        writer.line(f"{target} = [{', '.join(names)}]")
+        nothing = " and ".join(f"{name} is None" for name in names) or "False"
+        writer.line(f"if {nothing}: {target} = None")
+        writer.line(f"elif {' or '.join(f'{name} is None' for name in names) or 'False'}: raise Failed")
+
+    def may_be_an_empty_list(self) -> bool:
+        return not self.items
+
+    def expressions(self) -> Sequence[Expression]:
+        return [each for item in self.items for each in item.expressions()]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Each(Structure):
+    """`each`, `as`, `when`, `give`: one element for each element of a list. Empty only if the list itself is."""
+
+    over: Expression
+    name: str
+    when: Expression | None
+    give: Structure
+
+    def value(self, scope: Scope) -> Value:
+        over = evaluated(self.over, (*self.path, "each"), scope)
+        if over is None:
+            return None
+        return [self._given(inner) for inner in self.scopes(over, scope) if self._wanted(inner)]
+
+    def scopes(self, over: Value, scope: Scope) -> Sequence[Scope]:
+        shape, path = element_of(self.over.shape), (*self.path, "each")
+        try:
+            items = values.walk(over, scope[STEPS])
+            return [{**scope, self.name: typed(item, shape)} for item in items]
+        except Failed as failure:
+            raise Unmapped(path, self.over.source, str(failure)) from None
+
+    def _wanted(self, scope: Scope) -> bool:
+        return self.when is None or bool(evaluated(self.when, (*self.path, "when"), scope))
+
+    def _given(self, scope: Scope) -> Value:
+        value = self.give.value(scope)
+        if value is None:
+            raise self.give.why_empty(scope)
+        return value
+
+    def why_empty(self, scope: Scope) -> Unmapped:
+        return missing(self.over, (*self.path, "each"), scope)
+
+    def python(self, writer: Writer, target: str, *, strict: bool) -> None:  # noqa: ARG002 - the caller asks for None
+        over, result, given = writer.fresh(), writer.fresh("m"), writer.fresh()
+        writer.line(f"{over} = {self.over.term.python(writer)}")
+        writer.line(f"{result} = None if {over} is None else []")
+        name = variable(self.name)
+        with writer.looping(f"for {name} in walk({over}, steps):"):
+            element = typed_python(name, element_of(self.over.shape), writer)
+            if element != name:
+                writer.line(f"{name} = {element}")
+            if self.when is not None:
+                writer.line(f"if not {self.when.term.python(writer)}: continue")
+            self.give.python(writer, given, strict=True)
+            if not self.give.never_empty():
+                writer.line(f"if {given} is None: raise Failed")
+            writer.line(f"{result}.append({given})")
+        writer.line(f"{target} = {result}")
+
+    def may_be_an_empty_list(self) -> bool:
+        return True
+
+    def expressions(self) -> Sequence[Expression]:
+        own = [self.over] if self.when is None else [self.over, self.when]
+        return [*own, *self.give.expressions()]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FirstOf(Structure):
+    """The first of several that is not empty."""
+
+    options: Sequence[Structure]
+
+    def value(self, scope: Scope) -> Value:
+        return next((found for each in self.options if (found := each.value(scope)) is not None), None)
+
+    def why_empty(self, scope: Scope) -> Unmapped:
+        reasons = [str(each.why_empty(scope)) for each in self.options]
+        return Unmapped(self.path, "", f"none has a value ({'; '.join(reasons)})")
+
+    def python(self, writer: Writer, target: str, *, strict: bool) -> None:  # noqa: ARG002 - the next one may be full
+        first, *others = self.options
+        first.python(writer, target, strict=False)
+        for each in others:
+            with writer.indented(f"if {target} is None:"):
+                each.python(writer, target, strict=False)
+
+    def never_empty(self) -> bool:
+        return any(each.never_empty() for each in self.options)
+
+    def may_be_an_empty_list(self) -> bool:
+        return any(each.may_be_an_empty_list() for each in self.options)
+
+    def expressions(self) -> Sequence[Expression]:
+        return [each for option in self.options for each in option.expressions()]
+
+
+def given_keys(structure: Structure) -> Mapping[str, bool]:
+    """The top keys of what is given, each with whether it is optional."""
+    return {each.key: each.optional for each in structure.members} if isinstance(structure, Members) else {}
+
+

@@ -1,0 +1,91 @@
+"""What YAML does to expressions that are not quoted, and the sentence that gives them back.
+
+YAML takes ` #` for a comment, `: ` for a key and braces, brackets and commas for structure. Each is recognised where
+it breaks an expression, and answered with the quoted form to paste.
+"""
+
+import ast
+import re
+from collections.abc import Sequence
+from typing import Final
+
+from yaml.nodes import Node, ScalarNode
+
+from bridge.errors import Problem
+
+LONGEST_NUMBER: Final = 45
+
+_EXPRESSION: Final = re.compile(r"(?P<lead>(?:^|[:\[{,-])\s*)(?P<expression>=\s.*)$")
+
+
+def quoted(expression: str) -> str:
+    """The expression as a YAML text in quotes."""
+    if '"' not in expression and "\\" not in expression:
+        return f'"{expression}"'
+    return "'" + expression.replace("'", "''") + "'"
+
+
+def parses(expression: str) -> bool:
+    """Whether it is a whole Python expression behind its `=`."""
+    try:
+        tree = ast.parse(expression.removeprefix("=").strip(), mode="eval")
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    return not isinstance(tree.body, ast.Tuple)
+
+
+def cut(node: ScalarNode, lines: Sequence[str]) -> str:
+    """Say what YAML cut from the expression of this scalar, or nothing."""
+    end = node.end_mark
+    rest = lines[end.line][end.column :] if end.line < len(lines) else ""
+    if parses(node.value) or not rest.strip():
+        return ""
+    whole = _whole(node, lines)
+    if rest.lstrip().startswith("#"):
+        return f"YAML takes what follows ` #` for a comment and cuts the expression: quote it: {quoted(whole)}"
+    return f"YAML ends an unquoted expression at {rest.strip()[0]}: quote it: {quoted(whole)}"
+
+
+def broken(key: Node, lines: Sequence[str]) -> str:
+    """Say that an expression was taken for a key because of a `: ` in it."""
+    start = key.start_mark
+    return f"YAML takes what stands before `: ` for a key: quote the expression: {quoted(_upto(lines[start.line][start.column :]))}"
+
+
+def _whole(node: ScalarNode, lines: Sequence[str]) -> str:
+    start, end = node.start_mark, node.end_mark
+    return _upto(
+        " ".join((node.value, lines[end.line][end.column :].lstrip()))
+        if end.line != start.line
+        else lines[start.line][start.column :]
+    )
+
+
+def _upto(rest: str) -> str:
+    """The longest beginning that is an expression, ending at a place where YAML could have gone on."""
+    rest = rest.rstrip()
+    ends = [len(rest), *(at for at in range(len(rest) - 1, 0, -1) if rest[at] in ",}] ")]
+    return next((rest[:at].rstrip() for at in ends if parses(rest[:at].rstrip())), rest)
+
+
+def syntax(said: str, text: str, file: str, at: tuple[int, int], context: int) -> Problem:
+    """The problem that a YAML error stands for: an unquoted expression if there is one, else what YAML says."""
+    line, column = at
+    lines = text.splitlines()
+    for number in dict.fromkeys((line, line - 1, context)):
+        if 0 <= number < len(lines) and (found := _unquoted(lines[number])) is not None:
+            start, expression = found
+            message = f"YAML reads braces, brackets, commas and `: ` in an expression as its own: quote it: {quoted(expression)}"
+            return Problem(message=message, file=file, line=number + 1, column=start + 1)
+    if "\t" in said or "\\t" in said:
+        said = "a tab stands where YAML wants spaces: indent with spaces"
+    return Problem(message=f"not YAML: {said}", file=file, line=line + 1, column=column + 1)
+
+
+def _unquoted(line: str) -> tuple[int, str] | None:
+    match = _EXPRESSION.search(line)
+    if match is None:
+        return None
+    expression = _upto(match["expression"])
+    safe = re.fullmatch(r"=[^:#,{}\[\]]*", expression)
+    return None if safe or not parses(expression) else (match.start("expression"), expression)

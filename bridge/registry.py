@@ -1,0 +1,66 @@
+"""Connector name to connector: the folders of `connectors/`, and packages with the entry point group.
+
+The only importlib. A connector's package has an attribute CONNECTOR, the pydantic class of its settings.
+"""
+
+import importlib
+import pkgutil
+from collections.abc import Mapping
+from importlib.metadata import entry_points
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from pydantic import BaseModel
+
+from bridge.errors import BridgeError
+
+GROUP = "bridge.connectors"
+_FOLDER = "connectors"
+
+
+class NoSuchConnector(BridgeError):
+    """Neither a folder of connectors/ nor an installed package."""
+
+
+def names() -> Mapping[str, str]:
+    """Every connector's name, with the module that it is imported from. A folder goes before an installed package."""
+    found = {point.name: point.value for point in entry_points(group=GROUP)}
+    folder = importlib.import_module(_FOLDER)
+    found |= {module.name: f"{_FOLDER}.{module.name}" for module in pkgutil.iter_modules(folder.__path__)}
+    return found
+
+
+def connector(name: str) -> type[BaseModel]:
+    """The class. Raises NoSuchConnector with the names that there are."""
+    package = _package(name)
+    found: Any = getattr(package, "CONNECTOR", None)
+    if not (isinstance(found, type) and issubclass(found, BaseModel)):
+        raise NoSuchConnector(f"{package.__name__} has no CONNECTOR that is a pydantic class")
+    return found
+
+
+def folder(name: str) -> Path:
+    """Where the connector's rules, examples and README are."""
+    package = _package(name)
+    if package.__file__ is None:
+        raise NoSuchConnector(f"{package.__name__} is no regular package")
+    return Path(package.__file__).parent
+
+
+def sandbox(name: str) -> ModuleType:
+    """The connector's faithful local server. Raises NoSuchConnector where it has none."""
+    module = f"{_package(name).__name__}.sandbox"
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as missing:
+        if missing.name != module:
+            raise
+        raise NoSuchConnector(f"connector {name} has no sandbox") from None
+
+
+def _package(name: str) -> ModuleType:
+    known = names()
+    if name not in known:
+        raise NoSuchConnector(f"there is no connector {name!r}; there are: {', '.join(sorted(known))}")
+    return importlib.import_module(known[name])

@@ -1,0 +1,216 @@
+"""Opens the house from the back and closes it from the front: journal, courier, workers, private port, socket, door.
+
+SIGTERM and SIGINT set one event: the door closes first, what is in flight is finished or left to wait within the grace
+period, the journal closes last. A second signal ends the grace period at once. kill -9 needs none of this.
+"""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from importlib.metadata import version
+
+import uvloop
+
+from bridge.config import Settings
+from bridge.contract import WebhookSource
+from bridge.delivery.conversing import Road
+from bridge.delivery.courier import Courier, Timeouts, travelling
+from bridge.delivery.policy import Patience
+from bridge.delivery.worker import Worker
+from bridge.errors import JournalBroken, JournalBusy
+from bridge.intake import status, webhook
+from bridge.journal import Journal, Retention
+from bridge.journal.control import answering
+from bridge.journal.sqlite import SqliteJournal, opened
+from bridge.telemetry import emit
+
+EXIT_BROKEN = 74
+"""EX_IOERR of sysexits.h: the journal's disk failed; a supervisor should not restart on the same disk in a loop."""
+
+_PRUNE_EVERY = 3600.0
+_PRUNE_PAUSE = 0.05
+# Threads that wait for the interpreter while the event loop is busy get it after this long instead of 5 ms: the
+# journal's threads need it for microseconds at a time.
+SWITCH_INTERVAL = 0.0005
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class House:
+    """What is told of an open house."""
+
+    journal: SqliteJournal
+    port: int
+    private_port: int
+
+
+@dataclass(slots=True)
+class Ending:
+    """stop: close the door and finish. hurry: end the grace period."""
+
+    stop: asyncio.Event = field(default_factory=asyncio.Event)
+    hurry: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def signal(self) -> None:
+        """The first stops, the second hurries."""
+        (self.hurry if self.stop.is_set() else self.stop).set()
+
+
+async def serve(settings: Settings, ending: Ending, *, opened_as: Callable[[House], None] = lambda _: None) -> None:
+    """The whole life of the service; `opened_as` is called when the door is open. Raises JournalBroken in a group."""
+    async with AsyncExitStack() as stack:
+        journal = await stack.enter_async_context(_journal(settings))
+        courier = await stack.enter_async_context(_courier(settings))
+        workers = _workers(settings, journal, courier)
+        private_port = await stack.enter_async_context(_private(settings, journal, workers))
+        released = _Released(workers)
+        await stack.enter_async_context(answering(journal, settings.journal.path, released=released))
+        tasks = await stack.enter_async_context(asyncio.TaskGroup())
+        running = [tasks.create_task(worker.run()) for worker in workers]
+        watching = [tasks.create_task(_guarded(journal)), tasks.create_task(_pruning(journal, settings))]
+        async with _door(settings, journal) as port:
+            _tell_started(settings, port, private_port)
+            opened_as(House(journal=journal, port=port, private_port=private_port))
+            await ending.stop.wait()
+            emit("service.stopping", in_flight=sum(worker.in_flight for worker in workers))
+        await _finished(workers, running, ending, grace=settings.delivery.grace)
+        for task in watching:
+            task.cancel()
+    emit("service.stopped")
+
+
+async def _finished(
+    workers: Sequence[Worker], running: Sequence[asyncio.Task[None]], ending: Ending, *, grace: timedelta
+) -> None:
+    """Lanes in flight end, or are left to the next start: nothing was said of them that is not stored."""
+    for worker in workers:
+        worker.stop()
+    hurried = asyncio.ensure_future(ending.hurry.wait())
+    ended = asyncio.gather(*(asyncio.wait((task,)) for task in running))
+    await asyncio.wait((ended, hurried), timeout=grace.total_seconds(), return_when=asyncio.FIRST_COMPLETED)
+    ended.cancel()
+    hurried.cancel()
+    for task in running:
+        task.cancel()
+    with suppress(asyncio.CancelledError):
+        await ended
+
+
+def _tell_started(settings: Settings, port: int, private_port: int) -> None:
+    emit(
+        "service.started",
+        version=version("attribution-bridge"),
+        port=port,
+        private_port=private_port,
+        journal=str(settings.journal.path),
+        destinations={name: "shadow" if o.shadow else "live" for name, o in settings.destinations.items()},
+    )
+
+
+def _journal(settings: Settings) -> AbstractAsyncContextManager[SqliteJournal]:
+    kept = settings.journal
+    return opened(kept.path, destinations=list(settings.destinations), min_free=kept.min_free, ballast=kept.ballast)
+
+
+def _private(settings: Settings, journal: Journal, workers: Sequence[Worker]) -> AbstractAsyncContextManager[int]:
+    private = settings.private
+    return status.serving(status.Status(journal, workers), host=private.host, port=private.port)
+
+
+def _courier(settings: Settings) -> AbstractAsyncContextManager[Courier]:
+    delivery = settings.delivery
+    timeouts = Timeouts(
+        connect=delivery.connect_timeout,
+        read=delivery.read_timeout,
+        total=delivery.total_timeout,
+        keep_alive=delivery.keep_alive,
+    )
+    agent = f"attribution-bridge/{version('attribution-bridge')}"
+    return travelling(timeouts=timeouts, connections=delivery.concurrency, user_agent=agent)
+
+
+def _workers(settings: Settings, journal: Journal, courier: Courier) -> Sequence[Worker]:
+    delivery = settings.delivery
+    patience = Patience(first_wait=delivery.first_wait, longest_wait=delivery.longest_wait, give_up=delivery.give_up)
+    roads = [
+        Road(
+            name=name,
+            destination=outlet.destination,
+            shadow=outlet.shadow,
+            concurrency=delivery.concurrency,
+            patience=patience,
+        )
+        for name, outlet in settings.destinations.items()
+    ]
+    return [Worker(road, journal=journal, rules=settings.rules, courier=courier) for road in roads]
+
+
+def _door(settings: Settings, journal: Journal) -> AbstractAsyncContextManager[int]:
+    limits = webhook.DoorLimits(
+        max_body=settings.door.max_body,
+        max_bodies_in_flight=settings.door.max_bodies_in_flight,
+        answer_within=settings.door.answer_within,
+    )
+    sources = {name: source for name, source in settings.sources.items() if isinstance(source, WebhookSource)}
+    return webhook.listening(
+        webhook.Door(sources, journal=journal, limits=limits), host=settings.door.host, port=settings.door.port
+    )
+
+
+class _Released:
+    """Tells the worker of a destination that a person released a rule."""
+
+    def __init__(self, workers: Sequence[Worker]) -> None:
+        self._workers = {worker.name: worker for worker in workers}
+
+    def __call__(self, dest: str, rule: str) -> None:
+        if dest in self._workers:
+            self._workers[dest].release(rule)
+            emit("rule.released", dest=dest, rule=rule, detail="by hand")
+
+
+async def _guarded(journal: SqliteJournal) -> None:
+    await asyncio.shield(journal.broken)
+
+
+async def _pruning(journal: Journal, settings: Settings) -> None:
+    """Forgets what is past its retention, in small steps, once an hour."""
+    keep = settings.journal.keep
+    retention = Retention(bodies=keep.bodies, history=keep.history, keys=keep.keys)
+    while True:
+        bodies = envelopes = lanes = 0
+        more = True
+        while more:
+            try:
+                pruned = await journal.prune(retention, now=datetime.now(UTC))
+            except JournalBusy:
+                break
+            bodies, envelopes, lanes = bodies + pruned.bodies, envelopes + pruned.envelopes, lanes + pruned.lanes
+            more = pruned.more
+            await asyncio.sleep(_PRUNE_PAUSE)
+        if bodies or envelopes or lanes:
+            emit("journal.pruned", bodies=bodies, envelopes=envelopes, lanes=lanes)
+        await asyncio.sleep(_PRUNE_EVERY)
+
+
+def run(settings: Settings, *, opened_as: Callable[[House], None] = lambda _: None) -> int:
+    """Serve until a signal says otherwise. Returns the exit code: 0, or EXIT_BROKEN."""
+    sys.setswitchinterval(SWITCH_INTERVAL)
+    code = 0
+    try:
+        uvloop.run(_until_signalled(settings, opened_as))
+    except* JournalBroken as broken:
+        emit("journal.broken", detail="; ".join(str(problem) for problem in broken.exceptions))
+        code = EXIT_BROKEN
+    return code
+
+
+async def _until_signalled(settings: Settings, opened_as: Callable[[House], None]) -> None:
+    ending = Ending()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, ending.signal)
+    await serve(settings, ending, opened_as=opened_as)

@@ -1,0 +1,206 @@
+"""Logs and metrics from the same events: one closed list, counted before any level is looked at.
+
+`emit(name, **fields)` counts and logs one event. Nothing personal and no secret is ever a field; tracebacks are logged
+without the messages of their exceptions, which may quote a document.
+"""
+
+import logging
+import sys
+import traceback
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal, TextIO
+
+import msgspec
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+REGISTRY = CollectorRegistry()
+
+_LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+_BUCKETS = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200, 86400)
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """An event: its level, and the labels by which it is counted in `metric` (none: not counted)."""
+
+    level: Literal["debug", "info", "warning", "error"]
+    metric: str = ""
+    labels: tuple[str, ...] = ()
+    help: str = ""
+
+
+EVENTS: Mapping[str, Kind] = {
+    "delivery.received": Kind(
+        "info", "deliveries", ("source", "topic", "secret"), "Deliveries stored and answered 200"
+    ),
+    "delivery.duplicate": Kind("info", "duplicates", ("source",), "Deliveries whose id was known"),
+    "delivery.refused": Kind("warning", "refusals", ("source", "status"), "Requests at the door not taken"),
+    "connection.closed": Kind("warning", "slow_connections", (), "Connections closed for sending too slowly"),
+    "fact.departed": Kind("debug", "departures", ("dest",), "Unrepeatable requests marked before they left"),
+    "fact.settled": Kind("info", "facts", ("dest", "fact", "state", "reason"), "Facts that became final or parked"),
+    "fact.postponed": Kind("info", "postponements", ("dest", "reason"), "Attempts that will be made again"),
+    "document.skipped": Kind("info", "skips", ("dest", "reason"), "Documents that gave no new fact"),
+    "destination.paused": Kind("error", "pauses", ("dest", "reason"), "Times a destination was paused"),
+    "destination.resumed": Kind("info"),
+    "destination.suspicious": Kind("warning"),
+    "rule.held": Kind("error", "holds", ("dest", "rule"), "Rules held for the same refusal running"),
+    "rule.released": Kind("info"),
+    "facts.in_doubt": Kind("warning"),
+    "journal.full": Kind("error", "journal_full", (), "Times the journal's disk was too full"),
+    "journal.busy": Kind("error", "journal_busy", (), "Times something could not be stored at once"),
+    "journal.pruned": Kind("info"),
+    "journal.broken": Kind("error"),
+    "connector.failed": Kind("error", "connector_failures", (), "Bugs in connector code, caught at its boundary"),
+    "service.started": Kind("info"),
+    "service.stopping": Kind("info"),
+    "service.stopped": Kind("info"),
+    "log": Kind("info"),
+}
+"""The closed list of event names. `log` carries what libraries say, under their own level."""
+
+_COUNTERS = {
+    name: Counter(f"bridge_{kind.metric}", kind.help, kind.labels, registry=REGISTRY)
+    for name, kind in EVENTS.items()
+    if kind.metric
+}
+_CHILDREN: dict[tuple[str, ...], Any] = {}
+SECONDS = Histogram("bridge_fact_seconds", "From received to final", ("dest",), buckets=_BUCKETS, registry=REGISTRY)
+WAITING = Gauge("bridge_waiting_lanes", "Orders with work that is not done", ("dest",), registry=REGISTRY)
+PARKED = Gauge("bridge_parked_facts", "Facts that wait for a person", ("dest", "state"), registry=REGISTRY)
+UP = Gauge("bridge_destination_up", "1: sending, 0: paused", ("dest",), registry=REGISTRY)
+FREE = Gauge("bridge_journal_free_bytes", "Free room on the journal's disk", registry=REGISTRY)
+OLDEST = Gauge(
+    "bridge_oldest_due_seconds", "How long the longest waiting order is overdue", ("dest",), registry=REGISTRY
+)
+
+
+def emit(name: str, **fields: object) -> None:
+    """One event. Raises KeyError for a name that is not on the list, at every level."""
+    kind = EVENTS[name]
+    if kind.metric:
+        _count(name, kind, fields)
+    if _LEVELS[kind.level] >= _output.level:
+        _output.logger.msg(name, level=kind.level, **fields)
+
+
+def _count(name: str, kind: Kind, fields: Mapping[str, Any]) -> None:
+    key = (name, *[str(fields.get(label) or "") for label in kind.labels])
+    child = _CHILDREN.get(key)
+    if child is None:
+        counter = _COUNTERS[name]
+        child = _CHILDREN[key] = counter.labels(*key[1:]) if kind.labels else counter
+    child.inc()
+    if name == "fact.settled" and fields.get("seconds") is not None:
+        SECONDS.labels(fields["dest"]).observe(fields["seconds"])
+
+
+# -- set-up ------------------------------------------------------------------------------------------------------------
+
+
+class _Line(structlog.BoundLoggerBase):
+    """The narrowest logger of structlog: one call, no level methods."""
+
+    def msg(self, event: str, **fields: object) -> object:
+        return self._proxy_to_logger("msg", event, **fields)
+
+
+def _stamped(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    return {
+        "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        "level": event.pop("level"),
+        "event": event.pop("event"),
+        **event,
+    }
+
+
+_json = msgspec.json.Encoder(enc_hook=str)
+
+
+def _as_json(_logger: WrappedLogger, _method: str, event: EventDict) -> bytes:
+    try:
+        return _json.encode(event)
+    except UnicodeEncodeError:  # a lone surrogate from an undecodable header
+        return _json.encode({name: repr(value) for name, value in event.items()})
+
+
+class _AsText:
+    """For people at a terminal."""
+
+    def __init__(self, *, colors: bool) -> None:
+        self._console = structlog.dev.ConsoleRenderer(colors=colors, timestamp_key="at", pad_event_to=24)
+
+    def __call__(self, logger: WrappedLogger, method: str, event: EventDict) -> bytes:
+        event["at"] = event["at"][11:23]
+        shown = {name: value for name, value in event.items() if value not in (None, "")}
+        return self._console(logger, method, shown).encode(errors="replace")
+
+
+@dataclass(slots=True)
+class _Output:
+    level: int
+    logger: Any
+
+
+def _output_to(stream: TextIO, *, level: str, text: bool) -> _Output:
+    last: Processor = _AsText(colors=stream.isatty()) if text else _as_json
+    logger = structlog.wrap_logger(
+        structlog.BytesLogger(stream.buffer), processors=[_stamped, last], wrapper_class=_Line
+    ).bind()
+    return _Output(_LEVELS[level], logger)
+
+
+def set_up(
+    *, level: str = "info", style: Literal["auto", "json", "text"] = "auto", stream: TextIO | None = None
+) -> None:
+    """From now on events go to the stream (stderr unless told otherwise), and so does what libraries log and warn."""
+    target = stream or sys.stderr
+    chosen = _output_to(target, level=level, text=style == "text" or (style == "auto" and target.isatty()))
+    _output.level, _output.logger = chosen.level, chosen.logger
+    logging.basicConfig(handlers=[_FromLibraries()], level=max(_LEVELS[level], logging.WARNING), force=True)
+    warnings.showwarning = _warned
+
+
+def frames(problem: BaseException) -> list[str]:
+    """Where it was raised, innermost last: the message of an exception may quote a document and is left out."""
+    return [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(problem.__traceback__)]
+
+
+class _FromLibraries(logging.Handler):
+    """What others log: the template without its arguments, which may be anything, and only its first line."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        problem = record.exc_info[1] if record.exc_info else None
+        _library(
+            record.levelname.lower(),
+            logger=record.name,
+            message=str(record.msg).partition("\n")[0][:200],
+            problem=type(problem).__name__ if problem else None,
+            frames=frames(problem) if problem else None,
+        )
+
+
+def _library(level: str, **fields: object) -> None:
+    level = level if level in _LEVELS else "error"
+    if _LEVELS[level] >= _output.level:
+        _output.logger.msg("log", level=level, **fields)
+
+
+def _warned(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, *_: object, **__: object
+) -> None:
+    about_code = issubclass(category, (DeprecationWarning, ResourceWarning, PendingDeprecationWarning))
+    _library(
+        "warning",
+        logger="warnings",
+        message=str(message)[:200] if about_code else "",
+        problem=category.__name__,
+        frames=[f"{filename}:{lineno}"],
+    )
+
+
+_output = _output_to(sys.stderr, level="warning", text=True)

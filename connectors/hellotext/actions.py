@@ -1,0 +1,35 @@
+"""The names of what may have happened: which of them a server may send, and which the API makes by itself."""
+
+BUILT_IN = frozenset(
+    (
+        "order.placed",
+        "order.confirmed",
+        "order.cancelled",
+        "order.shipped",
+        "order.delivered",
+        "refund.requested",
+        "refund.received",
+        "coupon.redeemed",
+        "product.purchased",
+        "product.viewed",
+        "cart.added",
+        "cart.removed",
+        "cart.viewed",
+        "cart.abandoned",
+        "checkout.started",
+        "page.viewed",
+        "form.completed",
+        "app.installed",
+        "app.removed",
+        "app.spent",
+    )
+)
+"""Built-in actions that an integration may send (contract 2.1)."""
+
+CONSENT = frozenset(("subscribed", "unsubscribed"))
+"""Facts about consent: sent only where the setting `actions` names them, for they need real evidence."""
+
+GENERATED = frozenset(
+    ("short_link.clicked", "product.browse_abandoned", "product.price_changed", "order.printed_label")
+)
+"""Made by the API itself: sending them could start automations or falsify reports (contract 2.2)."""

@@ -1,0 +1,110 @@
+"""The requests: what each call of the API looks like. Nothing here knows what comes back."""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Literal
+
+import msgspec
+
+from bridge.contract import Event, Json, Request, Response, Share
+
+_encode = msgspec.json.Encoder(decimal_format="number").encode
+_FOUND = Response(status=201, body=b'{"id":"shadow","type":"profile"}')
+_ATTACHED = Response(status=200, body=b'{"id":"shadow","type":"session","profile":1}')
+_RECEIVED = Response(status=200, body=b'{"status":"received"}')
+
+_COPIED = ("object", "object_parameters", "object_type", "amount", "currency", "metadata", "url")
+_PROFILE_KEYS: Mapping[str, Mapping[str, str]] = {
+    "brackets": {"email": "email[primary]", "phone": "phone[mobile]"},
+    "plain": {},
+}
+_SESSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.~:=+-]{0,127}")
+"""What may stand in a path as it is."""
+_NO_SESSION = frozenset(("undefined", "null", "none", "nil"))
+
+
+def usable_session(given: Json) -> str | None:
+    """A session, or None: a browser's cookie can hold `undefined` or `null`, and an order's attribute anything."""
+    text = given.strip() if isinstance(given, str) else ""
+    return text if _SESSION.fullmatch(text) and text.casefold() not in _NO_SESSION else None
+
+
+def has_contact(person: Json) -> bool:
+    """By an e-mail address or a phone number a profile is found; a name or a reference finds nobody."""
+    return isinstance(person, Mapping) and bool(person.get("email") or person.get("phone"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Api:
+    """Where the API is, and how it is spoken to.
+
+    key  keys the hashes by which requests are shared, so that they tell nothing of a person
+    """
+
+    url: str
+    headers: Mapping[str, str]
+    key: bytes
+    profile_fields: Literal["brackets", "plain"]
+    ttl: timedelta
+
+    def find_profile(self, person: Mapping[str, Json], *, anew: bool = False) -> Request:
+        """Finds the profile by e-mail or phone, or creates it; a second one finds the first one's. anew: not shared."""
+        keys = _PROFILE_KEYS[self.profile_fields]
+        key = self._hash("profile", str(person.get("email") or "").strip().lower(), str(person.get("phone") or ""))
+        return Request(
+            method="POST",
+            url=f"{self.url}/v1/profiles",
+            headers=self.headers,
+            body=_encode({keys.get(name, name): value for name, value in person.items() if value}),
+            repeatable=True,
+            share=None if anew else Share(key=key, ttl=self.ttl),
+            shadow=_FOUND,
+        )
+
+    def attach(self, session: str, profile: str) -> Request:
+        """Tells whose the session is; doing it again is harmless."""
+        return Request(
+            method="PATCH",
+            url=f"{self.url}/v1/sessions/{session}",
+            headers=self.headers,
+            body=_encode({"profile": profile}),
+            repeatable=True,
+            share=Share(key=self._hash("session", session, profile), ttl=self.ttl),
+            shadow=_ATTACHED,
+        )
+
+    def record(self, event: Event, profile: str | None, session: str | None) -> Request:
+        """The event. The API keeps one for each order and action if it knows whose it is: such a one is repeatable."""
+        give = event.give
+        body: dict[str, Json] = {"action": give["action"]}
+        if profile is not None:
+            body["profile"] = profile
+        if session is not None:
+            body["session"] = session
+        for name in _COPIED:
+            if name in give:
+                body[name] = give[name]
+        body["tracked_at"] = int(event.at.timestamp())
+        return Request(
+            method="POST",
+            url=f"{self.url}/v1/attribution/events",
+            headers=self.headers,
+            body=_encode(body),
+            repeatable=profile is not None and is_kept_once(give),
+            shadow=_RECEIVED,
+        )
+
+    def list_profiles(self) -> Request:
+        return Request(method="GET", url=f"{self.url}/v1/profiles?limit=1", headers=self.headers, repeatable=True)
+
+    def _hash(self, kind: str, *parts: str) -> str:
+        digest = hashlib.blake2b("\0".join(parts).encode(errors="surrogatepass"), key=self.key, digest_size=16)
+        return f"{kind}:{digest.hexdigest()}"
+
+
+def is_kept_once(give: Mapping[str, Json]) -> bool:
+    """Orders only, and only where the order is named (contract 3.5 and 3.6)."""
+    return str(give.get("action")).startswith("order.") and ("object" in give or "object_parameters" in give)

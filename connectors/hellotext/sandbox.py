@@ -1,0 +1,275 @@
+"""A stand-in for the API on this machine: answers and refuses as the contract page says, and tells what it received.
+
+Beside the API's own paths it has these:
+
+    GET    /received          JSON Lines, one request a line: at, method, path, headers, body, status
+    DELETE /received          forget what was received; profiles, sessions and orders stay
+    POST   /fail              the next answers fail as told, see Failure
+    DELETE /fail              nothing fails any more
+    POST   /sessions/unknown  {"sessions": [...]}: sessions that it does not know; it knows every other
+    DELETE /sessions/unknown  it knows every session
+
+This module alone here does I/O. It is loaded by its name; nothing imports it.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, Literal, TypeAlias
+
+import msgspec
+from aiohttp import web
+
+from bridge.contract import Json
+from connectors.hellotext.business import Answer, Business, errors, one, page
+
+Answering: TypeAlias = Callable[[web.Request, dict[str, Json]], Answer]
+
+_decode = msgspec.json.Decoder(float_hook=Decimal).decode
+_encode = msgspec.json.Encoder(decimal_format="number").encode
+
+
+class Failure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How requests fail until told otherwise.
+
+    status       the answer's, unsaid: as if nothing were wrong (with delay: slow)
+    processed    whether the request had its effect before the answer failed
+    body         of the failing answer, such as a proxy's page; unsaid: an error as JSON
+    delay        seconds before anything else
+    reset        the connection is cut `before` the body is read, or `after` the request had its effect
+    retry_after  a header with status
+    share        of the matching requests fail: 0.25 is every fourth
+    times        so many fail, then no more; unsaid: all
+    path         only requests whose path begins so
+    """
+
+    status: int | None = None
+    processed: bool = False
+    body: str | None = None
+    delay: float = 0
+    reset: Literal["before", "after"] | None = None
+    retry_after: str | int | float | None = None
+    share: float = 1
+    times: int | None = None
+    path: str = "/"
+
+
+class Sandbox:
+    """The API of one business behind HTTP: its token, its moods, and its memory of requests."""
+
+    def __init__(self, business: Business, *, token: str | None, keep: int, failures: Collection[Failure]) -> None:
+        self.business = business
+        self.total = 0
+        self.received: deque[bytes] = deque(maxlen=keep)
+        self._token = token
+        self._failures = [_Mood(failure) for failure in failures]
+
+    def handler(self, answer: Answering) -> Callable[..., Awaitable[Any]]:
+        """Wraps an answer of the API with everything that may happen to a request."""
+
+        async def handle(request: web.Request) -> web.StreamResponse:
+            failure = next((mood.failure for mood in self._failures if mood.strikes(request.path)), Failure())
+            await asyncio.sleep(failure.delay)
+            if failure.reset == "before":
+                return self._cut(request, b"")
+            body = await request.read()
+            said = self._answered(request, body, answer) if failure.status is None or failure.processed else (0, None)
+            if failure.reset == "after":
+                return self._cut(request, body)
+            response = _response(*said) if failure.status is None else _failing(failure)
+            self._remember(request, body, response.status)
+            return response
+
+        return handle
+
+    async def tell(self, _request: web.Request) -> web.Response:
+        text = b"".join(line + b"\n" for line in self.received)
+        return web.Response(body=text, content_type="application/jsonl", headers={"X-Total": str(self.total)})
+
+    async def forget(self, _request: web.Request) -> web.Response:
+        self.received.clear()
+        self.total = 0
+        return web.Response(status=204)
+
+    async def fail(self, request: web.Request) -> web.Response:
+        try:
+            failure = msgspec.json.decode(await request.read(), type=Failure)
+        except msgspec.DecodeError as problem:
+            return web.Response(status=400, text=f"{problem}\n")
+        self._failures.append(_Mood(failure))
+        return web.Response(status=204)
+
+    async def recover(self, _request: web.Request) -> web.Response:
+        self._failures.clear()
+        return web.Response(status=204)
+
+    async def lose_sessions(self, request: web.Request) -> web.Response:
+        try:
+            told = msgspec.json.decode(await request.read(), type=dict[Literal["sessions"], list[str]])
+        except msgspec.DecodeError as problem:
+            return web.Response(status=400, text=f"{problem}\n")
+        self.business.unknown_sessions.update(told.get("sessions", ()))
+        return web.Response(status=204)
+
+    async def find_sessions(self, _request: web.Request) -> web.Response:
+        self.business.unknown_sessions.clear()
+        return web.Response(status=204)
+
+    def _answered(self, request: web.Request, raw: bytes, answer: Answering) -> Answer:
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        if scheme != "Bearer" or not token.strip() or self._token not in (None, token):
+            return 401, errors(("invalid", "token"))
+        body: Json = {}
+        if request.method != "GET":
+            if request.content_type != "application/json":
+                return 400, errors(("invalid", "content_type"))
+            try:
+                body = _decode(raw)
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                return 400, errors(("invalid", ""))
+        return answer(request, body) if isinstance(body, dict) else (400, errors(("invalid", "")))
+
+    def _cut(self, request: web.Request, body: bytes) -> web.StreamResponse:
+        """Ends the connection without an answer."""
+        self._remember(request, body, None)
+        if request.transport is not None:
+            request.transport.abort()
+        return web.Response()
+
+    def _remember(self, request: web.Request, body: bytes, status: int | None) -> None:
+        """Keeps a request as it came, numbers as they were written; the token is not kept."""
+        headers = {
+            name: "Bearer ***" if name.lower() == "authorization" else text for name, text in request.headers.items()
+        }
+        line = {
+            "at": datetime.now(UTC),
+            "method": request.method,
+            "path": request.path_qs,
+            "headers": headers,
+            "body": _as_json(body),
+            "status": status,
+        }
+        self.total += 1
+        self.received.append(msgspec.json.encode(line))
+
+
+class _Mood:
+    """A failure, and how often it has struck."""
+
+    def __init__(self, failure: Failure) -> None:
+        self.failure = failure
+        self._met = 0
+        self._struck = 0
+
+    def strikes(self, path: str) -> bool:
+        if not path.startswith(self.failure.path) or self._struck == self.failure.times:
+            return False
+        self._met += 1
+        strikes = int(self._met * self.failure.share) > int((self._met - 1) * self.failure.share)
+        self._struck += strikes
+        return strikes
+
+
+def application(
+    *,
+    token: str | None = None,
+    unknown_sessions: Collection[str] = (),
+    actions: Collection[str] = (),
+    failures: Collection[Failure] = (),
+    keep: int = 10_000,
+    remember: int = 100_000,
+) -> web.Application:
+    """The sandbox as an aiohttp application.
+
+    token             the only one it takes; None: any
+    unknown_sessions  the sessions it does not know
+    actions           custom actions that exist
+    keep              so many requests are kept for /received
+    remember          so many profiles, sessions, orders and events are remembered
+    """
+    business = Business(unknown_sessions=unknown_sessions, actions=actions, remember=remember)
+    sandbox = Sandbox(business, token=token, keep=keep, failures=failures)
+    app = web.Application(client_max_size=16 * 1024 * 1024)
+    app.add_routes([*_api_routes(sandbox, business), *_control_routes(sandbox)])
+    return app
+
+
+@asynccontextmanager
+async def serving(host: str = "127.0.0.1", port: int = 0, **options: Any) -> AsyncIterator[str]:  # noqa: ANN401 - application's
+    """Serves until left; gives the address it listens on, as the connector's setting `url` takes it."""
+    runner = web.AppRunner(application(**options), access_log=None, handle_signals=False)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, host, port).start()
+        bound = runner.addresses[0]
+        yield f"http://{f'[{bound[0]}]' if ':' in bound[0] else bound[0]}:{bound[1]}"
+    finally:
+        await runner.cleanup()
+
+
+def _api_routes(sandbox: Sandbox, business: Business) -> list[web.RouteDef]:
+    on = sandbox.handler
+    return [
+        web.post("/v1/profiles", on(lambda _, body: business.save_profile(body))),
+        web.get("/v1/profiles", on(lambda request, _: page(business.profiles, request.query)), allow_head=False),
+        web.get(
+            "/v1/profiles/{id}",
+            on(lambda request, _: one(business.profiles, request.match_info["id"])),
+            allow_head=False,
+        ),
+        web.patch(
+            "/v1/profiles/{id}", on(lambda request, body: business.update_profile(request.match_info["id"], body))
+        ),
+        web.patch("/v1/sessions/{id}", on(lambda request, body: business.attach(request.match_info["id"], body))),
+        web.post("/v1/attribution/events", on(lambda _, body: business.record(body))),
+        web.get(
+            "/v1/attribution/events", on(lambda request, _: page(business.events, request.query)), allow_head=False
+        ),
+        web.get(
+            "/v1/attribution/orders", on(lambda request, _: page(business.orders, request.query)), allow_head=False
+        ),
+        web.get(
+            "/v1/attribution/orders/{id}",
+            on(lambda request, _: one(business.orders, request.match_info["id"])),
+            allow_head=False,
+        ),
+        web.post("/v1/attribution/actions", on(lambda _, body: business.create_action(body))),
+        web.route("*", "/v1/{rest:.*}", on(lambda _request, _body: (404, errors(("not_found", ""))))),
+    ]
+
+
+def _control_routes(sandbox: Sandbox) -> list[web.RouteDef]:
+    return [
+        web.get("/received", sandbox.tell),
+        web.delete("/received", sandbox.forget),
+        web.post("/fail", sandbox.fail),
+        web.delete("/fail", sandbox.recover),
+        web.post("/sessions/unknown", sandbox.lose_sessions),
+        web.delete("/sessions/unknown", sandbox.find_sessions),
+    ]
+
+
+def _response(status: int, document: Json) -> web.Response:
+    return web.Response(status=status, body=_encode(document), content_type="application/json")
+
+
+def _failing(failure: Failure) -> web.Response:
+    headers = {} if failure.retry_after is None else {"Retry-After": str(failure.retry_after)}
+    status = failure.status or 500
+    if failure.body is not None:
+        return web.Response(status=status, text=failure.body, content_type="text/html", headers=headers)
+    return web.Response(
+        status=status, body=_encode(errors(("told_to_fail", ""))), content_type="application/json", headers=headers
+    )
+
+
+def _as_json(body: bytes) -> Json:
+    """The body in one line, its numbers untouched; as text if it is not JSON; None if there is none."""
+    try:
+        _decode(body)
+        return msgspec.Raw(msgspec.json.format(body, indent=-1))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return body.decode(errors="replace") or None
