@@ -153,10 +153,12 @@ class Share:
     """One request in flight for all who ask the same, its answer remembered for `ttl` if it was a success (2xx).
 
     key     names what is shared; the conversation keys it (a hash) so that it holds nothing personal
+    fresh   what is remembered turned out to be no longer true: ask anew, and remember that answer instead
     """
 
     key: str
     ttl: timedelta
+    fresh: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

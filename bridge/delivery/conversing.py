@@ -91,4 +91,6 @@ class Conversing:
         """An unrepeatable request that may have had its effect is not begun again from the start."""
         if isinstance(outcome, Retry) and self._arrived:
             return Uncertain(outcome.reason, outcome.detail)
+        if isinstance(outcome, Uncertain) and self._event.resend:
+            return Retry(outcome.reason, outcome.detail)
         return outcome

@@ -75,6 +75,8 @@ class Courier:
     # -- requests that several facts share -----------------------------------------------------------------------------
 
     async def _shared(self, request: Request, share: Share) -> Response | Silence:
+        if share.fresh:
+            self._answers.pop(share.key, None)
         while True:
             if (known := self._remembered(share.key)) is not None:
                 return known

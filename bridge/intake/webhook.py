@@ -127,15 +127,13 @@ class Door:
         self._check(declared)
         share.grow(declared)
         content = request.content
-        first = await content.readany()
-        if content.at_eof():
-            return first
-        body = bytearray(first)
-        while piece := await content.readany():
-            body += piece
+        body = await content.readany()
+        while True:
             self._check(len(body))
             share.grow(len(body))
-        return bytes(body)
+            if content.at_eof():
+                return bytes(body)
+            body += await content.readany()
 
     def _check(self, length: int) -> None:
         if length > self._max_body:

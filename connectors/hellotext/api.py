@@ -51,7 +51,7 @@ class Api:
     ttl: timedelta
 
     def find_profile(self, person: Mapping[str, Json], *, anew: bool = False) -> Request:
-        """Finds the profile by e-mail or phone, or creates it; a second one finds the first one's. anew: not shared."""
+        """Finds the profile by e-mail or phone, or creates it; a second one finds the first one's. anew: what is remembered is of no use."""
         keys = _PROFILE_KEYS[self.profile_fields]
         key = self._hash("profile", str(person.get("email") or "").strip().lower(), str(person.get("phone") or ""))
         return Request(
@@ -60,7 +60,7 @@ class Api:
             headers=self.headers,
             body=_encode({keys.get(name, name): value for name, value in person.items() if value}),
             repeatable=True,
-            share=None if anew else Share(key=key, ttl=self.ttl),
+            share=Share(key=key, ttl=self.ttl, fresh=anew),
             shadow=_FOUND,
         )
 

@@ -1,0 +1,170 @@
+"""What a destination may do to an order, through the whole bridge."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from bridge import registry
+
+
+async def test_a_server_error_is_tried_again_until_the_api_has_it(running, order):
+    number, body = order()
+    async with running() as bridge:
+        await bridge.fail(status=503, times=3)
+        await bridge.post(body)
+        story = await bridge.settled(number)
+        assert {"order.placed": "delivered", "order.confirmed": "delivered"} == await bridge.states(number)
+        assert "server error" in {attempt["reason"] for attempt in story.attempts}
+
+
+async def test_a_reset_connection_is_tried_again_where_repeating_does_no_harm(running, order):
+    number, body = order()
+    async with running() as bridge:
+        await bridge.fail(reset="after", times=2, path="/v1/attribution/events")
+        await bridge.post(body)
+        await bridge.settled(number)
+        assert {"order.placed": "delivered", "order.confirmed": "delivered"} == await bridge.states(number)
+
+
+async def test_an_unrepeatable_event_that_is_not_answered_is_parked_as_uncertain_and_never_repeated(running, order):
+    number, body = _session_only(order)
+    async with running() as bridge:
+        await bridge.fail(reset="after", path="/v1/attribution/events")
+        await bridge.post(body)
+        await bridge.settled(number)
+        assert {"order.placed": "uncertain", "order.confirmed": "uncertain"} == await bridge.states(number)
+        await bridge.recover()
+        await bridge.post(body, topic="orders/updated")
+        story = await bridge.settled(number)
+        assert {"order.placed": "uncertain", "order.confirmed": "uncertain"} == await bridge.states(number)
+        assert "already" in {verdict["reason"] for verdict in story.verdicts}
+        assert 2 == len(await bridge.received())
+
+
+async def test_a_rule_that_says_resend_repeats_what_was_not_answered(running, settings_for, sandbox, order):
+    number, body = _session_only(order)
+    more = "rules: {placed: {uncertain: resend}, confirmed: {uncertain: resend}}\n"
+    async with running(settings_for(sandbox, more=more)) as bridge:
+        await bridge.fail(reset="after", times=1, path="/v1/attribution/events")
+        await bridge.post(body)
+        await bridge.settled(number)
+        assert {"order.placed": "delivered", "order.confirmed": "delivered"} == await bridge.states(number)
+        assert 3 == len(await bridge.received())
+
+
+async def test_a_throttled_event_takes_its_mark_back_and_waits_as_long_as_it_is_told(running, order):
+    number, body = _session_only(order)
+    async with running() as bridge:
+        await bridge.fail(status=429, retry_after=0.2, times=1, path="/v1/attribution/events")
+        await bridge.post(body)
+        story = await bridge.settled(number)
+        assert {"order.placed": "delivered", "order.confirmed": "delivered"} == await bridge.states(number)
+        first = story.attempts[0]
+        assert "throttled" == first["reason"]
+        assert 0.15 < (first["until"] - first["at"]).total_seconds() < 0.5
+
+
+async def test_a_refusal_is_a_dead_letter_with_its_status_and_parameter(running, order):
+    number, body = order(currency="no currency")
+    async with running() as bridge:
+        await bridge.post(body)
+        story = await bridge.settled(number)
+        assert {"dead"} == {fact["state"] for fact in story.facts}
+        assert all("422" in fact["detail"] or "rule" in fact["reason"] for fact in story.facts)
+
+
+@pytest.mark.parametrize("status", [401, 403])
+async def test_a_destination_that_does_not_allow_us_is_paused_holds_its_facts_and_resumes_by_itself(
+    running, order, status
+):
+    async with running() as bridge:
+        await bridge.fail(status=status)
+        numbers = []
+        for _ in range(5):
+            number, body = order()
+            numbers.append(number)
+            await bridge.post(body)
+        await bridge.until(lambda: _mood(bridge, "paused"))
+        await bridge.recover()
+        for number in numbers:
+            await bridge.settled(number)
+            assert {"order.placed": "delivered", "order.confirmed": "delivered"} == await bridge.states(number)
+        assert "well" == await _mood(bridge)
+
+
+async def test_an_api_that_is_not_there_is_probed_and_gets_everything_when_it_comes(running, settings_for, order):
+    async with registry.sandbox("hellotext").serving() as url:
+        port = int(url.rsplit(":", 1)[1])
+    number, body = order()
+    async with running(settings_for(url)) as bridge:
+        await bridge.post(body)
+        await bridge.until(lambda: _mood(bridge, "down"))
+        async with registry.sandbox("hellotext").serving(port=port):
+            await bridge.settled(number)
+            assert {"order.placed": "delivered", "order.confirmed": "delivered"} == await bridge.states(number)
+
+
+async def test_a_lane_that_waits_holds_nobody_else(running, settings_for, sandbox, order):
+    async with running(settings_for(sandbox, more="")) as bridge:
+        slow, body = order(landing_site=None, note_attributes=[{"name": "hello_session", "value": "not-known-yet"}])
+        async with bridge.session.post(f"{bridge.api}/sessions/unknown", json={"sessions": ["not-known-yet"]}) as told:
+            assert told.status < 300
+        await bridge.post(body.replace(b"5f0c7f3c-0000-4000-8000-000000001042", b""))
+        other, body = order()
+        await bridge.post(body)
+        await bridge.settled(other)
+        assert {"order.placed": "delivered", "order.confirmed": "delivered"} == await bridge.states(other)
+        await bridge.settled(slow)
+        events = [e["body"] for e in await bridge.received() if e["body"]["object_parameters"]["reference"] == slow]
+        assert [False, False] == ["session" in event for event in events]
+
+
+async def test_the_same_refusal_twenty_times_running_holds_the_rule_until_a_person_releases_it(running, order):
+    async with running() as bridge:
+        await bridge.fail(status=422, path="/v1/attribution/events")
+        for _ in range(40):
+            _, body = order(financial_status="pending")
+            await bridge.post(body)
+
+        async def held():
+            return [hold.rule for hold in await bridge.house.journal.holds()]
+
+        assert ["placed"] == await bridge.until(held)
+
+        async def nothing_moves():
+            stats = await bridge.house.journal.stats()
+            return stats if stats.waiting and not stats.oldest_due else None
+
+        before = await bridge.until(nothing_moves)
+        dead, waiting = before.facts["hellotext", "dead"], before.waiting["hellotext"]
+        assert 40 == dead + waiting
+        assert 20 <= dead < 40
+        await bridge.recover()
+        await bridge.post(order(financial_status="pending")[1])
+        await asyncio.sleep(0.1)
+        assert waiting + 1 == (await bridge.house.journal.stats()).waiting["hellotext"]
+
+
+async def test_a_fact_that_is_tried_past_give_up_is_dead(running, settings_for, sandbox, order):
+    more = ""
+    settings = settings_for(sandbox, more=more)
+    number, body = order()
+    patient = settings.delivery.model_copy(update={"give_up": settings.delivery.first_wait})
+    async with running(replace(settings, delivery=patient)) as bridge:
+        await bridge.fail(status=500)
+        await bridge.post(body)
+        story = await bridge.settled(number)
+        assert {"gave up"} == {fact["reason"] for fact in story.facts}
+
+
+def _session_only(order):
+    """An order that tells nothing of its buyer but the visit: the API keeps no two of its events apart."""
+    nobody = {"email": "", "contact_email": None, "phone": None, "customer": None}
+    return order(**nobody, billing_address=None, shipping_address=None)
+
+
+async def _mood(bridge, wanted=None):
+    async with bridge.session.get(f"{bridge.private}/status") as told:
+        mood = (await told.json())["destinations"][0]["state"]
+    return mood if wanted in (None, mood) else None
