@@ -272,7 +272,7 @@ class _Reading:
         except registry.NoSuchConnector as unknown:
             self._add(str(unknown), at)
         except OSError as problem:
-            self._add(f"cannot include {name}: {problem.strerror}; write connector/name or a path to a .yaml file", at)
+            self._add(f"cannot include {name}: {_cure(name) or problem.strerror}", at)
         except ConfigurationError as wrong:
             self.problems.extend(wrong.problems)
         else:
@@ -324,6 +324,15 @@ def journal_of(path: Path | None) -> Path:
     section = value.get("journal") if isinstance(value, dict) else None
     chosen = section.get("path") if isinstance(section, dict) else None
     return Path(chosen) if isinstance(chosen, str) else JournalSettings().path
+
+
+def _cure(name: str) -> str:
+    """For an include that names a connector: the rules that it has."""
+    connector, _, rules = name.partition("/")
+    if not rules or rules.endswith((".yaml", ".yml")):
+        return ""
+    there = sorted(f"{connector}/{path.stem}" for path in (registry.folder(connector) / "rules").glob("*.yaml"))
+    return f"connector {connector} has no such rules; there are: {', '.join(there) or 'none'}"
 
 
 def _written(document: Document, name: str, body: Json) -> Written:

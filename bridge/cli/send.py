@@ -45,6 +45,7 @@ def send(files: tuple[Path, ...], **asked: object) -> None:
     if asked["verify"]:
         _verify(signer, bodies, asked)
         return
+    signer.sign(b"", topic=str(asked["topic"]), tenant=_shop(asked), delivery_id="")  # says now that a shop is unknown
     url = asked["url"] or f"http://127.0.0.1:{settings.door.port}{PATH}{name}"
     answers = options.wait_for(_post(str(url), signer, bodies, asked))
     if asked["as_json"]:
@@ -64,12 +65,12 @@ def _signer(settings: Settings, name: object) -> tuple[str, Signs]:
     return str(name), signing[str(name)]
 
 
+def _shop(asked: dict[str, object]) -> str | None:
+    return None if asked["shop"] is None else str(asked["shop"])
+
+
 def _verify(signer: Signs, bodies: list[bytes], asked: dict[str, object]) -> None:
-    shop = asked["shop"]
-    fits = [
-        signer.fitting_secret(body, tenant=None if shop is None else str(shop), signature=str(asked["verify"]))
-        for body in bodies
-    ]
+    fits = [signer.fitting_secret(body, tenant=_shop(asked), signature=str(asked["verify"])) for body in bodies]
     for found in fits:
         click.echo(found or "no configured secret made this signature over these bytes")
     sys.exit(0 if all(fits) else 1)
@@ -86,7 +87,7 @@ async def _post(url: str, signer: Signs, bodies: list[bytes], asked: dict[str, o
             delivery = Delivery(
                 body=fresh(body, now=datetime.now(UTC)) if asked["as_new"] else body,
                 topic=str(asked["topic"]),
-                tenant=None if asked["shop"] is None else str(asked["shop"]),
+                tenant=_shop(asked),
                 delivery_id=str(asked["delivery_id"]),
             )
             try:

@@ -292,9 +292,7 @@ class _Server(web.Server):
 @asynccontextmanager
 async def listening(door: Door, *, host: str, port: int) -> AsyncIterator[int]:
     """The door is open; gives its port. On the way out no new connection is taken, and requests in flight end."""
-    server = _Server(
-        door, auto_decompress=False, keepalive_timeout=_IDLE, lingering_time=1.0, read_bufsize=2**18
-    )
+    server = _Server(door, auto_decompress=False, keepalive_timeout=_IDLE, lingering_time=1.0, read_bufsize=2**18)
     runner = web.ServerRunner(server, shutdown_timeout=_HEADERS_WITHIN)
     await runner.setup()
     try:

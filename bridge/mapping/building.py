@@ -39,7 +39,9 @@ class Builder:
         shape = self._event
         for key in sorted(shape.required):
             if keys.get(key, True):
-                self._say(("give",), f"{key} must be given, and not be optional" if key in keys else f"{key} must be given")
+                self._say(
+                    ("give",), f"{key} must be given, and not be optional" if key in keys else f"{key} must be given"
+                )
         for group in shape.one_of:
             if not group & keys.keys():
                 self._say(("give",), f"one of {', '.join(sorted(group))} must be given")
@@ -63,7 +65,9 @@ class Builder:
             return self._special(written, path, wanted) if _special(written) else self._mapping(written, path, wanted)
         if isinstance(written, list):
             return self._list(written, path, wanted)
-        return self._expression(written, path, wanted) if is_expression(written) else self._literal(written, path, wanted)
+        return (
+            self._expression(written, path, wanted) if is_expression(written) else self._literal(written, path, wanted)
+        )
 
     # -- leaves
 
@@ -254,9 +258,9 @@ def _unfit(shape: Shape, wanted: Shape, text: str) -> str:
         if isinstance(shape, str) and shape in _MAY_GO_INTO[wanted]:
             return ""
         cure = _CURES.get((shape, wanted), "") if isinstance(shape, str) else ""
-        return f"is {spoken(shape)}, and should be {spoken(wanted)}" + (f": write = {cure.format(text)}" if cure else "")
+        return f"is {spoken(shape)}, and should be {spoken(wanted)}" + (
+            f": write = {cure.format(text)}" if cure else ""
+        )
     if sort_of(shape) != sort_of(wanted):
         return f"is {spoken(shape)}, and should be {spoken(wanted)}"
     return _unfit(element_of(shape), element_of(wanted), text) if is_list(wanted) else ""
-
-

@@ -116,7 +116,14 @@ def _syntax(source: str, problem: SyntaxError) -> str:
     for match in _KEYWORD_FIELD.finditer(source):
         if iskeyword(match[2]):
             return f"{match[2]} is a word of Python: write {match[1]}['{match[2]}']"
-    for wrong, right in (("&&", "and"), ("||", "or"), ("===", "=="), ("?.", "."), ("$", "the name alone"), ("{{", "= alone")):
+    for wrong, right in (
+        ("&&", "and"),
+        ("||", "or"),
+        ("===", "=="),
+        ("?.", "."),
+        ("$", "the name alone"),
+        ("{{", "= alone"),
+    ):
         if wrong in source:
             return f"{wrong} is not in this language: write {right}"
     if re.search(r"(?<![=!<>])=(?!=)", source):
@@ -212,7 +219,11 @@ class _Checker:
         if name in FUNCTIONS or name in SPECIAL:
             return f"{name} is a function: write {name}(...)"
         cure = _WRONG_NAMES.get(name)
-        hint = f": {cure}" if cure else nearest(name, known) or f": there are {', '.join(known)}; a text is quoted: '{name}'"
+        hint = (
+            f": {cure}"
+            if cure
+            else nearest(name, known) or f": there are {', '.join(known)}; a text is quoted: '{name}'"
+        )
         return f"nothing is named {name} here{hint}"
 
     # -- looking into things
@@ -256,7 +267,9 @@ class _Checker:
         if sort not in ("list", "mapping", "any"):
             raise NotAllowed(f"{of.text} is {spoken(of.shape)}, and has no elements")
         if sort == "list" and index.shape not in ("integer", "any"):
-            raise NotAllowed(f"{of.text} is a list: an element has a number; by name it is named({of.text}, {index.text})")
+            raise NotAllowed(
+                f"{of.text} is a list: an element has a number; by name it is named({of.text}, {index.text})"
+            )
         if sort == "mapping" and index.shape not in ("text", "any"):
             raise NotAllowed(f"{of.text} is a mapping: its keys are text")
         shape = joined(of.shape.values()) if is_mapping(of.shape) and of.shape else element_of(of.shape)
@@ -278,7 +291,9 @@ class _Checker:
 
     def _list(self, node: ast.List, depth: int) -> Term:
         items = [self.term(each, depth) for each in node.elts]
-        return Several(items=items, shape=[joined([each.shape for each in items]) if items else "any"], text=_shown(node))
+        return Several(
+            items=items, shape=[joined([each.shape for each in items]) if items else "any"], text=_shown(node)
+        )
 
     # -- reckoning and comparing
 
@@ -465,7 +480,9 @@ def _comparable(sign: str, left: Term, right: Term) -> None:
         if sort in ("list", "mapping"):
             raise NotAllowed(f"{term.text} is {spoken(term.shape)}: only single values are compared")
         if sign not in ("==", "!=") and sort in ("text", "boolean"):
-            raise NotAllowed(f"{term.text} is {spoken(term.shape)}, and {sign} orders numbers and times{_cure(term, 'number')}")
+            raise NotAllowed(
+                f"{term.text} is {spoken(term.shape)}, and {sign} orders numbers and times{_cure(term, 'number')}"
+            )
     if "any" not in sorts and sorts[0] != sorts[1]:
         raise NotAllowed(f"{left.text} is {spoken(left.shape)} and {right.text} is {spoken(right.shape)}: "
                          f"they are never the same{_bridged(left, right)}")  # fmt: skip
@@ -495,25 +512,40 @@ def _argument(function: Function, needed: str, term: Term) -> None:
     wanted = {"integer": "number", "table": "mapping"}.get(needed, needed)
     if needed == "any" or sort in ("any", wanted):
         if needed == "integer" and term.shape not in ("integer", "any"):
-            raise NotAllowed(f"{term.text} is {spoken(term.shape)}, and {function.name} takes an integer: {function.signature}")
+            raise NotAllowed(
+                f"{term.text} is {spoken(term.shape)}, and {function.name} takes an integer: {function.signature}"
+            )
         if function.name == "text" and sort in ("list", "mapping"):
             raise NotAllowed(f"{term.text} is {spoken(term.shape)}, and has no single text")
         return
     if isinstance(term, Literal) and term.constant is None:
         return
-    raise NotAllowed(f"{term.text} is {spoken(term.shape)}, and {function.signature} takes {spoken(needed)}{_cure(term, needed)}")
+    raise NotAllowed(
+        f"{term.text} is {spoken(term.shape)}, and {function.signature} takes {spoken(needed)}{_cure(term, needed)}"
+    )
 
 
 def _elements(function: Function, element: Shape) -> None:
-    wanted = {"sum": ("number", "any"), "join": ("text", "any"), "min": ("number", "time", "any"), "max": ("number", "time", "any")}
+    wanted = {
+        "sum": ("number", "any"),
+        "join": ("text", "any"),
+        "min": ("number", "time", "any"),
+        "max": ("number", "time", "any"),
+    }
     if function.name in wanted and sort_of(element) not in wanted[function.name]:
-        raise NotAllowed(f"{function.name} goes over {' or '.join(wanted[function.name][:-1])}, and these are {spoken(element)}")
+        raise NotAllowed(
+            f"{function.name} goes over {' or '.join(wanted[function.name][:-1])}, and these are {spoken(element)}"
+        )
 
 
 def _over(function: Function, element: Shape) -> Shape:
     if function.name == "list":
         return [element]
-    return element if function.name in ("first", "min", "max") or (function.name == "sum" and element in NUMERIC) else function.gives
+    return (
+        element
+        if function.name in ("first", "min", "max") or (function.name == "sum" and element in NUMERIC)
+        else function.gives
+    )
 
 
 def _given(function: Function, given: Sequence[Term]) -> Shape:

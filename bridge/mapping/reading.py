@@ -195,7 +195,9 @@ class Reading:
             if sort == "mapping":
                 self.say(("once",), f"{expression.term.text} is a mapping: a key is made of single values")
             for text in _personal(expression.term):
-                self.say(("once",), f"{text} is personal data, and keys are kept for years: write sha256({text}), or an id")
+                self.say(
+                    ("once",), f"{text} is personal data, and keys are kept for years: write sha256({text}), or an id"
+                )
 
     # -- the rest
 
@@ -296,7 +298,9 @@ def _topics(term: Term) -> Iterator[str]:
         if isinstance(each, Comparison) and any(isinstance(side, Name) and side.name == "topic" for side in each.sides):
             for side in each.sides:
                 literals = side.items if isinstance(side, Several) else [side]
-                yield from (part.constant for part in literals if isinstance(part, Literal) and isinstance(part.constant, str))
+                yield from (
+                    part.constant for part in literals if isinstance(part, Literal) and isinstance(part.constant, str)
+                )
 
 
 def digest_of(parts: Sequence[Json]) -> str:

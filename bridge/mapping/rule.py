@@ -189,7 +189,9 @@ def _write_each(writer: Writer, rule: Rule, each: Each) -> None:
     reason, before, collected = writer.fresh("r"), writer.fresh("n"), writer.fresh()
     writer.line(f"{reason} = []")
     writer.line(f"{before} = out.__len__()")
-    shell = Each(path=each.path, over=each.over, name=each.name, when=None, give=_Body(path=(), rule=rule, reasons=reason))
+    shell = Each(
+        path=each.path, over=each.over, name=each.name, when=None, give=_Body(path=(), rule=rule, reasons=reason)
+    )
     shell.python(writer, collected, strict=True)
     nothing = writer.known(rule._gathered)  # noqa: SLF001 - the slow way's own words
     writer.line(f"if out.__len__() == {before}: out.extend({nothing}({reason}))")

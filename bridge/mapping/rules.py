@@ -1,7 +1,7 @@
 """Rules: compiled once, with every problem said at once, then applied to documents.
 
-    rules = compile_rules(written, kinds=..., topics=..., destinations=...)
-    for step in rules.apply(envelope, "hellotext"): ...
+rules = compile_rules(written, kinds=..., topics=..., destinations=...)
+for step in rules.apply(envelope, "hellotext"): ...
 """
 
 from collections import defaultdict

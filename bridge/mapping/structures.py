@@ -172,7 +172,9 @@ class Members(Structure):
     def _member(self, writer: Writer, member: Member, result: str, lacking: str) -> None:
         place = f"{result}[{member.key!r}]"
         if isinstance(member.of, Fixed | Leaf) and member.of.never_empty() and not member.optional:
-            member.of.python(writer, place, strict=True) if _assigns_once(member.of) else self._kept(writer, member, place)
+            member.of.python(writer, place, strict=True) if _assigns_once(member.of) else self._kept(
+                writer, member, place
+            )
             return
         name = writer.fresh()
         member.of.python(writer, name, strict=not lacking and not member.optional)
@@ -323,5 +325,3 @@ class FirstOf(Structure):
 def given_keys(structure: Structure) -> Mapping[str, bool]:
     """The top keys of what is given, each with whether it is optional."""
     return {each.key: each.optional for each in structure.members} if isinstance(structure, Members) else {}
-
-

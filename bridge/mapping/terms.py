@@ -530,4 +530,3 @@ class Gathered(Term):
         if isinstance(self.over, Walk):
             return self.over.why_empty(scope)
         return super().why_empty(scope)
-

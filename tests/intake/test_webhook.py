@@ -37,7 +37,9 @@ async def test_other_paths_are_404_and_other_methods_405(running):
 
 
 @pytest.mark.parametrize(
-    "signature", ["", "AAAA", "not base64!", "\udcff\udcfe", "Zm9v" * 400], ids=["none", "wrong", "words", "bytes", "long"]
+    "signature",
+    ["", "AAAA", "not base64!", "\udcff\udcfe", "Zm9v" * 400],
+    ids=["none", "wrong", "words", "bytes", "long"],
 )
 async def test_a_forged_signature_is_401_whatever_it_is(running, order, signature):
     _, body = order()

@@ -1,0 +1,267 @@
+"""The command as a person types it, beside a running bridge and on a stopped one."""
+
+import asyncio
+import json
+from importlib.metadata import version
+
+import pytest
+from click.testing import CliRunner
+
+from bridge.__main__ import main
+from bridge.cli import command
+from bridge.errors import BridgeError
+
+CONFIG = """
+sources:
+  shop: {connector: shopify, shops: {example.myshopify.com: {secrets: [env:SHOPIFY_SECRET]}}}
+destinations:
+  hellotext: {connector: hellotext, token: env:HELLOTEXT_TOKEN}
+include: [shopify/default]
+"""
+
+
+@pytest.fixture
+def typed(monkeypatch, environ, tmp_path):
+    """Runs a command; its result."""
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(tmp_path)
+
+    def invoke(*words, **options):
+        return CliRunner().invoke(command, [str(word) for word in words], catch_exceptions=False, **options)
+
+    return invoke
+
+
+@pytest.fixture
+def typed_beside(typed):
+    """As `typed`, beside what runs in the event loop."""
+
+    async def invoke(*words):
+        return await asyncio.to_thread(typed, *words)
+
+    return invoke
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        (),
+        ("run",),
+        ("check",),
+        ("demo",),
+        ("sandbox",),
+        ("send",),
+        ("version",),
+        ("orders", "show"),
+        ("dead", "list"),
+        ("dead", "show"),
+        ("dead", "retry"),
+        ("dead", "drop"),
+        ("dead", "release"),
+        ("uncertain", "list"),
+        ("uncertain", "show"),
+        ("uncertain", "send"),
+        ("uncertain", "settle"),
+        ("journal", "stats"),
+    ],
+    ids=" ".join,
+)
+def test_every_command_explains_itself_with_an_example(typed, words):
+    told = typed(*words, "--help")
+    assert 0 == told.exit_code
+    assert not words or "Example" in told.output
+
+
+def test_version_says_the_installed_version(typed):
+    assert version("attribution-bridge") == json.loads(typed("version", "--json").output)["attribution-bridge"]
+
+
+def test_check_says_that_a_good_configuration_is_good_and_what_it_does(typed, tmp_path):
+    (tmp_path / "bridge.yaml").write_text(CONFIG)
+    told = typed("check")
+    assert 0 == told.exit_code
+    assert "bridge.yaml is good" in told.output
+    assert "rule placed -> order.placed" in told.output
+
+
+def test_check_says_every_problem_at_once_with_its_place_and_exits_2(tmp_path, monkeypatch, capsys):
+    wrong = CONFIG.replace("secrets", "secret").replace("shopify/default", "shopify/defualt") + "dor: {}\n"
+    (tmp_path / "bridge.yaml").write_text(wrong + "door: {prt: 1}\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("HELLOTEXT_TOKEN", raising=False)
+    monkeypatch.setattr("sys.argv", ["attribution-bridge", "check"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert 2 == ended.value.code
+    said = capsys.readouterr().err
+    for problem in (
+        "bridge.yaml:3:70: sources.shop.shops.example.myshopify.com.secret: unknown key; did you mean `secrets`?",
+        "environment variable HELLOTEXT_TOKEN is not set",
+        "cannot include shopify/defualt: connector shopify has no such rules; there are: shopify/default",
+        "dor: unknown key; did you mean `door`?",
+        "door.prt: unknown key; did you mean `port`?",
+    ):
+        assert problem in said, said
+
+
+def test_a_configuration_that_is_not_there_exits_2_and_says_how_to_name_one(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["attribution-bridge", "run"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert 2 == ended.value.code
+    assert "--config or BRIDGE_CONFIG" in capsys.readouterr().err
+
+
+def test_a_journal_that_is_not_there_exits_1(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["attribution-bridge", "journal", "stats"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert 1 == ended.value.code
+    assert "there is no journal at var/journal.db" in capsys.readouterr().err
+
+
+async def test_orders_show_tells_an_order_by_any_of_its_names(running, typed_beside, order, tmp_path):
+    number, body = order(name="#77", email="ada@example.com")
+    where = ("--journal", tmp_path / "journal.db")
+    async with running() as bridge:
+        await bridge.post(body)
+        await bridge.settled(number)
+        for name in (number, "#77", "77", "ADA@example.com"):
+            told = await typed_beside("orders", "show", name, *where)
+            assert 0 == told.exit_code
+            assert f"order {number} of example.myshopify.com" in told.output
+            assert "order.placed" in told.output
+            assert "delivered" in told.output
+    told = await typed_beside("orders", "show", number, "--json", *where)
+    assert ["order.placed", "order.confirmed"] == [fact["fact"] for fact in json.loads(told.output)[0]["facts"]]
+    told = await typed_beside("orders", "show", "#78", *where)
+    assert (1, True) == (told.exit_code, "nothing is known of #78" in told.output)
+
+
+@pytest.mark.parametrize("runs", [True, False], ids=["beside a running bridge", "on a stopped one"])
+async def test_dead_facts_are_listed_shown_and_retried(running, typed_beside, order, tmp_path, runs):
+    where = ("--journal", tmp_path / "journal.db")
+    number, body = order()
+    async with running() as bridge:
+        await bridge.fail(status=422, path="/v1/attribution/events")
+        await bridge.post(body)
+        await bridge.settled(number)
+        await bridge.recover()
+        told = await typed_beside("dead", "list", *where)
+        assert "2 in all" in told.output
+        ref = json.loads((await typed_beside("dead", "list", "--json", *where)).output.splitlines()[0])["ref"]
+        told = await typed_beside("dead", "show", ref, *where)
+        assert "422" in told.output
+        assert body == (await typed_beside("dead", "show", ref, "--body", *where)).stdout_bytes
+        if runs:
+            told = await typed_beside("dead", "retry", "--reason", "refused", "--all", "--yes", *where)
+            assert "retry: 2 of 2" in told.output
+    if not runs:
+        assert "retry: 2 of 2" in (await typed_beside("dead", "retry", "--all", "--yes", *where)).output
+    async with running() as bridge:
+        await bridge.settled(number)
+        assert {"order.placed": "delivered", "order.confirmed": "delivered"} == await bridge.states(number)
+    assert 1 == (await typed_beside("dead", "retry", "--all", "--yes", *where)).exit_code
+
+
+async def test_a_dropped_fact_is_never_sent(running, typed_beside, order, tmp_path):
+    where = ("--journal", tmp_path / "journal.db")
+    number, body = order(financial_status="pending")
+    async with running() as bridge:
+        await bridge.fail(status=422, path="/v1/attribution/events")
+        await bridge.post(body)
+        await bridge.settled(number)
+        await bridge.recover()
+        assert "drop: 1 of 1" in (await typed_beside("dead", "drop", "--all", "--yes", *where)).output
+        await bridge.post(body, topic="orders/updated")
+        await bridge.settled(number)
+        assert {"order.placed": "dropped"} == await bridge.states(number)
+
+
+@pytest.mark.parametrize(
+    ("words", "state", "sent"),
+    [
+        (("send",), "delivered", 2),
+        (("settle", "--as", "delivered"), "delivered", 1),
+        (("settle", "--as", "dropped"), "dropped", 1),
+    ],
+    ids=["send", "delivered", "dropped"],
+)
+async def test_uncertain_facts_are_ended_by_a_persons_word(running, typed_beside, order, tmp_path, words, state, sent):
+    where = ("--journal", tmp_path / "journal.db")
+    nobody = {"email": "", "contact_email": None, "phone": None, "customer": None}
+    number, body = order(**nobody, billing_address=None, shipping_address=None, financial_status="pending")
+    async with running() as bridge:
+        await bridge.fail(reset="after", times=1, path="/v1/attribution/events")
+        await bridge.post(body)
+        await bridge.settled(number)
+        assert "1 in all" in (await typed_beside("uncertain", "list", *where)).output
+        ended = await typed_beside("uncertain", *words, "--all", "--yes", *where)
+        assert "1 of 1" in ended.output
+        await bridge.settled(number)
+        assert {"order.placed": state} == await bridge.states(number)
+        assert sent == len(await bridge.received())
+
+
+async def test_a_held_rule_is_released_by_hand_and_its_orders_go_on(running, typed_beside, order, tmp_path):
+    where = ("--journal", tmp_path / "journal.db")
+    async with running() as bridge:
+        await bridge.fail(status=422, path="/v1/attribution/events")
+        for _ in range(80):
+            await bridge.post(order(financial_status="pending")[1])
+
+        async def held():
+            stats = await bridge.house.journal.stats()
+            return stats.waiting and not stats.oldest_due
+
+        await bridge.until(held)
+        await bridge.recover()
+        assert "placed" in (await typed_beside("dead", "release", *where)).output
+        assert "orders go on" in (await typed_beside("dead", "release", "hellotext", "placed", *where)).output
+
+        async def done():
+            return not (await bridge.house.journal.stats()).waiting
+
+        await bridge.until(done)
+        assert [] == list(await bridge.house.journal.holds())
+
+
+async def test_journal_stats_count_what_waits_and_what_became_of_the_rest(running, typed_beside, order, tmp_path):
+    async with running() as bridge:
+        number, body = order()
+        await bridge.post(body)
+        await bridge.settled(number)
+    told = json.loads((await typed_beside("journal", "stats", "--json", "--journal", tmp_path / "journal.db")).output)
+    assert (1, 1, {}) == (told["documents"], told["orders"], told["waiting"])
+    assert [{"destination": "hellotext", "state": "delivered", "count": 2}] == told["facts"]
+
+
+async def test_send_posts_signed_files_and_says_how_they_were_answered(running, typed_beside, order, tmp_path):
+    (tmp_path / "bridge.yaml").write_text(CONFIG)
+    (tmp_path / "order.json").write_bytes(order()[1])
+    async with running() as bridge:
+        told = await typed_beside(
+            "send", "order.json", "--url", bridge.door, "--repeat", "5", "--fresh", "--rate", "200"
+        )
+        assert (0, "5 answered 200\n") == (told.exit_code, told.output)
+        assert 5 == (await bridge.house.journal.stats()).envelopes
+        with pytest.raises(BridgeError, match="not configured; there is: example.myshopify.com"):
+            await typed_beside("send", "order.json", "--url", bridge.door, "--shop", "other.myshopify.com")
+    told = await typed_beside("send", "order.json", "--url", bridge.door)
+    assert (1, f"1 got no answer from {bridge.door}\n") == (told.exit_code, told.output)
+
+
+async def test_send_verify_says_which_secret_fits_without_sending(settings_for, typed_beside, order, tmp_path):
+    (tmp_path / "bridge.yaml").write_text(CONFIG)
+    _, body = order()
+    (tmp_path / "order.json").write_bytes(body)
+    source = settings_for("http://127.0.0.1:1").sources["shop"]
+    signed = source.sign(body, topic="orders/create", tenant=None, delivery_id="x")
+    signature = {name.lower(): value for name, value in signed.items()}["x-shopify-hmac-sha256"]
+    told = await typed_beside("send", "order.json", "--verify", signature)
+    assert (0, True) == (told.exit_code, "example.myshopify.com" in told.output)
+    told = await typed_beside("send", "order.json", "--verify", "AAAA")
+    assert (1, True) == (told.exit_code, "no configured secret" in told.output)
