@@ -95,7 +95,7 @@ def _failed(rule: Rule, reason: str) -> Failure:
     return Failure(rule=rule.name, fact=rule.fact, once=None, message=f"rule {rule.name}: {reason}")
 
 
-def compile_rules(  # noqa: PLR0913 - each says another part of the world, by name
+def compile_rules(
     written: Sequence[Written],
     *,
     kinds: Mapping[str, Fields],

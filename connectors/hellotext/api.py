@@ -51,7 +51,10 @@ class Api:
     ttl: timedelta
 
     def find_profile(self, person: Mapping[str, Json], *, anew: bool = False) -> Request:
-        """Finds the profile by e-mail or phone, or creates it; a second one finds the first one's. anew: what is remembered is of no use."""
+        """Finds the profile by e-mail or phone, or creates it; a second one finds the first one's.
+
+        anew: what is remembered of it is of no use.
+        """
         keys = _PROFILE_KEYS[self.profile_fields]
         key = self._hash("profile", str(person.get("email") or "").strip().lower(), str(person.get("phone") or ""))
         return Request(

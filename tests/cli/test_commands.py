@@ -248,7 +248,7 @@ async def test_send_posts_signed_files_and_says_how_they_were_answered(running, 
         )
         assert (0, "5 answered 200\n") == (told.exit_code, told.output)
         assert 5 == (await bridge.house.journal.stats()).envelopes
-        with pytest.raises(BridgeError, match="not configured; there is: example.myshopify.com"):
+        with pytest.raises(BridgeError, match=r"not configured; there is: example\.myshopify\.com"):
             await typed_beside("send", "order.json", "--url", bridge.door, "--shop", "other.myshopify.com")
     told = await typed_beside("send", "order.json", "--url", bridge.door)
     assert (1, f"1 got no answer from {bridge.door}\n") == (told.exit_code, told.output)

@@ -110,7 +110,7 @@ async def test_a_bug_in_a_connector_is_logged_with_its_place_and_without_its_mes
 def test_what_libraries_log_and_warn_goes_through_the_same_pipe_without_its_arguments(log):
     logging.getLogger("some.library").error("could not handle %s", "canary.bird@example.com")
     try:
-        raise KeyError("canary.bird@example.com")
+        {}["canary.bird@example.com"]
     except KeyError:
         logging.getLogger("asyncio").exception("Task exception was never retrieved\nfuture: canary")
     with warnings.catch_warnings():

@@ -1,0 +1,196 @@
+"""The only room that knows HTTP going out, against real servers and against none."""
+
+import asyncio
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+import pytest
+from aiohttp import web
+
+from bridge.contract import Reason, Request, Response, Share
+from bridge.delivery.courier import Silence, Timeouts, travelling
+
+QUICK = Timeouts(
+    connect=timedelta(milliseconds=200), read=timedelta(milliseconds=200), total=timedelta(milliseconds=400)
+)
+
+
+@pytest.fixture
+async def courier():
+    async with travelling(timeouts=QUICK, connections=8, user_agent="tests") as made:
+        yield made
+
+
+@pytest.fixture
+async def serve():
+    """Serves a handler; its address."""
+    runners = []
+
+    async def start(handler):
+        runner = web.ServerRunner(web.Server(handler), shutdown_timeout=0.1)
+        await runner.setup()
+        runners.append(runner)
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        return f"http://127.0.0.1:{runner.addresses[0][1]}/"
+
+    yield start
+    for runner in runners:
+        await runner.cleanup()
+
+
+@asynccontextmanager
+async def _bytes_server(answer):
+    """A server that answers these bytes to whatever comes, and closes."""
+
+    async def talk(reader, writer):
+        await reader.read(65536)
+        writer.write(answer)
+        writer.close()
+
+    server = await asyncio.start_server(talk, "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+
+
+def _get(url, **more):
+    return Request(method="GET", url=url, repeatable=True, **more)
+
+
+async def test_an_answer_comes_back_with_status_headers_and_body(courier, serve):
+    async def handler(request):
+        return web.Response(status=418, body=await request.read(), headers={"X-Tea": "yes"})
+
+    url = await serve(handler)
+    answer = await courier.send(Request(method="POST", url=url, body=b"pot", headers={"A": "b"}))
+    assert (418, "yes", b"pot") == (answer.status, answer.headers["x-tea"], answer.body)
+
+
+async def test_a_redirect_is_not_followed(courier, serve):
+    async def handler(_):
+        return web.Response(status=302, headers={"Location": "http://127.0.0.1:1/"})
+
+    assert 302 == (await courier.send(_get(await serve(handler)))).status
+
+
+async def test_a_body_is_cut_at_64_kib(courier, serve):
+    async def handler(_):
+        return web.Response(body=b"x" * 1_000_000)
+
+    assert 65_536 == len((await courier.send(_get(await serve(handler)))).body)
+
+
+async def test_a_port_that_nobody_listens_at_is_unreachable_and_nothing_left(courier, unused_tcp_port):
+    silence = await courier.send(_get(f"http://127.0.0.1:{unused_tcp_port}/"))
+    assert (Reason.UNREACHABLE, False) == (silence.reason, silence.left)
+
+
+async def test_a_name_that_does_not_resolve_is_unreachable_and_nothing_left(courier):
+    silence = await courier.send(_get("http://no-such-host.invalid/"))
+    assert (False, True) == (silence.left, silence.reason in (Reason.UNREACHABLE, Reason.TIMED_OUT))
+
+
+async def test_tls_to_a_server_without_it_is_unreachable_and_nothing_left(courier, serve):
+    async def handler(_):
+        return web.Response()
+
+    silence = await courier.send(_get((await serve(handler)).replace("http://", "https://")))
+    assert (Reason.UNREACHABLE, False) == (silence.reason, silence.left)
+
+
+async def test_an_answer_that_does_not_come_in_time_may_have_arrived(courier, serve):
+    async def handler(_):
+        await asyncio.sleep(2)
+        return web.Response()
+
+    silence = await courier.send(_get(await serve(handler)))
+    assert (Reason.TIMED_OUT, True) == (silence.reason, silence.left)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\ncut off",
+        b"this is not http\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nX",
+    ],
+    ids=["closed", "cut body", "no http", "half a header"],
+)
+async def test_half_an_answer_is_none_and_may_have_arrived(courier, answer):
+    async with _bytes_server(answer) as url:
+        silence = await courier.send(Request(method="POST", url=url, body=b"x"))
+    assert isinstance(silence, Silence)
+    assert (Reason.NO_ANSWER, True) == (silence.reason, silence.left)
+
+
+async def test_what_must_not_be_repeated_never_takes_a_used_connection(courier, serve):
+    peers = []
+
+    async def handler(request):
+        peers.append(request.transport.get_extra_info("peername"))
+        return web.Response()
+
+    url = await serve(handler)
+    for _ in range(3):
+        await courier.send(Request(method="POST", url=url, repeatable=False))
+    assert 3 == len(set(peers))
+    for _ in range(3):
+        await courier.send(Request(method="POST", url=url, repeatable=True))
+    assert 4 == len(set(peers))
+
+
+class _Counting:
+    """Answers with how many requests there were, slowly."""
+
+    def __init__(self, *statuses):
+        self.asked = 0
+        self.statuses = list(statuses)
+
+    async def __call__(self, _):
+        self.asked += 1
+        await asyncio.sleep(0.02)
+        return web.Response(status=self.statuses.pop(0) if self.statuses else 200, text=str(self.asked))
+
+
+async def test_who_asks_the_same_shares_one_request_in_flight_and_its_answer(courier, serve):
+    handler = _Counting()
+    request = _get(await serve(handler), share=Share(key="k", ttl=timedelta(hours=1)))
+    answers = await asyncio.gather(*[courier.send(request) for _ in range(20)])
+    answers.append(await courier.send(request))
+    assert (1, {b"1"}) == (handler.asked, {answer.body for answer in answers})
+
+
+async def test_a_failure_is_told_to_all_who_wait_and_not_remembered(courier, serve):
+    handler = _Counting(503)
+    request = _get(await serve(handler), share=Share(key="k", ttl=timedelta(hours=1)))
+    answers = await asyncio.gather(*[courier.send(request) for _ in range(3)])
+    assert [503, 503, 503] == [answer.status for answer in answers]
+    assert Response(status=200, headers={}, body=b"2").status == (await courier.send(request)).status
+
+
+async def test_an_answer_is_remembered_no_longer_than_it_may_be(courier, serve):
+    handler = _Counting()
+    request = _get(await serve(handler), share=Share(key="k", ttl=timedelta()))
+    await courier.send(request)
+    await courier.send(request)
+    assert 2 == handler.asked
+
+
+async def test_a_fresh_request_replaces_what_was_remembered(courier, serve):
+    handler = _Counting()
+    url = await serve(handler)
+    known = _get(url, share=Share(key="k", ttl=timedelta(hours=1)))
+    anew = _get(url, share=Share(key="k", ttl=timedelta(hours=1), fresh=True))
+    assert [b"1", b"2", b"2"] == [(await courier.send(request)).body for request in (known, anew, known)]
+
+
+async def test_when_the_one_who_asks_is_cancelled_somebody_who_waits_asks_anew(courier, serve):
+    handler = _Counting()
+    request = _get(await serve(handler), share=Share(key="k", ttl=timedelta(hours=1)))
+    first = asyncio.create_task(courier.send(request))
+    await asyncio.sleep(0.005)
+    second = asyncio.create_task(courier.send(request))
+    await asyncio.sleep(0.005)
+    first.cancel()
+    assert 200 == (await second).status
+    assert 2 == handler.asked

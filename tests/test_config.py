@@ -1,0 +1,108 @@
+"""One file, read once: what is wrong is said all at once, what is right becomes frozen settings."""
+
+import pytest
+
+from bridge.config import journal_of, read, read_file
+from bridge.errors import ConfigurationError
+
+GOOD = """
+sources:
+  shop: {connector: shopify, shops: {example.myshopify.com: {secrets: [env:S]}}}
+destinations:
+  hellotext: {connector: hellotext, token: env:T}
+include: [shopify/default]
+"""
+ENVIRON = {"S": "secret", "T": "token"}
+
+
+def _problems(text, environ=ENVIRON, **options):
+    with pytest.raises(ConfigurationError) as wrong:
+        read(text, environ=environ, **options)
+    return [str(problem) for problem in wrong.value.problems]
+
+
+def test_the_smallest_configuration_has_every_default():
+    settings = read(GOOD, environ=ENVIRON)
+    assert (8080, 9090, "127.0.0.1") == (settings.door.port, settings.private.port, settings.private.host)
+    assert "var/journal.db" == str(settings.journal.path)
+    assert not settings.destinations["hellotext"].shadow
+
+
+def test_no_secret_shows_in_the_settings():
+    assert "secret'" not in repr(read(GOOD, environ=ENVIRON))
+    assert "token'" not in repr(read(GOOD, environ=ENVIRON))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (("env:S", "plain"), "a secret is written env:NAME or file:PATH, never as itself"),
+        (("env:S", "env:NOPE"), "environment variable NOPE is not set"),
+        (("env:S", "file:/no/such/file"), "cannot read /no/such/file: No such file or directory"),
+        (("connector: shopify", "connector: shopfy"), "there is no connector 'shopfy'; there are: hellotext, shopify"),
+        (("connector: shopify, ", ""), "`connector:` is missing; there are: hellotext, shopify"),
+        (("connector: shopify", "connector: hellotext"), "unknown key"),
+        (("[shopify/default]", "[shopify/defualt]"), "connector shopify has no such rules; there are: shopify/default"),
+        (("[shopify/default]", "[]"), "there are no rules: write `include: [shopify/default]`"),
+        (("token: env:T", "token: env:T, mode: test"), "mode is live or shadow"),
+        (("[env:S]", "[]"), "at least"),
+        (("include", "door: {answer_within: 4}\ninclude"), "a duration is written as a number and a unit"),
+        (("include", "door: {port: 99999}\ninclude"), "less than or equal to 65535"),
+        (("include", "journal: {kind: oracle}\ninclude"), "Input should be 'sqlite'"),
+        (("include", "logs: {levle: info}\ninclude"), "unknown key; did you mean `level`?"),
+    ],
+    ids=lambda value: value[1][:24] if isinstance(value, tuple) else "",
+)
+def test_what_is_wrong_is_said_with_its_place_and_a_cure(change, said):
+    (*_, last) = problems = _problems(GOOD.replace(*change))
+    assert any(said in problem for problem in problems), problems
+    assert last.startswith("bridge.yaml:")
+
+
+def test_a_core_section_that_is_wrong_does_not_hide_what_is_wrong_elsewhere():
+    problems = _problems(GOOD.replace("env:S", "env:NOPE") + "door: {prt: 1}\n")
+    assert 2 == len(problems)
+
+
+def test_a_file_that_is_no_mapping_says_what_one_is():
+    assert ["a configuration is a mapping" in problem for problem in _problems("- a\n- b\n")] == [True]
+
+
+def test_an_empty_file_says_what_is_missing():
+    assert {"sources", "destinations"} == {problem.split(": ")[1] for problem in _problems("")}
+
+
+def test_a_rule_of_the_file_replaces_keys_of_an_included_one():
+    settings = read(GOOD + "rules: {placed: {fact: order.made}}\n", environ=ENVIRON)
+    assert "order.made" == settings.rules.facts("hellotext")["placed"]
+
+
+def test_a_rule_is_switched_off_with_false():
+    settings = read(GOOD + "rules: {placed: false}\n", environ=ENVIRON)
+    assert "placed" not in settings.rules.facts("hellotext")
+
+
+def test_a_mistake_in_an_overridden_key_is_reported_where_it_stands():
+    problems = _problems(GOOD + "rules:\n  placed:\n    at: = order.craeted_at\n")
+    assert ["bridge.yaml:9:"] == [problem[:14] for problem in problems]
+    assert "created_at" in problems[0]
+
+
+def test_rules_can_be_included_from_a_file_beside(tmp_path):
+    (tmp_path / "rules.yaml").write_text(
+        "rules:\n  made: {for: order, at: = order.created_at, give: {action: order.placed, session: s}}\n"
+    )
+    (tmp_path / "bridge.yaml").write_text(GOOD.replace("shopify/default", "rules.yaml"))
+    settings = read_file(tmp_path / "bridge.yaml", environ=ENVIRON)
+    assert {"made": "order.placed"} == dict(settings.rules.facts("hellotext"))
+
+
+def test_a_secret_from_a_file_has_no_newline(tmp_path):
+    (tmp_path / "secret").write_text("from-a-file\n")
+    settings = read(GOOD.replace("env:T", f"file:{tmp_path / 'secret'}"), environ=ENVIRON)
+    assert "from-a-file" == settings.destinations["hellotext"].destination.token.reveal()
+
+
+def test_the_journals_path_is_found_without_any_secret(tmp_path):
+    (tmp_path / "bridge.yaml").write_text(GOOD + "journal: {path: elsewhere.db}\n")
+    assert "elsewhere.db" == str(journal_of(tmp_path / "bridge.yaml"))
