@@ -93,7 +93,7 @@ def seen(request: Request, asked_for: Mapping) -> dict:
         "path": parts.path + (f"?{parts.query}" if parts.query else ""),
         "body": None if request.body is None else decode_exactly(request.body),
         "repeatable": request.repeatable,
-        "shared": request.share is not None,
+        "shared": "anew" if request.share and request.share.fresh else request.share is not None,
     }
     return {name: whole[name] for name in asked_for}
 
