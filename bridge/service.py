@@ -21,7 +21,7 @@ from bridge.delivery.conversing import Road
 from bridge.delivery.courier import Courier, Timeouts, travelling
 from bridge.delivery.policy import Patience
 from bridge.delivery.worker import Worker
-from bridge.errors import JournalBroken, JournalBusy
+from bridge.errors import BridgeError, JournalBroken, JournalBusy
 from bridge.intake import status, webhook
 from bridge.journal import Journal, Retention
 from bridge.journal.control import answering
@@ -36,6 +36,10 @@ _PRUNE_PAUSE = 0.05
 # Threads that wait for the interpreter while the event loop is busy get it after this long instead of 5 ms: the
 # journal's threads need it for microseconds at a time.
 SWITCH_INTERVAL = 0.0005
+
+
+class Renamed(BridgeError):
+    """A fact seems to have another name than before: starting would send it again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +67,7 @@ async def serve(settings: Settings, ending: Ending, *, opened_as: Callable[[Hous
     """The whole life of the service; `opened_as` is called when the door is open. Raises JournalBroken in a group."""
     async with AsyncExitStack() as stack:
         journal = await stack.enter_async_context(_journal(settings))
+        await _check_names(journal, settings)
         courier = await stack.enter_async_context(_courier(settings))
         workers = _workers(settings, journal, courier)
         private_port = await stack.enter_async_context(_private(settings, journal, workers))
@@ -80,6 +85,23 @@ async def serve(settings: Settings, ending: Ending, *, opened_as: Callable[[Hous
         for task in watching:
             task.cancel()
     emit("service.stopped")
+
+
+async def _check_names(journal: Journal, settings: Settings) -> None:
+    """Fact names are part of keys. Raises Renamed where a new name stands beside keys that no rule makes any more."""
+    kept = await journal.fact_names()
+    for dest in settings.destinations:
+        facts = set(settings.rules.facts(dest).values())
+        known = {fact for name, fact in kept if name == dest}
+        explained = {fact for fact in facts if (dest, fact) in settings.rules.formerly}
+        former = {old for fact in explained for old in settings.rules.formerly[dest, fact]}
+        gone, new = sorted(known - facts - former), sorted(facts - known - explained)
+        if gone and new:
+            raise Renamed(
+                f"destination {dest}: the journal keeps keys of {', '.join(gone)}, which no rule makes any more, and "
+                f"{', '.join(new)} is new. If it was renamed, write `formerly: {gone[0]}` in its rule, or it would be "
+                "sent again for every order; if it is another fact, write `formerly: []`"
+            )
 
 
 async def _finished(

@@ -35,9 +35,7 @@ class Kind:
 
 
 EVENTS: Mapping[str, Kind] = {
-    "delivery.received": Kind(
-        "info", "deliveries", ("source", "topic", "secret"), "Deliveries stored and answered 200"
-    ),
+    "delivery.received": Kind("info", "deliveries", ("source", "secret"), "Deliveries stored and answered 200"),
     "delivery.duplicate": Kind("info", "duplicates", ("source",), "Deliveries whose id was known"),
     "delivery.refused": Kind("warning", "refusals", ("source", "status"), "Requests at the door not taken"),
     "connection.closed": Kind("warning", "slow_connections", (), "Connections closed for sending too slowly"),

@@ -88,7 +88,7 @@ class Carrier:
             match step:
                 case Passed():
                     document.verdicts.append(Verdict(reason=step.reason, rule=step.rule or ""))
-                case Failure() | Event() if held.get((step.fact, step.once or "")) in HOLDS:
+                case Failure() | Event() if self._is_held(held, step.fact, step.once or ""):
                     document.verdicts.append(Verdict(reason=Reason.ALREADY, rule=step.rule))
                 case Failure():
                     failed = Settle(state=State.DEAD, reason=Reason.RULE_FAILED, detail=step.message)
@@ -96,6 +96,13 @@ class Carrier:
                 case Event():
                     events.append(step)
         return events
+
+    def _is_held(self, held: Mapping[Key, State], fact: str, once: str) -> bool:
+        """Under its name, or under one that it had before."""
+        if not held:
+            return False
+        names = (fact, *self._rules.formerly.get((self._road.name, fact), ()))
+        return any(held.get((name, once)) in HOLDS for name in names)
 
     async def _send(self, document: _Document, event: Event) -> Postponed | None:
         """Send one fact. What is final is noted in the document; what must wait postpones the lane."""

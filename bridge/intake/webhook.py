@@ -194,6 +194,7 @@ def _tell(envelope: Envelope, verified: Verified, appended: Appended, seconds: f
         lane=envelope.lane,
         seq=appended.seq,
         secret=verified.secret + 1,
+        verdict=envelope.verdict,
         bytes=len(envelope.raw),
         seconds=round(seconds, 4),
     )

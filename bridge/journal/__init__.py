@@ -234,6 +234,9 @@ class Reading(Protocol):
     async def holds(self) -> Sequence[Hold]:
         """Rules that are held."""
 
+    async def fact_names(self) -> Sequence[tuple[str, str]]:
+        """(destination, fact) of all keys that were ever kept."""
+
 
 class Acting(Reading, Protocol):
     """The calls by which a person acts. The owner performs them; see control.py for the way to it."""

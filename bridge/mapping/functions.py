@@ -153,7 +153,26 @@ def _nonblank(x: Value) -> Value:
 
 _MARKS: Final = {",": ".", ".": ","}
 _THREE_OR_NONE: Final = dict.fromkeys(("BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"), 3) | dict.fromkeys(
-    ["BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "UYI", "VND", "VUV", "XAF", "XOF", "XPF"], 0
+    [
+        "BIF",
+        "CLP",
+        "DJF",
+        "GNF",
+        "ISK",
+        "JPY",
+        "KMF",
+        "KRW",
+        "PYG",
+        "RWF",
+        "UGX",
+        "UYI",
+        "VND",
+        "VUV",
+        "XAF",
+        "XOF",
+        "XPF",
+    ],
+    0,
 )
 _EXPONENTS: Final = _THREE_OR_NONE | {"CLF": 4, "UYW": 4}
 """ISO 4217, list one: currencies whose minor unit is not a hundredth."""

@@ -25,7 +25,19 @@ _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _MAX_AGE: Final = timedelta(days=30)
 _CHANGING: Final = frozenset(("updated_at",))
 _PERSONAL: Final = frozenset(
-    ["email", "contact_email", "phone", "first_name", "last_name", "address1", "address2", "zip", "latitude", "longitude", "browser_ip"]
+    [
+        "email",
+        "contact_email",
+        "phone",
+        "first_name",
+        "last_name",
+        "address1",
+        "address2",
+        "zip",
+        "latitude",
+        "longitude",
+        "browser_ip",
+    ]
 )
 
 

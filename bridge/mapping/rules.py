@@ -36,7 +36,7 @@ class Rules:
         self.digest = digest_of([digests])
         self._digests = digests
         self.formerly = formerly
-        """(destination, fact) to the names that the fact had before."""
+        """(destination, fact) to the names that the fact had before; none where its rule says `formerly: []`."""
         self._rules = dict(found)
 
     def names(self, destination: str) -> Sequence[str]:
@@ -119,7 +119,8 @@ def compile_rules(
         reading = Reading(each, world)
         made = reading.rules()
         former = reading.formerly()
-        formerly |= {(rule.destination, rule.fact): former for rule in made if former}
+        if isinstance(each.body, dict) and "formerly" in each.body:
+            formerly |= {(rule.destination, rule.fact): former for rule in made}
         _check_apart(rules, made, reading)
         rules.extend(made)
         found.extend(reading.problems)

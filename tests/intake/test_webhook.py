@@ -162,7 +162,7 @@ include: [shopify/default]
     path = settings_for("http://127.0.0.1:1").journal.path
     both = read(text % path, environ={**environ, "NEW": "new secret"})
     _, body = order()
-    labels = {"source": "shop", "topic": "orders/create"}
+    labels = {"source": "shop"}
     before = [_count("bridge_deliveries_total", **labels, secret=which) for which in "12"]
     async with running(both) as bridge:
         assert 200 == (await bridge.post(body))[0]

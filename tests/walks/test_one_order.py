@@ -2,6 +2,10 @@
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
+from bridge import service
+
 
 async def test_an_order_reaches_the_api_once_as_every_fact_that_it_states(running, order):
     number, body = order()
@@ -123,6 +127,22 @@ async def test_an_order_without_contact_or_session_is_skipped_for_want_of_identi
         story = await bridge.settled(number)
         assert {"no identity"} <= {verdict["reason"] for verdict in story.verdicts}
         assert [] == story.facts
+
+
+async def test_a_fact_that_is_renamed_stops_the_start_until_its_former_name_is_said(
+    running, settings_for, sandbox, order
+):
+    number, body = order()
+    renamed = "rules: {placed: {fact: order.made%s}}\n"
+    async with running() as bridge:
+        await bridge.post(body)
+        await bridge.settled(number)
+    with pytest.raises(service.Renamed, match=r"write `formerly: order\.placed` in its rule"):
+        await service.serve(settings_for(sandbox, more=renamed % ""), service.Ending())
+    async with running(settings_for(sandbox, more=renamed % ", formerly: order.placed")) as bridge:
+        await bridge.post(body, topic="orders/updated")
+        await bridge.settled(number)
+        assert ["order.placed", "order.confirmed"] == await bridge.actions()
 
 
 async def test_a_rule_that_fails_parks_its_own_fact_and_a_later_document_heals_it(running, order):

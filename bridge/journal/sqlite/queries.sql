@@ -36,6 +36,12 @@ ON CONFLICT DO UPDATE SET state = excluded.state, seq = excluded.seq, rule = exc
     occurred = excluded.occurred, settled = excluded.settled, attempt = excluded.attempt, reason = excluded.reason,
     detail = excluded.detail
 
+-- name: add_names
+INSERT INTO name (dest, fact) VALUES rows(?, ?) ON CONFLICT DO NOTHING
+
+-- name: names
+SELECT dest, fact FROM name
+
 -- name: put_verdicts
 INSERT INTO verdict (lane, seq, dest, rule, reason, detail, at) VALUES rows(?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT DO UPDATE SET detail = excluded.detail, at = excluded.at

@@ -104,6 +104,10 @@ class Reader:
             yield page
             after = (page[-1].lane, page[-1].dest, page[-1].fact, page[-1].once)
 
+    async def fact_names(self) -> Sequence[tuple[str, str]]:
+        rows = await self.ask(lambda connection: _query(connection, "names"))
+        return [(dest, fact) for dest, fact in rows]
+
     async def holds(self) -> Sequence[Hold]:
         rows = await self.ask(lambda connection: _query(connection, "holds"))
         return [

@@ -47,6 +47,9 @@ CREATE TABLE fact (
 ) WITHOUT ROWID;
 CREATE INDEX fact_parked ON fact (state, lane) WHERE state IN ('dead', 'uncertain', 'departed');
 
+-- Which facts have keys here, so that a fact that was renamed is noticed.
+CREATE TABLE name (dest TEXT NOT NULL, fact TEXT NOT NULL, PRIMARY KEY (dest, fact)) WITHOUT ROWID;
+
 -- The history of what gave no new fact.
 CREATE TABLE verdict (
     lane INTEGER NOT NULL, seq INTEGER NOT NULL, dest TEXT NOT NULL, rule TEXT NOT NULL, reason TEXT NOT NULL,

@@ -99,6 +99,7 @@ class Writer:
         self._queue: queue.SimpleQueue[Operation | None] = queue.SimpleQueue()
         self._lanes: OrderedDict[tuple[str, str], int] = OrderedDict()
         sequences = dict(connection.execute("SELECT name, seq FROM sqlite_sequence").fetchall())
+        self._names = {(dest, fact) for dest, fact in connection.execute(statements()["names"])}
         self._counters = Counters(seq=sequences.get("envelope", 0), lane=sequences.get("lane", 0))
         self._thread = threading.Thread(target=self._work, name="journal-writer", daemon=True)
 
@@ -196,14 +197,16 @@ class Writer:
         seen: dict[tuple[str, str], int] = {}
         self._connection.execute("BEGIN IMMEDIATE")
         answers: list[Answer] = []
+        names: set[tuple[str, str]] = set()
         if appends:
             answers += self._append(appends, seen)
         if entries:
-            self._record(entries)
+            names = self._record(entries)
             answers += [(entry, None) for entry in entries]
         answers += [(act, act.call(self._connection)) for act in acts]
         self._connection.execute("COMMIT")
         self._remember(seen)
+        self._names |= names
         return answers
 
     # -- appending -----------------------------------------------------------------------------------------------------
@@ -289,7 +292,8 @@ class Writer:
 
     # -- recording -----------------------------------------------------------------------------------------------------
 
-    def _record(self, entries: Sequence[Entry]) -> None:
+    def _record(self, entries: Sequence[Entry]) -> set[tuple[str, str]]:
+        """The names of facts that are new to this journal."""
         batch = _Batch()
         done: list[Entry] = []
         for entry in entries:
@@ -301,9 +305,15 @@ class Writer:
                     done.append(entry)
                 case None:
                     pass
+        names = {
+            (entry.claim.dest, settled.fact) for entry in entries for settled in entry.record.settled
+        } - self._names
+        for name in names:
+            batch.add("add_names", name)
         batch.write(self._connection)
         if done:
             self._finish(done)
+        return names
 
     def _finish(self, done: Sequence[Entry]) -> None:
         by_dest: dict[str, list[Entry]] = {}
