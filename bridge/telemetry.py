@@ -4,6 +4,8 @@
 without the messages of their exceptions, which may quote a document.
 """
 
+import asyncio
+import atexit
 import logging
 import sys
 import traceback
@@ -11,7 +13,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal, TextIO
+from typing import Any, BinaryIO, Literal, TextIO, cast
 
 import msgspec
 import structlog
@@ -138,6 +140,36 @@ class _AsText:
         return self._console(logger, method, shown).encode(errors="replace")
 
 
+class _Together:
+    """Writes the lines of one turn of the event loop with one call, and lines from elsewhere at once."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._lines: list[bytes] = []
+        self._scheduled: asyncio.AbstractEventLoop | None = None
+        atexit.register(self._write_out)
+
+    def write(self, line: bytes) -> None:
+        self._lines.append(line)
+
+    def flush(self) -> None:
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            self._write_out()
+            return
+        if self._scheduled is not loop:
+            self._scheduled = loop
+            loop.call_soon(self._write_out)
+
+    def _write_out(self) -> None:
+        self._scheduled = None
+        lines, self._lines = self._lines, []
+        if lines and not self._stream.closed:
+            self._stream.write(b"".join(lines))
+            self._stream.flush()
+
+
 @dataclass(slots=True)
 class _Output:
     level: int
@@ -147,7 +179,9 @@ class _Output:
 def _output_to(stream: TextIO, *, level: str, text: bool) -> _Output:
     last: Processor = _AsText(colors=stream.isatty()) if text else _as_json
     logger = structlog.wrap_logger(
-        structlog.BytesLogger(stream.buffer), processors=[_stamped, last], wrapper_class=_Line
+        structlog.BytesLogger(cast("BinaryIO", _Together(stream.buffer))),
+        processors=[_stamped, last],
+        wrapper_class=_Line,
     ).bind()
     return _Output(_LEVELS[level], logger)
 

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from urllib.request import getproxies
 
 import aiohttp
 
@@ -130,7 +131,7 @@ async def travelling(*, timeouts: Timeouts, connections: int, user_agent: str) -
             timeout=timeout,
             headers={"User-Agent": user_agent},
             cookie_jar=aiohttp.DummyCookieJar(),
-            trust_env=True,
+            trust_env=bool(getproxies()),  # aiohttp asks a thread for each request with it
         )
 
     keep_alive = timeouts.keep_alive.total_seconds()
