@@ -35,7 +35,8 @@ class Claim:
     first_tried_at  when the lane's document was first claimed in vain; None: never
     held            the facts of this lane and destination that have a state
     newest          the newest version mapped in this lane for this source and kind
-    asked           a person asked for it (`dead retry`): it is mapped even if it is stale
+    asked           how often a person asked for it (`dead retry`): if at all, it is mapped even if it is stale. Asked
+                    once more while it is in flight, it is due again when it is done.
     """
 
     dest: str
@@ -46,7 +47,7 @@ class Claim:
     envelope: Envelope
     held: Mapping[Key, State]
     newest: datetime | None
-    asked: bool
+    asked: int
 
     @property
     def stale(self) -> bool:

@@ -151,13 +151,15 @@ class SqliteJournal(Reader):
                 raw=packed(envelope.raw),
                 aliases=self._hashes(envelope),
                 future=future,
+                stored=self._stored,
             )
         )
-        appended = await future
-        if not appended.known and envelope.verdict is None:
+        return await future
+
+    def _stored(self, envelope: Envelope, appended: Appended) -> None:
+        if envelope.verdict is None:
             self._fresh.keep(appended.seq, envelope)
             self._wake()
-        return appended
 
     def _hashes(self, envelope: Envelope) -> list[bytes]:
         hashes = [alias_hash(self._salt, envelope.tenant, alias) for alias in envelope.aliases]
@@ -188,15 +190,24 @@ class SqliteJournal(Reader):
         due = await self.ask(
             lambda connection: connection.execute(statements()["due"], (dest, micros(now), most)).fetchall()
         )
-        chosen = _within(budget, [row for row in due if row[0] not in in_flight][:limit])
+        # Another claim may have taken lanes while this one asked.
+        taken = in_flight | self._in_flight[dest]
+        chosen = _within(budget, [row for row in due if row[0] not in taken][:limit])
         if not chosen:
             return ()
+        self._in_flight[dest].update(row[0] for row in chosen)
+        try:
+            return await self._claimed(dest, chosen)
+        except BaseException:
+            self._in_flight[dest].difference_update(row[0] for row in chosen)
+            raise
+
+    async def _claimed(self, dest: str, chosen: Sequence[Row]) -> Sequence[Claim]:
         known = {row[3]: envelope for row in chosen if (envelope := self._fresh.take(row[3])) is not None}
         cold = [(row[3],) for row in chosen if row[3] not in known]
         lanes = [(row[0],) for row in chosen]
         documents, held, newest = await self.ask(lambda connection: _details(connection, dest, cold, lanes))
         known.update((row[0], envelope_of(row)) for row in documents)
-        self._in_flight[dest].update(row[0] for row in chosen)
         return [_claimed(dest, row, known[row[3]], held, newest) for row in chosen]
 
     # -- recording -----------------------------------------------------------------------------------------------------
@@ -309,5 +320,5 @@ def _claimed(dest: str, row: Row, envelope: Envelope, held: Held, newest: Newest
         envelope=envelope,
         held=held.get(lane, {}),
         newest=moment_or_none(newest.get((lane, envelope.source, envelope.kind))),
-        asked=bool(asked),
+        asked=asked,
     )

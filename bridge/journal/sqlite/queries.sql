@@ -58,7 +58,7 @@ ON CONFLICT DO NOTHING
 DELETE FROM fact WHERE lane = ? AND dest = ? AND fact = ? AND once = ?
 
 -- name: end_work
-DELETE FROM work WHERE dest = ? AND lane IN (VALUES rows(?)) AND +seq IN (VALUES rows(?))
+DELETE FROM work WHERE dest = ? AND asked = ? AND lane IN (VALUES rows(?)) AND +seq IN (VALUES rows(?))
 
 -- name: end_turns
 DELETE FROM turn WHERE dest = ? AND lane IN (VALUES rows(?))
@@ -68,7 +68,10 @@ DELETE FROM turn WHERE dest = ? AND lane IN (VALUES rows(?))
 UPDATE turn SET due = ?, attempt = 0, first = NULL, held = NULL WHERE dest = ? AND lane IN (VALUES rows(?))
 
 -- name: postpone
-UPDATE turn SET due = ?, attempt = ?, first = coalesce(first, ?), held = ? WHERE dest = ? AND lane = ?
+UPDATE turn SET due = ?, attempt = attempt + 1, first = coalesce(first, ?), held = ? WHERE dest = ? AND lane = ?
+
+-- name: first_attempt
+UPDATE turn SET attempt = 0, first = NULL WHERE dest = ? AND lane = ?
 
 -- name: due
 SELECT t.lane, t.attempt, t.first, w.seq, w.asked, e.size
@@ -171,7 +174,7 @@ SELECT e.seq FROM envelope e JOIN body b ON b.seq = e.seq WHERE e.lane = ? AND e
 ORDER BY e.version DESC, e.seq DESC LIMIT 1
 
 -- name: ask
-INSERT INTO work (dest, lane, seq, asked) VALUES (?, ?, ?, 1) ON CONFLICT DO UPDATE SET asked = 1
+INSERT INTO work (dest, lane, seq, asked) VALUES (?, ?, ?, 1) ON CONFLICT DO UPDATE SET asked = asked + 1
 
 -- name: ask_turn
 INSERT INTO turn (dest, lane, due, attempt) VALUES (?, ?, ?, 0)

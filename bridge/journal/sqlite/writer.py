@@ -25,6 +25,9 @@ _GATHER = 0.002
 
 _LANES_REMEMBERED = 16_384
 _DEAD_ON_ARRIVAL = frozenset({Reason.NOT_CARRIED_OUT_YET, Reason.UNREADABLE})
+_NOT_STORABLE = (OverflowError, TypeError, ValueError)
+"""A number, a text or a time that SQLite cannot hold, or that is none. Who brought it is told; the others go on."""
+
 _DISK_FAILED = frozenset({sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CANTOPEN})
 
 
@@ -37,6 +40,8 @@ class Append:
     raw: bytes
     aliases: Sequence[bytes]
     future: asyncio.Future[Appended]
+    stored: Callable[[Envelope, Appended], None]
+    """Told of every new envelope, also where nobody waits for the answer any more."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -157,7 +162,7 @@ class Writer:
         except sqlite3.Error as problem:
             self._roll_back()
             return self._recovered(operations, problem)
-        except (OverflowError, UnicodeError) as problem:  # a number or a text that SQLite cannot hold
+        except _NOT_STORABLE as problem:
             self._roll_back()
             return self._one_by_one(operations, problem)
 
@@ -185,7 +190,7 @@ class Writer:
             return answers
         try:
             return answers + list(self._transaction(rest))
-        except sqlite3.Error:
+        except (sqlite3.Error, *_NOT_STORABLE):
             self._roll_back()
             return answers + [(operation, full) for operation in rest]
 
@@ -324,18 +329,21 @@ class Writer:
         return names
 
     def _finish(self, done: Sequence[Entry]) -> None:
-        by_dest: dict[str, list[Entry]] = {}
+        groups: dict[tuple[str, int], list[Entry]] = {}
         for entry in done:
-            by_dest.setdefault(entry.claim.dest, []).append(entry)
-        for dest, entries in by_dest.items():
+            groups.setdefault((entry.claim.dest, entry.claim.asked), []).append(entry)
+        for (dest, asked), entries in groups.items():
             lanes: list[Row] = [(entry.claim.lane,) for entry in entries]
-            run(self._connection, "end_work", [(e.claim.lane, e.claim.seq) for e in entries], before=(dest,))
+            # What a person asked for again since it was claimed stays: that word is not lost.
+            run(self._connection, "end_work", [(e.claim.lane, e.claim.seq) for e in entries], before=(dest, asked))
             if run(self._connection, "end_turns", lanes, before=(dest,)) < len(lanes):
                 run(self._connection, "next_turns", lanes, before=(max(e.now for e in entries), dest))
 
 
 def _tell(answers: Sequence[Answer]) -> None:
     for operation, answer in answers:
+        if isinstance(answer, Appended) and not answer.known and isinstance(operation, Append):
+            operation.stored(operation.envelope, answer)
         future: asyncio.Future[object] = operation.future  # type: ignore[assignment]  # each holds what its kind gets
         if future.done():
             continue
@@ -371,6 +379,9 @@ def _write_down(connection: sqlite3.Connection, batch: _Batch, entry: Entry) -> 
             "put_verdicts",
             (claim.lane, claim.seq, claim.dest, verdict.rule, verdict.reason.value, verdict.detail, now),
         )
+    if claim.first_tried_at is not None and any(settled.state is not State.DEPARTED for settled in record.settled):
+        # The next fact has its own patience: attempts are counted since something was final.
+        connection.execute(statements()["first_attempt"], (claim.dest, claim.lane))
     version = claim.envelope.version
     if version is not None and isinstance(record.end, Done) and not claim.stale:
         envelope = claim.envelope
@@ -402,5 +413,5 @@ def _postpone(connection: sqlite3.Connection, batch: _Batch, entry: Entry, end: 
     held = end.rule if until is None else None
     connection.execute(
         statements()["postpone"],
-        (NEVER if until is None else until, claim.attempt + 1, entry.now, held, claim.dest, claim.lane),
+        (NEVER if until is None else until, entry.now, held, claim.dest, claim.lane),
     )

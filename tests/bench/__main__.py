@@ -1,0 +1,249 @@
+"""Ratios against bare programs measured in the same run, in turn, each on one core; load and sink on the other.
+
+Usage: python -m tests.bench [mapping intake chain flat idle] [--rounds N] [--count N] [--rows N]
+"""
+
+import argparse
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.bench import journals, mapping
+from tests.bench.programs import Program, free_port, get, load, running
+
+CONFIG = """
+sources:
+  shop: {{connector: shopify, shops: {{example.myshopify.com: {{secrets: [env:SHOPIFY_SECRET]}}}}}}
+destinations:
+  hellotext: {{connector: hellotext, token: env:HELLOTEXT_TOKEN, url: "http://127.0.0.1:{sink}"}}
+journal: {{path: "{journal}", min_free: 0, ballast: 0}}
+door: {{host: 127.0.0.1, port: {port}}}
+private: {{port: {private}}}
+logs: {{style: json}}
+"""
+KNOWN = """
+rules:
+  placed:
+    for: order
+    at: = order.created_at
+    max_age: 3650d
+    give:
+      action: order.placed
+      profile: P1
+      object_parameters:
+        reference: = text(order.id)
+        source: shopify
+        name?: = order.name
+        delivery: deliver
+        items:
+          each: = order.line_items
+          as: item
+          when: = item.quantity > 0
+          give:
+            product: {reference: "= text(default(item.variant_id, item.id))", source: shopify, name: = item.name}
+            quantity: = item.quantity
+            price: {amount: = item.price, currency: = order.currency}
+      amount: = order.total_price
+      currency: = order.currency
+"""
+DEFAULT = """
+include: [shopify/default]
+rules: {placed: {max_age: 3650d}, confirmed: false, cancelled: false}
+"""
+NOTHING = """
+rules:
+  none: {for: refund, at: = refund.created_at, give: {action: refund.received, profile: P1}}
+"""
+ENVIRON = {"SHOPIFY_SECRET": "bench", "HELLOTEXT_TOKEN": "bench"}
+PATH = "/webhooks/shop"
+
+
+class Bench:
+    """One run: how much, and the lines that it has to tell."""
+
+    def __init__(self, asked: argparse.Namespace) -> None:
+        self.rounds: int = asked.rounds
+        self.count: int = asked.count
+        self.rows: int = asked.rows
+        self.folder = Path(tempfile.mkdtemp(prefix="bench-", dir=_cache()))
+
+    def tell(self, what: str, values: list[float], *, unit: str = "", goal: str = "") -> None:
+        middle, low, high = statistics.median(values), min(values), max(values)
+        sys.stdout.write(f"  {what:<58}{middle:>10.2f} {unit:<8}({low:.2f} to {high:.2f})  {goal}\n")
+        sys.stdout.flush()
+
+    @contextmanager
+    def bridge(self, rules: str, *, sink: int = 1, journal: Path | None = None) -> Iterator[tuple[Program, int]]:
+        """The program under test, and its private port."""
+        port, private = free_port(), free_port()
+        kept = journal or self.folder / f"{port}.db"
+        config = self.folder / f"{port}.yaml"
+        config.write_text(CONFIG.format(sink=sink, journal=kept, port=port, private=private) + rules)
+        arguments = ["-m", "bridge", "run", "--config", str(config)]
+        with running(arguments, port=port, core=0, environ=ENVIRON) as program:
+            yield program, private
+
+    @contextmanager
+    def floor(self, kind: str, target: str) -> Iterator[Program]:
+        port = free_port()
+        with running(["-m", "tests.bench.floors", kind, str(port), target], port=port, core=0) as program:
+            yield program
+
+    @contextmanager
+    def sink(self) -> Iterator[int]:
+        port = free_port()
+        with running(["-m", "tests.bench.sink", str(port)], port=port, core=-1):
+            yield port
+
+    def measured(self, program: Program, path: str, finished: Callable[[], None] = lambda: None) -> dict[str, float]:
+        """One round of load: rate until `finished`, processor microseconds an order, latencies."""
+        cpu, started = program.cpu(), time.perf_counter()
+        told = load(program.port, path, self.count)
+        after_load = time.perf_counter()
+        finished()
+        lag = time.perf_counter() - after_load
+        told["rate"] = self.count / (self.count / told["rate"] + lag)
+        told["cpu"] = (program.cpu() - cpu) / self.count * 1e6
+        told["wall"] = time.perf_counter() - started
+        return told
+
+
+def _cache() -> Path:
+    folder = journals.ROOT / ".cache" / "bench"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def intake(bench: Bench) -> None:
+    """Verify, append with the work for a destination, 200; nobody listens at the destination, so nothing is sent."""
+    sys.stdout.write("durable intake: verify, append with fsync, 200\n")
+    with bench.floor("intake", str(bench.folder / "floor.db")) as floor, bench.bridge(KNOWN) as (program, _):
+        load(program.port, PATH, 64)  # by then the destination is known to be down
+        rounds = [(bench.measured(floor, PATH), bench.measured(program, PATH)) for _ in range(bench.rounds)]
+    _tell_pairs(bench, rounds, goal="at least 0.80")
+    p99 = [ours["p99"] / bare["p99"] for bare, ours in rounds]
+    bench.tell("p99 of the bridge", [ours["p99"] for _, ours in rounds], unit="ms")
+    bench.tell("p99: bridge / bare", p99, goal="at most 1.50")
+
+
+def chain(bench: Bench) -> None:
+    """Webhook in, mapped, posted, settled, beside a loop that stores nothing."""
+    for name, rules, goal in (
+        ("one repeatable fact, profile known", KNOWN, "at least 0.70"),
+        ("default rule, a new person each: profile, session, event", DEFAULT, ""),
+    ):
+        sys.stdout.write(f"whole chain: {name}\n")
+        with (
+            bench.sink() as sink,
+            bench.floor("chain", f"http://127.0.0.1:{sink}/events") as floor,
+            bench.bridge(rules, sink=sink) as (program, _),
+        ):
+            rounds = []
+            for _ in range(bench.rounds):
+                bare = bench.measured(floor, PATH)
+                goal_count = int(get(sink, "/count")) + bench.count
+
+                def settled(sink: int = sink, goal_count: int = goal_count) -> None:
+                    while int(get(sink, "/count")) < goal_count:
+                        time.sleep(0.01)
+
+                rounds.append((bare, bench.measured(program, PATH, settled)))
+            _tell_pairs(bench, rounds, goal=goal)
+            bench.tell("memory of the bridge", [program.memory()], unit="MiB", goal="under 150")
+
+
+def _tell_pairs(bench: Bench, rounds: list[tuple[dict[str, float], dict[str, float]]], *, goal: str) -> None:
+    bench.tell("bare program", [bare["rate"] for bare, _ in rounds], unit="/s")
+    bench.tell("bridge", [ours["rate"] for _, ours in rounds], unit="/s")
+    bench.tell("rate: bridge / bare", [ours["rate"] / bare["rate"] for bare, ours in rounds], goal=goal)
+    bench.tell("processor time of the bare program", [bare["cpu"] for bare, _ in rounds], unit="us each")
+    bench.tell("processor time of the bridge", [ours["cpu"] for _, ours in rounds], unit="us each")
+
+
+def flat(bench: Bench) -> None:
+    """The cost of an order with an empty journal, a million waiting, a million settled."""
+    sys.stdout.write(f"cost of an order by what the journal holds ({bench.rows} orders)\n")
+    cpu: dict[str, list[float]] = {}
+    written: dict[str, list[float]] = {}
+    copies = {"empty": bench.folder / "empty.db"}
+    for kind in ("waiting", "settled"):
+        copies[kind] = bench.folder / f"{kind}.db"
+        shutil.copy(journals.made(kind, bench.rows), copies[kind])
+    for _ in range(bench.rounds):
+        for kind, journal in copies.items():
+            with bench.sink() as sink, bench.bridge(KNOWN, sink=sink, journal=journal) as (program, _):
+                load(program.port, PATH, bench.count // 4)  # warm
+                before = program.written()
+                told = bench.measured(program, PATH)
+                cpu.setdefault(kind, []).append(told["cpu"])
+                written.setdefault(kind, []).append((program.written() - before) / bench.count)
+    for kind in copies:
+        bench.tell(f"processor time, {kind}", cpu[kind], unit="us")
+        bench.tell(f"bytes written, {kind}", written[kind], unit="B")
+    for kind in ("waiting", "settled"):
+        for name, values in (("processor time", cpu), ("bytes written", written)):
+            ratio = [full / empty for full, empty in zip(values[kind], values["empty"], strict=True)]
+            bench.tell(f"{name}: {kind} / empty", ratio, goal="at most 1.10")
+    _backlog(bench)
+
+
+def _backlog(bench: Bench) -> None:
+    journal = bench.folder / "due.db"
+    shutil.copy(journals.made("due", bench.rows), journal)
+    with bench.sink() as sink:
+        started = time.perf_counter()
+        with bench.bridge(NOTHING, sink=sink, journal=journal) as (program, _):
+            bench.tell("ready with all of them due", [time.perf_counter() - started], unit="s", goal="under 1.50")
+            time.sleep(10)
+            bench.tell("memory while draining", [program.memory()], unit="MiB", goal="under 150")
+
+
+def idle(bench: Bench) -> None:
+    """Nothing to do: nothing done."""
+    sys.stdout.write("idle\n")
+    with bench.bridge(KNOWN) as (program, _):
+        load(program.port, PATH, 64)
+        time.sleep(3)
+        cpu, switches = program.cpu(), program.switches()
+        time.sleep(5)
+        bench.tell("wakings in 5 s", [float(program.switches() - switches)], goal="near 0")
+        bench.tell("processor time in 5 s", [program.cpu() - cpu], unit="s", goal="0")
+
+
+def by_hand(bench: Bench) -> None:
+    """The default rules on one order, beside Python written by hand that does the same."""
+    sys.stdout.write("mapping one order by the default rules\n")
+    pairs = [mapping.pair() for _ in range(max(5, bench.rounds))]
+    bench.tell("by hand", [hand for hand, _ in pairs], unit="us")
+    bench.tell("by rules", [rules for _, rules in pairs], unit="us")
+    bench.tell("rules / hand", [rules / hand for hand, rules in pairs], goal="at most 2.00")
+
+
+PARTS = {"mapping": by_hand, "intake": intake, "chain": chain, "flat": flat, "idle": idle}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; unsaid: all")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--count", type=int, default=4000)
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    asked = parser.parse_args()
+    if unknown := set(asked.parts) - set(PARTS):
+        parser.error(f"no such part: {', '.join(sorted(unknown))}")
+    bench = Bench(asked)
+    sys.stdout.write(f"{bench.rounds} rounds of {bench.count} orders; medians, and from least to most\n")
+    try:
+        for name in asked.parts or PARTS:
+            PARTS[name](bench)
+    finally:
+        shutil.rmtree(bench.folder)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,135 @@
+"""What a bare program does on the same work: nothing stored or checked that the work does not need, no retries.
+
+Usage: python -m tests.bench.floors intake PORT DATABASE | chain PORT SINK
+intake  signature over the raw body, SQLite group commit with fsync, 200
+chain   request, map by hand, POST, answer; nothing is stored
+"""
+
+import asyncio
+import base64
+import hashlib
+import hmac
+import queue
+import sqlite3
+import sys
+import threading
+from datetime import UTC, datetime
+from urllib.parse import parse_qsl, urlsplit
+
+import aiohttp
+import orjson
+import uvloop
+from aiohttp import web
+
+from tests.bench.orders import SECRET
+
+_GROUP = 256
+
+
+def _sha(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def mapped(raw: bytes) -> bytes:
+    """An order mapped by hand, with floats for money."""
+    order = orjson.loads(raw)
+    query = dict(parse_qsl(urlsplit(order["landing_site"]).query))
+    made = datetime.fromisoformat(order["created_at"]).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    event = {
+        "event": "purchase",
+        "event_id": f"shopify-order-{order['id']}",
+        "occurred_at": made,
+        "order": {
+            "id": str(order["id"]),
+            "name": order["name"],
+            "currency": order["currency"],
+            "total": float(order["total_price"]),
+            "tax": float(order["total_tax"]),
+            "discount_codes": [code["code"] for code in order["discount_codes"]],
+        },
+        "customer": {
+            "id": str(order["customer"]["id"]),
+            "email_sha256": _sha(order["email"].strip().lower()),
+            "phone_sha256": _sha("".join(c for c in order["customer"]["phone"] or "" if c in "+0123456789")),
+        },
+        "attribution": {
+            "utm_source": query.get("utm_source"),
+            "utm_campaign": query.get("utm_campaign"),
+            "notes": [{"key": note["name"], "value": note["value"]} for note in order["note_attributes"]],
+        },
+        "items": [
+            {
+                "sku": line["sku"],
+                "product_id": str(line["product_id"]),
+                "variant_id": str(line["variant_id"]),
+                "title": line["title"],
+                "quantity": line["quantity"],
+                "price": float(line["price"]),
+            }
+            for line in order["line_items"]
+        ],
+    }
+    return orjson.dumps(event)
+
+
+def intake(port: int, database: str) -> None:
+    connection = sqlite3.connect(database, check_same_thread=False, isolation_level=None)
+    connection.executescript(
+        "pragma journal_mode=wal; pragma synchronous=full; create table e(n integer primary key, id text unique, b blob)"
+    )
+    waiting: queue.SimpleQueue = queue.SimpleQueue()
+    secret = SECRET.encode()
+
+    def write() -> None:
+        while True:
+            group = [waiting.get()]
+            while not waiting.empty() and len(group) < _GROUP:
+                group.append(waiting.get())
+            connection.execute("begin")
+            connection.executemany("insert or ignore into e(id, b) values(?, ?)", [item[:2] for item in group])
+            connection.execute("commit")
+            group[0][3].call_soon_threadsafe(lambda group=group: [item[2].set_result(None) for item in group])
+
+    async def handle(request: web.Request) -> web.Response:
+        body = await request.read()
+        claimed = base64.b64decode(request.headers["X-Shopify-Hmac-Sha256"])
+        if not hmac.compare_digest(claimed, hmac.digest(secret, body, "sha256")):
+            return web.Response(status=401)
+        loop = asyncio.get_running_loop()
+        stored = loop.create_future()
+        waiting.put((request.headers["X-Shopify-Webhook-Id"], body, stored, loop))
+        await stored
+        return web.Response()
+
+    threading.Thread(target=write, daemon=True).start()
+    uvloop.run(_serve(port, handle))
+
+
+def chain(port: int, sink: str) -> None:
+    async def main() -> None:
+        connector = aiohttp.TCPConnector(limit=64)
+        async with aiohttp.ClientSession(
+            connector=connector, headers={"Content-Type": "application/json"}
+        ) as session:
+
+            async def handle(request: web.Request) -> web.Response:
+                async with session.post(sink, data=mapped(await request.read())) as answer:
+                    await answer.read()
+                return web.Response()
+
+            await _serve(port, handle)
+
+    uvloop.run(main())
+
+
+async def _serve(port: int, handle: object) -> None:
+    app = web.Application(client_max_size=2**24)
+    app.router.add_post("/{tail:.*}", handle)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", port).start()
+    await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    {"intake": intake, "chain": chain}[sys.argv[1]](int(sys.argv[2]), sys.argv[3])
