@@ -46,8 +46,10 @@ async def answering(
             while line := await reader.readline():
                 writer.write(msgspec.json.encode(await _answer(journal, line, released)) + b"\n")
                 await writer.drain()
-        except (ConnectionError, ValueError):  # gone, or a line that is too long
+        except ConnectionError:
             pass
+        except ValueError:  # nothing after it can be told apart
+            writer.write(msgspec.json.encode({"error": f"a line of more than {_LONGEST_LINE} bytes"}) + b"\n")
         finally:
             writer.close()
 
@@ -65,21 +67,50 @@ async def answering(
         place.unlink(missing_ok=True)
 
 
+class _Refs(msgspec.Struct, forbid_unknown_fields=True):
+    refs: list[str]
+
+
+class _Settling(_Refs):
+    state: State
+
+
+class _Rule(msgspec.Struct, forbid_unknown_fields=True):
+    dest: str
+    rule: str
+
+
+class _Asked(msgspec.Struct):
+    call: str
+    arguments: msgspec.Raw
+
+
 async def _answer(journal: Acting, line: bytes, released: Callable[[str, str], None]) -> Mapping[str, object]:
     try:
-        asked: Any = msgspec.json.decode(line)
-        call, arguments = asked["call"], asked["arguments"]
-        if call not in _CALLS:
+        asked = msgspec.json.decode(line, type=_Asked)
+        if asked.call not in _CALLS:
             return {"error": f"no such call; there are: {', '.join(_CALLS)}"}
-        if call == "settle":
-            arguments["state"] = State(arguments["state"])
-        if call == "release":
-            released(arguments["dest"], arguments["rule"])
-        return {"result": await getattr(journal, call)(**arguments)}
-    except (msgspec.DecodeError, KeyError, TypeError, ValueError) as problem:
-        return {"error": f"not understood: {type(problem).__name__}"}
+        return {"result": await _done(journal, asked, released)}
+    except (msgspec.DecodeError, UnicodeError) as problem:
+        return {"error": f"not understood: {problem}"}
     except JournalError as problem:
         return {"error": str(problem)}
+
+
+async def _done(journal: Acting, asked: _Asked, released: Callable[[str, str], None]) -> int:
+    """What arrives is checked before the journal sees it: nobody's garbage reaches the writer."""
+    match asked.call:
+        case "release":
+            rule = msgspec.json.decode(asked.arguments, type=_Rule)
+            released(rule.dest, rule.rule)
+            return await journal.release(rule.dest, rule.rule)
+        case "settle":
+            settling = msgspec.json.decode(asked.arguments, type=_Settling)
+            return await journal.settle(settling.refs, settling.state)
+        case call:
+            refs = msgspec.json.decode(asked.arguments, type=_Refs).refs
+            acts = {"retry": journal.retry, "drop": journal.drop, "resend": journal.resend}
+            return await acts[call](refs)
 
 
 class Remote(Reader):

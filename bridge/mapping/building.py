@@ -1,7 +1,7 @@
 """From the YAML of `give` to structures, checked against the document's shape and the destination's."""
 
 import ast
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Final, TypeAlias
 
 from bridge.contract import EventShape, Json
@@ -20,11 +20,17 @@ _EACH: Final = frozenset(("each", "as", "when", "give"))
 class Builder:
     """Builds the structures of one rule, and says every problem that it finds."""
 
-    def __init__(self, names: Names, event: EventShape, say: Say) -> None:
+    def __init__(self, names: Names, event: EventShape, say: Say, built: dict[Hashable, Structure]) -> None:
         self._names = names
         self._event = event
-        self._say = say
+        self._tell = say
+        self._built_before = built
+        self._told = 0
         self._level = 0
+
+    def _say(self, path: Path, message: str) -> None:
+        self._told += 1
+        self._tell(path, message)
 
     def give(self, written: Json) -> Structure:
         """The whole of what a rule gives."""
@@ -56,9 +62,22 @@ class Builder:
             if self._level > MOST_LEVELS:
                 self._say(path, f"nested deeper than {MOST_LEVELS} levels")
                 return Fixed(path=path, constant=None)
-            return self._built(written, path, wanted)
+            return self._once(written, path, wanted)
         finally:
             self._level -= 1
+
+    def _once(self, written: Json, path: Path, wanted: Shape) -> Structure:
+        """Build, or take what the same words at the same place gave before; what had a problem is told again."""
+        if not isinstance(written, Mapping | list):
+            return self._built(written, path, wanted)
+        key = (id(self._names), id(self._event), path, repr(written))
+        found = self._built_before.get(key)
+        if found is None:
+            before = self._told
+            found = self._built(written, path, wanted)
+            if self._told == before:
+                self._built_before[key] = found
+        return found
 
     def _built(self, written: Json, path: Path, wanted: Shape) -> Structure:
         if isinstance(written, Mapping):

@@ -47,11 +47,12 @@ from bridge.mapping.terms import (
     Term,
     Walk,
 )
+from bridge.mapping.values import DIGITS, Value, exact
 from bridge.mapping.values import STEPS as MOST_STEPS
-from bridge.mapping.values import Failed, Value, bounded
 from bridge.mapping.writing import expression_of
 
 LONGEST: Final = 2_000
+LONGEST_SHOWN: Final = 100
 DEEPEST: Final = 32
 DEEPEST_WALK: Final = 2
 
@@ -60,15 +61,29 @@ class NotAllowed(Exception):
     """An expression that the language does not have, with the cure."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Names:
-    """What an expression may name: each name with its shape, and those that are never empty."""
+    """What an expression may name: each name with its shape, and those that are never empty.
+
+    Remembers what was compiled with it, since rules of one kind say the same things again and again.
+    """
 
     shapes: Mapping[str, Shape]
     sure: frozenset[str] = frozenset()
+    _compiled: dict[str, "Expression"] = field(default_factory=dict, repr=False)
+    _wider: dict[tuple[str, int], "Names"] = field(default_factory=dict, repr=False)
 
-    def with_(self, name: str, shape: Shape, *, sure: bool = False) -> "Names":
-        return Names(shapes={**self.shapes, name: shape}, sure=self.sure | {name} if sure else self.sure - {name})
+    def with_(self, name: str, shape: Shape) -> "Names":
+        """These names and one more, that of an element."""
+        key = (name, id(shape))
+        if key not in self._wider:
+            self._wider[key] = Names(shapes={**self.shapes, name: shape}, sure=self.sure - {name})
+        return self._wider[key]
+
+    def compiled(self, source: str, make: Callable[[], "Expression"]) -> "Expression":
+        if source not in self._compiled:
+            self._compiled[source] = make()
+        return self._compiled[source]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,11 +117,16 @@ def compile_expression(text: str, names: Names) -> Expression:
         raise NotAllowed(f"an expression has at most {LONGEST} characters: share its parts among keys")
     if not source:
         raise NotAllowed("nothing stands behind the =")
+    return names.compiled(source, lambda: _compile(source, names))
+
+
+def _compile(source: str, names: Names) -> Expression:
     try:
         tree = expression_of(source)
     except SyntaxError as problem:
         raise NotAllowed(_syntax(source, problem)) from None
-    return Expression(source=f"= {source}", term=_Checker(names, source).term(tree.body, 0))
+    term = _Checker(names, source, source.encode()).term(tree.body, 0)
+    return Expression(source=f"= {source}", term=term)
 
 
 _KEYWORD_FIELD: Final = re.compile(r"([\w.\]\[]+)\.([a-zA-Z]+)\b")
@@ -174,6 +194,7 @@ class _Checker:
 
     names: Names
     source: str
+    encoded: bytes
     walks: int = 0
     rounded: bool = False
     used: set[str] = field(default_factory=set)
@@ -183,7 +204,7 @@ class _Checker:
             raise NotAllowed(f"nested deeper than {DEEPEST} levels: share its parts among keys")
         make: Callable[[Any, int], Term] | None = getattr(self, f"_{type(node).__name__.lower()}", None)
         if make is None:
-            raise NotAllowed(_REFUSED.get(type(node), f"{_shown(node)} is not in this language"))
+            raise NotAllowed(_REFUSED.get(type(node), f"{self._shown(node)} is not in this language"))
         return make(node, depth + 1)
 
     # -- constants and names
@@ -191,21 +212,18 @@ class _Checker:
     def _constant(self, node: ast.Constant, _depth: int) -> Term:
         value = node.value
         if isinstance(value, str):
-            return Literal(constant=_text_constant(value), shape="text", text=_shown(node))
+            return Literal(constant=_text_constant(value), shape="text", text=self._shown(node))
         if value is None or isinstance(value, bool):
-            return Literal(constant=value, shape="any" if value is None else "boolean", text=_shown(node))
+            return Literal(constant=value, shape="any" if value is None else "boolean", text=self._shown(node))
         if not isinstance(value, int | float):
-            raise NotAllowed(f"{_shown(node)} is neither text nor a number")
+            raise NotAllowed(f"{self._shown(node)} is neither text nor a number")
         number = value if isinstance(value, int) else self._exact(node)
-        try:
-            bounded(number)
-        except Failed as failure:
-            raise NotAllowed(f"the number {failure}") from None
-        return Literal(constant=number, shape="integer" if isinstance(number, int) else "number", text=str(number)[:60])
+        if isinstance(number, str) or abs(number) >= 10**DIGITS:
+            raise NotAllowed(f"a number has at most {DIGITS} digits")
+        return Literal(constant=number, shape="integer" if isinstance(number, int) else "number", text=str(number))
 
-    def _exact(self, node: ast.Constant) -> Decimal:
-        written = ast.get_source_segment(self.source, node) or ""
-        return Decimal(written.replace("_", ""))
+    def _exact(self, node: ast.Constant) -> Decimal | str:
+        return exact((ast.get_source_segment(self.source, node) or "").replace("_", ""))
 
     def _name(self, node: ast.Name, _depth: int) -> Term:
         shape = self.names.shapes.get(node.id)
@@ -233,9 +251,9 @@ class _Checker:
 
     def _field(self, of: Term, key: str, node: ast.expr) -> Term:
         if of.shape == HEADERS:
-            return Field(of=of, key=key.lower(), shape="text", text=_shown(node))
+            return Field(of=of, key=key.lower(), shape="text", text=self._shown(node))
         if of.shape == "any":
-            return Field(of=of, key=key, shape="any", text=_shown(node))
+            return Field(of=of, key=key, shape="any", text=self._shown(node))
         if is_list(of.shape):
             raise NotAllowed(f"{of.text} is a list, and has no field {key}: write {of.text}[0].{key}, "
                              f"first(x.{key} for x in {of.text}), or named({of.text}, '{key}')")  # fmt: skip
@@ -243,7 +261,7 @@ class _Checker:
             raise NotAllowed(f"{of.text} is {spoken(of.shape)}, and has no field {key}")
         if key not in of.shape:
             raise NotAllowed(self._no_field(of, key))
-        return Field(of=of, key=key, shape=of.shape[key], text=_shown(node))
+        return Field(of=of, key=key, shape=of.shape[key], text=self._shown(node))
 
     def _no_field(self, of: Term, key: str) -> str:
         path = f"{of.text}.{key}"
@@ -273,7 +291,7 @@ class _Checker:
         if sort == "mapping" and index.shape not in ("text", "any"):
             raise NotAllowed(f"{of.text} is a mapping: its keys are text")
         shape = joined(of.shape.values()) if is_mapping(of.shape) and of.shape else element_of(of.shape)
-        return Element(of=of, index=index, shape=shape, text=_shown(node))
+        return Element(of=of, index=index, shape=shape, text=self._shown(node))
 
     def _slice(self, of: Term, node: ast.Subscript, bounds: ast.Slice, depth: int) -> Term:
         if bounds.step is not None:
@@ -281,7 +299,7 @@ class _Checker:
         if sort_of(of.shape) not in ("list", "any"):
             raise NotAllowed(f"{of.text} is {spoken(of.shape)}: slices are for lists")
         start, stop = (self._bound(each, depth) for each in (bounds.lower, bounds.upper))
-        return Part(of=of, start=start, stop=stop, shape=of.shape, text=_shown(node))
+        return Part(of=of, start=start, stop=stop, shape=of.shape, text=self._shown(node))
 
     def _bound(self, node: ast.expr | None, depth: int) -> Term:
         term = self.term(node, depth) if node is not None else Literal(constant=None, shape="any", text="")
@@ -292,7 +310,7 @@ class _Checker:
     def _list(self, node: ast.List, depth: int) -> Term:
         items = [self.term(each, depth) for each in node.elts]
         return Several(
-            items=items, shape=[joined([each.shape for each in items]) if items else "any"], text=_shown(node)
+            items=items, shape=[joined([each.shape for each in items]) if items else "any"], text=self._shown(node)
         )
 
     # -- reckoning and comparing
@@ -300,25 +318,25 @@ class _Checker:
     def _boolop(self, node: ast.BoolOp, depth: int) -> Term:
         sides = [self.term(each, depth) for each in node.values]
         word = "or" if isinstance(node.op, ast.Or) else "and"
-        return Joined(word=word, sides=sides, shape=joined([each.shape for each in sides]), text=_shown(node))
+        return Joined(word=word, sides=sides, shape=joined([each.shape for each in sides]), text=self._shown(node))
 
     def _unaryop(self, node: ast.UnaryOp, depth: int) -> Term:
         of = self.term(node.operand, depth)
         if isinstance(node.op, ast.Not):
-            return Not(of=of, shape="boolean", text=_shown(node))
+            return Not(of=of, shape="boolean", text=self._shown(node))
         if not isinstance(node.op, ast.USub):
-            raise NotAllowed(f"{_shown(node)} is not in this language")
+            raise NotAllowed(f"{self._shown(node)} is not in this language")
         _number(of)
-        return Negative(of=of, shape=of.shape, text=_shown(node))
+        return Negative(of=of, shape=of.shape, text=self._shown(node))
 
     def _binop(self, node: ast.BinOp, depth: int) -> Term:
         operator = _ARITHMETIC.get(type(node.op))
         if operator is None:
-            raise NotAllowed(f"{_shown(node)}: there are + - * and /")
+            raise NotAllowed(f"{self._shown(node)}: there are + - * and /")
         left, right = self.term(node.left, depth), self.term(node.right, depth)
         shape = _reckoned(operator, left, right)
         return Arithmetic(
-            operator=operator, left=left, right=right, rounded=self.rounded, shape=shape, text=_shown(node)
+            operator=operator, left=left, right=right, rounded=self.rounded, shape=shape, text=self._shown(node)
         )
 
     def _compare(self, node: ast.Compare, depth: int) -> Term:
@@ -330,18 +348,18 @@ class _Checker:
                 raise NotAllowed("is asks for a Python object: write == or has(...)")
             _comparable(sign, left, right)
             operators.append(sign)
-        return Comparison(operators=operators, sides=sides, shape="boolean", text=_shown(node))
+        return Comparison(operators=operators, sides=sides, shape="boolean", text=self._shown(node))
 
     def _ifexp(self, node: ast.IfExp, depth: int) -> Term:
         test, yes, no = (self.term(each, depth) for each in (node.test, node.body, node.orelse))
         known = [each.shape for each in (yes, no) if not (isinstance(each, Literal) and each.constant is None)]
-        return Choice(test=test, yes=yes, no=no, shape=joined(known) if known else "any", text=_shown(node))
+        return Choice(test=test, yes=yes, no=no, shape=joined(known) if known else "any", text=self._shown(node))
 
     # -- calls
 
     def _call(self, node: ast.Call, depth: int) -> Term:
         if isinstance(node.func, ast.Attribute):
-            raise NotAllowed(f"a dot calls nothing here: write {node.func.attr}({_shown(node.func.value)})")
+            raise NotAllowed(f"a dot calls nothing here: write {node.func.attr}({self._shown(node.func.value)})")
         if not isinstance(node.func, ast.Name):
             raise NotAllowed("only the named functions can be called")
         if node.keywords:
@@ -362,10 +380,10 @@ class _Checker:
         if name == "has":
             if len(given) != 1:
                 raise NotAllowed(f"has is called as {SPECIAL[name]}")
-            return Has(of=given[0], shape="boolean", text=_shown(node))
+            return Has(of=given[0], shape="boolean", text=self._shown(node))
         if len(given) < 2:  # noqa: PLR2004 - one to replace and one to replace it with
             raise NotAllowed(f"default is called as {SPECIAL[name]}")
-        return Default(options=given, shape=joined([each.shape for each in given]), text=_shown(node))
+        return Default(options=given, shape=joined([each.shape for each in given]), text=self._shown(node))
 
     def _called(self, function: Function, node: ast.Call, depth: int) -> Term:
         before, self.rounded = self.rounded, function.name in _ROUNDING
@@ -373,7 +391,7 @@ class _Checker:
         self.rounded = before
         for needed, term in zip(function.takes, given, strict=False):
             _argument(function, needed, term)
-        return Call(function=function, given=given, shape=_given(function, given), text=_shown(node))
+        return Call(function=function, given=given, shape=_given(function, given), text=self._shown(node))
 
     def _gathered(self, function: Function, node: ast.Call, depth: int) -> Term:
         over, *others = node.args
@@ -384,7 +402,7 @@ class _Checker:
             _argument(function, "text", term)
         _elements(function, element_of(walked.shape))
         shape = _over(function, element_of(walked.shape))
-        return Gathered(function=function, over=walked, others=given, shape=shape, text=_shown(node))
+        return Gathered(function=function, over=walked, others=given, shape=shape, text=self._shown(node))
 
     def _walk(self, node: ast.GeneratorExp, depth: int) -> Term:
         if self.walks + len(node.generators) > DEEPEST_WALK:
@@ -403,7 +421,7 @@ class _Checker:
         free = sorted(self.used - set(names))
         self.names, self.used = outer_names, outer_used | set(free)
         self.walks -= len(node.generators)
-        return Walk(names=names, overs=overs, tests=tests, each=each, free=free, shape=[each.shape], text=_shown(node))
+        return Walk(names=names, overs=overs, tests=tests, each=each, free=free, shape=[each.shape], text=self._shown(node))
 
     def _over(self, generator: ast.comprehension, depth: int) -> tuple[Term, str]:
         if generator.is_async or not isinstance(generator.target, ast.Name):
@@ -416,6 +434,12 @@ class _Checker:
             raise NotAllowed(complaint)
         return over, name
 
+    def _shown(self, node: ast.expr) -> str:
+        """The part of the source that this node stands for."""
+        text = self.encoded[node.col_offset : node.end_col_offset].decode() if node.lineno == node.end_lineno == 1 else ""
+        text = text or ast.unparse(node)
+        return text if len(text) <= LONGEST_SHOWN else text[: LONGEST_SHOWN - 3] + "..."
+
 
 def unusable(name: str, names: Names) -> str:
     """Why this cannot be the name of an element, or nothing."""
@@ -424,11 +448,6 @@ def unusable(name: str, names: Names) -> str:
     if name in names.shapes:
         return f"{name} is the name of something else already"
     return f"{name} is the name of a function" if name in FUNCTIONS or name in SPECIAL else ""
-
-
-def _shown(node: ast.AST) -> str:
-    text = ast.unparse(node)
-    return text if len(text) <= 100 else text[:97] + "..."  # noqa: PLR2004 - a line of a log
 
 
 def _text_constant(value: str) -> str:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from functools import lru_cache
 from typing import Final
 from urllib.parse import parse_qsl
@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import phonenumbers
 
-from bridge.mapping import values
+from bridge.mapping import reckoning, values
 from bridge.mapping.values import Failed, Value, named_kind, short
 
 FUNCTIONS: Final[dict[str, "Function"]] = {}
@@ -207,12 +207,12 @@ def _decimal(x: Value, decimal_mark: Value = ".") -> Value:
 @_function("integer(x: any) -> integer")
 def _integer(x: Value) -> Value:
     """A whole number; fails on a fraction."""
-    return values.as_integer(values.bounded(x) if type(x) is int else x)
+    return values.as_integer(x)
 
 
 @_function("abs(x: number) -> number")
 def _abs(x: Value) -> Value:
-    return None if x is None else values.negative(x) if x < 0 else x
+    return None if x is None else reckoning.negative(x) if x < 0 else x
 
 
 def _exponent(currency: str) -> int:
@@ -221,12 +221,15 @@ def _exponent(currency: str) -> int:
     return _EXPONENTS.get(currency, 2)
 
 
+_UNITS: Final = [Decimal(1).scaleb(-digits) for digits in range(values.DIGITS + 1)]
+
+
 def _quantized(x: Value, digits: int) -> Decimal:
-    # Not bounded() first: a quotient that is to be rounded has all the digits that the context holds.
-    exact = x if type(x) is Decimal else Decimal(x)
-    if not exact.is_finite() or exact.adjusted() > values.DIGITS:
-        raise Failed(f"is given a number of more than {values.DIGITS} digits")
-    return exact.quantize(Decimal(1).scaleb(-digits), rounding=ROUND_HALF_UP, context=values.ROUNDED)
+    try:
+        exact = x if type(x) is Decimal else Decimal(x)
+        return exact.quantize(_UNITS[digits], ROUND_HALF_UP, reckoning.ROUNDED)
+    except InvalidOperation:
+        raise Failed("is given a number with too many digits") from None
 
 
 @_function("round(x: number, digits: integer) -> number")
@@ -250,7 +253,7 @@ def _from_minor(x: Value, currency: Value) -> Value:
     """Money from minor units: from_minor(1999, 'EUR') is 19.99."""
     if x is None or currency is None:
         return None
-    return values.multiply(x, Decimal(1).scaleb(-_exponent(currency)))
+    return reckoning.multiply(x, _UNITS[_exponent(currency)])
 
 
 @_function("to_minor(x: number, currency: text) -> integer")
@@ -258,7 +261,7 @@ def _to_minor(x: Value, currency: Value) -> Value:
     """Minor units of money; fails if there is a fraction of one, which must be rounded by name."""
     if x is None or currency is None:
         return None
-    return values.as_integer(values.multiply(x, Decimal(10) ** _exponent(currency)))
+    return values.as_integer(reckoning.multiply(x, Decimal(10) ** _exponent(currency)))
 
 
 # -- time --------------------------------------------------------------------------------------------------------------
@@ -290,7 +293,7 @@ def _since_epoch(x: Value, unit: int) -> Value:
     if x is None:
         return None
     try:
-        microseconds = values.as_integer(values.multiply(values.as_number(x), unit))
+        microseconds = values.as_integer(reckoning.multiply(values.as_number(x), unit))
         return _EPOCH + timedelta(microseconds=microseconds)
     except OverflowError:
         raise Failed("is given a time outside the years 1 to 9999") from None
@@ -434,7 +437,7 @@ def _all(items: Value) -> Value:
 @_function("sum(list: list) -> number")
 def _sum(items: Value) -> Value:
     """The exact sum; empty if an element is."""
-    return None if items is None else values.total(items)
+    return None if items is None else reckoning.total(items)
 
 
 @_function("first(list: list) -> any")
@@ -483,13 +486,13 @@ def _furthest(items: Value, further: Callable[[Value, Value], Value]) -> Value:
 @_function("min(list: list) -> any")
 def _min(items: Value) -> Value:
     """The least number or earliest time; empty ones are left out."""
-    return _furthest(items, values.less)
+    return _furthest(items, reckoning.less)
 
 
 @_function("max(list: list) -> any")
 def _max(items: Value) -> Value:
     """The greatest number or latest time; empty ones are left out."""
-    return _furthest(items, values.greater)
+    return _furthest(items, reckoning.greater)
 
 
 SPECIAL: Final = {"has": "has(x: any) -> boolean", "default": "default(x: any, y: any, ...) -> any"}

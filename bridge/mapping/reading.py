@@ -2,8 +2,8 @@
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -14,7 +14,7 @@ from bridge.mapping.building import Builder, Path
 from bridge.mapping.expressions import Expression, Names
 from bridge.mapping.fields import HEADERS, nearest, shape_of, sort_of, spoken
 from bridge.mapping.rule import Rule
-from bridge.mapping.structures import Each, Fixed
+from bridge.mapping.structures import Each, Fixed, Structure
 from bridge.mapping.terms import Call, Comparison, Field, Literal, Name, Several, Term
 
 KEYS: Final = (
@@ -59,6 +59,9 @@ class World:
     topics: Mapping[str, str]
     destinations: Mapping[str, EventShape]
     variables: Mapping[str, Json]
+    names: dict[str, Names] = field(default_factory=dict)
+    structures: dict[Hashable, Structure] = field(default_factory=dict)
+    """What was built already: rules share parts, by YAML's aliases or by saying the same."""
 
 
 class Reading:
@@ -95,9 +98,9 @@ class Reading:
 
     def _rule(self, kind: str, destination: str) -> Rule | None:
         event = self._world.destinations[destination]
-        builder = Builder(self._names(kind), event, self.say)
+        builder = Builder(self._names(kind), event, self.say, self._world.structures)
         each = self._each(builder)
-        inner = builder if each is None else Builder(_with(self._names(kind), each), event, self.say)
+        inner = builder if each is None else Builder(_with(self._names(kind), each), event, self.say, self._world.structures)
         when = inner.condition(self._body["when"], ("when",)) if "when" in self._body else None
         at = self._at(inner)
         once = self._once(inner, each)
@@ -142,6 +145,11 @@ class Reading:
         return [kind for kind in dict.fromkeys(map(str, kinds)) if kind in self._world.kinds]
 
     def _names(self, kind: str) -> Names:
+        if kind not in self._world.names:
+            self._world.names[kind] = self._named(kind)
+        return self._world.names[kind]
+
+    def _named(self, kind: str) -> Names:
         shape = self._world.kinds[kind] or "any"
         shapes: dict[str, Any] = {
             "doc": shape,

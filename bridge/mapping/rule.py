@@ -5,7 +5,7 @@ same order: when, at, age, once, give.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, TypeAlias
 
@@ -62,14 +62,6 @@ class Rule:
     since: datetime | None
     resend: bool
     variables: Mapping[str, Json]
-    reads_headers: bool = field(init=False)
-    run: Callable[..., None] = field(init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        reads = any("headers" in each.names() for each in self.expressions())
-        object.__setattr__(self, "reads_headers", reads)
-        object.__setattr__(self, "run", _generated(self))
-
     def expressions(self) -> Sequence[Expression]:
         """All that it reads from a document."""
         own = [self.at, *self.once, *self.give.expressions()]
@@ -171,10 +163,14 @@ def scope_of(kind: str, document: Json, envelope: Envelope, variables: Mapping[s
 # -- the fast way ------------------------------------------------------------------------------------------------------
 
 
-def _generated(rule: Rule) -> Callable[..., None]:
-    """`run(out, document, topic, shop, headers, received_at)`: appends the steps to out, or raises."""
+def generated(rule: Rule, shared: Mapping[int, int]) -> Callable[..., None]:
+    """`run(out, memo, document, topic, shop, headers, received_at)`: appends the steps to out, or raises.
+
+    memo holds, for one document, the structures that several rules share.
+    """
     space: dict[str, Any] = {**namespace(), "Event": Event, "v_vars": rule.variables}
     writer = Writer(space)
+    writer.shared = shared if rule.each is None else {}
     writer.line("steps = [STEPS]")
     if rule.kind.isidentifier():
         writer.line(f"{variable(rule.kind)} = v_doc")
@@ -182,7 +178,7 @@ def _generated(rule: Rule) -> Callable[..., None]:
         _write_step(writer, rule, "return")
     else:
         _write_each(writer, rule, rule.each)
-    return compiled("def run(out, v_doc, v_topic, v_shop, v_headers, v_received_at):", writer, space)
+    return compiled("def run(out, memo, v_doc, v_topic, v_shop, v_headers, v_received_at):", writer, space)
 
 
 def _write_each(writer: Writer, rule: Rule, each: Each) -> None:

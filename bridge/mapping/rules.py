@@ -4,9 +4,9 @@ rules = compile_rules(written, kinds=..., topics=..., destinations=...)
 for step in rules.apply(envelope, "hellotext"): ...
 """
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from decimal import Decimal
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from typing import Final
 
 import msgspec
@@ -15,12 +15,13 @@ from bridge.contract import Envelope, EventShape, Fields, Json, Reason
 from bridge.errors import ConfigurationError, Problem
 from bridge.mapping.fields import merged
 from bridge.mapping.reading import Reading, World, Written, digest_of
-from bridge.mapping.rule import Failure, Passed, Rule, Step
-from bridge.mapping.values import WHAT_DATA_CAN_RAISE
+from bridge.mapping.rule import Failure, Passed, Rule, Step, generated
+from bridge.mapping.structures import shareable
+from bridge.mapping.values import WHAT_DATA_CAN_RAISE, exact
 
 __all__ = ["Failure", "Passed", "Rules", "Step", "Written", "compile_rules"]
 
-_decode: Final = msgspec.json.Decoder(float_hook=Decimal).decode
+_decode: Final = msgspec.json.Decoder(float_hook=exact).decode
 _NOTHING: Final[Mapping[str, Json]] = {}
 
 
@@ -33,11 +34,11 @@ class Rules:
         found: dict[tuple[str, str], list[Rule]] = defaultdict(list)
         for rule in rules:
             found[rule.kind, rule.destination].append(rule)
+        self._groups = {key: _Group(tuple(group)) for key, group in found.items()}
         self.digest = digest_of([digests])
         self._digests = digests
         self.formerly = formerly
         """(destination, fact) to the names that the fact had before; none where its rule says `formerly: []`."""
-        self._rules = dict(found)
 
     def names(self, destination: str) -> Sequence[str]:
         """The names of the rules for a destination."""
@@ -52,43 +53,63 @@ class Rules:
         return {rule.name: rule.fact for rule in self._for(destination)}
 
     def _for(self, destination: str) -> Sequence[Rule]:
-        return [rule for (_, to), rules in self._rules.items() if to == destination for rule in rules]
+        return [rule for (_, to), group in self._groups.items() if to == destination for rule in group.rules]
 
     def knows(self, kind: str, destination: str) -> bool:
         """Whether there is a rule for such documents."""
-        return (kind, destination) in self._rules
+        return (kind, destination) in self._groups
 
     def apply(self, envelope: Envelope, destination: str, *, stale: bool = False) -> tuple[Step, ...]:
         """What the rules say about a document, in their order. Never raises, whatever the document is.
 
+        Events of one document may share parts of what they give: these are for reading only.
+
         stale: a newer document of the lane was mapped already; only rules with `stale: use` look at this one.
         """
-        rules = self._rules.get((envelope.kind, destination))
-        if rules is None:
+        group = self._groups.get((envelope.kind, destination))
+        if group is None:
             return (Passed(None, Reason.NO_RULE),)
         try:
             document = _decode(envelope.raw)
         except (ValueError, ArithmeticError, RecursionError):
-            return tuple(_failed(rule, "the body is not JSON that can be read") for rule in rules)
+            return tuple(_failed(rule, "the body is not JSON that can be read") for rule in group.rules)
         if type(document) is not dict:
-            return tuple(_failed(rule, "the body is not a JSON object") for rule in rules)
-        steps: list[Step] = []
-        for rule in rules:
+            return tuple(_failed(rule, "the body is not a JSON object") for rule in group.rules)
+        return tuple(group.steps(document, envelope, stale=stale))
+
+
+class _Group:
+    """The rules for one kind of document and one destination."""
+
+    def __init__(self, rules: Sequence[Rule]) -> None:
+        self.rules = rules
+
+    @cached_property
+    def _runs(self) -> Sequence[tuple[Rule, Callable[..., None]]]:
+        """Generated when the first such document comes: a check of five hundred rules need not wait for it."""
+        seen = Counter(id(part) for rule in self.rules if rule.each is None for part in shareable(rule.give))
+        shared = {key: number for number, (key, times) in enumerate(seen.items()) if times > 1}
+        return [(rule, generated(rule, shared)) for rule in self.rules]
+
+    @cached_property
+    def _reads_headers(self) -> bool:
+        return any("headers" in each.names() for rule in self.rules for each in rule.expressions())
+
+    def steps(self, document: Json, envelope: Envelope, *, stale: bool) -> Sequence[Step]:
+        out: list[Step] = []
+        memo: dict[int, Json] = {}
+        topic, shop, at = envelope.topic, envelope.tenant, envelope.received_at
+        headers = {name.lower(): text for name, text in envelope.headers.items()} if self._reads_headers else _NOTHING
+        for rule, run in self._runs:
             if stale and not rule.uses_stale:
-                steps.append(rule.passed(Reason.STALE))
-            else:
-                _run(rule, document, envelope, steps)
-        return tuple(steps)
-
-
-def _run(rule: Rule, document: Json, envelope: Envelope, steps: list[Step]) -> None:
-    before = len(steps)
-    headers = {name.lower(): text for name, text in envelope.headers.items()} if rule.reads_headers else _NOTHING
-    try:
-        rule.run(steps, document, envelope.topic, envelope.tenant, headers, envelope.received_at)
-    except WHAT_DATA_CAN_RAISE:
-        del steps[before:]
-        steps.extend(rule.explained(document, envelope))
+                out.append(rule.passed(Reason.STALE))
+                continue
+            before = len(out)
+            try:
+                run(out, memo, document, topic, shop, headers, at)
+            except WHAT_DATA_CAN_RAISE:
+                out[before:] = rule.explained(document, envelope)
+        return out
 
 
 def _failed(rule: Rule, reason: str) -> Failure:

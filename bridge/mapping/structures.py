@@ -177,7 +177,7 @@ class Members(Structure):
             )
             return
         name = writer.fresh()
-        member.of.python(writer, name, strict=not lacking and not member.optional)
+        _remembered(writer, member.of, name, strict=not lacking and not member.optional)
         if member.optional:
             full = f"{name} is not None" + (f" and {name} != []" if member.of.may_be_an_empty_list() else "")
             writer.line(f"if {full}: {place} = {name}")
@@ -195,6 +195,18 @@ class Members(Structure):
 
     def expressions(self) -> Sequence[Expression]:
         return [each for member in self.members for each in member.of.expressions()]
+
+
+def _remembered(writer: Writer, structure: Structure, target: str, *, strict: bool) -> None:
+    """Write a structure that several rules share so that it is worked out once for a document."""
+    number = writer.shared.get(id(structure))
+    if number is None:
+        structure.python(writer, target, strict=strict)
+        return
+    writer.line(f"{target} = memo.get({number}, memo)")
+    with writer.indented(f"if {target} is memo:"):
+        structure.python(writer, target, strict=strict)
+        writer.line(f"memo[{number}] = {target}")
 
 
 def _assigns_once(structure: Structure) -> bool:
@@ -325,3 +337,8 @@ class FirstOf(Structure):
 def given_keys(structure: Structure) -> Mapping[str, bool]:
     """The top keys of what is given, each with whether it is optional."""
     return {each.key: each.optional for each in structure.members} if isinstance(structure, Members) else {}
+
+
+def shareable(structure: Structure) -> Sequence[Structure]:
+    """The parts of what is given that are worth working out once where rules share them."""
+    return [each.of for each in structure.members if not isinstance(each.of, Fixed | Leaf)] if isinstance(structure, Members) else []

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final, TypeAlias
 
-from bridge.mapping import values
+from bridge.mapping import reckoning, values
 from bridge.mapping.fields import Shape, element_of, is_list, is_mapping, sort_of
 from bridge.mapping.functions import NEEDS, Function
 from bridge.mapping.values import Failed, Value
@@ -277,7 +277,7 @@ class Comparison(Term):
     sides: Sequence[Term]
 
     def meaning(self, scope: Scope) -> Value:
-        return values.compared(self.operators, [each.value(scope) for each in self.sides])
+        return reckoning.compared(self.operators, [each.value(scope) for each in self.sides])
 
     def python(self, writer: Writer) -> str:
         sources = [each.python(writer) for each in self.sides]
@@ -311,7 +311,7 @@ class Comparison(Term):
         return self.sides
 
 
-_ARITHMETIC: Final = {"+": values.add, "-": values.subtract, "*": values.multiply, "/": values.divide}
+_ARITHMETIC: Final = {"+": reckoning.add, "-": reckoning.subtract, "*": reckoning.multiply, "/": reckoning.divide}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -324,7 +324,7 @@ class Arithmetic(Term):
     rounded: bool = False
 
     def meaning(self, scope: Scope) -> Value:
-        context = values.ROUNDED if self.rounded else values.EXACT
+        context = reckoning.ROUNDED if self.rounded else reckoning.EXACT
         try:
             return _ARITHMETIC[self.operator](self.left.value(scope), self.right.value(scope), context)
         except ArithmeticError:
@@ -333,7 +333,11 @@ class Arithmetic(Term):
     def python(self, writer: Writer) -> str:
         context = "ROUNDED" if self.rounded else "EXACT"
         name = _ARITHMETIC[self.operator].__name__
-        return f"{name}({self.left.python(writer)}, {self.right.python(writer)}, {context})"
+        left, right = self.left.python(writer), self.right.python(writer)
+        if any(each.shape not in ("number", "money", "integer") for each in self.parts()) or self.shape == "integer":
+            return f"{name}({left}, {right}, {context})"
+        a, b = writer.fresh(), writer.fresh()
+        return f"(None if ({a} := {left}) is None or ({b} := {right}) is None else {context}.{name}({a}, {b}))"
 
     def parts(self) -> Sequence[Term]:
         return (self.left, self.right)
@@ -344,7 +348,7 @@ class Negative(Term):
     of: Term
 
     def meaning(self, scope: Scope) -> Value:
-        return values.negative(self.of.value(scope))
+        return reckoning.negative(self.of.value(scope))
 
     def python(self, writer: Writer) -> str:
         return f"negative({self.of.python(writer)})"
@@ -430,7 +434,7 @@ class Call(Term):
 def _fits(term: Term, needed: str) -> bool:
     """Whether the shape alone proves it: lists and mappings are proven only when they are looked into."""
     sort = sort_of(term.shape)
-    return needed == "any" or term.shape == needed or (needed == "number" and sort == "number")
+    return needed in ("any", term.shape) or needed == sort == "number"
 
 
 def _costs(writer: Writer, term: Term) -> bool:

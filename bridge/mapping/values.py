@@ -6,19 +6,9 @@ Whatever comes from a document is checked when it is looked at. No text made her
 import json
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from decimal import (
-    ROUND_HALF_UP,
-    Clamped,
-    Context,
-    Decimal,
-    DivisionByZero,
-    Inexact,
-    InvalidOperation,
-    Overflow,
-    Underflow,
-)
+from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 from typing import Any, Final, TypeAlias
 
@@ -28,10 +18,6 @@ Value: TypeAlias = Any
 DIGITS: Final = 40
 LONGEST_TEXT: Final = 100_000
 STEPS: Final = 100_000
-
-_TRAPS: Final = [InvalidOperation, DivisionByZero, Overflow, Underflow, Clamped]
-EXACT: Final = Context(prec=2 * DIGITS + 10, rounding=ROUND_HALF_UP, Emax=999, Emin=-999, traps=[*_TRAPS, Inexact])
-ROUNDED: Final = Context(prec=2 * DIGITS + 10, rounding=ROUND_HALF_UP, Emax=999, Emin=-999, traps=_TRAPS)
 
 _NUMBER: Final = re.compile(r"[-+]?[0-9]{1,40}(\.[0-9]{1,40})?")
 
@@ -61,22 +47,19 @@ def named_kind(value: Value) -> str:
 # -- typed access ------------------------------------------------------------------------------------------------------
 
 
-def bounded(number: int | Decimal) -> Value:
-    """Refuse numbers beyond 40 digits on either side of the point: their texts and products would not end."""
-    if type(number) is int:
-        if -(10**DIGITS) < number < 10**DIGITS:
-            return number
-        raise Failed(f"is a number of more than {DIGITS} digits")
-    sign_digits = number.as_tuple()
-    if not isinstance(sign_digits.exponent, int):
-        raise Failed("is not a finite number")
-    if (
-        -DIGITS <= sign_digits.exponent <= DIGITS
-        and number.adjusted() < DIGITS
-        and len(sign_digits.digits) <= 2 * DIGITS
-    ):
-        return number
-    raise Failed(f"is a number of more than {DIGITS} digits")
+def exact(written: str) -> Decimal | str:
+    """A JSON number with a fraction or exponent, exactly. Beyond 40 digits on either side of the point it stays text.
+
+    So every Decimal that a rule sees is small: its text, its products and its hash end soon.
+    """
+    if len(written) > 2 * DIGITS:
+        return written
+    try:
+        number = Decimal(written)
+    except InvalidOperation:
+        return written
+    exponent = number.as_tuple().exponent if "e" in written or "E" in written else 0
+    return number if isinstance(exponent, int) and -DIGITS <= exponent <= DIGITS else written
 
 
 @lru_cache(maxsize=4096)
@@ -93,10 +76,8 @@ def as_number(value: Value) -> Value:
         return None
     if type(value) is str:
         return number_from_text(value)
-    if type(value) is int:
+    if type(value) is int or type(value) is Decimal:
         return value
-    if type(value) is Decimal:
-        return bounded(value)
     raise Failed(f"is {named_kind(value)}, not a number")
 
 
@@ -189,160 +170,6 @@ def short(text: str) -> str:
     return text
 
 
-# -- comparing and reckoning -------------------------------------------------------------------------------------------
-
-
-def _class(value: Value) -> str:
-    return {Decimal: "number", int: "number", str: "text", bool: "boolean", datetime: "time"}.get(type(value), "")
-
-
-def _comparable(left: Value, right: Value) -> None:
-    kind = _class(left)
-    if not kind or kind != _class(right):
-        raise Failed(f"compares {named_kind(left)} with {named_kind(right)}")
-
-
-def equal(left: Value, right: Value) -> Value:
-    """Whether they are the same; empty if either is."""
-    if left is None or right is None:
-        return None
-    _comparable(left, right)
-    return left == right
-
-
-def unequal(left: Value, right: Value) -> Value:
-    """Whether they differ; empty if either is empty."""
-    same = equal(left, right)
-    return None if same is None else not same
-
-
-def less(left: Value, right: Value) -> Value:
-    """Whether left comes before right. Text and booleans have no order here."""
-    if left is None or right is None:
-        return None
-    _comparable(left, right)
-    if type(left) is str or type(left) is bool:
-        raise Failed(f"orders {named_kind(left)}: see number() and time()")
-    return left < right
-
-
-def at_most(left: Value, right: Value) -> Value:
-    """Whether left comes before right or is the same."""
-    after = less(right, left)
-    return None if after is None else not after
-
-
-def greater(left: Value, right: Value) -> Value:
-    """Whether left comes after right."""
-    return less(right, left)
-
-
-def at_least(left: Value, right: Value) -> Value:
-    """Whether left comes after right or is the same."""
-    before = less(left, right)
-    return None if before is None else not before
-
-
-def within(item: Value, container: Value) -> Value:
-    """Whether a list holds the item, or a text the text; empty if either is empty."""
-    if item is None or container is None:
-        return None
-    if type(container) is str:
-        if type(item) is not str:
-            raise Failed(f"looks for {named_kind(item)} in text")
-        return item in container
-    return any(equal(item, each) for each in as_list(container))
-
-
-def not_within(item: Value, container: Value) -> Value:
-    """The contrary of within; empty if either is empty."""
-    inside = within(item, container)
-    return None if inside is None else not inside
-
-
-def _numeric(value: Value) -> Value:
-    if type(value) is int or type(value) is Decimal:
-        return bounded(value)
-    hint = ": write number(...)" if type(value) is str else ""
-    raise Failed(f"reckons with {named_kind(value)}{hint}")
-
-
-def _whole(left: Value, right: Value) -> bool:
-    return type(left) is int and type(right) is int
-
-
-def add(left: Value, right: Value, context: Context = EXACT) -> Value:
-    """The exact sum of two numbers, or two texts in a row; empty if either is empty."""
-    if left is None or right is None:
-        return None
-    if type(left) is str and type(right) is str:
-        return short(left + right)
-    a, b = _numeric(left), _numeric(right)
-    return bounded(a + b) if _whole(a, b) else bounded(context.add(a, b))
-
-
-def subtract(left: Value, right: Value, context: Context = EXACT) -> Value:
-    """The exact difference of two numbers; empty if either is empty."""
-    if left is None or right is None:
-        return None
-    a, b = _numeric(left), _numeric(right)
-    return bounded(a - b) if _whole(a, b) else bounded(context.subtract(a, b))
-
-
-def multiply(left: Value, right: Value, context: Context = EXACT) -> Value:
-    """The exact product of two numbers; empty if either is empty."""
-    if left is None or right is None:
-        return None
-    a, b = _numeric(left), _numeric(right)
-    return bounded(a * b) if _whole(a, b) else bounded(context.multiply(a, b))
-
-
-def divide(left: Value, right: Value, context: Context = EXACT) -> Value:
-    """The quotient of two numbers; fails if it does not end and nobody rounds it by name."""
-    if left is None or right is None:
-        return None
-    a, b = _numeric(left), _numeric(right)
-    if b == 0:
-        raise Failed("divides by zero")
-    try:
-        quotient = context.divide(a, b)
-        return quotient if context is ROUNDED else bounded(quotient)
-    except Inexact:
-        raise Failed(
-            "has no exact quotient: write round(... / ..., digits) or round_money(... / ..., currency)"
-        ) from None
-
-
-_COMPARISONS: Final = {"==": equal, "!=": unequal, "<": less, "<=": at_most, ">": greater, ">=": at_least}
-_COMPARISONS |= {"in": within, "not in": not_within}
-
-
-def compared(operators: Sequence[str], values: Sequence[Value]) -> Value:
-    """A chain such as `0 < x <= 5`: false if one link is false, else empty if one is empty, else true."""
-    links = [_COMPARISONS[each](*values[at : at + 2]) for at, each in enumerate(operators)]
-    return False if False in links else None if None in links else True
-
-
-def negative(value: Value) -> Value:
-    """The number with its sign turned."""
-    if value is None:
-        return None
-    number = _numeric(value)
-    return -number if type(number) is int else EXACT.minus(number)
-
-
-def total(values: Iterable[Value]) -> Value:
-    """The exact sum; empty as soon as one element is, since a sum without it would be silently wrong."""
-    result: Value = 0
-    for value in values:
-        if value is None:
-            return None
-        result = add(result, value)
-    if type(result) is str:
-        raise Failed("reckons with text: write number(...)")
-    return result
-
-
 # -- fields and elements -----------------------------------------------------------------------------------------------
 
 
@@ -391,7 +218,7 @@ def canonical(value: Value) -> str:
     if type(value) is datetime:
         return iso(value)
     if type(value) is Decimal:
-        plain = format(bounded(value), "f")
+        plain = format(value, "f")
         plain = plain.rstrip("0").rstrip(".") if "." in plain else plain
         return "0" if plain == "-0" else plain
     raise Failed(f"is {named_kind(value)}, not a single value")

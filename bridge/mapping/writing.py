@@ -2,14 +2,14 @@
 
 import ast
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
 
-from bridge.mapping import values
+from bridge.mapping import reckoning, values
 
 _NAME: Final = re.compile(r"[^\W\d]\w*")
-_GIVEN: Final = {name: getattr(values, name) for name in dir(values) if not name.startswith("__")}
+_GIVEN: Final = {name: thing for room in (values, reckoning) for name, thing in vars(room).items() if name[0] != "_"}
 
 
 class Writer:
@@ -18,6 +18,8 @@ class Writer:
     def __init__(self, space: dict[str, Any], indent: int = 1) -> None:
         self.space = space
         self.loops = 0
+        self.shared: Mapping[int, int] = {}
+        """Structures (by identity) that several rules share, each with a number."""
         self._lines: list[str] = []
         self._indent = indent
 
@@ -61,7 +63,7 @@ def variable(name: str) -> str:
 
 
 def namespace() -> dict[str, Any]:
-    """What generated source can reach: the functions of values.py, and no builtins."""
+    """What generated source can reach: the functions of values.py and reckoning.py, and no builtins."""
     return {**_GIVEN, "__builtins__": {}, "str": str, "int": int}
 
 

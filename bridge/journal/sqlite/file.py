@@ -19,8 +19,11 @@ _OLDEST_SQLITE = (3, 35, 0)
 @contextmanager
 def owned(path: Path) -> Iterator[None]:
     """The lock beside the file. Only its holder writes. Raises JournalInUse."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lock = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as problem:
+        raise JournalBroken(f"cannot open the journal {path}: {problem.strerror}") from None
     try:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -57,17 +60,20 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
         connection.execute("PRAGMA wal_autocheckpoint = 4000")
         connection.execute("PRAGMA journal_size_limit = 67108864")
         connection.execute("PRAGMA cache_size = -16384")
-        found = _version(connection, path)
+        found = version_of(connection, path)
     except sqlite3.DatabaseError as problem:
         raise JournalUnreadable(f"{path} cannot be read as a journal: {problem}") from None
-    if found == 0:
-        _create(connection)
-    for version in range(found + 1, VERSION + 1) if found else ():
-        _run(connection, upgrade(version), version)
+    try:
+        if found == 0:
+            _create(connection)
+        for version in range(found + 1, VERSION + 1) if found else ():
+            _run(connection, upgrade(version), version)
+    except sqlite3.Error as problem:
+        raise JournalBroken(f"cannot make or upgrade the journal {path}: {problem}") from None
 
 
-def _version(connection: sqlite3.Connection, path: Path) -> int:
-    """0: an empty file."""
+def version_of(connection: sqlite3.Connection, path: Path) -> int:
+    """0: an empty file. Raises JournalUnreadable for a file of somebody else, or of a newer version."""
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()

@@ -11,6 +11,7 @@ from typing import TypeVar
 from bridge.contract import Envelope, State
 from bridge.errors import JournalUnreadable
 from bridge.journal import Hold, Parked, Selection, Stats, Story
+from bridge.journal.sqlite.file import VERSION, version_of
 from bridge.journal.sqlite.rows import (
     NEVER,
     alias_hash,
@@ -44,9 +45,24 @@ class Reader:
         connection = sqlite3.connect(
             f"{self._path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, check_same_thread=False
         )
-        connection.execute("PRAGMA query_only = 1")
-        connection.execute("PRAGMA cache_size = -8192")
+        try:
+            connection.execute("PRAGMA query_only = 1")
+            connection.execute("PRAGMA cache_size = -8192")
+            self._check(connection)
+        except BaseException:
+            connection.close()
+            raise
         return connection
+
+    def _check(self, connection: sqlite3.Connection) -> None:
+        try:
+            found = version_of(connection, self._path)
+        except sqlite3.DatabaseError as problem:
+            raise JournalUnreadable(f"{self._path} cannot be read as a journal: {problem}") from None
+        if found < VERSION:
+            raise JournalUnreadable(
+                f"{self._path} is no journal of this version yet: run the bridge once to make it one"
+            )
 
     async def ask(self, question: Callable[[sqlite3.Connection], T]) -> T:
         """Put a question in the reader's thread."""

@@ -5,8 +5,8 @@ import zlib
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
+import cramjam
 import msgspec
-import zstandard
 
 from bridge.contract import Envelope
 from bridge.journal import Parked
@@ -20,16 +20,8 @@ BUCKET = 512
 """Lanes to a bucket of aliases; queries.sql and schema.sql know it too."""
 
 _MICROSECOND = timedelta(microseconds=1)
-_MOST = 64 * 1024 * 1024
 _LONGEST_LANE = 18
 
-# Small tables: a 7 kB order in 20 us instead of the 32 us of level 1, at the same size.
-_compressor = zstandard.ZstdCompressor(
-    compression_params=zstandard.ZstdCompressionParameters(
-        window_log=17, hash_log=13, chain_log=10, search_log=1, min_match=5, strategy=zstandard.STRATEGY_FAST
-    )
-)
-_decompressor = zstandard.ZstdDecompressor()
 _encode = msgspec.json.Encoder().encode
 _decode_headers = msgspec.json.Decoder(dict[str, str]).decode
 
@@ -52,14 +44,15 @@ def moment_or_none(cell: int | None) -> datetime | None:
 
 
 def packed(raw: bytes) -> bytes:
-    """The body as it is stored: the first byte names the codec."""
-    small = _compressor.compress(raw)
+    """The body as it is stored: the first byte names the codec. LZ4, for it costs a third of zstd at half as much again
+    in size, and every delivery waits for it."""
+    small = bytes(cramjam.lz4.compress_block(raw))
     return b"\x01" + small if len(small) < len(raw) else b"\x00" + raw
 
 
 def unpacked(cell: bytes) -> bytes:
     """The body as it came."""
-    return _decompressor.decompress(cell[1:], max_output_size=_MOST) if cell[:1] == b"\x01" else cell[1:]
+    return bytes(cramjam.lz4.decompress_block(cell[1:])) if cell[:1] == b"\x01" else cell[1:]
 
 
 def packed_headers(headers: Mapping[str, str]) -> bytes:

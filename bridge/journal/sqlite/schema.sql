@@ -21,7 +21,7 @@ CREATE TABLE envelope (
 );
 CREATE UNIQUE INDEX envelope_id ON envelope (lane, id);
 
--- The first byte of raw names the codec: 0 as it came, 1 zstd.
+-- The first byte of raw names the codec: 0 as it came, 1 LZ4 (block, with its size before it).
 CREATE TABLE body (seq INTEGER PRIMARY KEY, headers BLOB NOT NULL, raw BLOB NOT NULL);
 
 -- What waits, per destination; deleted when it is done.
