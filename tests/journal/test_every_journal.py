@@ -1,0 +1,415 @@
+"""What every journal keeps to, written against the protocol alone."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from bridge.contract import Reason, State
+from bridge.journal import Done, Hold, Postponed, Record, Retention, Selection, Settled, Verdict
+
+NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
+LATER = NOW + timedelta(hours=1)
+
+
+def _settled(fact="placed", state=State.DELIVERED, once="[]", **more):
+    return Settled(fact=fact, once=once, rule=fact, state=state, **more)
+
+
+async def _claimed(journal, *, dest="api", now=LATER, limit=100, budget=10**9):
+    return list(await journal.claim(dest, now=now, limit=limit, budget=budget))
+
+
+async def _done(journal, claim, *settled, now=LATER, **more):
+    await journal.record(claim, Record(settled=settled, end=Done(), **more), now=now)
+
+
+async def _facts(journal, lane):
+    return {(fact["fact"], fact["once"]): fact["state"] for fact in (await journal.story(lane)).facts}
+
+
+async def _parked(journal, state=State.DEAD, **selected):
+    return [fact async for fact in journal.parked(Selection(state=state, **selected))]
+
+
+async def _dead(journal, envelope, **more):
+    appended = await journal.append(envelope)
+    (claim,) = await _claimed(journal)
+    await _done(journal, claim, _settled(state=State.DEAD, reason=Reason.REFUSED, detail="422", **more))
+    return appended
+
+
+# -- appending ---------------------------------------------------------------------------------------------------------
+
+
+async def test_an_append_is_there_after_the_journal_is_opened_again(opened, envelope):
+    async with opened() as journal:
+        appended = await journal.append(envelope("7"))
+    async with opened() as journal:
+        assert envelope("7").raw == (await journal.document(appended.seq)).raw
+        assert ["7"] == [claim.envelope.lane for claim in await _claimed(journal)]
+
+
+async def test_an_envelope_comes_back_as_it_went_in(opened, envelope):
+    whole = envelope("7", headers={"x-topic": "orders/create"}, occurred_at=NOW, tenant="täst", raw=bytes(range(256)))
+    async with opened() as journal:
+        seq = (await journal.append(whole)).seq
+    async with opened() as journal:
+        assert whole == await journal.document(seq)
+
+
+async def test_the_same_delivery_of_a_lane_is_known_and_another_lanes_is_not(journal, envelope):
+    first = await journal.append(envelope("1", "d"))
+    again = await journal.append(envelope("1", "d"))
+    other = await journal.append(envelope("2", "d"))
+    assert [False, True, False] == [appended.known for appended in (first, again, other)]
+    assert (first.seq, first.lane) == (again.seq, again.lane)
+
+
+async def test_the_same_order_number_in_two_shops_is_two_lanes(journal, envelope):
+    lanes = {(await journal.append(envelope("1", tenant=shop))).lane for shop in ("a", "b")}
+    assert 2 == len(lanes)
+
+
+async def test_many_at_once_get_numbers_of_their_own(journal, envelope):
+    appended = await asyncio.gather(*[journal.append(envelope(str(n % 50), f"d{n}")) for n in range(300)])
+    assert 300 == len({one.seq for one in appended})
+    assert 50 == len({one.lane for one in appended})
+
+
+async def test_what_the_source_knows_the_end_of_is_no_work(journal, envelope):
+    skipped = await journal.append(envelope("1", verdict=Reason.TEST_ORDER))
+    parked = await journal.append(envelope("2", verdict=Reason.NOT_CARRIED_OUT_YET))
+    assert [] == await _claimed(journal)
+    assert ["test order"] == [v["reason"] for v in (await journal.story(skipped.lane)).verdicts]
+    (fact,) = await _parked(journal)
+    assert ("", "not carried out yet", parked.lane) == (fact.dest, fact.reason, fact.lane)
+    assert 0 == await journal.retry([fact.ref])
+
+
+# -- claiming ----------------------------------------------------------------------------------------------------------
+
+
+async def test_a_lane_has_one_document_in_flight_the_oldest_first(journal, envelope):
+    for minutes in (1, 2):
+        await journal.append(envelope("1", minutes=minutes))
+    (first,) = await _claimed(journal)
+    assert "1-1" == first.envelope.id
+    assert [] == await _claimed(journal)
+    await _done(journal, first)
+    (second,) = await _claimed(journal)
+    assert "1-2" == second.envelope.id
+
+
+async def test_destinations_go_on_apart(opened, envelope):
+    async with opened(destinations=("api", "other")) as journal:
+        await journal.append(envelope("1"))
+        (claim,) = await _claimed(journal)
+        await _done(journal, claim, _settled())
+        (other,) = await _claimed(journal, dest="other")
+        assert {} == other.held
+
+
+async def test_no_more_is_claimed_than_asked_for_in_lanes_and_in_bytes(journal, envelope):
+    for order in range(6):
+        await journal.append(envelope(str(order), raw=b"x" * 1000))
+    assert 2 == len(await _claimed(journal, limit=2))
+    assert 3 == len(await _claimed(journal, budget=3000))
+    assert 1 == len(await _claimed(journal, budget=1))
+
+
+async def test_a_claim_carries_the_keys_and_the_newest_version_of_its_lane(journal, envelope):
+    await journal.append(envelope("1", minutes=5))
+    (claim,) = await _claimed(journal)
+    await _done(journal, claim, _settled("placed"), _settled("refund", once='["7"]', state=State.SHADOWED))
+    await journal.append(envelope("1", minutes=3))
+    (claim,) = await _claimed(journal)
+    assert {("placed", "[]"): State.DELIVERED, ("refund", '["7"]'): State.SHADOWED} == claim.held
+    assert (NOW + timedelta(minutes=5), True) == (claim.newest, claim.stale)
+
+
+async def test_only_documents_of_the_same_source_and_kind_make_one_stale(journal, envelope):
+    await journal.append(envelope("1", minutes=5, kind="refund"))
+    await journal.append(envelope("1", minutes=4, source="erp"))
+    await journal.append(envelope("1", minutes=3))
+    stale = []
+    while claims := await _claimed(journal):
+        stale.append(claims[0].stale)
+        await _done(journal, claims[0])
+    assert [False, False, False] == stale
+
+
+async def test_a_stale_document_does_not_make_the_newest_version_older(journal, envelope):
+    for minutes in (5, 3, 4):
+        await journal.append(envelope("1", minutes=minutes))
+    stale = []
+    while claims := await _claimed(journal):
+        stale.append(claims[0].stale)
+        await _done(journal, claims[0])
+    assert [False, True, True] == stale
+
+
+async def test_who_watches_is_called_after_an_append_a_record_and_an_act(journal, envelope):
+    called = []
+    journal.watch("api", lambda: called.append(1))
+    await journal.append(envelope("1"))
+    assert called
+    (claim,) = await _claimed(journal)
+    called.clear()
+    await _done(journal, claim, _settled(state=State.DEAD))
+    assert called
+    called.clear()
+    await journal.retry([fact.ref for fact in await _parked(journal)])
+    assert called
+    assert 1 == len(await _claimed(journal, now=datetime.now(UTC)))
+
+
+# -- postponing --------------------------------------------------------------------------------------------------------
+
+
+async def test_a_postponed_lane_waits_until_its_time_and_counts_its_attempts(journal, envelope):
+    await journal.append(envelope("1"))
+    (claim,) = await _claimed(journal, now=NOW)
+    assert (0, None) == (claim.attempt, claim.first_tried_at)
+    waits = Postponed(until=LATER, fact="placed", reason=Reason.TIMED_OUT)
+    await journal.record(claim, Record(end=waits), now=NOW)
+    assert [] == await _claimed(journal, now=LATER - timedelta(microseconds=1))
+    assert LATER == await journal.next_due("api")
+    (claim,) = await _claimed(journal, now=LATER)
+    assert (1, NOW) == (claim.attempt, claim.first_tried_at)
+    await journal.record(claim, Record(end=waits), now=LATER)
+    (claim,) = await _claimed(journal, now=LATER)
+    assert (2, NOW) == (claim.attempt, claim.first_tried_at)
+    await _done(journal, claim)
+    await journal.append(envelope("1", minutes=1))
+    (claim,) = await _claimed(journal)
+    assert (0, None) == (claim.attempt, claim.first_tried_at)
+
+
+async def test_a_new_document_does_not_wake_a_lane_that_waits(journal, envelope):
+    await journal.append(envelope("1"))
+    (claim,) = await _claimed(journal)
+    waits = Postponed(until=LATER + timedelta(days=1), fact="placed", reason=Reason.TIMED_OUT)
+    await journal.record(claim, Record(end=waits), now=LATER)
+    await journal.append(envelope("1", minutes=1))
+    assert [] == await _claimed(journal)
+
+
+async def test_a_held_lane_waits_until_its_rule_is_released(opened, envelope):
+    async with opened() as journal:
+        await journal.append(envelope("1"))
+        (claim,) = await _claimed(journal)
+        await journal.hold(Hold(dest="api", rule="placed", digest="d", since=NOW, detail="422"))
+        held = Postponed(until=None, fact="placed", reason=Reason.RULE_HELD, rule="placed")
+        await journal.record(claim, Record(end=held), now=NOW)
+        assert ([], None) == (await _claimed(journal), await journal.next_due("api"))
+    async with opened() as journal:
+        assert ["placed"] == [hold.rule for hold in await journal.holds()]
+        assert [] == await _claimed(journal, now=NOW + timedelta(days=999))
+        assert 1 == await journal.release("api", "placed")
+        assert [] == await journal.holds()
+        assert 1 == len(await _claimed(journal, now=datetime.now(UTC)))
+
+
+async def test_what_is_final_stays_final_when_the_lane_is_postponed_after_it(opened, envelope):
+    async with opened() as journal:
+        appended = await journal.append(envelope("1"))
+        (claim,) = await _claimed(journal)
+        waits = Postponed(until=LATER, fact="confirmed", reason=Reason.TIMED_OUT)
+        await journal.record(claim, Record(settled=[_settled("placed")], end=waits), now=NOW)
+    async with opened() as journal:
+        assert {("placed", "[]"): "delivered"} == await _facts(journal, appended.lane)
+        (claim,) = await _claimed(journal)
+        assert {("placed", "[]"): State.DELIVERED} == claim.held
+
+
+# -- the departed mark -------------------------------------------------------------------------------------------------
+
+
+async def test_a_fact_that_departed_is_uncertain_after_a_crash_and_its_document_goes_on(opened, envelope):
+    async with opened() as journal:
+        appended = await journal.append(envelope("1"))
+        (claim,) = await _claimed(journal)
+        await journal.record(claim, Record(settled=[_settled(state=State.DEPARTED)]), now=NOW)
+    async with opened() as journal:
+        assert {("placed", "[]"): "uncertain"} == await _facts(journal, appended.lane)
+        (claim,) = await _claimed(journal)
+        assert {("placed", "[]"): State.UNCERTAIN} == claim.held
+
+
+async def test_a_mark_that_is_taken_back_leaves_nothing(opened, envelope):
+    async with opened() as journal:
+        appended = await journal.append(envelope("1"))
+        (claim,) = await _claimed(journal)
+        await journal.record(claim, Record(settled=[_settled(state=State.DEPARTED)]), now=NOW)
+        waits = Postponed(until=NOW, fact="placed", reason=Reason.THROTTLED)
+        await journal.record(claim, Record(released=[("placed", "[]")], end=waits), now=NOW)
+    async with opened() as journal:
+        assert {} == await _facts(journal, appended.lane)
+
+
+# -- what a person does ------------------------------------------------------------------------------------------------
+
+
+async def test_a_retry_maps_the_newest_stored_document_even_if_it_is_stale_by_now(journal, envelope):
+    await _dead(journal, envelope("1", minutes=1))
+    await journal.append(envelope("1", minutes=9))
+    (claim,) = await _claimed(journal)
+    await _done(journal, claim)
+    (fact,) = await _parked(journal)
+    assert 1 == await journal.retry([fact.ref])
+    (claim,) = await _claimed(journal, now=datetime.now(UTC))
+    assert ("1-9", True, False) == (claim.envelope.id, claim.asked, claim.stale)
+    await _done(journal, claim, _settled(), now=datetime.now(UTC))
+    assert [] == await _parked(journal)
+
+
+async def test_a_dropped_fact_holds_its_key(journal, envelope):
+    appended = await _dead(journal, envelope("1"))
+    assert 1 == await journal.drop([(await _parked(journal))[0].ref])
+    assert {("placed", "[]"): "dropped"} == await _facts(journal, appended.lane)
+
+
+@pytest.mark.parametrize("state", [State.DELIVERED, State.DROPPED])
+async def test_an_uncertain_fact_is_settled_by_a_persons_word(journal, envelope, state):
+    appended = await journal.append(envelope("1"))
+    (claim,) = await _claimed(journal)
+    await _done(journal, claim, _settled(state=State.UNCERTAIN))
+    refs = [fact.ref for fact in await _parked(journal, State.UNCERTAIN)]
+    assert 1 == await journal.settle(refs, state)
+    assert 0 == await journal.settle(refs, state)
+    assert {("placed", "[]"): state} == await _facts(journal, appended.lane)
+
+
+async def test_an_uncertain_fact_that_is_sent_again_lets_go_of_its_key_and_claims_its_document(journal, envelope):
+    await journal.append(envelope("1"))
+    (claim,) = await _claimed(journal)
+    await _done(journal, claim, _settled(state=State.UNCERTAIN))
+    assert 1 == await journal.resend([fact.ref for fact in await _parked(journal, State.UNCERTAIN)])
+    (claim,) = await _claimed(journal, now=datetime.now(UTC))
+    assert ({}, "1-0") == (claim.held, claim.envelope.id)
+
+
+async def test_a_reference_that_names_nothing_changes_nothing(journal, envelope):
+    await _dead(journal, envelope("1"))
+    assert 0 == await journal.retry(["1-00000000", "999-00000000", "nonsense", ""])
+
+
+async def test_parked_facts_are_selected_and_read_page_by_page(journal, envelope):
+    for order in range(250):
+        await journal.append(envelope(str(order)))
+    while claims := await _claimed(journal):
+        for claim in claims:
+            rule = "even" if int(claim.envelope.lane) % 2 == 0 else "odd"
+            await _done(journal, claim, _settled(rule, State.DEAD, reason=Reason.REFUSED))
+    assert 250 == len({fact.ref for fact in await _parked(journal)})
+    assert 125 == len(await _parked(journal, rule="even"))
+    assert 0 == len(await _parked(journal, reason="rule failed"))
+    one = (await _parked(journal))[200]
+    assert [one] == await _parked(journal, refs=(one.ref,))
+
+
+# -- asking ------------------------------------------------------------------------------------------------------------
+
+
+async def test_an_order_is_found_by_its_id_and_by_each_of_its_names_in_its_shop(journal, envelope):
+    names = ("#1042", "customer:7", "checkout:abc", "email:ada@example.com", "phone:+441632960001")
+    appended = await journal.append(envelope("1", aliases=names))
+    for text in ("1", "#1042", "1042", "7", "abc", "Ada@Example.com", "+441632960001"):
+        assert [appended.lane] == list(await journal.find(text)), text
+    assert [] == list(await journal.find("#1042", tenant="other.example"))
+    assert [] == list(await journal.find("#1043"))
+
+
+async def test_a_delivery_is_found_by_its_id_and_source(journal, envelope):
+    appended = await journal.append(envelope("1", "delivery-7"))
+    assert [appended.lane] == list(await journal.find_delivery("shop", "delivery-7"))
+    assert [] == list(await journal.find_delivery("erp", "delivery-7"))
+
+
+async def test_a_story_tells_all_that_happened(journal, envelope):
+    appended = await journal.append(envelope("1"))
+    (claim,) = await _claimed(journal)
+    waits = Postponed(until=LATER, fact="placed", reason=Reason.THROTTLED, detail="429")
+    await journal.record(claim, Record(end=waits), now=NOW)
+    (claim,) = await _claimed(journal)
+    await _done(journal, claim, _settled(), verdicts=[Verdict(reason=Reason.NOT_TRUE, rule="cancelled")])
+    await journal.append(envelope("1", minutes=1))
+    story = await journal.story(appended.lane)
+    assert ("1", 2, 1, 1, 1, 1) == (
+        story.order,
+        *map(len, (story.documents, story.facts, story.verdicts, story.attempts, story.waiting)),
+    )
+    assert await journal.story(10**9) is None
+
+
+async def test_counts_tell_what_waits_and_what_is_parked(journal, envelope):
+    await _dead(journal, envelope("1"))
+    await journal.append(envelope("2"))
+    stats, levels = await journal.stats(), await journal.levels()
+    assert (2, 2, {"api": 1}, {("api", "dead"): 1}) == (stats.envelopes, stats.lanes, stats.waiting, stats.facts)
+    assert ({"api": 1}, {("api", "dead"): 1}) == (levels.waiting, levels.parked)
+    assert journal.refuses() is None
+
+
+async def test_names_of_facts_are_kept(opened, envelope):
+    async with opened() as journal:
+        await _dead(journal, envelope("1"))
+    async with opened() as journal:
+        assert [("api", "placed")] == list(await journal.fact_names())
+
+
+# -- forgetting --------------------------------------------------------------------------------------------------------
+
+MONTH = timedelta(days=30)
+
+
+async def _pruned(journal, *, now):
+    retention = Retention(bodies=MONTH, history=13 * MONTH, keys=25 * MONTH)
+    total = [0, 0, 0]
+    more = True
+    while more:
+        pruned = await journal.prune(retention, now=now, limit=3)
+        total = [a + b for a, b in zip(total, (pruned.bodies, pruned.envelopes, pruned.lanes), strict=True)]
+        more = pruned.more
+    return total
+
+
+async def _with_everything(journal, envelope):
+    """Orders that are settled, waiting, dead and uncertain, all of them old."""
+    ends = {"1": State.DELIVERED, "2": State.DEAD, "3": State.UNCERTAIN}
+    appended = {order: await journal.append(envelope(order)) for order in ends}
+    for claim in await _claimed(journal, now=NOW):
+        await _done(journal, claim, _settled(state=ends[claim.envelope.lane]), now=NOW)
+    appended["4"] = await journal.append(envelope("4"))
+    return appended
+
+
+async def test_bodies_go_a_month_after_the_last_final_state_and_never_while_something_waits_or_is_parked(
+    journal, envelope
+):
+    appended = await _with_everything(journal, envelope)
+    assert [0, 0, 0] == await _pruned(journal, now=NOW + MONTH)
+    assert [1, 0, 0] == await _pruned(journal, now=NOW + MONTH + timedelta(seconds=1))
+    kept = {order for order, one in appended.items() if (await journal.document(one.seq)).raw}
+    assert {"2", "3", "4"} == kept
+
+
+async def test_history_goes_later_and_keys_last(journal, envelope):
+    appended = await _with_everything(journal, envelope)
+    assert [1, 1, 0] == await _pruned(journal, now=NOW + 14 * MONTH)
+    assert {("placed", "[]"): "delivered"} == await _facts(journal, appended["1"].lane)
+    assert [0, 0, 1] == await _pruned(journal, now=NOW + 26 * MONTH)
+    assert await journal.story(appended["1"].lane) is None
+    assert 3 == (await journal.stats()).lanes
+
+
+async def test_an_order_that_comes_again_after_all_was_forgotten_is_a_new_one(journal, envelope):
+    first = await journal.append(envelope("1"))
+    (claim,) = await _claimed(journal)
+    await _done(journal, claim, _settled(), now=NOW)
+    await _pruned(journal, now=NOW + 26 * MONTH)
+    again = await journal.append(envelope("1"))
+    assert not again.known
+    assert first.lane < again.lane
+    assert first.seq < again.seq

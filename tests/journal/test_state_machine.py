@@ -1,0 +1,202 @@
+"""Any sequence of events, crashes included, against a plain model in memory."""
+
+import asyncio
+import tempfile
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from bridge.contract import Envelope, Reason, State
+from bridge.journal import Done, Postponed, Record, Retention, Selection, Settled
+from bridge.journal.sqlite import opened
+
+START = datetime(2026, 11, 20, 12, tzinfo=UTC)
+ORDERS = st.sampled_from("abc")
+FACTS = st.sampled_from(["placed", "paid"])
+FINAL = st.sampled_from([State.DELIVERED, State.DEAD, State.UNCERTAIN, State.SHADOWED])
+
+
+class AnyDay(RuleBasedStateMachine):
+    """The model: documents by order, what waits, what has a state, which lanes are in flight or postponed."""
+
+    def __init__(self):
+        super().__init__()
+        self.runner = asyncio.Runner()
+        self.folder = tempfile.TemporaryDirectory()
+        self.path = Path(self.folder.name) / "journal.db"
+        self.now = START
+        self.known, self.waiting, self.asked = {}, {}, set()
+        self.facts, self.newest, self.postponed, self.claims, self.lanes = {}, {}, {}, {}, {}
+        self._open()
+
+    def _open(self):
+        self.context = opened(self.path, destinations=["api"])
+        self.journal = self._do(self.context.__aenter__())
+
+    def _do(self, work):
+        return self.runner.run(work)
+
+    def teardown(self):
+        self._do(self.context.__aexit__(None, None, None))
+        self.runner.close()
+        self.folder.cleanup()
+
+    @rule(order=ORDERS, delivery=st.integers(0, 3), minutes=st.integers(-3, 3))
+    def append(self, order, delivery, minutes):
+        version = START + timedelta(minutes=minutes)
+        appended = self._do(
+            self.journal.append(
+                Envelope(
+                    source="shop",
+                    id=str(delivery),
+                    topic="orders/create",
+                    kind="order",
+                    tenant="shop",
+                    lane=order,
+                    version=version,
+                    received_at=self.now,
+                    raw=b"{}" * 100,
+                )
+            )
+        )
+        assert ((order, delivery) in self.known) == appended.known
+        if not appended.known:
+            self.known[order, delivery] = (appended.seq, version)
+            self.waiting.setdefault(order, []).append(appended.seq)
+            self.lanes[order] = appended.lane
+        assert self.known[order, delivery][0] == appended.seq
+
+    @rule(limit=st.integers(1, 3))
+    def claim(self, limit):
+        due = {
+            order
+            for order, waiting in self.waiting.items()
+            if waiting and order not in self.claims and self.postponed.get(order, START) <= self.now
+        }
+        claims = self._do(self.journal.claim("api", now=self.now, limit=limit, budget=10**9))
+        assert min(limit, len(due)) == len(claims)
+        for claim in claims:
+            order = claim.envelope.lane
+            assert order in due
+            assert min(self.waiting[order]) == claim.seq
+            held = {(fact, "[]"): state for (lane, fact), state in self.facts.items() if lane == order}
+            assert held == claim.held
+            assert self.newest.get(order) == claim.newest
+            assert (claim.seq in self.asked) == claim.asked
+            self.claims[order] = claim
+
+    @precondition(lambda self: self.claims)
+    @rule(data=st.data(), facts=st.dictionaries(FACTS, FINAL, max_size=2))
+    def finish(self, data, facts):
+        order, claim = self._one(data)
+        self._record(order, claim, facts, Done())
+        self.waiting[order].remove(claim.seq)
+        self.asked.discard(claim.seq)
+        self.postponed.pop(order, None)
+        if not claim.stale:
+            self.newest[order] = max(claim.envelope.version, self.newest.get(order, claim.envelope.version))
+
+    @precondition(lambda self: self.claims)
+    @rule(data=st.data(), facts=st.dictionaries(FACTS, FINAL, max_size=1), minutes=st.integers(0, 9))
+    def postpone(self, data, facts, minutes):
+        order, claim = self._one(data)
+        until = self.now + timedelta(minutes=minutes)
+        self._record(order, claim, facts, Postponed(until=until, fact="placed", reason=Reason.TIMED_OUT))
+        self.postponed[order] = until
+
+    @precondition(lambda self: self.claims)
+    @rule(data=st.data(), fact=FACTS)
+    def depart(self, data, fact):
+        order = data.draw(st.sampled_from(sorted(self.claims)))
+        self._record(order, self.claims[order], {fact: State.DEPARTED}, None)
+
+    @precondition(lambda self: any(state is State.DEPARTED for state in self.facts.values()))
+    @rule(data=st.data())
+    def take_the_mark_back(self, data):
+        order, fact = data.draw(st.sampled_from(sorted(k for k, s in self.facts.items() if s is State.DEPARTED)))
+        if order in self.claims:
+            self._do(self.journal.record(self.claims[order], Record(released=[(fact, "[]")]), now=self.now))
+            del self.facts[order, fact]
+
+    @rule(minutes=st.integers(1, 20))
+    def time_passes(self, minutes):
+        self.now += timedelta(minutes=minutes)
+
+    @rule()
+    def crash(self):
+        self._do(self.context.__aexit__(None, None, None))
+        self.claims.clear()
+        for key, state in self.facts.items():
+            if state is State.DEPARTED:
+                self.facts[key] = State.UNCERTAIN
+        self._open()
+
+    @rule(data=st.data())
+    def a_person_ends_an_uncertain_fact(self, data):
+        key, ref = self._parked(data, State.UNCERTAIN)
+        if key:
+            assert 1 == self._do(self.journal.settle([ref], State.DROPPED))
+            self.facts[key] = State.DROPPED
+
+    @rule(data=st.data())
+    def a_person_drops_a_dead_fact(self, data):
+        key, ref = self._parked(data, State.DEAD)
+        if key:
+            assert 1 == self._do(self.journal.drop([ref]))
+            self.facts[key] = State.DROPPED
+
+    @rule(data=st.data())
+    def a_person_retries_a_dead_fact(self, data):
+        key, ref = self._parked(data, State.DEAD)
+        if key and key[0] not in self.claims:
+            assert 1 == self._do(self.journal.retry([ref]))
+            order = key[0]
+            _, seq = max((version, seq) for (lane, _), (seq, version) in self.known.items() if lane == order)
+            if seq not in self.waiting[order]:
+                self.waiting[order].append(seq)
+            self.asked.add(seq)
+            self.postponed.pop(order, None)
+            self.now = max(self.now, datetime.now(UTC))
+
+    @rule()
+    def prune(self):
+        self._do(self.journal.prune(Retention(bodies=timedelta(days=9999)), now=self.now))
+
+    @invariant()
+    def every_document_is_in_exactly_one_visible_state(self):
+        for order, lane in self.lanes.items():
+            story = self._do(self.journal.story(lane))
+            assert sorted(seq for (o, _), (seq, _) in self.known.items() if o == order) == [
+                document["seq"] for document in story.documents
+            ]
+            assert sorted(self.waiting[order]) == sorted(row["seq"] for row in story.waiting)
+            assert {fact: state for (o, fact), state in self.facts.items() if o == order} == {
+                row["fact"]: row["state"] for row in story.facts
+            }
+
+    def _one(self, data):
+        order = data.draw(st.sampled_from(sorted(self.claims)))
+        return order, self.claims.pop(order)
+
+    def _record(self, order, claim, facts, end):
+        settled = [Settled(fact=fact, once="[]", rule=fact, state=state) for fact, state in facts.items()]
+        self._do(self.journal.record(claim, Record(settled=settled, end=end), now=self.now))
+        self.facts.update({(order, fact): state for fact, state in facts.items()})
+
+    def _parked(self, data, state):
+        async def found():
+            return [fact async for fact in self.journal.parked(Selection(state=state))]
+
+        facts = self._do(found())
+        assert {key for key, have in self.facts.items() if have is state} == {(f.order, f.fact) for f in facts}
+        if not facts:
+            return None, None
+        fact = data.draw(st.sampled_from(sorted(facts, key=lambda fact: fact.ref)))
+        return (fact.order, fact.fact), fact.ref
+
+
+TestAnyDay = AnyDay.TestCase
+TestAnyDay.settings = settings(max_examples=25, stateful_step_count=40, deadline=None)
