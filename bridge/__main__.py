@@ -1,6 +1,7 @@
 """`python -m bridge`, installed as `attribution-bridge`."""
 
 import sys
+from collections.abc import Iterator
 
 from bridge.cli import command
 from bridge.errors import BridgeError, ConfigurationError
@@ -8,15 +9,28 @@ from bridge.errors import BridgeError, ConfigurationError
 
 def main() -> None:
     """Exit codes: 0 all is well, 1 what was looked for is not, 2 asked wrongly (configuration errors included)."""
+    code = 0
     try:
         command(prog_name="attribution-bridge")
-    except ConfigurationError as wrong:
-        count = len(wrong.problems)
-        sys.stderr.write(f"{wrong}\n{count} problem{'s' if count > 1 else ''} in the configuration\n")
-        sys.exit(2)
-    except BridgeError as problem:
-        sys.stderr.write(f"{problem}\n")
-        sys.exit(1)
+    except* ConfigurationError as wrong:
+        code = 2
+        for configuration in _each(wrong):
+            sys.stderr.write(f"{configuration}\n")
+        sys.stderr.write("nothing was started: put these right, and ask again with `attribution-bridge check`\n")
+    except* BridgeError as problems:
+        code = 1
+        for problem in _each(problems):
+            sys.stderr.write(f"{problem}\n")
+    sys.exit(code)
+
+
+def _each(group: BaseExceptionGroup[BridgeError]) -> Iterator[BaseException]:
+    """The errors of a group, and of the groups in it."""
+    for problem in group.exceptions:
+        if isinstance(problem, BaseExceptionGroup):
+            yield from _each(problem)
+        else:
+            yield problem
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from bridge import registry, service, telemetry
 from bridge.cli.sending import Delivery, example, fresh, sending
 from bridge.config import Settings, read
 from bridge.contract import Signs
+from bridge.errors import BridgeError
 from bridge.intake.webhook import PATH
 
 _REAL = ("SHOPIFY_SHOP", "SHOPIFY_SECRET", "HELLOTEXT_TOKEN")
@@ -79,7 +80,11 @@ async def _shown() -> None:
     opened: asyncio.Future[service.House] = asyncio.get_running_loop().create_future()
     async with AsyncExitStack() as stack:
         serving = registry.sandbox("hellotext").serving
-        url = await stack.enter_async_context(serving("127.0.0.1", _SANDBOX_PORT))
+        try:
+            url = await stack.enter_async_context(serving("127.0.0.1", _SANDBOX_PORT))
+        except OSError as problem:
+            reason = os.strerror(problem.errno or 0)
+            raise BridgeError(f"cannot listen at port {_SANDBOX_PORT}: {reason}; is another demo running?") from None
         settings = _settings({**_STAND_IN, "HELLOTEXT_MODE": "live"}, url=url)
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
         tasks.create_task(service.serve(settings, ending, opened_as=opened.set_result))

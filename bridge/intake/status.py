@@ -8,6 +8,7 @@ import msgspec
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from bridge.intake.site import listen
 from bridge.journal import Journal, Story
 from bridge.telemetry import FREE, OLDEST, PARKED, REGISTRY, WAITING
 
@@ -105,9 +106,8 @@ async def serving(status: Status, *, host: str, port: int) -> AsyncIterator[int]
     for name in ("healthz", "readyz", "metrics", "status"):
         app.router.add_get(f"/{name}", getattr(status, name))
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
-    await runner.setup()
+    bound = await listen(runner, host=host, port=port, setting="private: {port: ...}")
     try:
-        await web.TCPSite(runner, host, port).start()
-        yield runner.addresses[0][1]
+        yield bound
     finally:
         await runner.cleanup()

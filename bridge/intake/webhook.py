@@ -16,6 +16,7 @@ from aiohttp.web_protocol import RequestHandler
 
 from bridge.contract import Envelope, HttpArrival, Verified, WebhookSource
 from bridge.errors import JournalError, Malformed, Refusal
+from bridge.intake.site import listen
 from bridge.journal import Appended, Journal
 from bridge.telemetry import emit
 
@@ -295,10 +296,9 @@ async def listening(door: Door, *, host: str, port: int) -> AsyncIterator[int]:
     """The door is open; gives its port. On the way out no new connection is taken, and requests in flight end."""
     server = _Server(door, auto_decompress=False, keepalive_timeout=_IDLE, lingering_time=1.0, read_bufsize=2**18)
     runner = web.ServerRunner(server, shutdown_timeout=_HEADERS_WITHIN)
-    await runner.setup()
+    bound = await listen(runner, host=host, port=port, setting="door: {port: ...}")
     try:
-        await web.TCPSite(runner, host, port, backlog=1024, reuse_address=True).start()
-        yield runner.addresses[0][1]
+        yield bound
     finally:
         server.watch.stop()
         await runner.cleanup()

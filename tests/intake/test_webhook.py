@@ -8,10 +8,11 @@ from datetime import timedelta
 
 import pytest
 
-from bridge import telemetry
+from bridge import service, telemetry
 from bridge.config import read
 from bridge.errors import JournalBusy
 from bridge.intake import webhook
+from bridge.intake.site import NotListening
 
 
 def _count(name, **labels):
@@ -34,6 +35,15 @@ async def test_other_paths_are_404_and_other_methods_405(running):
             assert 404 == answer.status
         async with bridge.session.get(bridge.door) as answer:
             assert (405, "POST") == (answer.status, answer.headers["Allow"])
+
+
+async def test_a_port_that_is_taken_is_said_with_the_setting_that_chooses_another(running, settings_for, sandbox):
+    async with running() as bridge:
+        settings = _with_door(settings_for(sandbox, path=bridge.settings.journal.path.with_name("2.db")))
+        taken = replace(settings, door=settings.door.model_copy(update={"port": bridge.house.port}))
+        said = pytest.RaisesExc(NotListening, match=r"already in use; .* choose another with `door: \{port: ...\}`")
+        with pytest.RaisesGroup(said):
+            await service.serve(taken, service.Ending())
 
 
 @pytest.mark.parametrize(
