@@ -15,7 +15,7 @@ _CHUNK = 20_000
 _YEAR = 365 * 86_400 * 1_000_000
 
 INSERTS = {
-    "lane": "INSERT INTO lane VALUES (?, 'example.myshopify.com', ?)",
+    "lane": "INSERT INTO lane VALUES (?, 'example.myshopify.com', ?, ?)",
     "envelope": "INSERT INTO envelope VALUES (?, ?, ?, 'shop', 'orders/create', 'order', ?, ?, ?, 900)",
     "body": "INSERT INTO body VALUES (?, x'7b7d', ?)",
     "alias": "INSERT OR IGNORE INTO alias VALUES (?, ?, ?)",
@@ -53,7 +53,7 @@ def _fill(connection: sqlite3.Connection, kind: str, numbers: range) -> None:
     body = packed(b'{"id": 1, "created_at": "2020-01-01T00:00:00Z", "line_items": []}' * 12)
     connection.execute("BEGIN")
     rows: dict[str, Iterator[tuple]] = {
-        "lane": ((n, str(5_000_000_000_000 + n)) for n in numbers),
+        "lane": ((n, str(5_000_000_000_000 + n), now) for n in numbers),
         "envelope": ((n, n, str(uuid.uuid4()), now, now, now) for n in numbers),
         "body": ((n, body) for n in numbers),
         "alias": ((n // BUCKET, alias_hash(b"x", "", f"{part}{n}"), n) for n in numbers for part in range(6)),

@@ -2,10 +2,11 @@
 
 import sqlite3
 from collections.abc import Callable, Sequence
+from itertools import takewhile
 
 from bridge.journal import Pruned
 from bridge.journal.sqlite.rows import BUCKET
-from bridge.journal.sqlite.statements import Row, fetched, run, statements
+from bridge.journal.sqlite.statements import fetched, run, statements
 
 
 class Pruning:
@@ -17,21 +18,26 @@ class Pruning:
 
     def step(self, connection: sqlite3.Connection, *, bodies: int, history: int, keys: int, limit: int) -> Pruned:
         """The three times are the limits before which things are old, in microseconds."""
-        old_bodies, more_bodies = self._page(connection, "old_bodies", (bodies,), limit)
-        old, more_history = self._page(connection, "old_envelopes", (history,), limit)
-        lanes, more_lanes = self._page(connection, "lanes_after", (), limit)
+        old_bodies, more_bodies = self._page(connection, "old_bodies", bodies, limit)
+        old, more_history = self._page(connection, "old_envelopes", history, limit)
+        lanes, more_lanes = self._page(connection, "lanes_after", keys, limit)
         return Pruned(
             bodies=self._drop_bodies(connection, old_bodies, bodies),
             envelopes=self._drop_envelopes(connection, old, history),
-            lanes=self._drop_lanes(connection, [row[0] for row in lanes], keys),
+            lanes=self._drop_lanes(connection, [lane for _, lane in lanes], keys),
             more=more_bodies or more_history or more_lanes,
         )
 
-    def _page(self, connection: sqlite3.Connection, name: str, before: Row, limit: int) -> tuple[list[Row], bool]:
-        rows = connection.execute(statements()[name], (self._after[name], *before, limit)).fetchall()
-        more = len(rows) == limit
-        self._after[name] = rows[-1][0] if more else 0
-        return rows, more
+    def _page(
+        self, connection: sqlite3.Connection, name: str, before: int, limit: int
+    ) -> tuple[list[tuple[int, int]], bool]:
+        """(number, lane) of the next rows, up to the first that is not old: numbers grow with time, so that what is
+        young need not be looked at, however much there is of it."""
+        rows = connection.execute(statements()[name], (self._after[name], limit)).fetchall()
+        old = [(number, lane) for number, lane, at in takewhile(lambda row: row[2] < before, rows)]
+        more = len(old) == limit
+        self._after[name] = old[-1][0] if more else 0
+        return old, more
 
     def _busy(self, connection: sqlite3.Connection, lanes: Sequence[int], since: int) -> set[int]:
         """Lanes with something that waits, is parked, or became final after `since`."""
@@ -41,11 +47,11 @@ class Pruning:
             busy.update(lane for (lane,) in fetched(connection, "busy_lanes", rows, before=(dest,)))
         return busy
 
-    def _drop_bodies(self, connection: sqlite3.Connection, old: Sequence[Row], since: int) -> int:
+    def _drop_bodies(self, connection: sqlite3.Connection, old: Sequence[tuple[int, int]], since: int) -> int:
         busy = self._busy(connection, [lane for _, lane in old], since)
         return run(connection, "drop_bodies", [(seq,) for seq, lane in old if lane not in busy])
 
-    def _drop_envelopes(self, connection: sqlite3.Connection, old: Sequence[Row], since: int) -> int:
+    def _drop_envelopes(self, connection: sqlite3.Connection, old: Sequence[tuple[int, int]], since: int) -> int:
         busy = self._busy(connection, [lane for _, lane in old], since)
         gone = [(seq, lane) for seq, lane in old if lane not in busy]
         run(connection, "drop_bodies", [(seq,) for seq, _ in gone])

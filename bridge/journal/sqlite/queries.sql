@@ -11,7 +11,7 @@ WITH wanted (lane, id) AS (VALUES rows(?, ?))
 SELECT w.lane, w.id, e.seq FROM wanted w CROSS JOIN envelope e ON e.lane = w.lane AND e.id = w.id
 
 -- name: add_lanes
-INSERT INTO lane (n, tenant, name) VALUES rows(?, ?, ?)
+INSERT INTO lane (n, tenant, name, seen) VALUES rows(?, ?, ?, ?)
 
 -- name: add_envelopes
 INSERT INTO envelope (seq, lane, id, source, topic, kind, version, occurred, received, size)
@@ -201,8 +201,8 @@ UPDATE turn SET due = ?, held = NULL WHERE dest = ? AND lane IN (
     SELECT lane FROM turn WHERE dest = ? AND held = ? ORDER BY lane LIMIT 1000)
 
 -- name: old_bodies
-SELECT e.seq, e.lane FROM body b JOIN envelope e ON e.seq = b.seq
-WHERE b.seq > ? AND e.received < ? ORDER BY b.seq LIMIT ?
+SELECT b.seq, e.lane, e.received FROM body b CROSS JOIN envelope e ON e.seq = b.seq
+WHERE b.seq > ? ORDER BY b.seq LIMIT ?
 
 -- name: busy_lanes
 SELECT lane FROM turn WHERE dest = ? AND lane IN (VALUES rows(?))
@@ -215,7 +215,7 @@ SELECT lane FROM fact WHERE lane IN (VALUES rows(?))
 DELETE FROM body WHERE seq IN (VALUES rows(?))
 
 -- name: old_envelopes
-SELECT seq, lane FROM envelope WHERE seq > ? AND received < ? ORDER BY seq LIMIT ?
+SELECT seq, lane, received FROM envelope WHERE seq > ? ORDER BY seq LIMIT ?
 
 -- name: drop_envelopes
 DELETE FROM envelope WHERE seq IN (VALUES rows(?))
@@ -227,7 +227,7 @@ DELETE FROM verdict WHERE lane IN (VALUES rows(?)) AND +seq IN (VALUES rows(?))
 DELETE FROM attempt WHERE lane IN (VALUES rows(?)) AND +seq IN (VALUES rows(?))
 
 -- name: lanes_after
-SELECT n FROM lane WHERE n > ? ORDER BY n LIMIT ?
+SELECT n, n, seen FROM lane WHERE n > ? ORDER BY n LIMIT ?
 
 -- name: lanes_with_envelopes
 SELECT DISTINCT lane FROM envelope WHERE lane IN (VALUES rows(?))

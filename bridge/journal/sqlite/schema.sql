@@ -4,7 +4,9 @@
 CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
 
 -- A lane is an order. n grows in order of first sight and is never used twice.
-CREATE TABLE lane (n INTEGER PRIMARY KEY AUTOINCREMENT, tenant TEXT NOT NULL, name TEXT NOT NULL);
+CREATE TABLE lane (
+    n INTEGER PRIMARY KEY AUTOINCREMENT, tenant TEXT NOT NULL, name TEXT NOT NULL, seen INTEGER NOT NULL
+);
 CREATE UNIQUE INDEX lane_name ON lane (tenant, name);
 
 CREATE TABLE envelope (

@@ -251,16 +251,16 @@ class Writer:
         return answers
 
     def _lanes_of(self, appends: Sequence[Append], seen: dict[tuple[str, str], int]) -> Mapping[tuple[str, str], int]:
-        names = {(append.envelope.tenant, append.envelope.lane): None for append in appends}
+        names = {(append.envelope.tenant, append.envelope.lane): append.envelope.received_at for append in appends}
         lanes = {name: self._lanes[name] for name in names if name in self._lanes}
         for tenant, name, lane in fetched(self._connection, "lanes", [name for name in names if name not in lanes]):
             lanes[tenant, name] = seen[tenant, name] = lane
         fresh: list[Row] = []
-        for name in names:
+        for name, received_at in names.items():
             if name not in lanes:
                 self._counters.lane += 1
                 lanes[name] = seen[name] = self._counters.lane
-                fresh.append((self._counters.lane, *name))
+                fresh.append((self._counters.lane, *name, micros(received_at)))
         run(self._connection, "add_lanes", fresh)
         return lanes
 
