@@ -110,6 +110,8 @@ class Outlet:
     connector: str
     destination: Destination
     shadow: bool
+    is_another: bool = False
+    """`formerly: []`: it is not one that was renamed, though the journal has keys of one that is gone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -226,14 +228,22 @@ class _Reading:
         mode = given.get("mode", "live")
         if mode not in ("live", "shadow"):
             self._add("mode is live or shadow", ("destinations", name, "mode"))
-        made = self._connector("destinations", name, given, ("connector", "mode"))
+        if given.get("formerly", []) != []:
+            self._add("a destination keeps its name, which is part of its keys; `formerly: []` says that it is another",
+                      ("destinations", name, "formerly"))  # fmt: skip
+        made = self._connector("destinations", name, given, ("connector", "mode", "formerly"))
         if made is None:
             return None
         if not hasattr(made, "converse"):
             self._add(f"connector {given['connector']} is no destination", ("destinations", name, "connector"))
             return None
         destination = cast("Destination", made)
-        return Outlet(connector=given["connector"], destination=destination, shadow=mode == "shadow")
+        return Outlet(
+            connector=given["connector"],
+            destination=destination,
+            shadow=mode == "shadow",
+            is_another="formerly" in given,
+        )
 
     # -- rules ---------------------------------------------------------------------------------------------------------
 

@@ -91,6 +91,7 @@ async def serve(settings: Settings, ending: Ending, *, opened_as: Callable[[Hous
 async def _check_names(journal: Journal, settings: Settings) -> None:
     """Fact names are part of keys. Raises Renamed where a new name stands beside keys that no rule makes any more."""
     kept = await journal.fact_names()
+    _check_destinations({dest for dest, _ in kept}, settings)
     for dest in settings.destinations:
         facts = set(settings.rules.facts(dest).values())
         known = {fact for name, fact in kept if name == dest}
@@ -103,6 +104,17 @@ async def _check_names(journal: Journal, settings: Settings) -> None:
                 f"{', '.join(new)} is new. If it was renamed, write `formerly: {gone[0]}` in its rule, or it would be "
                 "sent again for every order; if it is another fact, write `formerly: []`"
             )
+
+
+def _check_destinations(kept: set[str], settings: Settings) -> None:
+    gone = sorted(kept - set(settings.destinations))
+    new = sorted(name for name, o in settings.destinations.items() if name not in kept and not o.is_another)
+    if gone and new:
+        raise Renamed(
+            f"the journal keeps keys of destination {gone[0]}, which is not configured any more, and {new[0]} is new. "
+            f"If it was renamed, call it {gone[0]} again, or every order would be sent again; if it is another, write "
+            f"`formerly: []` in destination {new[0]}"
+        )
 
 
 async def _finished(

@@ -1,5 +1,6 @@
 """One order through all rooms."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -143,6 +144,17 @@ async def test_a_fact_that_is_renamed_stops_the_start_until_its_former_name_is_s
         await bridge.post(body, topic="orders/updated")
         await bridge.settled(number)
         assert ["order.placed", "order.confirmed"] == await bridge.actions()
+
+
+async def test_a_destination_that_is_renamed_stops_the_start(running, settings_for, sandbox, order):
+    number, body = order()
+    async with running() as bridge:
+        await bridge.post(body)
+        await bridge.settled(number)
+    settings = settings_for(sandbox)
+    renamed = replace(settings, destinations={"other": settings.destinations["hellotext"]})
+    with pytest.raises(service.Renamed, match=r"call it hellotext again, or every order would be sent again"):
+        await service.serve(renamed, service.Ending())
 
 
 async def test_a_rule_that_fails_parks_its_own_fact_and_a_later_document_heals_it(running, order):
