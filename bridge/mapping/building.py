@@ -5,7 +5,8 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Final, TypeAlias
 
 from bridge.contract import EventShape, Json
-from bridge.mapping.expressions import Expression, Names, NotAllowed, compile_expression, is_expression, unusable
+from bridge.mapping.checking import NotAllowed
+from bridge.mapping.expressions import Expression, Names, compile_expression, is_expression, unusable
 from bridge.mapping.fields import Shape, element_of, is_list, is_mapping, nearest, shape_of, sort_of, spoken
 from bridge.mapping.functions import FUNCTIONS
 from bridge.mapping.structures import Each, FirstOf, Fixed, Items, Leaf, Member, Members, Structure, given_keys

@@ -7,46 +7,27 @@ a dot reaches a key of a mapping, never an attribute; calls reach functions.py, 
 import ast
 import re
 import unicodedata
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from keyword import iskeyword
 from typing import Any, Final
 
-from bridge.mapping.fields import (
-    HEADERS,
-    NUMERIC,
-    Shape,
-    element_of,
-    is_list,
-    is_mapping,
-    joined,
-    nearest,
-    sort_of,
-    spoken,
+from bridge.mapping.calls import Call, Default, Gathered, Has, Walk
+from bridge.mapping.checking import (
+    NotAllowed,
+    check_argument,
+    check_comparable,
+    check_elements,
+    must_be_number,
+    shape_given,
+    shape_over,
+    shape_reckoned,
 )
+from bridge.mapping.fields import HEADERS, Shape, element_of, is_list, is_mapping, joined, nearest, sort_of, spoken
 from bridge.mapping.functions import FUNCTIONS, OVER_WALKS, SPECIAL, Function
-from bridge.mapping.terms import (
-    STEPS,
-    Arithmetic,
-    Call,
-    Choice,
-    Comparison,
-    Default,
-    Element,
-    Field,
-    Gathered,
-    Has,
-    Joined,
-    Literal,
-    Name,
-    Negative,
-    Not,
-    Part,
-    Several,
-    Term,
-    Walk,
-)
+from bridge.mapping.operations import Arithmetic, Choice, Comparison, Joined, Negative, Not
+from bridge.mapping.terms import STEPS, Element, Field, Literal, Name, Part, Several, Term
 from bridge.mapping.values import DIGITS, Value, exact
 from bridge.mapping.values import STEPS as MOST_STEPS
 from bridge.mapping.writing import expression_of
@@ -55,10 +36,6 @@ LONGEST: Final = 2_000
 LONGEST_SHOWN: Final = 100
 DEEPEST: Final = 32
 DEEPEST_WALK: Final = 2
-
-
-class NotAllowed(Exception):
-    """An expression that the language does not have, with the cure."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -272,7 +249,7 @@ class _Checker:
     def _subscript(self, node: ast.Subscript, depth: int) -> Term:
         of = self.term(node.value, depth)
         if isinstance(node.slice, ast.Slice):
-            return self._slice(of, node, node.slice, depth)
+            return self._sliced(of, node, node.slice, depth)
         index = self.term(node.slice, depth)
         if isinstance(index, Literal) and isinstance(index.constant, str) and not is_list(of.shape):
             return self._field(of, index.constant, node)
@@ -293,7 +270,7 @@ class _Checker:
         shape = joined(of.shape.values()) if is_mapping(of.shape) and of.shape else element_of(of.shape)
         return Element(of=of, index=index, shape=shape, text=self._shown(node))
 
-    def _slice(self, of: Term, node: ast.Subscript, bounds: ast.Slice, depth: int) -> Term:
+    def _sliced(self, of: Term, node: ast.Subscript, bounds: ast.Slice, depth: int) -> Term:
         if bounds.step is not None:
             raise NotAllowed("a slice has two ends, and no step")
         if sort_of(of.shape) not in ("list", "any"):
@@ -326,7 +303,7 @@ class _Checker:
             return Not(of=of, shape="boolean", text=self._shown(node))
         if not isinstance(node.op, ast.USub):
             raise NotAllowed(f"{self._shown(node)} is not in this language")
-        _number(of)
+        must_be_number(of)
         return Negative(of=of, shape=of.shape, text=self._shown(node))
 
     def _binop(self, node: ast.BinOp, depth: int) -> Term:
@@ -334,7 +311,7 @@ class _Checker:
         if operator is None:
             raise NotAllowed(f"{self._shown(node)}: there are + - * and /")
         left, right = self.term(node.left, depth), self.term(node.right, depth)
-        shape = _reckoned(operator, left, right)
+        shape = shape_reckoned(operator, left, right)
         return Arithmetic(
             operator=operator, left=left, right=right, rounded=self.rounded, shape=shape, text=self._shown(node)
         )
@@ -346,7 +323,7 @@ class _Checker:
             sign = _COMPARISONS.get(type(operator))
             if sign is None:
                 raise NotAllowed("is asks for a Python object: write == or has(...)")
-            _comparable(sign, left, right)
+            check_comparable(sign, left, right)
             operators.append(sign)
         return Comparison(operators=operators, sides=sides, shape="boolean", text=self._shown(node))
 
@@ -390,18 +367,18 @@ class _Checker:
         given = [self.term(each, depth) for each in node.args]
         self.rounded = before
         for needed, term in zip(function.takes, given, strict=False):
-            _argument(function, needed, term)
-        return Call(function=function, given=given, shape=_given(function, given), text=self._shown(node))
+            check_argument(function, needed, term)
+        return Call(function=function, given=given, shape=shape_given(function, given), text=self._shown(node))
 
     def _gathered(self, function: Function, node: ast.Call, depth: int) -> Term:
         over, *others = node.args
         walked = self._walk(over, depth) if isinstance(over, ast.GeneratorExp) else self.term(over, depth)
-        _argument(function, "list", walked)
+        check_argument(function, "list", walked)
         given = [self.term(each, depth) for each in others]
         for term in given:
-            _argument(function, "text", term)
-        _elements(function, element_of(walked.shape))
-        shape = _over(function, element_of(walked.shape))
+            check_argument(function, "text", term)
+        check_elements(function, element_of(walked.shape))
+        shape = shape_over(function, element_of(walked.shape))
         return Gathered(function=function, over=walked, others=given, shape=shape, text=self._shown(node))
 
     def _walk(self, node: ast.GeneratorExp, depth: int) -> Term:
@@ -421,7 +398,9 @@ class _Checker:
         free = sorted(self.used - set(names))
         self.names, self.used = outer_names, outer_used | set(free)
         self.walks -= len(node.generators)
-        return Walk(names=names, overs=overs, tests=tests, each=each, free=free, shape=[each.shape], text=self._shown(node))
+        return Walk(
+            names=names, overs=overs, tests=tests, each=each, free=free, shape=[each.shape], text=self._shown(node)
+        )
 
     def _over(self, generator: ast.comprehension, depth: int) -> tuple[Term, str]:
         if generator.is_async or not isinstance(generator.target, ast.Name):
@@ -436,7 +415,9 @@ class _Checker:
 
     def _shown(self, node: ast.expr) -> str:
         """The part of the source that this node stands for."""
-        text = self.encoded[node.col_offset : node.end_col_offset].decode() if node.lineno == node.end_lineno == 1 else ""
+        text = (
+            self.encoded[node.col_offset : node.end_col_offset].decode() if node.lineno == node.end_lineno == 1 else ""
+        )
         text = text or ast.unparse(node)
         return text if len(text) <= LONGEST_SHOWN else text[: LONGEST_SHOWN - 3] + "..."
 
@@ -456,122 +437,3 @@ def _text_constant(value: str) -> str:
     except UnicodeEncodeError:
         raise NotAllowed("a text holds half of a character (a surrogate)") from None
     return value
-
-
-def _number(term: Term) -> None:
-    if sort_of(term.shape) not in ("number", "any"):
-        raise NotAllowed(f"{term.text} is {spoken(term.shape)}, and is reckoned with{_cure(term, 'number')}")
-
-
-def _cure(term: Term, needed: str) -> str:
-    if needed in NUMERIC and term.shape == "text":
-        return f": write number({term.text})"
-    cures = {"text": "text", "time": "time", "integer": "integer"}
-    return f": write {cures[needed]}({term.text})" if needed in cures and isinstance(term.shape, str) else ""
-
-
-def _reckoned(operator: str, left: Term, right: Term) -> Shape:
-    if operator == "+" and left.shape == right.shape == "text":
-        return "text"
-    if operator == "-" and left.shape == right.shape == "time":
-        raise NotAllowed(f"times are subtracted as seconds: write epoch({left.text}) - epoch({right.text})")
-    for each in (left, right):
-        if operator != "+" or sort_of(each.shape) != "text" or sort_of(left.shape) == sort_of(right.shape):
-            _number(each) if not (operator == "+" and each.shape == "text") else None
-    if operator == "+" and "text" in (left.shape, right.shape) and "any" not in (left.shape, right.shape):
-        other = right if left.shape == "text" else left
-        raise NotAllowed(f"{other.text} is {spoken(other.shape)}, and is added to text: write text({other.text})")
-    if "any" in (left.shape, right.shape):
-        return "any" if operator == "+" else "number"
-    return "integer" if left.shape == right.shape == "integer" and operator != "/" else "number"
-
-
-def _comparable(sign: str, left: Term, right: Term) -> None:
-    for each in (left, right):
-        if isinstance(each, Literal) and each.constant is None:
-            other = right if each is left else left
-            raise NotAllowed(f"a comparison with empty is empty: write has({other.text}) or not has({other.text})")
-    if sign in ("in", "not in"):
-        _containable(left, right)
-        return
-    sorts = sort_of(left.shape), sort_of(right.shape)
-    for term, sort in zip((left, right), sorts, strict=True):
-        if sort in ("list", "mapping"):
-            raise NotAllowed(f"{term.text} is {spoken(term.shape)}: only single values are compared")
-        if sign not in ("==", "!=") and sort in ("text", "boolean"):
-            raise NotAllowed(
-                f"{term.text} is {spoken(term.shape)}, and {sign} orders numbers and times{_cure(term, 'number')}"
-            )
-    if "any" not in sorts and sorts[0] != sorts[1]:
-        raise NotAllowed(f"{left.text} is {spoken(left.shape)} and {right.text} is {spoken(right.shape)}: "
-                         f"they are never the same{_bridged(left, right)}")  # fmt: skip
-
-
-def _bridged(left: Term, right: Term) -> str:
-    text, other = (left, right) if left.shape == "text" else (right, left)
-    if text.shape != "text":
-        return ""
-    needed = "time" if other.shape == "time" else "number"
-    if isinstance(text, Literal):
-        return f": write text({other.text}), or {text.constant if needed == 'number' else 'time(...)'} without quotes"
-    return f": write {needed}({text.text})"
-
-
-def _containable(left: Term, right: Term) -> None:
-    sort = sort_of(right.shape)
-    if sort not in ("list", "text", "any"):
-        raise NotAllowed(f"{right.text} is {spoken(right.shape)}, and `in` looks into lists and texts")
-    inside = sort_of(element_of(right.shape)) if sort == "list" else sort
-    if "any" not in (inside, sort_of(left.shape)) and inside != sort_of(left.shape):
-        raise NotAllowed(f"{left.text} is {spoken(left.shape)}, and {right.text} holds {inside}: it is never in it")
-
-
-def _argument(function: Function, needed: str, term: Term) -> None:
-    sort = sort_of(term.shape)
-    wanted = {"integer": "number", "table": "mapping"}.get(needed, needed)
-    if needed == "any" or sort in ("any", wanted):
-        if needed == "integer" and term.shape not in ("integer", "any"):
-            raise NotAllowed(
-                f"{term.text} is {spoken(term.shape)}, and {function.name} takes an integer: {function.signature}"
-            )
-        if function.name == "text" and sort in ("list", "mapping"):
-            raise NotAllowed(f"{term.text} is {spoken(term.shape)}, and has no single text")
-        return
-    if isinstance(term, Literal) and term.constant is None:
-        return
-    raise NotAllowed(
-        f"{term.text} is {spoken(term.shape)}, and {function.signature} takes {spoken(needed)}{_cure(term, needed)}"
-    )
-
-
-def _elements(function: Function, element: Shape) -> None:
-    wanted = {
-        "sum": ("number", "any"),
-        "join": ("text", "any"),
-        "min": ("number", "time", "any"),
-        "max": ("number", "time", "any"),
-    }
-    if function.name in wanted and sort_of(element) not in wanted[function.name]:
-        raise NotAllowed(
-            f"{function.name} goes over {' or '.join(wanted[function.name][:-1])}, and these are {spoken(element)}"
-        )
-
-
-def _over(function: Function, element: Shape) -> Shape:
-    if function.name == "list":
-        return [element]
-    return (
-        element
-        if function.name in ("first", "min", "max") or (function.name == "sum" and element in NUMERIC)
-        else function.gives
-    )
-
-
-def _given(function: Function, given: Sequence[Term]) -> Shape:
-    if function.name == "split":
-        return ["text"]
-    if function.name == "abs":
-        return given[0].shape
-    if function.name == "lookup" and is_mapping(given[0].shape) and given[0].shape:
-        return joined(given[0].shape.values())
-    return function.gives

@@ -41,7 +41,14 @@ def sort_of(shape: Shape) -> str:
 
 def spoken(shape: Shape) -> str:
     """The type as it is said in a sentence."""
-    words = {"text": "text", "integer": "an integer", "time": "a time", "boolean": "a boolean", "any": "of any type"}
+    words = {
+        "text": "text",
+        "money": "money",
+        "integer": "an integer",
+        "time": "a time",
+        "boolean": "a boolean",
+        "any": "of any type",
+    }
     sort = sort_of(shape)
     return words.get(shape if isinstance(shape, str) else "", f"a {shape if isinstance(shape, str) else sort}")
 

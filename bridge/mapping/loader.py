@@ -11,12 +11,8 @@ from decimal import Decimal
 from typing import Any, Final
 
 import yaml
-from yaml.composer import Composer
+from yaml.events import CollectionEndEvent, CollectionStartEvent
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
-from yaml.parser import Parser
-from yaml.reader import Reader
-from yaml.resolver import BaseResolver
-from yaml.scanner import Scanner
 
 from bridge.contract import Json
 from bridge.errors import ConfigurationError, Problem
@@ -35,29 +31,28 @@ _WORDS: Final[dict[str, Json]] = {
 _PLAIN_TAGS: Final = frozenset(f"tag:yaml.org,2002:{name}" for name in ("str", "seq", "map"))
 
 
-class _Loader(Reader, Scanner, Parser, Composer, BaseResolver):
-    """PyYAML up to its nodes; what the nodes mean is said here."""
-
-    def __init__(self, stream: str) -> None:
-        Reader.__init__(self, stream)
-        Scanner.__init__(self)
-        Parser.__init__(self)
-        Composer.__init__(self)
-        BaseResolver.__init__(self)
+_Loader: Final[Any] = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
+"""PyYAML up to its nodes, in C where it was built with that. What the nodes mean is said here."""
 
 
 def _compose(text: str) -> Node | None:
-    fast = getattr(yaml, "CParser", None)
-    if fast is None:
-        return _Loader(text).get_single_node()
-
-    class _FastLoader(fast, BaseResolver):  # type: ignore[misc]
-        def __init__(self) -> None:
-            fast.__init__(self, text)
-            BaseResolver.__init__(self)
-
-    node: Node | None = _FastLoader().get_single_node()
+    _check_depth(text)
+    node: Node | None = _Loader(text).get_single_node()
     return node
+
+
+def _check_depth(text: str) -> None:
+    """Composing goes down as deep as the text does, in C without a bound: so look at the flat events first."""
+    depth = 0
+    for event in yaml.parse(text, Loader=_Loader):
+        depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
+        if depth > DEEPEST:
+            raise _TooDeep(event.start_mark)
+
+
+class _TooDeep(yaml.MarkedYAMLError):
+    def __init__(self, mark: Any) -> None:  # noqa: ANN401 - C and Python have a Mark each
+        super().__init__(problem=f"nested deeper than {DEEPEST} levels", problem_mark=mark)
 
 
 @dataclass(frozen=True)
@@ -101,8 +96,6 @@ def load(text: str, file: str) -> Document:
         node = _compose(text)
     except yaml.YAMLError as problem:
         raise ConfigurationError([_syntax(problem, text, file)]) from None
-    except RecursionError:
-        raise ConfigurationError([Problem(message=f"nested deeper than {DEEPEST} levels", file=file)]) from None
     reading = _Reading(text, file)
     value = None if node is None else reading.value(node, ())
     if reading.problems:
@@ -148,7 +141,7 @@ class _Reading:
         return [self.value(each, (*path, str(index))) for index, each in enumerate(node.value)]
 
     def _scalar(self, node: ScalarNode, path: tuple[str, ...]) -> Json:
-        if node.style is not None:
+        if not _is_plain(node):
             return node.value
         if node.value.startswith("="):
             complaint = traps.cut(node, self._lines)
@@ -169,9 +162,9 @@ class _Reading:
     def _complaint(self, key: Node, seen: dict[str, Node]) -> str:
         if not isinstance(key, ScalarNode) or not key.value:
             return "a key must be a word; braces { } or brackets [ ] that belong to a text must be quoted"
-        if key.style is None and key.value == "<<":
+        if _is_plain(key) and key.value == "<<":
             return "merge keys (<<) are not used here: write the keys out, or share a whole value with an alias (*name)"
-        if key.style is None and key.value.startswith("="):
+        if _is_plain(key) and key.value.startswith("="):
             return traps.broken(key, self._lines)
         if key.value in seen:
             return f"{key.value} is written twice; the first is in line {_place(seen[key.value])[0]}: keep one"
@@ -180,6 +173,10 @@ class _Reading:
     def _say(self, node: Node, path: tuple[str, ...], message: str) -> None:
         line, column = _place(node)
         self.problems.append(Problem(message=message, path=".".join(path), file=self._file, line=line, column=column))
+
+
+def _is_plain(node: ScalarNode) -> bool:
+    return node.style is None or node.style == ""  # the second is how C says it
 
 
 _TOO_BIG: Final = f"more than {MOST_NODES} values or {DEEPEST} levels once its aliases (*name) are followed: write less"

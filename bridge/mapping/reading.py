@@ -11,15 +11,18 @@ from bridge.contract import EventShape, Fields, Json
 from bridge.errors import Problem
 from bridge.mapping import values
 from bridge.mapping.building import Builder, Path
+from bridge.mapping.calls import Call
 from bridge.mapping.expressions import Expression, Names
 from bridge.mapping.fields import HEADERS, nearest, shape_of, sort_of, spoken
+from bridge.mapping.operations import Comparison
 from bridge.mapping.rule import Rule
 from bridge.mapping.structures import Each, Fixed, Structure
-from bridge.mapping.terms import Call, Comparison, Field, Literal, Name, Several, Term
+from bridge.mapping.terms import Field, Literal, Name, Several, Term
 
 KEYS: Final = (
-    "for", "to", "when", "each", "as", "at", "once", "fact", "give", "stale", "max_age", "since", "uncertain", "formerly",
-)  # fmt: skip
+    *("for", "to", "when", "each", "as", "at", "once", "fact", "give"),
+    *("stale", "max_age", "since", "uncertain", "formerly"),
+)
 _DURATION: Final = re.compile(r"(?P<number>\d{1,6})(?P<unit>[smhd])")
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _MAX_AGE: Final = timedelta(days=30)
@@ -100,7 +103,11 @@ class Reading:
         event = self._world.destinations[destination]
         builder = Builder(self._names(kind), event, self.say, self._world.structures)
         each = self._each(builder)
-        inner = builder if each is None else Builder(_with(self._names(kind), each), event, self.say, self._world.structures)
+        inner = (
+            builder
+            if each is None
+            else Builder(_with(self._names(kind), each), event, self.say, self._world.structures)
+        )
         when = inner.condition(self._body["when"], ("when",)) if "when" in self._body else None
         at = self._at(inner)
         once = self._once(inner, each)
@@ -282,8 +289,9 @@ class Reading:
     def _check_reads(self, rule: Rule) -> None:
         read = frozenset[str]().union(*(each.names() for each in rule.expressions())) & {"topic", "headers"}
         if read and "stale" not in self._body:
-            self.say(("when",) if "when" in self._body else (), f"it reads {' and '.join(sorted(read))}, which an older document "
-                     "may have too: say stale: skip (most often right) or stale: use")  # fmt: skip
+            reads = f"it reads {' and '.join(sorted(read))}, which an older document may have too"
+            path = ("when",) if "when" in self._body else ()
+            self.say(path, f"{reads}: say stale: skip (most often right) or stale: use")
         for expression in rule.expressions():
             for text in _topics(expression.term):
                 if self._world.topics and text not in self._world.topics:

@@ -62,6 +62,7 @@ class Rule:
     since: datetime | None
     resend: bool
     variables: Mapping[str, Json]
+
     def expressions(self) -> Sequence[Expression]:
         """All that it reads from a document."""
         own = [self.at, *self.once, *self.give.expressions()]
@@ -99,6 +100,7 @@ class Rule:
             reason = self._age(at, scope["received_at"])
             if reason is not None:
                 return self.passed(reason)
+            at = self._in_at(values.utc, at)
             once = self._once(scope)
             give = self.give.value(scope)
             if give is None:
@@ -111,13 +113,14 @@ class Rule:
 
     def _at(self, scope: Scope) -> datetime:
         found = evaluated(self.at, ("at",), scope)
+        moment: datetime | None = self._in_at(values.as_time, found)
+        if moment is None:
+            raise missing(self.at, ("at",), scope)
+        return moment
+
+    def _in_at(self, function: Callable[[Json], Any], given: Json) -> Any:  # noqa: ANN401 - what the function gives
         try:
-            moment = values.as_time(found)
-            if moment is None:
-                raise missing(self.at, ("at",), scope)
-            return values.utc(moment)
-        except Unmapped:
-            raise
+            return function(given)
         except Failed as failure:
             raise Unmapped(("at",), self.at.source, str(failure)) from None
 

@@ -135,7 +135,7 @@ def compile_rules(
     world = World(kinds=shapes, topics=topics, destinations=destinations, variables=variables)
     rules: list[Rule] = []
     found: list[Problem] = list(problems)
-    formerly = {}
+    formerly: dict[tuple[str, str], Sequence[str]] = {}
     for each in written:
         reading = Reading(each, world)
         made = reading.rules()
@@ -156,5 +156,5 @@ def _check_apart(rules: Sequence[Rule], made: Sequence[Rule], reading: Reading) 
     for rule in made:
         for other in rules:
             if (other.kind, other.destination, other.fact) == (rule.kind, rule.destination, rule.fact):
-                reading.say((), f"makes the fact {rule.fact} of {rule.kind} documents, as rule {other.name} does: the first "
-                            "would hold the other's key. Merge them, or give one a fact: of its own")  # fmt: skip
+                twice = f"makes the fact {rule.fact} of {rule.kind} documents, as rule {other.name} does"
+                reading.say((), f"{twice}: one would hold the other's key. Merge them, or give one a fact: of its own")

@@ -341,4 +341,8 @@ def given_keys(structure: Structure) -> Mapping[str, bool]:
 
 def shareable(structure: Structure) -> Sequence[Structure]:
     """The parts of what is given that are worth working out once where rules share them."""
-    return [each.of for each in structure.members if not isinstance(each.of, Fixed | Leaf)] if isinstance(structure, Members) else []
+    return (
+        [each.of for each in structure.members if not isinstance(each.of, Fixed | Leaf)]
+        if isinstance(structure, Members)
+        else []
+    )

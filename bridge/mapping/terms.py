@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final, TypeAlias
 
-from bridge.mapping import reckoning, values
-from bridge.mapping.fields import Shape, element_of, is_list, is_mapping, sort_of
-from bridge.mapping.functions import NEEDS, Function
+from bridge.mapping import values
+from bridge.mapping.fields import Shape
 from bridge.mapping.values import Failed, Value
-from bridge.mapping.writing import Writer, compiled, variable
+from bridge.mapping.writing import Writer, variable
 
 Scope: TypeAlias = Mapping[str, Value]
 STEPS: Final = "steps"
@@ -22,6 +21,14 @@ STEPS: Final = "steps"
 
 class Told(Failed):
     """A failure that names the part of the expression where it happened."""
+
+
+def told(text: str, function: Callable[..., Value], *arguments: Value) -> Value:
+    """Call, and let a failure name this text."""
+    try:
+        return function(*arguments)
+    except Failed as failure:
+        raise Told(f"{text} {failure}") from None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,7 +138,7 @@ class Field(Term):
 
     def meaning(self, scope: Scope) -> Value:
         holder = self.of.value(scope)
-        found = _told(self.of.text, values.field, holder, self.key)
+        found = told(self.of.text, values.field, holder, self.key)
         return found if self.raw else typed(found, self.shape)
 
     def python(self, writer: Writer) -> str:
@@ -208,329 +215,3 @@ class Several(Term):
 
     def never_empty(self) -> bool:
         return True
-
-
-@dataclass(frozen=True, kw_only=True)
-class Not(Term):
-    of: Term
-
-    def meaning(self, scope: Scope) -> Value:
-        return not self.of.value(scope)
-
-    def python(self, writer: Writer) -> str:
-        return f"(not {self.of.python(writer)})"
-
-    def parts(self) -> Sequence[Term]:
-        return (self.of,)
-
-    def never_empty(self) -> bool:
-        return True
-
-
-@dataclass(frozen=True, kw_only=True)
-class Joined(Term):
-    """`and` and `or`, which give one of their sides, as in Python."""
-
-    word: str
-    sides: Sequence[Term]
-
-    def meaning(self, scope: Scope) -> Value:
-        for side in self.sides[:-1]:
-            value = side.value(scope)
-            if bool(value) == (self.word == "or"):
-                return value
-        return self.sides[-1].value(scope)
-
-    def python(self, writer: Writer) -> str:
-        return "(" + f" {self.word} ".join(each.python(writer) for each in self.sides) + ")"
-
-    def parts(self) -> Sequence[Term]:
-        return self.sides
-
-
-@dataclass(frozen=True, kw_only=True)
-class Choice(Term):
-    """`yes if test else no`."""
-
-    test: Term
-    yes: Term
-    no: Term
-
-    def meaning(self, scope: Scope) -> Value:
-        return (self.yes if self.test.value(scope) else self.no).value(scope)
-
-    def python(self, writer: Writer) -> str:
-        return f"({self.yes.python(writer)} if {self.test.python(writer)} else {self.no.python(writer)})"
-
-    def parts(self) -> Sequence[Term]:
-        return (self.test, self.yes, self.no)
-
-    def why_empty(self, scope: Scope) -> str:
-        return (self.yes if self.test.value(scope) else self.no).why_empty(scope)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Comparison(Term):
-    """One comparison or a chain of them."""
-
-    operators: Sequence[str]
-    sides: Sequence[Term]
-
-    def meaning(self, scope: Scope) -> Value:
-        return reckoning.compared(self.operators, [each.value(scope) for each in self.sides])
-
-    def python(self, writer: Writer) -> str:
-        sources = [each.python(writer) for each in self.sides]
-        if len(self.operators) > 1 or not self._plain():
-            return f"compared({tuple(self.operators)!r}, ({', '.join(sources)}))"
-        names = [writer.fresh() for _ in sources]
-        empty = [
-            f"({name} := {source}) is None"
-            for name, source, side in zip(names, sources, self.sides, strict=True)
-            if not side.never_empty()
-        ]
-        left, right = (
-            source if side.never_empty() else name
-            for name, source, side in zip(names, sources, self.sides, strict=True)
-        )
-        test = f"{left} {self.operators[0]} {right}"
-        return f"(None if {' or '.join(empty)} else {test})" if empty else f"({test})"
-
-    def _plain(self) -> bool:
-        """Whether Python's own operator means the same, because both types are known."""
-        left, right = (sort_of(each.shape) for each in self.sides)
-        operator = self.operators[0]
-        if operator in ("in", "not in"):
-            container = self.sides[1]
-            literals = isinstance(container, Several) and all(isinstance(each, Literal) for each in container.items)
-            return literals and left == sort_of(container.shape[0]) != "any" if is_list(container.shape) else False
-        ordered = ("number", "time") if operator not in ("==", "!=") else ("number", "time", "text", "boolean")
-        return left == right and left in ordered
-
-    def parts(self) -> Sequence[Term]:
-        return self.sides
-
-
-_ARITHMETIC: Final = {"+": reckoning.add, "-": reckoning.subtract, "*": reckoning.multiply, "/": reckoning.divide}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Arithmetic(Term):
-    """Two numbers, exactly; or as closely as 90 digits go where a function around it rounds by name."""
-
-    operator: str
-    left: Term
-    right: Term
-    rounded: bool = False
-
-    def meaning(self, scope: Scope) -> Value:
-        context = reckoning.ROUNDED if self.rounded else reckoning.EXACT
-        try:
-            return _ARITHMETIC[self.operator](self.left.value(scope), self.right.value(scope), context)
-        except ArithmeticError:
-            raise Failed("is beyond the bounds of numbers") from None
-
-    def python(self, writer: Writer) -> str:
-        context = "ROUNDED" if self.rounded else "EXACT"
-        name = _ARITHMETIC[self.operator].__name__
-        left, right = self.left.python(writer), self.right.python(writer)
-        if any(each.shape not in ("number", "money", "integer") for each in self.parts()) or self.shape == "integer":
-            return f"{name}({left}, {right}, {context})"
-        a, b = writer.fresh(), writer.fresh()
-        return f"(None if ({a} := {left}) is None or ({b} := {right}) is None else {context}.{name}({a}, {b}))"
-
-    def parts(self) -> Sequence[Term]:
-        return (self.left, self.right)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Negative(Term):
-    of: Term
-
-    def meaning(self, scope: Scope) -> Value:
-        return reckoning.negative(self.of.value(scope))
-
-    def python(self, writer: Writer) -> str:
-        return f"negative({self.of.python(writer)})"
-
-    def parts(self) -> Sequence[Term]:
-        return (self.of,)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Has(Term):
-    """`has(x)`: whether x is not empty."""
-
-    of: Term
-
-    def meaning(self, scope: Scope) -> Value:
-        return self.of.value(scope) is not None
-
-    def python(self, writer: Writer) -> str:
-        return f"({self.of.python(writer)} is not None)"
-
-    def parts(self) -> Sequence[Term]:
-        return (self.of,)
-
-    def never_empty(self) -> bool:
-        return True
-
-
-@dataclass(frozen=True, kw_only=True)
-class Default(Term):
-    """`default(x, y, ...)`: the first that is not empty."""
-
-    options: Sequence[Term]
-
-    def meaning(self, scope: Scope) -> Value:
-        return next((value for each in self.options if (value := each.value(scope)) is not None), None)
-
-    def python(self, writer: Writer) -> str:
-        source = self.options[-1].python(writer)
-        for each in reversed(self.options[:-1]):
-            name = writer.fresh()
-            source = f"({name} if ({name} := {each.python(writer)}) is not None else {source})"
-        return source
-
-    def parts(self) -> Sequence[Term]:
-        return self.options
-
-    def never_empty(self) -> bool:
-        return self.options[-1].never_empty()
-
-
-@dataclass(frozen=True, kw_only=True)
-class Call(Term):
-    """A named function; what is not known to be of the right type is checked on the way in."""
-
-    function: Function
-    given: Sequence[Term]
-
-    def meaning(self, scope: Scope) -> Value:
-        steps = scope[STEPS]
-        arguments = []
-        for needed, term in zip(self.function.needs(len(self.given)), self.given, strict=True):
-            value = term.value(scope)
-            arguments.append(values.spent(NEEDS[needed](value), steps, self.function.cost))
-        return self.function.run(*arguments)
-
-    def python(self, writer: Writer) -> str:
-        arguments = []
-        for needed, term in zip(self.function.needs(len(self.given)), self.given, strict=True):
-            source = term.python(writer)
-            if not isinstance(term, Literal):
-                source = source if _fits(term, needed) else f"{writer.known(NEEDS[needed])}({source})"
-                source = f"spent({source}, steps, {self.function.cost})" if _costs(writer, term) else source
-            arguments.append(source)
-        if self.function.name == "text" and self.given[0].shape == "integer":
-            name = writer.fresh()
-            return f"(str({name}) if ({name} := {arguments[0]}) is not None else None)"
-        return f"{writer.known(self.function.run)}({', '.join(arguments)})"
-
-    def parts(self) -> Sequence[Term]:
-        return self.given
-
-
-def _fits(term: Term, needed: str) -> bool:
-    """Whether the shape alone proves it: lists and mappings are proven only when they are looked into."""
-    sort = sort_of(term.shape)
-    return needed in ("any", term.shape) or needed == sort == "number"
-
-
-def _costs(writer: Writer, term: Term) -> bool:
-    return bool(writer.loops) or is_list(term.shape) or is_mapping(term.shape) or term.shape == "any"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Walk(Term):
-    """`element for name in over if test`, given to a function that goes through it."""
-
-    names: Sequence[str]
-    overs: Sequence[Term]
-    tests: Sequence[Sequence[Term]]
-    each: Term
-    free: Sequence[str]
-
-    def meaning(self, scope: Scope) -> Value:
-        held = self.overs[0].value(scope)
-        return None if held is None else self._level(0, held, dict(scope))
-
-    def _level(self, level: int, held: Value, scope: dict[str, Value]) -> Iterator[Value]:
-        name, over = self.names[level], self.overs[level]
-        for item in _told(over.text, values.walk, held, scope[STEPS]):
-            scope[name] = _told(f"an element of {over.text}", typed, item, element_of(over.shape))
-            if not all(test.value(scope) for test in self.tests[level]):
-                continue
-            if level + 1 == len(self.names):
-                yield self.each.value(scope)
-            else:
-                yield from self._level(level + 1, self.overs[level + 1].value(scope), scope)
-
-    def python(self, writer: Writer) -> str:
-        """Call a generator function of its own, with the first list, which Python too evaluates outside."""
-        inner, name = Writer(writer.space), writer.fresh("w")
-        inner.loops = 1
-        self._loops(inner, 0)
-        parameters = "".join(f", {variable(each)}" for each in self.free)
-        compiled(f"def {name}(steps, items{parameters}):", inner, writer.space)
-        items = writer.fresh()
-        return f"(None if ({items} := {self.overs[0].python(writer)}) is None else {name}(steps, {items}{parameters}))"
-
-    def _loops(self, writer: Writer, level: int) -> None:
-        if level == len(self.names):
-            writer.line(f"yield {self.each.python(writer)}")
-            return
-        name, over = variable(self.names[level]), self.overs[level]
-        with writer.looping(f"for {name} in walk({over.python(writer) if level else 'items'}, steps):"):
-            element = typed_python(name, element_of(over.shape), writer)
-            if element != name:
-                writer.line(f"{name} = {element}")
-            for test in self.tests[level]:
-                writer.line(f"if not {test.python(writer)}: continue")
-            self._loops(writer, level + 1)
-
-    def parts(self) -> Sequence[Term]:
-        return (*self.overs, *(test for tests in self.tests for test in tests), self.each)
-
-    def why_empty(self, scope: Scope) -> str:
-        over = self.overs[0]
-        return over.why_empty(scope) if over.value(scope) is None else f"{self.text} gives nothing"
-
-
-def _told(text: str, function: Callable[..., Value], *arguments: Value) -> Value:
-    """Call, and let a failure name this text."""
-    try:
-        return function(*arguments)
-    except Failed as failure:
-        raise Told(f"{text} {failure}") from None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Gathered(Term):
-    """`any(... for ...)` and its like: a function over a walk, or over a list."""
-
-    function: Function
-    over: Term
-    others: Sequence[Term] = ()
-
-    def meaning(self, scope: Scope) -> Value:
-        over = self.over.value(scope)
-        if not isinstance(self.over, Walk):
-            over = values.spent(NEEDS["list"](over), scope[STEPS], self.function.cost)
-        others = [NEEDS["text"](each.value(scope)) for each in self.others]
-        return self.function.run(over, *others)
-
-    def python(self, writer: Writer) -> str:
-        over = self.over.python(writer)
-        if not isinstance(self.over, Walk):
-            over = f"spent({writer.known(NEEDS['list'])}({over}), steps, {self.function.cost})"
-        others = (f"{writer.known(NEEDS['text'])}({each.python(writer)})" for each in self.others)
-        return f"{writer.known(self.function.run)}({', '.join((over, *others))})"
-
-    def parts(self) -> Sequence[Term]:
-        return (self.over, *self.others)
-
-    def why_empty(self, scope: Scope) -> str:
-        if isinstance(self.over, Walk):
-            return self.over.why_empty(scope)
-        return super().why_empty(scope)

@@ -15,7 +15,19 @@ from bridge.errors import Problem
 
 LONGEST_NUMBER: Final = 45
 
-_EXPRESSION: Final = re.compile(r"(?P<lead>(?:^|[:\[{,-])\s*)(?P<expression>=\s.*)$")
+_BEGINNING: Final = re.compile(r"(?:^|[:\[{,-])\s*=(?=\s)")
+_SAFE: Final = re.compile(r"=[^:#,{}\[\]]*")
+
+
+_SAID: Final = (
+    ("\\t", "a tab stands where YAML wants spaces: indent with spaces"),
+    (
+        "cannot start any token",
+        "a text cannot begin with this sign, and lines are not indented with tabs: quote the text",
+    ),
+    ("mapping values are not allowed", "a second `: ` stands in this line: quote the text that holds it"),
+    ("another document", "a file holds one document: leave out the line ---"),
+)
 
 
 def quoted(expression: str) -> str:
@@ -49,7 +61,8 @@ def cut(node: ScalarNode, lines: Sequence[str]) -> str:
 def broken(key: Node, lines: Sequence[str]) -> str:
     """Say that an expression was taken for a key because of a `: ` in it."""
     start = key.start_mark
-    return f"YAML takes what stands before `: ` for a key: quote the expression: {quoted(_upto(lines[start.line][start.column :]))}"
+    whole = quoted(_upto(lines[start.line][start.column :]))
+    return f"YAML takes what stands before `: ` for a key: quote the expression: {whole}"
 
 
 def _whole(node: ScalarNode, lines: Sequence[str]) -> str:
@@ -75,17 +88,17 @@ def syntax(said: str, text: str, file: str, at: tuple[int, int], context: int) -
     for number in dict.fromkeys((line, line - 1, context)):
         if 0 <= number < len(lines) and (found := _unquoted(lines[number])) is not None:
             start, expression = found
-            message = f"YAML reads braces, brackets, commas and `: ` in an expression as its own: quote it: {quoted(expression)}"
+            why = "YAML reads braces, brackets, commas and `: ` in an expression as its own"
+            message = f"{why}: quote it: {quoted(expression)}"
             return Problem(message=message, file=file, line=number + 1, column=start + 1)
-    if "\t" in said or "\\t" in said:
-        said = "a tab stands where YAML wants spaces: indent with spaces"
+    said = next((better for words, better in _SAID if words in said), said)
     return Problem(message=f"not YAML: {said}", file=file, line=line + 1, column=column + 1)
 
 
 def _unquoted(line: str) -> tuple[int, str] | None:
-    match = _EXPRESSION.search(line)
-    if match is None:
-        return None
-    expression = _upto(match["expression"])
-    safe = re.fullmatch(r"=[^:#,{}\[\]]*", expression)
-    return None if safe or not parses(expression) else (match.start("expression"), expression)
+    """The first expression of a line that YAML cannot read without quotes, and where it begins."""
+    for match in _BEGINNING.finditer(line):
+        expression = _upto(line[match.end() - 1 :])
+        if not _SAFE.fullmatch(expression):
+            return match.end() - 1, expression
+    return None

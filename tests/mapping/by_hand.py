@@ -1,4 +1,4 @@
-"""The default rules of Shopify orders as an engineer would write them by hand: what the language is measured against."""
+"""The default rules of Shopify orders as one would write them by hand: what the language is measured against."""
 
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_UP, Context, Decimal

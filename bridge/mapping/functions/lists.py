@@ -1,0 +1,109 @@
+"""Functions that look things up, and go over lists."""
+
+from collections.abc import Callable, Iterable
+from urllib.parse import parse_qsl
+
+from bridge.mapping import reckoning, values
+from bridge.mapping.functions.registry import NEEDS, function
+from bridge.mapping.values import Failed, Value, short
+
+
+@function("query(url: text, name: text) -> text")
+def _query(url: Value, name: Value) -> Value:
+    """The first parameter of that name in a URL, which may be a path alone."""
+    if url is None or name is None or name not in url:
+        return None
+    parameters = short(url).partition("#")[0].partition("?")[2]
+    return next((value for key, value in parse_qsl(parameters, keep_blank_values=True) if key == name), None)
+
+
+@function("named(list: list, name: text) -> any")
+def _named(items: Value, name: Value) -> Value:
+    """The `value` of the first `{name, value}` of that name that has one."""
+    if items is None or name is None:
+        return None
+    for item in items:
+        if item.__class__ is dict and item.get("name") == name and (value := item.get("value")) is not None:
+            return value
+    return None
+
+
+@function("lookup(table: table, key: any) -> any")
+def _lookup(table: Value, key: Value) -> Value:
+    """The entry of a table in `vars`; empty if it has none."""
+    return None if table is None or key is None else table.get(values.canonical(key))
+
+
+def _filled(items: Iterable[Value]) -> list[Value]:
+    return [item for item in items if item is not None]
+
+
+@function("any(list: list) -> boolean")
+def _any(items: Value) -> Value:
+    return None if items is None else any(items)
+
+
+@function("all(list: list) -> boolean")
+def _all(items: Value) -> Value:
+    return None if items is None else all(items)
+
+
+@function("sum(list: list) -> number")
+def _sum(items: Value) -> Value:
+    """The exact sum; empty if an element is."""
+    return None if items is None else reckoning.total(items)
+
+
+@function("first(list: list) -> any")
+def _first(items: Value) -> Value:
+    """The first element that is not empty."""
+    return None if items is None else next((item for item in items if item is not None), None)
+
+
+@function("list(list: list) -> list")
+def _list(items: Value) -> Value:
+    """The elements that are not empty."""
+    return None if items is None else _filled(items)
+
+
+@function("count(list: list) -> integer")
+def _count(items: Value) -> Value:
+    """How many elements there are, empty ones included."""
+    return None if items is None else sum(1 for _ in items)
+
+
+@function("join(list: list, separator: text) -> text")
+def _join(items: Value, separator: Value) -> Value:
+    """The texts in a row; empty ones are left out."""
+    if items is None or separator is None:
+        return None
+    parts: list[str] = []
+    size = 0
+    for item in items:
+        part = NEEDS["text"](item)
+        size += len(separator) + len(part or "")
+        if size > values.LONGEST_TEXT:
+            raise Failed(f"makes a text of more than {values.LONGEST_TEXT} characters")
+        if part is not None:
+            parts.append(part)
+    return separator.join(parts)
+
+
+def _furthest(items: Value, further: Callable[[Value, Value], Value]) -> Value:
+    found: Value = None
+    for item in items or ():
+        if item is not None and (found is None or further(item, found)):
+            found = item
+    return found
+
+
+@function("min(list: list) -> any")
+def _min(items: Value) -> Value:
+    """The least number or earliest time; empty ones are left out."""
+    return _furthest(items, reckoning.less)
+
+
+@function("max(list: list) -> any")
+def _max(items: Value) -> Value:
+    """The greatest number or latest time; empty ones are left out."""
+    return _furthest(items, reckoning.greater)

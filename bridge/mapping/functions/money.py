@@ -1,0 +1,121 @@
+"""Functions on numbers and money: exact, and rounded by name only."""
+
+import re
+from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
+from typing import Final
+
+from bridge.mapping import reckoning, values
+from bridge.mapping.functions.registry import function
+from bridge.mapping.values import Failed, Value
+
+_MARKS: Final = {",": ".", ".": ","}
+_THREE_OR_NONE: Final = dict.fromkeys(("BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"), 3) | dict.fromkeys(
+    [
+        "BIF",
+        "CLP",
+        "DJF",
+        "GNF",
+        "ISK",
+        "JPY",
+        "KMF",
+        "KRW",
+        "PYG",
+        "RWF",
+        "UGX",
+        "UYI",
+        "VND",
+        "VUV",
+        "XAF",
+        "XOF",
+        "XPF",
+    ],
+    0,
+)
+_EXPONENTS: Final = _THREE_OR_NONE | {"CLF": 4, "UYW": 4}
+"""ISO 4217, list one: currencies whose minor unit is not a hundredth."""
+_CURRENCY: Final = re.compile(r"[A-Z]{3}")
+
+
+@function("number(x: any, decimal_mark?: text) -> number")
+def _number(x: Value, decimal_mark: Value = ".") -> Value:
+    """The exact number in a text: number('1.234,50', ',') is 1234.50. The other mark, blanks and ' group digits."""
+    if type(x) is not str or decimal_mark == ".":
+        return values.as_number(x.strip() if type(x) is str else x)
+    if decimal_mark != ",":
+        raise Failed("knows the decimal marks '.' and ',' only")
+    return values.number_from_text(_ungrouped(x.strip()))
+
+
+_GROUPED: Final = re.compile(r"[-+]?([0-9]{1,40}|[0-9]{1,3}([.' \u00a0\u202f\u2019][0-9]{3}){1,12})(,[0-9]{1,40})?")
+
+
+def _ungrouped(written: str) -> str:
+    if _GROUPED.fullmatch(written) is None:
+        raise Failed("is given text that is not a number with a decimal comma")
+    return re.sub(r"[^-+0-9,]", "", written).replace(",", ".")
+
+
+@function("decimal(x: any, decimal_mark?: text) -> number")
+def _decimal(x: Value, decimal_mark: Value = ".") -> Value:
+    """The same as number."""
+    return _number(x, decimal_mark)
+
+
+@function("integer(x: any) -> integer")
+def _integer(x: Value) -> Value:
+    """A whole number; fails on a fraction."""
+    return values.as_integer(x)
+
+
+@function("abs(x: number) -> number")
+def _abs(x: Value) -> Value:
+    return None if x is None else reckoning.negative(x) if x < 0 else x
+
+
+def _exponent(currency: str) -> int:
+    if _CURRENCY.fullmatch(currency) is None:
+        raise Failed("is given a currency that is not three capital letters")
+    return _EXPONENTS.get(currency, 2)
+
+
+_UNITS: Final = [Decimal(1).scaleb(-digits) for digits in range(values.DIGITS + 1)]
+
+
+def _quantized(x: Value, digits: int) -> Decimal:
+    try:
+        exact = x if type(x) is Decimal else Decimal(x)
+        return exact.quantize(_UNITS[digits], ROUND_HALF_UP, reckoning.ROUNDED)
+    except InvalidOperation:
+        raise Failed("is given a number with too many digits") from None
+
+
+@function("round(x: number, digits: integer) -> number")
+def _round(x: Value, digits: Value) -> Value:
+    """Half up, away from zero: round(2.345, 2) is 2.35."""
+    if x is None or digits is None:
+        return None
+    if not 0 <= digits <= values.DIGITS:
+        raise Failed(f"takes 0 to {values.DIGITS} digits")
+    return _quantized(x, digits)
+
+
+@function("round_money(x: number, currency: text) -> money")
+def _round_money(x: Value, currency: Value) -> Value:
+    """Half up to the currency's minor unit: JPY has none, KWD three digits."""
+    return None if x is None or currency is None else _quantized(x, _exponent(currency))
+
+
+@function("from_minor(x: number, currency: text) -> money")
+def _from_minor(x: Value, currency: Value) -> Value:
+    """Money from minor units: from_minor(1999, 'EUR') is 19.99."""
+    if x is None or currency is None:
+        return None
+    return reckoning.multiply(x, _UNITS[_exponent(currency)])
+
+
+@function("to_minor(x: number, currency: text) -> integer")
+def _to_minor(x: Value, currency: Value) -> Value:
+    """Minor units of money; fails if there is a fraction of one, which must be rounded by name."""
+    if x is None or currency is None:
+        return None
+    return values.as_integer(reckoning.multiply(x, Decimal(10) ** _exponent(currency)))

@@ -1,0 +1,75 @@
+"""How a function is registered, and what its arguments must be."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Final
+
+from bridge.mapping.values import Failed, Value, named_kind
+
+FUNCTIONS: Final[dict[str, "Function"]] = {}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Function:
+    """A named function: the types it takes (the last ones may be left out), what it gives, and what it costs."""
+
+    name: str
+    signature: str
+    takes: Sequence[str]
+    least: int
+    gives: str
+    cost: int
+    run: Callable[..., Value]
+
+    def needs(self, count: int) -> Sequence[str]:
+        return self.takes[:count]
+
+
+_SIGNATURE: Final = re.compile(r"(?P<name>\w+)\((?P<takes>.*)\) -> (?P<gives>\w+)")
+
+
+def function(signature: str, cost: int = 1) -> Callable[[Callable[..., Value]], Callable[..., Value]]:
+    """Register under a signature such as `phone(x: any, country?: text) -> text`."""
+    match = _SIGNATURE.fullmatch(signature)
+    assert match is not None, signature  # noqa: S101 - a slip of ours, seen at import
+    parameters = [each.split(": ") for each in match["takes"].split(", ")]
+
+    def registered(run: Callable[..., Value]) -> Callable[..., Value]:
+        FUNCTIONS[match["name"]] = Function(
+            name=match["name"],
+            signature=signature,
+            takes=[needed for _, needed in parameters],
+            least=sum(not name.endswith("?") for name, _ in parameters),
+            gives=match["gives"],
+            cost=cost,
+            run=run,
+        )
+        return run
+
+    return registered
+
+
+# -- what arguments must be ------------------------------------------------------------------------------------------
+
+
+def _need(wanted: str, kinds: tuple[type, ...], cure: str) -> Callable[[Value], Value]:
+    def checked(value: Value) -> Value:
+        if value is None or type(value) in kinds:
+            return value
+        raise Failed(f"is given {named_kind(value)} where {wanted} is needed{cure}")
+
+    return checked
+
+
+NEEDS: Final[Mapping[str, Callable[[Value], Value]]] = {
+    "any": lambda value: value,
+    "text": _need("text", (str,), ": write text(...)"),
+    "number": _need("a number", (int, Decimal), ": write number(...)"),
+    "integer": _need("an integer", (int,), ": write integer(...)"),
+    "time": _need("a time", (datetime,), ": write time(...)"),
+    "list": _need("a list", (list,), ""),
+    "table": _need("a table", (dict,), ""),
+}

@@ -1,0 +1,65 @@
+"""Functions on text."""
+
+from bridge.mapping import values
+from bridge.mapping.functions.registry import function
+from bridge.mapping.values import Value, short
+
+
+@function("text(x: any) -> text")
+def _text(x: Value) -> Value:
+    """The canonical text: 6042 for 6042 and 6042.0, `true`, a time in UTC."""
+    return None if x is None else values.canonical(x)
+
+
+@function("lower(x: text) -> text")
+def _lower(x: Value) -> Value:
+    return None if x is None else short(x.lower())
+
+
+@function("upper(x: text) -> text")
+def _upper(x: Value) -> Value:
+    return None if x is None else short(x.upper())
+
+
+@function("strip(x: text) -> text")
+def _strip(x: Value) -> Value:
+    """Without white space at both ends."""
+    return None if x is None else x.strip()
+
+
+@function("replace(x: text, old: text, new: text) -> text")
+def _replace(x: Value, old: Value, new: Value) -> Value:
+    if x is None or not old or new is None:
+        return x
+    if len(x) + x.count(old) * (len(new) - len(old)) > values.LONGEST_TEXT:
+        return short(" " * (values.LONGEST_TEXT + 1))
+    return x.replace(old, new)
+
+
+@function("split(x: text, separator: text) -> list")
+def _split(x: Value, separator: Value) -> Value:
+    """The parts, stripped, without empty ones: split('a, b', ',') is ['a', 'b']."""
+    if x is None or not separator:
+        return None
+    return [part for each in x.split(separator) if (part := each.strip())]
+
+
+@function("starts_with(x: text, beginning: text) -> boolean")
+def _starts_with(x: Value, beginning: Value) -> Value:
+    return None if x is None or beginning is None else x.startswith(beginning)
+
+
+@function("ends_with(x: text, end: text) -> boolean")
+def _ends_with(x: Value, end: Value) -> Value:
+    return None if x is None or end is None else x.endswith(end)
+
+
+@function("length(x: text) -> integer")
+def _length(x: Value) -> Value:
+    return None if x is None else len(x)
+
+
+@function("nonblank(x: text) -> text")
+def _nonblank(x: Value) -> Value:
+    """The text stripped; empty if nothing is left."""
+    return None if x is None else x.strip() or None

@@ -1,0 +1,76 @@
+"""Functions on times: aware instants, whole seconds and milliseconds."""
+
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from bridge.mapping import reckoning, values
+from bridge.mapping.functions.registry import function
+from bridge.mapping.values import Failed, Value, named_kind
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_SECOND: Final = timedelta(seconds=1)
+_MILLISECOND: Final = timedelta(milliseconds=1)
+
+
+@function("time(x: any) -> time")
+def _time(x: Value) -> Value:
+    """A time from ISO 8601 text with a zone."""
+    return values.as_time(x)
+
+
+@function("epoch(x: time) -> integer")
+def _epoch(x: Value) -> Value:
+    """Whole seconds since 1970."""
+    return None if x is None else (x - _EPOCH) // _SECOND
+
+
+@function("epoch_ms(x: time) -> integer")
+def _epoch_ms(x: Value) -> Value:
+    """Whole milliseconds since 1970."""
+    return None if x is None else (x - _EPOCH) // _MILLISECOND
+
+
+def _since_epoch(x: Value, unit: int) -> Value:
+    if x is None:
+        return None
+    try:
+        microseconds = values.as_integer(reckoning.multiply(values.as_number(x), unit))
+        return _EPOCH + timedelta(microseconds=microseconds)
+    except OverflowError:
+        raise Failed("is given a time outside the years 1 to 9999") from None
+
+
+@function("from_epoch(x: any) -> time")
+def _from_epoch(x: Value) -> Value:
+    """A time from seconds since 1970."""
+    return _since_epoch(x, 1_000_000)
+
+
+@function("from_epoch_ms(x: any) -> time")
+def _from_epoch_ms(x: Value) -> Value:
+    """A time from milliseconds since 1970."""
+    return _since_epoch(x, 1_000)
+
+
+@lru_cache(maxsize=64)
+def _zone(name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise Failed("is given an unknown time zone: write one such as 'Europe/Berlin'") from None
+
+
+@function("local_time(x: any, zone: text) -> time")
+def _local_time(x: Value, zone: Value) -> Value:
+    """A time from ISO 8601 text without a zone, as clocks showed it there; of two that are the same, the first."""
+    if x is None or zone is None:
+        return None
+    if type(x) is not str:
+        raise Failed(f"is given {named_kind(x)} where text is needed")
+    try:
+        moment = datetime.fromisoformat(x.strip())
+    except ValueError:
+        raise Failed("is given text that is not an ISO 8601 time") from None
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=_zone(zone))

@@ -1,0 +1,314 @@
+# ruff: noqa: E501, ISC004 - what the user reads stands in one piece
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import msgspec
+import pytest
+
+from bridge.mapping.checking import NotAllowed
+from bridge.mapping.expressions import compile_expression
+from bridge.mapping.values import Failed, exact
+from tests.mapping.making import DOCUMENT, decoded, given, names, one, order, value
+
+
+def refused(text, known=None):
+    with pytest.raises(NotAllowed) as caught:
+        compile_expression(text, known or names())
+    return str(caught.value)
+
+
+def failed(text, document=None):
+    with pytest.raises(Failed) as caught:
+        value(text, document)
+    return str(caught.value)
+
+
+def both(text, document=None):
+    """The value by its meaning and by the generated Python, which must be the same."""
+    meant = value(text, document)
+    done = one(f'data: "= [{text}]"' if '"' not in text else f"data: '= [{text}]'", document)
+    by_python = done.give.get("data", [None]) if hasattr(done, "give") else [None]
+    assert by_python == ([meant] if meant is not None else []) or isinstance(meant, datetime | list | dict)
+    return meant
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("order.id", 6042),
+        ("order.total_price", Decimal("99.00")),
+        ("order.created_at", datetime(2026, 11, 20, 13, 5, 33, tzinfo=UTC)),
+        ("order['name']", "#1042"),
+        ("order.rate * 3", Decimal("3.30")),
+        ("order.total_price - order.line_items[0].price * 2", Decimal("19.00")),
+        ("-order.id", -6042),
+        ("1 + 2 * 3", 7),
+        ("7 / 2", Decimal("3.5")),
+        ("0.1 + 0.2 == 0.3", True),
+        ("order.name + '!'", "#1042!"),
+        ("0 < order.id <= 6042", True),
+        ("order.id not in [1, 2]", True),
+        ("'vip' in 'a vip'", True),
+        ("order.test or order.name", "#1042"),
+        ("order.id and order.name", "#1042"),
+        ("'yes' if order.id > 1 else 'no'", "yes"),
+        ("order.line_items[-1].name", "Wrap"),
+        ("order.line_items[5].name", None),
+        ("order.codes[:1]", ["A"]),
+        ("doc.extra.deep[1]", "2"),
+        ("sum(l.price * l.quantity for l in order.line_items)", Decimal("80.00")),
+        ("count(l for l in order.line_items if l.quantity > 0)", 1),
+        ("any(l.sku == 'S-1' for l in order.line_items)", True),
+        ("all(l.quantity > 0 for l in order.line_items)", False),
+        ("first(l.sku for l in order.line_items)", "S-1"),
+        ("list(l.sku for l in order.line_items)", ["S-1"]),
+        ("join((l.name for l in order.line_items), ', ')", "Shirt, Wrap"),
+        ("max(l.price for l in order.line_items)", Decimal("40.00")),
+        ("count(p for l in order.line_items for p in l.properties)", 0),
+    ],
+)
+def test_an_expression_has_the_value_that_python_would_give_it_exactly(text, meant):
+    assert meant == both(text)
+
+
+EMPTIES = {"null": order(email=None), "absent": {key: each for key, each in DOCUMENT.items() if key != "email"}}
+
+
+@pytest.mark.parametrize("document", EMPTIES.values(), ids=EMPTIES.keys())
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("order.email", None),
+        ("order.customer.email", None),
+        ("order.email == 'a'", None),
+        ("order.email != 'a'", None),
+        ("order.email in ['a']", None),
+        ("order.email not in ['a']", None),
+        ("not order.email", True),
+        ("not (order.email == 'a')", True),
+        ("has(order.email)", False),
+        ("default(order.email, 'x')", "x"),
+        ("order.email or 'x'", "x"),
+        ("order.email and 'x'", None),
+        ("order.email + 'x'", None),
+        ("lower(order.email)", None),
+        ("1 if order.email else 2", 2),
+        ("sum(t.amount for t in doc.extra.nothing)", None),
+        ("any(t.amount for t in doc.extra.nothing)", None),
+        ("count(doc.extra.nothing)", None),
+    ],
+)
+def test_null_and_absent_are_the_same_one_empty_value(text, meant, document):
+    assert meant == both(text, document)
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("default(doc.extra.zero, 5)", 0),
+        ("doc.extra.zero or 5", 5),
+        ("default(doc.extra.blank, 'x')", ""),
+        ("doc.extra.blank or 'x'", "x"),
+        ("has(doc.extra.blank)", True),
+        ("not doc.extra.zero", True),
+        ("default(doc.extra.no, True)", False),
+    ],
+)
+def test_zero_and_blank_and_false_are_not_empty_but_not_true(text, meant):
+    assert meant == both(text, order(extra={"zero": 0, "blank": "", "no": False}))
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("doc.extra.deep[1] < 3", "doc.extra.deep[1] < 3 compares text with a number"),
+        ("doc.extra.deep[1] == 2", "doc.extra.deep[1] == 2 compares text with a number"),
+        ("doc.name.first", "doc.name is text and has no fields"),
+        ("doc.extra.deep[1] + 1", "doc.extra.deep[1] + 1 reckons with text: write number(...)"),
+        (
+            "order.total_price / 7",
+            "order.total_price / 7 does not end: write round(... / ..., digits) or round_money(... / ..., currency)",
+        ),
+        ("order.id / 0", "order.id / 0 divides by zero"),
+        ("sum(x.y for x in doc.name)", "doc.name is text, not a list"),
+        ("lower(doc.id)", "lower(doc.id) is given a number where text is needed: write text(...)"),
+    ],
+)
+def test_what_cannot_be_worked_out_names_the_part_and_no_value(text, sentence):
+    assert sentence == failed(text)
+
+
+@pytest.mark.parametrize(
+    ("field", "wrong", "sentence"),
+    [
+        ("total_price", "free", "order.total_price is text that is not a number"),
+        ("total_price", "1e5", "order.total_price is text that is not a number"),
+        ("total_price", "NaN", "order.total_price is text that is not a number"),
+        ("total_price", "1_000", "order.total_price is text that is not a number"),
+        ("total_price", True, "order.total_price is a boolean, not a number"),
+        ("id", "x", "order.id is text that is not a number"),
+        ("id", 1.5, "order.id is a number with a fraction, not an integer"),
+        ("created_at", "2026-11-20", "order.created_at is a time without a zone: see local_time()"),
+        ("created_at", "soon", "order.created_at is text that is not an ISO 8601 time"),
+        ("created_at", 5, "order.created_at is a number, not a time: see from_epoch() for seconds since 1970"),
+        ("test", "yes", "order.test is text, not a boolean"),
+        ("name", [], "order.name is a list, not text"),
+    ],
+)
+def test_a_field_that_is_not_as_described_says_what_it_is(field, wrong, sentence):
+    assert sentence == failed(f"order.{field}", order(**{field: wrong}))
+
+
+@pytest.mark.parametrize(
+    ("field", "came", "meant"),
+    [("id", "6042", 6042), ("id", 6042.0, 6042), ("name", 1042, "1042"), ("total_price", 5, 5)],
+)
+def test_a_number_may_come_as_text_and_text_as_a_number(field, came, meant):
+    assert meant == value(f"order.{field}", order(**{field: came}))
+
+
+def test_a_quotient_may_be_rounded_by_name():
+    assert Decimal("33.33") == both("round(100 / 3, 2)")
+    assert Decimal("14.14") == both("round_money(order.total_price / 7, order.currency)")
+
+
+def test_numbers_beyond_forty_digits_stay_text():
+    raw = msgspec.json.Decoder(float_hook=exact).decode(b"[1e999999999, 1.%s, 1e99999999999999999999]" % (b"0" * 200))
+    assert [str, str, str] == [type(each) for each in raw]
+
+
+def test_products_stay_within_bounds():
+    tower = "order.total_price" + " * order.total_price" * 30
+    assert failed(tower, order(total_price="9" * 40 + "." + "9" * 40))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "().__class__",
+        "order.__class__.__mro__",
+        "__import__('os')",
+        "open('/etc/passwd')",
+        "eval('1')",
+        "getattr(order, 'x')",
+        "lambda: 1",
+        "[x for x in order.codes]",
+        "{x for x in order.codes}",
+        "{'a': 1}",
+        "(x := 1)",
+        "f'{order}'",
+        "'{0.__class__}'.format(order)",
+        "order.name.upper()",
+        "order.name % 1",
+        "2 ** 9999",
+        "1 << 9999",
+        "~order.id",
+        "order.id // 2",
+        "'a' * 9",
+        "order.codes * 9",
+        "order is None",
+        "await order",
+        "(yield)",
+        "*order.codes",
+        "print(order)",
+        "order.codes[::2]",
+        "order[order.name:1]",
+        "1j",
+        "b'a'",
+        "...",
+        "any(x for x in order.codes for y in order.codes for z in order.codes)",
+        "any(any(any(x for x in order.codes) for y in order.codes) for z in order.codes)",
+        "any(order for order in order.codes)",
+        "any(lower for lower in order.codes)",
+        "any(x for x, y in order.codes)",
+        "any(x.y for x in order.name)",
+        "(x for x in order.codes)",
+        "lower((x for x in order.codes))",
+        "lower()",
+        "lower(order.name, 1)",
+        "lower(x=order.name)",
+        "has()",
+        "default(1)",
+        "steps",
+        "t1",
+        "v_order",
+        "Event",
+        "order.name; 1",
+        "order.name\n1",
+        "'\\ud800'",
+        "1e999",
+        "9" * 50,
+        "not " * 400 + "1",
+        "-" * 1000 + "1",
+        "(" * 150 + "1" + ")" * 150 + "+" * 3,
+        "order" + ".extra" * 200,
+        "order.extra" + "[0]" * 100,
+        "+".join(["1"] * 200),
+        "'" + "a" * 3000 + "'",
+        "\0",
+        "",
+        "==",
+        "import os",
+        "print",
+        "order.lines.append(1)",
+        "headers[order.name]",
+    ],
+)
+def test_what_is_not_in_the_language_is_refused_with_a_reason(text):
+    assert refused(text, names(headers="headers"))
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("oder.name", "nothing is named oder here: did you mean order?"),
+        ("order.name.upper()", "a dot calls nothing here: write upper(order.name)"),
+        ("uper(order.name)", "there is no function uper: did you mean upper?"),
+        ("order.line_items.price", "order.line_items is a list, and has no field price: write order.line_items[0].price, "
+         "first(x.price for x in order.line_items), or named(order.line_items, 'price')"),
+        ("order.id.x", "order.id is an integer, and has no field x"),
+        ("order.codes['a']", "order.codes is a list: an element has a number; by name it is named(order.codes, 'a')"),
+        ("order.created_at - order.created_at", "times are subtracted as seconds: write epoch(order.created_at) - epoch(order.created_at)"),
+        ("order.name + 1", "1 is an integer, and is added to text: write text(1)"),
+        ("order.name * 2", "order.name is text, and is reckoned with: write number(order.name)"),
+        ("order.id in ['1']", "order.id is an integer, and ['1'] holds text: it is never in it"),
+        ("lower(order.id)", "order.id is an integer, and lower(x: text) -> text takes text: write text(order.id)"),
+        ("sum(order.codes)", "sum goes over number, and these are text"),
+        ("order.customer == order.customer", "order.customer is a mapping: only single values are compared"),
+        ("2 ** 3", "2 ** 3: there are + - * and /"),
+        ("order.id is 1", "is asks for a Python object: write == or has(...)"),
+        ("text(order.customer)", "order.customer is a mapping, and has no single text"),
+        ("lower", "lower is a function: write lower(...)"),
+    ],
+)  # fmt: skip
+def test_types_and_names_are_checked_when_an_expression_is_read(text, sentence):
+    assert sentence == refused(text)
+
+
+def test_the_deepest_expression_that_is_allowed_can_be_compiled():
+    deep = "order.extra"
+    while True:
+        wider = f"(default({deep}, 1) if not has({deep[:60]}) else 1)" if len(deep) < 60 else f"default(-({deep}), 1)"
+        try:
+            compile_expression(wider, names())
+        except NotAllowed:
+            break
+        deep = wider
+    assert given(f"data: '= {deep}'")
+
+
+def test_a_list_of_a_hundred_thousand_cannot_be_walked_within_itself():
+    sentence = failed("count(1 for a in doc.extra for b in doc.extra)", order(extra=list(range(1000))))
+    assert sentence == "doc.extra takes more than 100000 steps on this document"
+
+
+def test_text_cannot_be_made_to_explode():
+    bomb = "doc.extra"
+    for _ in range(10):
+        bomb = f"replace({bomb}, 'a', 'aaaaaaaaaaaaaaaaaaaa')"
+    assert "more than 100000 characters" in failed(bomb, order(extra="a"))
+
+
+def test_an_expression_can_be_used_by_itself():
+    found = compile_expression("= order.total_price > 50", names())
+    assert (True, "boolean", frozenset({"order"})) == (found.evaluate({"order": decoded()}), found.shape, found.names())

@@ -1,0 +1,184 @@
+# ruff: noqa: E501 - what the user reads stands in one piece
+from decimal import Decimal
+
+import pytest
+
+from tests.mapping.making import given, one, order, problems
+
+
+def failed(give, document=None):
+    return one(give, document).message
+
+
+def test_a_literal_is_given_as_it_stands():
+    assert {"note": "x", "amount": Decimal("10.10"), "flag": True, "data": [1, {"a": "b"}]} == given(
+        "note: x\namount: 10.10\nflag: true\ndata: [1, {a: b}]"
+    )
+
+
+def test_a_text_that_begins_with_an_equals_sign_is_written_as_an_expression():
+    assert {"note": "=1"} == given("note: = '=1'")
+
+
+def test_an_optional_key_is_left_out_when_empty():
+    assert {} == given("note?: = order.phone")
+    assert {"note": ""} == given("note?: = order.phone", order(phone=""))
+
+
+def test_a_key_that_must_have_a_value_fails_with_rule_path_expression_and_field():
+    assert "rule placed: give.note: = order.phone: order.phone is absent" == failed("note: = order.phone")
+    assert "rule placed: give.note: = order.phone: order.phone is null" == failed(
+        "note: = order.phone", order(phone=None)
+    )
+
+
+def test_the_field_that_is_named_is_the_first_that_is_missing():
+    assert "order.customer is null" in failed("note: = lower(order.customer.email)")
+    assert "order.phone is absent, order.customer is null" in failed(
+        "note: = default(order.phone, order.customer.phone)"
+    )
+
+
+def test_a_function_that_finds_nothing_is_named():
+    message = failed("note: = phone(order.name)")
+    assert "rule placed: give.note: = phone(order.name): phone(order.name) gives nothing" == message
+
+
+def test_no_message_holds_a_value_of_the_document():
+    message = failed("note: = phone(order.name)", order(name="ada.sample@example.com"))
+    assert "ada" not in message
+
+
+PERSON = "person?:\n  email?: = email(order.email)\n  phone?: = phone(order.phone)"
+
+
+def test_an_optional_mapping_whose_keys_are_all_empty_is_left_out():
+    assert {"person": {"email": "ada@example.com"}} == given(PERSON)
+    assert {} == given(PERSON, order(email=None))
+
+
+def test_a_mapping_that_must_be_there_fails_when_all_its_keys_are_empty():
+    assert "give.person: all its keys are empty" in failed(PERSON.replace("person?", "person"), order(email=None))
+
+
+ITEM = "data?:\n  amount: = order.extra.amount\n  currency: = order.extra.currency"
+
+
+def test_a_mapping_with_a_value_and_a_missing_key_fails_also_when_optional():
+    assert {} == given(ITEM, order(extra=None))
+    assert "give.data?.currency: = order.extra.currency: order.extra.currency is absent" in failed(
+        ITEM, order(extra={"amount": 1})
+    )
+
+
+ITEMS = """
+items{}:
+  each: = order.line_items
+  as: line
+  when: = line.quantity > 0
+  give: {{name: = line.name, quantity: = line.quantity, price: {{amount: = line.price, currency: = order.currency}}}}
+"""
+
+
+def test_each_gives_one_element_for_each_that_when_lets_through():
+    (item,) = given(ITEMS.format(""))["items"]
+    assert {"name": "Shirt", "quantity": 2, "price": {"amount": Decimal("40.00"), "currency": "EUR"}} == item
+
+
+def test_an_empty_list_is_given_and_left_out_under_an_optional_key():
+    assert {"items": []} == given(ITEMS.format(""), order(line_items=[]))
+    assert {} == given(ITEMS.format("?"), order(line_items=[]))
+    assert {} == given(ITEMS.format("?"), order(line_items=None))
+
+
+def test_a_list_that_is_not_there_fails_under_a_key_that_must_be():
+    message = failed(ITEMS.format(""), order(line_items=None))
+    assert "give.items.each: = order.line_items: order.line_items is null" in message
+
+
+def test_an_element_that_lacks_something_fails():
+    lines = [{"name": None, "quantity": 1, "price": "1.00"}]
+    assert "give.items.give.name: = line.name: line.name is null" in failed(ITEMS.format(""), order(line_items=lines))
+
+
+@pytest.mark.parametrize("lines", [["x"], [[]], "lines", 5, {}, [1, 2]])
+def test_lists_of_another_shape_fail_and_raise_nothing(lines):
+    assert "rule placed: give.items" in failed(ITEMS.format(""), order(line_items=lines))
+
+
+FIRST = "note:\n  first_of: ['= order.phone', '= order.customer.phone', none]"
+
+
+def test_first_of_takes_the_first_that_is_not_empty():
+    assert {"note": "none"} == given(FIRST)
+    assert {"note": "1"} == given(FIRST, order(phone="1"))
+    assert {"note": "2"} == given(FIRST, order(customer={"phone": "2"}))
+
+
+def test_first_of_may_hold_structures():
+    give = "data:\n  first_of:\n    - {a?: = order.phone}\n    - {b: = order.name}"
+    assert {"data": {"b": "#1042"}} == given(give)
+
+
+def test_first_of_that_finds_nothing_says_all_that_it_tried():
+    message = failed("note:\n  first_of: ['= order.phone', '= order.customer.phone']")
+    assert "order.phone is absent" in message
+    assert "order.customer is null" in message
+
+
+def test_a_written_list_needs_all_its_elements():
+    assert {"names": ["#1042", "x"]} == given("names: ['= order.name', x]")
+    assert "give.names.1: = order.phone: order.phone is absent" in failed("names: ['= order.name', '= order.phone']")
+    assert {} == given("names?: ['= order.phone']")
+
+
+def test_a_time_is_given_as_text_in_utc():
+    assert {"when": "2026-11-20T13:05:33Z"} == given("when: = order.created_at")
+
+
+def test_what_is_copied_whole_holds_no_nulls():
+    assert {"data": {"deep": [1, "2"]}} == given("data: = order.extra")
+
+
+def test_numbers_are_never_floats():
+    assert {"amount": Decimal("1.1"), "data": Decimal("1.1")} == given("amount: = order.rate\ndata: = doc.rate")
+
+
+def said(give):
+    return [message for _, message in problems(
+        "placed:\n  for: order\n  at: = order.created_at\n  give:\n    action: order.placed\n" + give
+    )]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("give", "sentence"),
+    [
+        ("    emial: x", "the destination knows no emial here: there are action, person, session, amount, currency, count, flag, when, note, items, names, data"),
+        ("    amuont: 5", "the destination knows no amuont here: did you mean amount?"),
+        ("    person: x", "is text, and should be a mapping"),
+        ("    person: {email: x, emial?: y}", "the destination knows no emial here: did you mean email?"),
+        ("    note: {a: b}", "is a mapping, and should be text"),
+        ("    note: [a]", "is a list, and should be text"),
+        ("    names: x", "is text, and should be a list"),
+        ("    names: [5]", "is an integer, and should be text: write = text(5)"),
+        ("    names: = list(l.quantity for l in order.line_items)", "is an integer, and should be text: write = text(list(l.quantity for l in order.line_items))"),
+        ("    data: {}", "has no keys"),
+        ("    note: x\n    note?: y", "note is written twice, once as note?: keep one"),
+        ("    items: {each: = order.line_items, give: {}}", "as is missing: a list is written with each, as and give"),
+        ("    items: {each: = order.name, as: line, give: {name: x}}", "is text, and each goes through lists"),
+        ("    items: {each: order.line_items, as: line, give: {name: x}}", "this is a text, not the field: write `= order.line_items`, or `= 'order.line_items'` if the text is meant"),
+        ("    items: {each: = order.line_items, as: order, give: {name: x}}", "order is the name of something else already"),
+        ("    items: {each: = order.line_items, as: 'a b', give: {name: x}}", "a b cannot be a name: letters, digits and _ make one"),
+        ("    items: {each: = order.line_items, as: lower, give: {name: x}}", "lower is the name of a function"),
+        ("    items: {each: = order.line_items, as: class, give: {name: x}}", "class cannot be a name: letters, digits and _ make one"),
+        ("    items: {each: = order.line_items, as: line, wen: true, give: {name: x}}", "stands beside each, as, when and give: did you mean when?"),
+        ("    note: {first_of: x}", "write a list: the first that is not empty is taken"),
+        ("    note: {first_of: [x], also: y}", "first_of stands alone"),
+    ],
+)  # fmt: skip
+def test_what_is_given_is_checked_against_what_the_destination_takes(give, sentence):
+    assert sentence in said(give)
+
+
+def test_deep_structures_are_refused():
+    assert "nested deeper than 12 levels" in said("    data: " + "{a: " * 15 + "1" + "}" * 15)
