@@ -17,6 +17,9 @@ Key = tuple[str, str]
 HOLDS = frozenset({State.DEPARTED, State.DELIVERED, State.UNCERTAIN, State.SHADOWED, State.DROPPED})
 """States whose key makes a later equal fact fall away."""
 
+ENDS = frozenset({State.DELIVERED, State.DROPPED})
+"""How a person may end what is uncertain."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Appended:
@@ -252,7 +255,7 @@ class Acting(Reading, Protocol):
         """Uncertain facts: the mark is taken away and the document is mapped again. A person's word."""
 
     async def settle(self, refs: Sequence[str], state: State) -> int:
-        """Uncertain facts end as DELIVERED or DROPPED. A person's word."""
+        """Uncertain facts end as DELIVERED or DROPPED; raises JournalError for another state. A person's word."""
 
     async def release(self, dest: str, rule: str) -> int:
         """A held rule is held no longer; its lanes are due. Returns how many."""

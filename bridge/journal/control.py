@@ -124,9 +124,12 @@ class Remote(Reader):
     async def _call(self, call: str, **arguments: object) -> int:
         reader, writer = self._stream
         async with self._turn:
-            writer.write(msgspec.json.encode({"call": call, "arguments": arguments}) + b"\n")
-            await writer.drain()
-            line = await reader.readline()
+            try:
+                writer.write(msgspec.json.encode({"call": call, "arguments": arguments}) + b"\n")
+                await writer.drain()
+                line = await reader.readline()
+            except ConnectionError:
+                line = b""
         if not line:
             raise JournalError("the running bridge went away; ask again")
         answer: Any = msgspec.json.decode(line)

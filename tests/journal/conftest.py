@@ -1,13 +1,15 @@
 """Journals of every implementation that there is, found by folder, on real files."""
 
 import importlib
+import itertools
 import pkgutil
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 import bridge.journal
-from bridge.contract import Envelope
+from bridge.contract import Envelope, State
+from bridge.journal import Done, Record, Selection, Settled
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 KINDS = [module.name for module in pkgutil.iter_modules(bridge.journal.__path__) if module.ispkg]
@@ -55,3 +57,64 @@ def envelope():
         )
 
     return make
+
+
+class Desk:
+    """Makes documents, claims them and writes down what became of them, in as few words as a test wants to read."""
+
+    now = NOW
+    later = NOW + timedelta(days=36_500)
+
+    def __init__(self):
+        self._numbers = itertools.count(1)
+
+    def document(self, order="1042", **changes):
+        """Another delivery of this order, without a version."""
+        number = next(self._numbers)
+        given = {
+            "source": "shop",
+            "id": f"delivery-{number}",
+            "topic": "orders/updated",
+            "kind": "order",
+            "tenant": "shop.example",
+            "lane": order,
+            "received_at": NOW,
+            "raw": b'{"id": %d, "note": "a document"}' % number,
+        }
+        return Envelope(**(given | changes))
+
+    async def claims(self, journal, dest="api", *, at=later, limit=1000, budget=1 << 30):
+        return await journal.claim(dest, now=at, limit=limit, budget=budget)
+
+    async def claim(self, journal, dest="api", *, at=later):
+        """The one that is due."""
+        (claim,) = await self.claims(journal, dest, at=at)
+        return claim
+
+    def fact(self, state=State.DELIVERED, fact="placed", once="[]", **more):
+        return Settled(fact=fact, once=once, rule=more.pop("rule", "a rule"), state=state, **more)
+
+    async def record(self, journal, claim, *settled, at=NOW, **more):
+        """Without an end, unless one is given."""
+        await journal.record(claim, Record(settled=settled, **more), now=at)
+
+    async def done(self, journal, claim, *settled, at=NOW, **more):
+        await self.record(journal, claim, *settled, at=at, end=Done(), **more)
+
+    async def carry(self, journal, envelope, *settled, at=NOW, **more):
+        """A document all the way: taken in, claimed, ended."""
+        appended = await journal.append(envelope)
+        await self.done(journal, await self.claim(journal), *settled, at=at, **more)
+        return appended
+
+    async def parked(self, journal, state=State.DEAD, **selected):
+        return [fact async for fact in journal.parked(Selection(state=state, **selected))]
+
+    async def states(self, journal, lane):
+        """Fact to state, as the story tells them."""
+        return {fact["fact"]: fact["state"] for fact in (await journal.story(lane)).facts}
+
+
+@pytest.fixture
+def desk():
+    return Desk()

@@ -2,6 +2,7 @@
 
 import asyncio
 import tempfile
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from bridge.journal import Done, Postponed, Record, Retention, Selection, Settle
 from bridge.journal.sqlite import opened
 
 START = datetime(2026, 11, 20, 12, tzinfo=UTC)
+NEVER = datetime.max.replace(tzinfo=UTC)
+PARKED = (State.DEAD, State.UNCERTAIN, State.DEPARTED)
 ORDERS = st.sampled_from("abc")
 FACTS = st.sampled_from(["placed", "paid"])
 FINAL = st.sampled_from([State.DELIVERED, State.DEAD, State.UNCERTAIN, State.SHADOWED])
@@ -28,8 +31,9 @@ class AnyDay(RuleBasedStateMachine):
         self.folder = tempfile.TemporaryDirectory()
         self.path = Path(self.folder.name) / "journal.db"
         self.now = START
-        self.known, self.waiting, self.asked = {}, {}, set()
+        self.known, self.waiting, self.asked = {}, {}, Counter()
         self.facts, self.newest, self.postponed, self.claims, self.lanes = {}, {}, {}, {}, {}
+        self.made_by, self.bodiless = {}, set()
         self._open()
 
     def _open(self):
@@ -85,7 +89,7 @@ class AnyDay(RuleBasedStateMachine):
             held = {(fact, "[]"): state for (lane, fact), state in self.facts.items() if lane == order}
             assert held == claim.held
             assert self.newest.get(order) == claim.newest
-            assert (claim.seq in self.asked) == claim.asked
+            assert self.asked[claim.seq] == claim.asked
             self.claims[order] = claim
 
     @precondition(lambda self: self.claims)
@@ -93,8 +97,9 @@ class AnyDay(RuleBasedStateMachine):
     def finish(self, data, facts):
         order, claim = self._one(data)
         self._record(order, claim, facts, Done())
-        self.waiting[order].remove(claim.seq)
-        self.asked.discard(claim.seq)
+        if self.asked[claim.seq] == claim.asked:  # else a person asked for it meanwhile: it is due again
+            self.waiting[order].remove(claim.seq)
+            del self.asked[claim.seq]
         self.postponed.pop(order, None)
         if not claim.stale:
             self.newest[order] = max(claim.envelope.version, self.newest.get(order, claim.envelope.version))
@@ -106,6 +111,21 @@ class AnyDay(RuleBasedStateMachine):
         until = self.now + timedelta(minutes=minutes)
         self._record(order, claim, facts, Postponed(until=until, fact="placed", reason=Reason.TIMED_OUT))
         self.postponed[order] = until
+
+    @precondition(lambda self: self.claims)
+    @rule(data=st.data())
+    def hold(self, data):
+        order, claim = self._one(data)
+        self._record(order, claim, {}, Postponed(until=None, fact="placed", reason=Reason.RULE_HELD, rule="a rule"))
+        self.postponed[order] = NEVER
+
+    @rule()
+    def release(self):
+        held = [order for order, until in self.postponed.items() if until is NEVER]
+        assert len(held) == self._do(self.journal.release("api", "a rule"))
+        for order in held:
+            del self.postponed[order]
+        self.now = max(self.now, datetime.now(UTC))
 
     @precondition(lambda self: self.claims)
     @rule(data=st.data(), fact=FACTS)
@@ -151,19 +171,31 @@ class AnyDay(RuleBasedStateMachine):
     @rule(data=st.data())
     def a_person_retries_a_dead_fact(self, data):
         key, ref = self._parked(data, State.DEAD)
-        if key and key[0] not in self.claims:
+        if key:
             assert 1 == self._do(self.journal.retry([ref]))
-            order = key[0]
-            _, seq = max((version, seq) for (lane, _), (seq, version) in self.known.items() if lane == order)
-            if seq not in self.waiting[order]:
-                self.waiting[order].append(seq)
-            self.asked.add(seq)
-            self.postponed.pop(order, None)
-            self.now = max(self.now, datetime.now(UTC))
+            _, seq = max((version, seq) for (lane, _), (seq, version) in self.known.items() if lane == key[0])
+            self._ask(key[0], seq)
+
+    @rule(data=st.data())
+    def a_person_sends_an_uncertain_fact_again(self, data):
+        key, ref = self._parked(data, State.UNCERTAIN)
+        if key:
+            seq = self.made_by[key]
+            assert 1 == self._do(self.journal.resend([ref]))
+            del self.facts[key]
+            self._ask(key[0], seq)
 
     @rule()
     def prune(self):
-        self._do(self.journal.prune(Retention(bodies=timedelta(days=9999)), now=self.now))
+        """Long after: what waits or is parked keeps its documents, whatever their age."""
+        self._do(self.journal.prune(Retention(), now=self.now + timedelta(days=200)))
+        for order in self.lanes:
+            parked = any(key[0] == order and state in PARKED for key, state in self.facts.items())
+            if self.waiting[order] or parked:
+                seqs = [seq for (o, _), (seq, _) in self.known.items() if o == order and seq not in self.bodiless]
+                assert all(self._do(self.journal.document(seq)).raw for seq in seqs)
+            else:
+                self.bodiless.update(seq for (o, _), (seq, _) in self.known.items() if o == order)
 
     @invariant()
     def every_document_is_in_exactly_one_visible_state(self):
@@ -177,6 +209,13 @@ class AnyDay(RuleBasedStateMachine):
                 row["fact"]: row["state"] for row in story.facts
             }
 
+    def _ask(self, order, seq):
+        if seq not in self.waiting[order]:
+            self.waiting[order].append(seq)
+        self.asked[seq] += 1
+        self.postponed.pop(order, None)
+        self.now = max(self.now, datetime.now(UTC))
+
     def _one(self, data):
         order = data.draw(st.sampled_from(sorted(self.claims)))
         return order, self.claims.pop(order)
@@ -185,6 +224,7 @@ class AnyDay(RuleBasedStateMachine):
         settled = [Settled(fact=fact, once="[]", rule=fact, state=state) for fact, state in facts.items()]
         self._do(self.journal.record(claim, Record(settled=settled, end=end), now=self.now))
         self.facts.update({(order, fact): state for fact, state in facts.items()})
+        self.made_by.update({(order, fact): claim.seq for fact in facts})
 
     def _parked(self, data, state):
         async def found():

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from bridge.contract import Envelope, Reason, State
-from bridge.errors import JournalBroken
-from bridge.journal import Appended, Claim, Hold, Key, Levels, Pruned, Record, Retention
+from bridge.errors import JournalBroken, JournalError
+from bridge.journal import ENDS, Appended, Claim, Hold, Key, Levels, Pruned, Record, Retention
 from bridge.journal.sqlite import acting
 from bridge.journal.sqlite.file import owned, writable
 from bridge.journal.sqlite.pruning import Pruning
@@ -49,9 +49,7 @@ async def opened(
 ) -> AsyncIterator["SqliteJournal"]:
     """Own the journal at this path, made if it is absent. Raises JournalInUse, JournalUnreadable, JournalBroken."""
     with owned(path), writable(path) as connection:
-        in_doubt = connection.execute(statements()["ended_in_flight"], (_now(),)).rowcount
-        if in_doubt:
-            emit("facts.in_doubt", count=in_doubt)
+        _doubt(connection, path)
         room = Room(path, min_free=min_free, ballast=ballast)
         journal = SqliteJournal(path, connection, destinations=destinations, room=room)
         try:
@@ -68,6 +66,16 @@ async def reading(path: Path) -> AsyncIterator[Reader]:
         yield reader
     finally:
         reader.close()
+
+
+def _doubt(connection: sqlite3.Connection, path: Path) -> None:
+    """What was on its way when the last owner ended may have arrived."""
+    try:
+        in_doubt = connection.execute(statements()["ended_in_flight"], (_now(),)).rowcount
+    except sqlite3.Error as problem:
+        raise JournalBroken(f"cannot write to the journal {path}: {problem}") from None
+    if in_doubt:
+        emit("facts.in_doubt", count=in_doubt)
 
 
 def _now() -> int:
@@ -247,6 +255,8 @@ class SqliteJournal(Reader):
         )
 
     async def settle(self, refs: Sequence[str], state: State) -> int:
+        if state not in ENDS:
+            raise JournalError(f"what is uncertain ends as {' or '.join(sorted(ENDS))}, not as {state}")
         return await self._act(
             partial(
                 acting.end,

@@ -14,6 +14,7 @@ from bridge.journal.sqlite.statements import schema, upgrade
 VERSION = 1
 _APPLICATION = 0x41425247
 _OLDEST_SQLITE = (3, 35, 0)
+_MAGIC = b"SQLite format 3\0"
 
 
 @contextmanager
@@ -39,6 +40,7 @@ def writable(path: Path) -> Iterator[sqlite3.Connection]:
     """The writing connection, with the schema of this version. Raises JournalUnreadable, JournalBroken."""
     if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
         raise JournalUnreadable(f"SQLite {sqlite3.sqlite_version} is too old: 3.35 is the least that the journal needs")
+    check_content(path)
     made = not path.exists()
     try:
         connection = sqlite3.connect(path, timeout=2.0, isolation_level=None, check_same_thread=False)
@@ -51,6 +53,19 @@ def writable(path: Path) -> Iterator[sqlite3.Connection]:
         yield connection
     finally:
         connection.close()
+
+
+def check_content(path: Path) -> None:
+    """SQLite takes a short file of any content for an empty database, and would write over it."""
+    try:
+        with path.open("rb") as found:
+            start = found.read(len(_MAGIC))
+    except FileNotFoundError:
+        return
+    except OSError as problem:
+        raise JournalBroken(f"cannot open the journal {path}: {problem.strerror}") from None
+    if start not in (b"", _MAGIC):
+        raise JournalUnreadable(f"{path} cannot be read as a journal: it is not a SQLite file")
 
 
 def _prepare(connection: sqlite3.Connection, path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import TypeVar
 from bridge.contract import Envelope, State
 from bridge.errors import JournalUnreadable
 from bridge.journal import Hold, Parked, Selection, Stats, Story
-from bridge.journal.sqlite.file import VERSION, version_of
+from bridge.journal.sqlite.file import VERSION, check_content, version_of
 from bridge.journal.sqlite.rows import (
     NEVER,
     alias_hash,
@@ -42,6 +42,7 @@ class Reader:
     def _opened(self) -> sqlite3.Connection:
         if not self._path.exists():
             raise JournalUnreadable(f"there is no journal at {self._path}")
+        check_content(self._path)
         connection = sqlite3.connect(
             f"{self._path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, check_same_thread=False
         )

@@ -49,9 +49,14 @@ class Room:
             if not self._full:
                 emit("journal.full", free=free)
             self._full = True
-        elif not self._full or free >= self._min_free + self._ballast_size:
+        elif not self._full or free >= self._room_to_go_on():
             self._full = False
             self._lay_ballast(free)
+
+    def _room_to_go_on(self) -> int:
+        """More than what giving up the ballast has freed: that room is for what must still be settled."""
+        missing = 0 if self._ballast.exists() else self._ballast_size
+        return self._min_free + self._ballast_size + missing
 
     def _lay_ballast(self, free: int) -> None:
         if self._ballast_size == 0 or self._ballast.exists() or free < self._min_free + self._ballast_size:
