@@ -13,6 +13,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any, BinaryIO, Literal, TextIO, cast
 
 import msgspec
@@ -85,7 +86,7 @@ def emit(name: str, **fields: object) -> None:
     if kind.metric:
         _count(name, kind, fields)
     if _LEVELS[kind.level] >= _output.level:
-        _output.logger.msg(name, level=kind.level, **fields)
+        _output.logger.msg(name, kind.level, fields)
 
 
 def _count(name: str, kind: Kind, fields: Mapping[str, Any]) -> None:
@@ -96,7 +97,12 @@ def _count(name: str, kind: Kind, fields: Mapping[str, Any]) -> None:
         child = _CHILDREN[key] = counter.labels(*key[1:]) if kind.labels else counter
     child.inc()
     if name == "fact.settled" and fields.get("seconds") is not None:
-        SECONDS.labels(fields["dest"]).observe(fields["seconds"])
+        _seconds(fields["dest"]).observe(fields["seconds"])
+
+
+@cache
+def _seconds(dest: str) -> Histogram:
+    return SECONDS.labels(dest)
 
 
 # -- set-up ------------------------------------------------------------------------------------------------------------
@@ -105,17 +111,13 @@ def _count(name: str, kind: Kind, fields: Mapping[str, Any]) -> None:
 class _Line(structlog.BoundLoggerBase):
     """The narrowest logger of structlog: one call, no level methods."""
 
-    def msg(self, event: str, **fields: object) -> object:
-        return self._proxy_to_logger("msg", event, **fields)
-
-
-def _stamped(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    return {
-        "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
-        "level": event.pop("level"),
-        "event": event.pop("event"),
-        **event,
-    }
+    def msg(self, event: str, level: str, fields: Mapping[str, object]) -> object:
+        """Without the copies that a bound context would need: nothing is bound, every line brings all its fields."""
+        at = datetime.now(UTC).isoformat(timespec="milliseconds")
+        line: Any = {"at": at, "level": level, "event": event, **fields}
+        for processor in self._processors:
+            line = processor(self._logger, "msg", line)
+        return self._logger.msg(line)
 
 
 _json = msgspec.json.Encoder(enc_hook=str)
@@ -180,7 +182,7 @@ def _output_to(stream: TextIO, *, level: str, text: bool) -> _Output:
     last: Processor = _AsText(colors=stream.isatty()) if text else _as_json
     logger = structlog.wrap_logger(
         structlog.BytesLogger(cast("BinaryIO", _Together(stream.buffer))),
-        processors=[_stamped, last],
+        processors=[last],
         wrapper_class=_Line,
     ).bind()
     return _Output(_LEVELS[level], logger)
@@ -219,7 +221,7 @@ class _FromLibraries(logging.Handler):
 def _library(level: str, **fields: object) -> None:
     level = level if level in _LEVELS else "error"
     if _LEVELS[level] >= _output.level:
-        _output.logger.msg("log", level=level, **fields)
+        _output.logger.msg("log", level, fields)
 
 
 def _warned(
