@@ -74,9 +74,8 @@ def mapped(raw: bytes) -> bytes:
 
 def intake(port: int, database: str) -> None:
     connection = sqlite3.connect(database, check_same_thread=False, isolation_level=None)
-    connection.executescript(
-        "pragma journal_mode=wal; pragma synchronous=full; create table e(n integer primary key, id text unique, b blob)"
-    )
+    connection.executescript("pragma journal_mode=wal; pragma synchronous=full")
+    connection.execute("create table e(n integer primary key, id text unique, b blob)")
     waiting: queue.SimpleQueue = queue.SimpleQueue()
     secret = SECRET.encode()
 
@@ -108,9 +107,7 @@ def intake(port: int, database: str) -> None:
 def chain(port: int, sink: str) -> None:
     async def main() -> None:
         connector = aiohttp.TCPConnector(limit=64)
-        async with aiohttp.ClientSession(
-            connector=connector, headers={"Content-Type": "application/json"}
-        ) as session:
+        async with aiohttp.ClientSession(connector=connector, headers={"Content-Type": "application/json"}) as session:
 
             async def handle(request: web.Request) -> web.Response:
                 async with session.post(sink, data=mapped(await request.read())) as answer:

@@ -12,23 +12,26 @@ from bridge.journal.sqlite.rows import BUCKET, alias_hash, packed
 from tests.bench.programs import ROOT
 
 _CHUNK = 20_000
+_BODY = b"""{"id":5000000000001,"name":"#1","created_at":"2026-11-20T14:05:33+01:00","currency":"EUR",
+"total_price":"80.00","line_items":[{"id":1,"variant_id":2,"name":"Linen shirt","price":"40.00","quantity":2}]}"""
 _YEAR = 365 * 86_400 * 1_000_000
 
 INSERTS = {
     "lane": "INSERT INTO lane VALUES (?, 'example.myshopify.com', ?, ?)",
-    "envelope": "INSERT INTO envelope VALUES (?, ?, ?, 'shop', 'orders/create', 'order', ?, ?, ?, 900)",
+    "envelope": "INSERT INTO envelope VALUES (?, ?, ?, 'shop', 'orders/create', 'order', ?, ?, ?, 260)",
     "body": "INSERT INTO body VALUES (?, x'7b7d', ?)",
     "alias": "INSERT OR IGNORE INTO alias VALUES (?, ?, ?)",
     "work": "INSERT INTO work (dest, lane, seq) VALUES ('hellotext', ?, ?)",
     "turn": "INSERT INTO turn VALUES ('hellotext', ?, ?, 0, NULL, NULL)",
-    "fact": "INSERT INTO fact VALUES (?, 'hellotext', 'order.placed', '[]', 'delivered', ?, 'placed', ?, ?, 1, '', '200')",
+    "fact": """INSERT INTO fact
+        VALUES (?, 'hellotext', 'order.placed', '[]', 'delivered', ?, 'placed', ?, ?, 1, '', '200')""",
     "version": "INSERT INTO version VALUES (?, 'hellotext', 'shop', 'order', ?)",
 }
 
 
 def made(kind: str, rows: int) -> Path:
     """kind: waiting (due in a year), due (due now), settled. The file is made if it is not there."""
-    path = ROOT / ".cache" / "bench" / f"{kind}-{rows}.db"
+    path = ROOT / ".cache" / "bench" / f"{kind}-{rows}-whole.db"
     if path.exists():
         return path
     sys.stderr.write(f"making a journal of {rows} {kind} orders (once) ")
@@ -50,7 +53,7 @@ def made(kind: str, rows: int) -> Path:
 
 def _fill(connection: sqlite3.Connection, kind: str, numbers: range) -> None:
     now = time.time_ns() // 1000
-    body = packed(b'{"id": 1, "created_at": "2020-01-01T00:00:00Z", "line_items": []}' * 12)
+    body = packed(_BODY)
     connection.execute("BEGIN")
     rows: dict[str, Iterator[tuple]] = {
         "lane": ((n, str(5_000_000_000_000 + n), now) for n in numbers),

@@ -1,4 +1,4 @@
-"""Whole orders, as Shopify writes them, each with an id, a name and a buyer of its own."""
+"""Whole orders, as Shopify writes them, each with an id, a name, a buyer and a visit of its own."""
 
 import json
 import time
@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 SHOP = "example.myshopify.com"
-SECRET = "bench"  # noqa: S105  of no shop
+SECRET = "bench"
+_SESSION = b"5f0c7f3c-0000-4000-8000-000000001042"
 EXAMPLE = Path(__file__).parents[2] / "connectors" / "shopify" / "examples" / "order.json"
 
 
@@ -21,4 +22,5 @@ def orders(count: int) -> Iterator[tuple[int, bytes]]:
     whole = order()
     for number in range(first, first + count):
         body = whole.replace(b"6042000000001", str(number).encode()).replace(b"#1042", b"#%d" % number)
-        yield number, body.replace(b"ada.sample", b"ada%d" % number)
+        body = body.replace(b"ada.sample", b"ada%d" % number)
+        yield number, body.replace(_SESSION, b"%036d" % number)

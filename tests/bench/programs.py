@@ -52,9 +52,11 @@ class Program:
 
 
 @contextmanager
-def running(arguments: Sequence[str], *, port: int, core: int, environ: dict[str, str] | None = None) -> Iterator[Program]:
+def running(
+    arguments: Sequence[str], *, port: int, core: int, environ: dict[str, str] | None = None
+) -> Iterator[Program]:
     """A Python program that listens at the port; it is up when the block begins."""
-    process = subprocess.Popen(  # noqa: S603  our own programs
+    process = subprocess.Popen(
         [sys.executable, *arguments],
         cwd=ROOT,
         env={**os.environ, **(environ or {})},
@@ -82,16 +84,16 @@ def _await_port(process: subprocess.Popen, port: int) -> None:
 
 def load(port: int, path: str, count: int, *, connections: int = 64) -> dict[str, float]:
     """Send so many orders; rate, p50 and p99."""
-    done = subprocess.run(  # noqa: S603  our own program
+    done = subprocess.run(
         [sys.executable, "-m", "tests.bench.load", str(port), path, str(count), str(connections)],
         cwd=ROOT,
         check=True,
         capture_output=True,
-        preexec_fn=lambda: os.sched_setaffinity(0, {CORES[-1]}) if len(CORES) > 1 else None,  # noqa: PLW1509
+        preexec_fn=lambda: os.sched_setaffinity(0, {CORES[-1]}) if len(CORES) > 1 else None,
     )
     return json.loads(done.stdout)
 
 
 def get(port: int, path: str) -> str:
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=30) as answer:  # noqa: S310
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=30) as answer:
         return answer.read().decode()

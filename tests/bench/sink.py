@@ -12,6 +12,7 @@ import uvloop
 _LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
 _HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
 _count = 0
+_profiles = 0
 
 
 class _Connection(asyncio.Protocol):
@@ -33,9 +34,10 @@ class _Connection(asyncio.Protocol):
 
 
 def _answer(head: bytes) -> bytes:
-    global _count  # noqa: PLW0603  the one thing that it knows
+    global _count, _profiles  # noqa: PLW0603  all that it knows
     if b"/v1/profiles" in head:
-        return b'{"id":"P1"}'
+        _profiles += 1
+        return b'{"id":"P%d"}' % _profiles
     if b"/count" in head:
         return str(_count).encode()
     if b"/sessions/" not in head:
