@@ -164,6 +164,8 @@ class _Reading:
         sources = {name: made for name in top.sources if (made := self._source(name, top)) is not None}
         destinations = {name: outlet for name in top.destinations if (outlet := self._outlet(name, top)) is not None}
         rules = self._rules(top, sources, destinations)
+        if rules is not None:
+            self._check_keep(top.journal.keep, rules)
         if rules is None or self.problems:
             return None
         return Settings(
@@ -199,6 +201,15 @@ class _Reading:
         top = self._validated(File, value, ())
         # With a fault in one section the others are still read, so that all problems are said at once.
         return cast("File", top) if top is not None else _without_core(value)
+
+    def _check_keep(self, keep: Keep, rules: Rules) -> None:
+        """A key that is forgotten while its fact may still come would be sent again."""
+        at = ("journal", "keep")
+        if keep.keys <= rules.longest_max_age:
+            longest = rules.longest_max_age.days
+            self._add(f"keys must be kept longer than the longest max_age of a rule, {longest}d", (*at, "keys"))
+        if not keep.bodies <= keep.history <= keep.keys:
+            self._add("bodies may not be kept longer than the history, nor the history longer than the keys", at)
 
     # -- connectors ----------------------------------------------------------------------------------------------------
 

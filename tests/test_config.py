@@ -49,6 +49,11 @@ def test_no_secret_shows_in_the_settings():
         (("include", "door: {answer_within: 4}\ninclude"), "a duration is written as a number and a unit"),
         (("include", "door: {port: 99999}\ninclude"), "less than or equal to 65535"),
         (("include", "journal: {kind: oracle}\ninclude"), "Input should be 'sqlite'"),
+        (
+            ("include", "journal: {keep: {keys: 20d, history: 20d, bodies: 9d}}\ninclude"),
+            "keys must be kept longer than",
+        ),
+        (("include", "journal: {keep: {bodies: 999d}}\ninclude"), "bodies may not be kept longer than the history"),
         (("include", "logs: {levle: info}\ninclude"), "unknown key; did you mean `level`?"),
     ],
     ids=lambda value: value[1][:24] if isinstance(value, tuple) else "",

@@ -6,6 +6,7 @@ for step in rules.apply(envelope, "hellotext"): ...
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
 from functools import cached_property
 from typing import Final
 
@@ -43,6 +44,11 @@ class Rules:
     def names(self, destination: str) -> Sequence[str]:
         """The names of the rules for a destination."""
         return tuple(dict.fromkeys(rule.name for rule in self._for(destination)))
+
+    @property
+    def longest_max_age(self) -> timedelta:
+        """The oldest that a fact may be and still be sent."""
+        return max((rule.max_age for group in self._groups.values() for rule in group.rules), default=timedelta())
 
     def digest_of(self, rule: str) -> str:
         """Changes when the rule does, or what it may read of variables and declared fields. Empty for no such rule."""
