@@ -27,6 +27,14 @@ class _Document:
     settled: list[Settled] = field(default_factory=list)
     verdicts: list[Verdict] = field(default_factory=list)
     released: list[Key] = field(default_factory=list)
+    ended: bool = False
+    """A fact of it was sent and became final in this claim: the next begins with patience of its own."""
+
+    def moment(self, now: datetime) -> Moment:
+        """What a conversation is told of the time."""
+        tried = 0 if self.ended else self.claim.attempt
+        first = None if self.ended else self.claim.first_tried_at
+        return Moment(now=now, first_tried_at=first or now, attempt=tried + 1)
 
 
 class Carrier:
@@ -106,8 +114,7 @@ class Carrier:
 
     async def _send(self, document: _Document, event: Event) -> Postponed | None:
         """Send one fact. What is final is noted in the document; what must wait postpones the lane."""
-        claim, now = document.claim, _now()
-        moment = Moment(now=now, first_tried_at=claim.first_tried_at or now, attempt=claim.attempt + 1)
+        claim, moment = document.claim, document.moment(_now())
         conversing = Conversing(self._road, self._courier, event, lambda: self._depart(claim, event))
         outcome = await conversing.held(moment)
         self._feel(outcome)
@@ -148,6 +155,7 @@ class Carrier:
     def _settle(self, document: _Document, event: Event, decision: Settle) -> None:
         if self._road.shadow and decision.state is State.DELIVERED:
             decision = Settle(state=State.SHADOWED, detail=decision.detail)
+        document.ended = True
         _note(document, (event.fact, event.once), event.rule, decision, occurred_at=event.at)
         if decision.state is State.DEAD:
             return

@@ -18,7 +18,7 @@ class Has(Term):
     of: Term
 
     def meaning(self, scope: Scope) -> Value:
-        return self.of.value(scope) is not None
+        return self.of.never_empty() or self.of.value(scope) is not None
 
     def python(self, writer: Writer) -> str:
         return "True" if self.of.never_empty() else f"({self.of.python(writer)} is not None)"

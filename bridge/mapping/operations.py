@@ -1,4 +1,4 @@
-"""Terms that choose, compare and reckon."""
+"""Terms that choose, compare and reckon. Where the left side is empty, the right one is not looked at."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -78,7 +78,11 @@ class Comparison(Term):
     sides: Sequence[Term]
 
     def meaning(self, scope: Scope) -> Value:
-        return reckoning.compared(self.operators, [each.value(scope) for each in self.sides])
+        first, *others = self.sides
+        left = first.value(scope)
+        if left is None and len(others) == 1:
+            return None
+        return reckoning.compared(self.operators, [left, *(each.value(scope) for each in others)])
 
     def python(self, writer: Writer) -> str:
         sources = [each.python(writer) for each in self.sides]
@@ -126,8 +130,11 @@ class Arithmetic(Term):
 
     def meaning(self, scope: Scope) -> Value:
         context = reckoning.ROUNDED if self.rounded else reckoning.EXACT
+        left = self.left.value(scope)
+        if left is None:
+            return None
         try:
-            return _ARITHMETIC[self.operator](self.left.value(scope), self.right.value(scope), context)
+            return _ARITHMETIC[self.operator](left, self.right.value(scope), context)
         except ArithmeticError:
             raise Failed("is beyond the bounds of numbers") from None
 

@@ -255,6 +255,28 @@ async def test_a_word_given_while_the_document_is_in_flight_is_not_lost(journal,
     assert () == tuple(await desk.claims(journal))
 
 
+async def test_a_second_word_is_not_lost_either(journal, desk):
+    await desk.carry(journal, desk.document(), desk.fact(State.DEAD))
+    (fact,) = await desk.parked(journal)
+    await journal.retry([fact.ref])
+    claim = await desk.claim(journal)
+    await journal.retry([fact.ref])
+    await desk.done(journal, claim)
+    assert 1 == len(await desk.claims(journal))
+
+
+async def test_an_older_document_that_is_sent_again_does_not_turn_the_newest_version_back(journal, desk):
+    older = await desk.carry(journal, desk.document(version=desk.now), desk.fact(State.UNCERTAIN))
+    await desk.carry(journal, desk.document(version=desk.now + 2 * MINUTE))
+    (fact,) = await desk.parked(journal, State.UNCERTAIN)
+    await journal.resend([fact.ref])
+    again = await desk.claim(journal)
+    assert (older.seq, False) == (again.seq, again.stale)
+    await desk.done(journal, again, desk.fact())
+    await journal.append(desk.document(version=desk.now + MINUTE))
+    assert (await desk.claim(journal)).stale
+
+
 async def test_settling_takes_no_other_end(journal, desk):
     await desk.carry(journal, desk.document(), desk.fact(State.UNCERTAIN))
     (uncertain,) = await desk.parked(journal, State.UNCERTAIN)

@@ -324,6 +324,26 @@ async def test_another_program_that_holds_a_lock_makes_the_journal_busy(path, de
         assert not journal.broken.done()
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+async def test_nobody_waits_for_a_writer_that_a_bug_has_ended(path, desk, monkeypatch):
+    async with _opened(path) as journal:
+        monkeypatch.setattr(journal._writer, "_committed", lambda _: {}["a bug"])
+        answers = await asyncio.gather(*(journal.append(desk.document()) for _ in range(9)), return_exceptions=True)
+        assert {JournalBroken} == {type(answer) for answer in answers}
+        with pytest.raises(JournalBroken):
+            await journal.append(desk.document())
+        with pytest.raises(JournalBroken):
+            await journal.broken
+
+
+async def test_a_journal_that_is_closed_says_so(path, desk):
+    async with _opened(path) as journal:
+        pass
+    await asyncio.sleep(0)
+    with pytest.raises(JournalBroken, match="has ended"):
+        await journal.append(desk.document())
+
+
 @pytest.mark.parametrize(
     "poison",
     [

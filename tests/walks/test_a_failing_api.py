@@ -152,7 +152,7 @@ async def test_a_fact_that_is_tried_past_give_up_is_dead(running, settings_for, 
     number, body = order()
     patient = settings.delivery.model_copy(update={"give_up": settings.delivery.first_wait})
     async with running(replace(settings, delivery=patient)) as bridge:
-        await bridge.fail(status=500)
+        await bridge.fail(status=500, path="/v1/attribution/events")
         await bridge.post(body)
         story = await bridge.settled(number)
         assert {"gave up"} == {fact["reason"] for fact in story.facts}

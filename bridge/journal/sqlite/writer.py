@@ -110,12 +110,17 @@ class Writer:
         sequences = dict(connection.execute("SELECT name, seq FROM sqlite_sequence").fetchall())
         self._names = {(dest, fact) for dest, fact in connection.execute(statements()["names"])}
         self._counters = Counters(seq=sequences.get("envelope", 0), lane=sequences.get("lane", 0))
+        self._group: Sequence[Operation | None] = ()
+        self._ended: JournalBroken | None = None
         self._thread = threading.Thread(target=self._work, name="journal-writer", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
 
     def submit(self, operation: Operation) -> None:
+        """Raises JournalBroken when nobody is there to write it any more."""
+        if self._ended is not None:
+            raise self._ended
         self._queue.put(operation)
 
     def stop(self) -> None:
@@ -129,8 +134,16 @@ class Writer:
         try:
             self._serve()
         finally:
-            ended = JournalBroken("the journal's writer has ended")
-            self._loop.call_soon_threadsafe(self._broken, ended)
+            self._loop.call_soon_threadsafe(self._end)
+
+    def _end(self) -> None:
+        """In the event loop's thread, where operations are submitted: nobody waits for an answer that cannot come."""
+        self._ended = JournalBroken("the journal's writer has ended")
+        waiting = list(self._group)
+        while not self._queue.empty():
+            waiting.append(self._queue.get())
+        _tell([(operation, self._ended) for operation in waiting if operation is not None])
+        self._broken(self._ended)
 
     def _serve(self) -> None:
         stopping = False
@@ -143,6 +156,7 @@ class Writer:
             while len(group) < _GROUP and not self._queue.empty():
                 group.append(self._queue.get())
             stopping = None in group
+            self._group = group
             if operations := [operation for operation in group if operation is not None]:
                 self._answer(self._committed(operations))
 
