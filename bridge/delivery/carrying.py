@@ -30,6 +30,10 @@ class _Document:
     ended: bool = False
     """A fact of it was sent and became final in this claim: the next begins with patience of its own."""
 
+    def has_ended(self, key: Key) -> bool:
+        """This document made it dead when it was claimed before; only a later document, or a person, tries it again."""
+        return not self.claim.asked and key in self.claim.own and self.claim.held[key] is State.DEAD
+
     def moment(self, now: datetime) -> Moment:
         """What a conversation is told of the time."""
         tried = 0 if self.ended else self.claim.attempt
@@ -96,6 +100,8 @@ class Carrier:
             match step:
                 case Passed():
                     document.verdicts.append(Verdict(reason=step.reason, rule=step.rule or ""))
+                case Failure() | Event() if document.has_ended((step.fact, step.once or "")):
+                    pass
                 case Failure() | Event() if self._is_held(held, step.fact, step.once or ""):
                     document.verdicts.append(Verdict(reason=Reason.ALREADY, rule=step.rule))
                 case Failure():

@@ -37,6 +37,7 @@ class Claim:
     attempt         how often the lane was postponed since something of it was final
     first_tried_at  when the lane's document was first claimed in vain; None: never
     held            the facts of this lane and destination that have a state
+    own             those of them that have it by this very document
     newest          the newest version mapped in this lane for this source and kind
     asked           how often a person asked for it (`dead retry`): if at all, it is mapped even if it is stale. Asked
                     once more while it is in flight, it is due again when it is done.
@@ -49,6 +50,7 @@ class Claim:
     first_tried_at: datetime | None
     envelope: Envelope
     held: Mapping[Key, State]
+    own: frozenset[Key]
     newest: datetime | None
     asked: int
 

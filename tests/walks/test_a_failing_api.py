@@ -146,6 +146,17 @@ async def test_the_same_refusal_twenty_times_running_holds_the_rule_until_a_pers
         assert waiting + 1 == (await bridge.house.journal.stats()).waiting["hellotext"]
 
 
+async def test_a_dead_fact_is_not_tried_again_while_another_of_its_document_waits(running, order):
+    number, body = order()
+    async with running() as bridge:
+        await bridge.fail(status=422, times=1, path="/v1/attribution/events")
+        await bridge.fail(status=503, times=3, path="/v1/attribution/events")
+        await bridge.post(body)
+        await bridge.settled(number)
+        assert {"order.placed": "dead", "order.confirmed": "delivered"} == await bridge.states(number)
+        assert ["order.placed"] + ["order.confirmed"] * 4 == [e["body"]["action"] for e in await bridge.received()]
+
+
 async def test_a_fact_that_is_tried_past_give_up_is_dead(running, settings_for, sandbox, order):
     more = ""
     settings = settings_for(sandbox, more=more)

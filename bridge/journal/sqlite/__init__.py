@@ -304,7 +304,7 @@ def _within(budget: int, rows: Sequence[Row]) -> list[Row]:
     return chosen
 
 
-Held = dict[int, dict[Key, State]]
+Held = dict[int, dict[Key, tuple[State, int]]]
 Newest = dict[tuple[int, str, str], int]
 
 
@@ -312,8 +312,8 @@ def _details(
     connection: sqlite3.Connection, dest: str, cold: Sequence[Row], lanes: Sequence[Row]
 ) -> tuple[list[Row], Held, Newest]:
     held: Held = {}
-    for lane, fact, once, state in fetched(connection, "held_facts", lanes, before=(dest,)):
-        held.setdefault(lane, {})[fact, once] = State(state)
+    for lane, fact, once, state, seq in fetched(connection, "held_facts", lanes, before=(dest,)):
+        held.setdefault(lane, {})[fact, once] = (State(state), seq)
     newest = fetched(connection, "newest", lanes, before=(dest,))
     documents = fetched(connection, "documents", cold)
     return documents, held, {(lane, source, kind): version for lane, source, kind, version in newest}
@@ -321,6 +321,7 @@ def _details(
 
 def _claimed(dest: str, row: Row, envelope: Envelope, held: Held, newest: Newest) -> Claim:
     lane, attempt, first, seq, asked, _ = row
+    facts = held.get(lane, {})
     return Claim(
         dest=dest,
         lane=lane,
@@ -328,7 +329,8 @@ def _claimed(dest: str, row: Row, envelope: Envelope, held: Held, newest: Newest
         attempt=attempt,
         first_tried_at=moment_or_none(first),
         envelope=envelope,
-        held=held.get(lane, {}),
+        held={key: state for key, (state, _) in facts.items()},
+        own=frozenset(key for key, (_, by) in facts.items() if by == seq),
         newest=moment_or_none(newest.get((lane, envelope.source, envelope.kind))),
         asked=asked,
     )

@@ -89,7 +89,7 @@ SELECT e.seq, l.tenant, l.name, e.id, e.source, e.topic, e.kind, e.version, e.oc
 FROM envelope e JOIN lane l ON l.n = e.lane LEFT JOIN body b ON b.seq = e.seq WHERE e.seq IN (VALUES rows(?))
 
 -- name: held_facts
-SELECT lane, fact, once, state FROM fact WHERE dest = ? AND lane IN (VALUES rows(?))
+SELECT lane, fact, once, state, seq FROM fact WHERE dest = ? AND lane IN (VALUES rows(?))
 
 -- name: newest
 SELECT lane, source, kind, newest FROM version WHERE dest = ? AND lane IN (VALUES rows(?))
