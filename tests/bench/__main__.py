@@ -21,7 +21,7 @@ sources:
   shop: {{connector: shopify, shops: {{example.myshopify.com: {{secrets: [env:SHOPIFY_SECRET]}}}}}}
 destinations:
   hellotext: {{connector: hellotext, token: env:HELLOTEXT_TOKEN, url: "http://127.0.0.1:{sink}"}}
-journal: {{path: "{journal}", min_free: 0, ballast: 0}}
+journal: {{path: "{journal}", min_free: 0, ballast: 0, keep: {{keys: 4000d}}}}
 door: {{host: 127.0.0.1, port: {port}}}
 private: {{port: {private}}}
 logs: {{style: json}}
