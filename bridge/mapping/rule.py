@@ -13,7 +13,7 @@ from bridge.contract import Envelope, Event, Json, Reason
 from bridge.mapping import values
 from bridge.mapping.expressions import Expression
 from bridge.mapping.fields import is_list
-from bridge.mapping.structures import Each, Fixed, Structure, Unmapped, evaluated, missing
+from bridge.mapping.structures import DOCUMENT, Each, Fixed, Structure, Unmapped, evaluated, missing
 from bridge.mapping.terms import STEPS, Scope
 from bridge.mapping.values import WHAT_DATA_CAN_RAISE, Failed
 from bridge.mapping.writing import Writer, compiled, namespace, variable
@@ -166,22 +166,34 @@ def scope_of(kind: str, document: Json, envelope: Envelope, variables: Mapping[s
 # -- the fast way ------------------------------------------------------------------------------------------------------
 
 
-def generated(rule: Rule, shared: Mapping[int, int]) -> Callable[..., None]:
+def generated(rule: Rule, shared: Mapping[int, Callable[..., Any]]) -> Callable[..., None]:
     """`run(out, memo, document, topic, shop, headers, received_at)`: appends the steps to out, or raises.
 
     memo holds, for one document, the structures that several rules share.
     """
-    space: dict[str, Any] = {**namespace(), "Event": Event, "v_vars": rule.variables}
-    writer = Writer(space)
+    writer = _writer(rule)
     writer.shared = shared if rule.each is None else {}
     writer.line("steps = [STEPS]")
-    if rule.kind.isidentifier():
-        writer.line(f"{variable(rule.kind)} = v_doc")
     if rule.each is None:
         _write_step(writer, rule, "return")
     else:
         _write_each(writer, rule, rule.each)
-    return compiled("def run(out, memo, v_doc, v_topic, v_shop, v_headers, v_received_at):", writer, space)
+    return compiled(f"def run(out, memo, {DOCUMENT}):", writer, writer.space)
+
+
+def generated_part(rule: Rule, structure: Structure) -> Callable[..., Any]:
+    """`part(steps, document, topic, ...)`: gives a structure of this rule, or None where it is empty, or raises."""
+    writer = _writer(rule)
+    structure.python(writer, "found", strict=False)
+    writer.line("return found")
+    return compiled(f"def part(steps, {DOCUMENT}):", writer, writer.space)
+
+
+def _writer(rule: Rule) -> Writer:
+    writer = Writer({**namespace(), "Event": Event, "v_vars": rule.variables})
+    if rule.kind.isidentifier():
+        writer.line(f"{variable(rule.kind)} = v_doc")
+    return writer
 
 
 def _write_each(writer: Writer, rule: Rule, each: Each) -> None:

@@ -7,7 +7,6 @@ for step in rules.apply(envelope, "hellotext"): ...
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
-from functools import cached_property
 from typing import Final
 
 import msgspec
@@ -16,7 +15,7 @@ from bridge.contract import Envelope, EventShape, Fields, Json, Reason
 from bridge.errors import ConfigurationError, Problem
 from bridge.mapping.fields import merged
 from bridge.mapping.reading import Reading, World, Written, digest_of
-from bridge.mapping.rule import Failure, Passed, Rule, Step, generated
+from bridge.mapping.rule import Failure, Passed, Rule, Step, generated, generated_part
 from bridge.mapping.structures import shareable
 from bridge.mapping.values import WHAT_DATA_CAN_RAISE, exact
 
@@ -89,17 +88,9 @@ class _Group:
 
     def __init__(self, rules: Sequence[Rule]) -> None:
         self.rules = rules
-
-    @cached_property
-    def _runs(self) -> Sequence[tuple[Rule, Callable[..., None]]]:
-        """Generated when the first such document comes: a check of five hundred rules need not wait for it."""
-        seen = Counter(id(part) for rule in self.rules if rule.each is None for part in shareable(rule.give))
-        shared = {key: number for number, (key, times) in enumerate(seen.items()) if times > 1}
-        return [(rule, generated(rule, shared)) for rule in self.rules]
-
-    @cached_property
-    def _reads_headers(self) -> bool:
-        return any("headers" in each.names() for rule in self.rules for each in rule.expressions())
+        shared = _shared(rules)
+        self._runs = [(rule, generated(rule, shared)) for rule in rules]
+        self._reads_headers = any("headers" in each.names() for rule in rules for each in rule.expressions())
 
     def steps(self, document: Json, envelope: Envelope, *, stale: bool) -> Sequence[Step]:
         out: list[Step] = []
@@ -116,6 +107,14 @@ class _Group:
             except WHAT_DATA_CAN_RAISE:
                 out[before:] = rule.explained(document, envelope)
         return out
+
+
+def _shared(rules: Sequence[Rule]) -> Mapping[int, Callable[..., Json]]:
+    """What several rules give alike, each with the function that works it out."""
+    parts = [(rule, part) for rule in rules if rule.each is None for part in shareable(rule.give)]
+    seen = Counter(id(part) for _, part in parts)
+    first = {id(part): (rule, part) for rule, part in parts if seen[id(part)] > 1}
+    return {key: generated_part(rule, part) for key, (rule, part) in first.items()}
 
 
 def _failed(rule: Rule, reason: str) -> Failure:

@@ -6,6 +6,7 @@ Python assigns to a name, None if the structure is empty, and raises where the m
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from bridge.contract import Json
 from bridge.mapping import values
@@ -14,6 +15,9 @@ from bridge.mapping.fields import element_of, is_list
 from bridge.mapping.terms import STEPS, Scope, typed, typed_python
 from bridge.mapping.values import Failed, Value
 from bridge.mapping.writing import Writer, variable
+
+DOCUMENT: Final = "v_doc, v_topic, v_shop, v_headers, v_received_at"
+"""What generated functions are told about a document."""
 
 
 class Unmapped(Failed):
@@ -198,15 +202,15 @@ class Members(Structure):
 
 
 def _remembered(writer: Writer, structure: Structure, target: str, *, strict: bool) -> None:
-    """Write a structure that several rules share so that it is worked out once for a document."""
-    number = writer.shared.get(id(structure))
-    if number is None:
+    """Write a structure; one that several rules share is worked out once for a document, by a function of its own."""
+    function = writer.shared.get(id(structure))
+    if function is None:
         structure.python(writer, target, strict=strict)
         return
-    writer.line(f"{target} = memo.get({number}, memo)")
+    name = writer.known(function)
+    writer.line(f"{target} = memo.get({id(structure)}, memo)")
     with writer.indented(f"if {target} is memo:"):
-        structure.python(writer, target, strict=strict)
-        writer.line(f"memo[{number}] = {target}")
+        writer.line(f"{target} = memo[{id(structure)}] = {name}(steps, {DOCUMENT})")
 
 
 def _assigns_once(structure: Structure) -> bool:

@@ -18,8 +18,8 @@ class Writer:
     def __init__(self, space: dict[str, Any], indent: int = 1) -> None:
         self.space = space
         self.loops = 0
-        self.shared: Mapping[int, int] = {}
-        """Structures (by identity) that several rules share, each with a number."""
+        self.shared: Mapping[int, Callable[..., Any]] = {}
+        """Structures (by identity) that several rules share, each with the function that works it out."""
         self._lines: list[str] = []
         self._indent = indent
 
