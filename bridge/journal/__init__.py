@@ -23,11 +23,16 @@ ENDS = frozenset({State.DELIVERED, State.DROPPED})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Appended:
-    """Where the journal keeps an envelope; known: it had this id in this lane already."""
+    """Where the journal keeps an envelope.
+
+    known   it had this id in this lane already
+    opened  the lane was made for it: nothing waits or is held there
+    """
 
     seq: int
     lane: int
     known: bool
+    opened: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

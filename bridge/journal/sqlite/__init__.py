@@ -7,9 +7,9 @@ ends has none, and what it had marked `departed` becomes `uncertain` when the fi
 import asyncio
 import sqlite3
 import time
-from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -20,6 +20,7 @@ from bridge.errors import JournalBroken, JournalError
 from bridge.journal import ENDS, Appended, Claim, Hold, Key, Levels, Pruned, Record, Retention
 from bridge.journal.sqlite import acting
 from bridge.journal.sqlite.file import owned, writable
+from bridge.journal.sqlite.handing import Fresh, Handed, Handing
 from bridge.journal.sqlite.pruning import Pruning
 from bridge.journal.sqlite.reading import Reader, salt_of
 from bridge.journal.sqlite.room import Room
@@ -39,8 +40,6 @@ from bridge.journal.sqlite.writer import Act, Append, Entry, Writer
 from bridge.telemetry import emit
 
 T = TypeVar("T")
-
-_FRESH_BYTES = 8 * 1024 * 1024
 
 
 @asynccontextmanager
@@ -82,26 +81,6 @@ def _now() -> int:
     return time.time_ns() // 1000
 
 
-class _Fresh:
-    """The documents that came last, as they came: claiming them needs no read and no unpacking. Bounded in bytes."""
-
-    def __init__(self) -> None:
-        self._envelopes: OrderedDict[int, Envelope] = OrderedDict()
-        self._bytes = 0
-
-    def keep(self, seq: int, envelope: Envelope) -> None:
-        self._envelopes[seq] = envelope
-        self._bytes += len(envelope.raw)
-        while self._bytes > _FRESH_BYTES:
-            self._bytes -= len(self._envelopes.popitem(last=False)[1].raw)
-
-    def take(self, seq: int) -> Envelope | None:
-        envelope = self._envelopes.pop(seq, None)
-        if envelope is not None:
-            self._bytes -= len(envelope.raw)
-        return envelope
-
-
 class SqliteJournal(Reader):
     """Implements Journal. Made by `opened`, in a running event loop."""
 
@@ -112,9 +91,10 @@ class SqliteJournal(Reader):
         self._loop = asyncio.get_running_loop()
         self.broken: asyncio.Future[None] = self._loop.create_future()
         self._writer = Writer(connection, loop=self._loop, destinations=destinations, room=room, broken=self._break)
-        self._in_flight: dict[str, set[int]] = {dest: set() for dest in destinations}
+        self._handing = {dest: Handing() for dest in destinations}
+        self._claiming = {dest: asyncio.Lock() for dest in destinations}
         self._watchers: dict[str, Callable[[], None]] = {}
-        self._fresh = _Fresh()
+        self._fresh = Fresh()
         self._pruning = Pruning(lambda asked: [dest for (dest,) in asked.execute(statements()["destinations"])])
         self._writer.start()
 
@@ -165,9 +145,15 @@ class SqliteJournal(Reader):
         return await future
 
     def _stored(self, envelope: Envelope, appended: Appended) -> None:
-        if envelope.verdict is None:
-            self._fresh.keep(appended.seq, envelope)
-            self._wake()
+        if envelope.verdict is not None:
+            return
+        self._fresh.keep(appended.seq, envelope)
+        for handing in self._handing.values():
+            if appended.opened:
+                handing.offer(appended.lane, appended.seq, envelope)
+            else:
+                handing.added(appended.lane)
+        self._wake()
 
     def _hashes(self, envelope: Envelope) -> list[bytes]:
         hashes = [alias_hash(self._salt, envelope.tenant, alias) for alias in envelope.aliases]
@@ -184,31 +170,37 @@ class SqliteJournal(Reader):
         self._watchers[dest] = changed
 
     async def next_due(self, dest: str) -> datetime | None:
-        in_flight = frozenset(self._in_flight[dest])
-        rows = await self.ask(
-            lambda connection: connection.execute(statements()["next_due"], (dest, len(in_flight) + 1)).fetchall()
-        )
-        waiting = [due for due, lane in rows if lane not in in_flight and due != NEVER]
-        return moment(waiting[0]) if waiting else None
+        handing = self._handing[dest]
+        if handing.is_whole:
+            return handing.due
+        in_flight = frozenset(handing.in_flight)
+        return await self.ask(lambda connection: _next_due(connection, dest, in_flight))
 
     async def claim(self, dest: str, *, now: datetime, limit: int, budget: int) -> Sequence[Claim]:
-        # What is in flight is told before the question is put: a lane that ends meanwhile may still look due in it.
-        in_flight = frozenset(self._in_flight[dest])
-        most = limit + len(in_flight)
-        due = await self.ask(
-            lambda connection: connection.execute(statements()["due"], (dest, micros(now), most)).fetchall()
-        )
-        # Another claim may have taken lanes while this one asked.
-        taken = in_flight | self._in_flight[dest]
-        chosen = _within(budget, [row for row in due if row[0] not in taken][:limit])
-        if not chosen:
-            return ()
-        self._in_flight[dest].update(row[0] for row in chosen)
+        handing = self._handing[dest]
+        async with self._claiming[dest]:
+            if handing.must_ask(now):
+                return await self._searched(dest, handing, now, limit, budget)
+            return [self._handed(dest, handed) for handed in handing.take(limit, budget)]
+
+    def _handed(self, dest: str, handed: Handed) -> Claim:
+        lane, seq, envelope = handed
+        self._fresh.take(seq)
+        return _claimed(dest, (lane, 0, None, seq, 0, 0), envelope, {}, {})
+
+    async def _searched(self, dest: str, handing: Handing, now: datetime, limit: int, budget: int) -> Sequence[Claim]:
+        """By the table. What is in flight is told before: a lane that ends meanwhile may still look due in it."""
+        handing.searching()
+        in_flight = frozenset(handing.in_flight)
         try:
-            return await self._claimed(dest, chosen)
+            search = partial(_due, dest=dest, now=micros(now), limit=limit, budget=budget, in_flight=in_flight)
+            due = await self.ask(search)
+            claims = await self._claimed(dest, due.rows) if due.rows else ()
         except BaseException:
-            self._in_flight[dest].difference_update(row[0] for row in chosen)
+            handing.ask()
             raise
+        handing.found({claim.lane for claim in claims}, whole=due.whole, due=due.next)
+        return claims
 
     async def _claimed(self, dest: str, chosen: Sequence[Row]) -> Sequence[Claim]:
         known = {row[3]: envelope for row in chosen if (envelope := self._fresh.take(row[3])) is not None}
@@ -225,14 +217,18 @@ class SqliteJournal(Reader):
         self._writer.submit(Entry(claim=claim, record=record, now=micros(now), future=future))
         await future
         if record.end is not None:
-            self._in_flight[claim.dest].discard(claim.lane)
+            self._handing[claim.dest].ended(claim, record)
             if changed := self._watchers.get(claim.dest):
                 changed()
 
     async def _act(self, call: Callable[[sqlite3.Connection], T]) -> T:
         future: asyncio.Future[object] = self._loop.create_future()
         self._writer.submit(Act(call=call, future=future))
-        answer = await future
+        try:
+            answer = await future
+        finally:
+            for handing in self._handing.values():
+                handing.ask()
         self._wake()
         return answer  # type: ignore[return-value]  # the writer answers with what the call returned
 
@@ -291,6 +287,33 @@ class SqliteJournal(Reader):
         if pruned.lanes:
             self._writer.forget_lanes()
         return pruned
+
+
+@dataclass(frozen=True, slots=True)
+class _Due:
+    """What a search found. whole: nothing else was due; next: when the next lane will be, if that is known."""
+
+    rows: Sequence[Row]
+    whole: bool
+    next: datetime | None
+
+
+def _due(
+    connection: sqlite3.Connection, *, dest: str, now: int, limit: int, budget: int, in_flight: frozenset[int]
+) -> _Due:
+    most = limit + len(in_flight)
+    rows = connection.execute(statements()["due"], (dest, now, most)).fetchall()
+    waiting = [row for row in rows if row[0] not in in_flight]
+    chosen = _within(budget, waiting[:limit])
+    whole = len(rows) < most and len(chosen) == len(waiting)
+    taken = in_flight | {row[0] for row in chosen}
+    return _Due(rows=chosen, whole=whole, next=_next_due(connection, dest, taken) if whole else None)
+
+
+def _next_due(connection: sqlite3.Connection, dest: str, in_flight: frozenset[int]) -> datetime | None:
+    rows = connection.execute(statements()["next_due"], (dest, len(in_flight) + 1)).fetchall()
+    waiting = [due for due, lane in rows if lane not in in_flight and due != NEVER]
+    return moment(waiting[0]) if waiting else None
 
 
 def _within(budget: int, rows: Sequence[Row]) -> list[Row]:

@@ -253,10 +253,14 @@ class Writer:
         known = self._known(appends, lanes, last_lane)
         batch = _Batch()
         answers: list[Answer] = []
+        filled: set[int] = set()
         for append in appends:
             lane = lanes[append.envelope.tenant, append.envelope.lane]
             seq = known.get((lane, append.envelope.id))
-            answers.append((append, Appended(seq=seq or self._counters.seq + 1, lane=lane, known=seq is not None)))
+            opened = lane > last_lane and lane not in filled
+            filled.add(lane)
+            appended = Appended(seq=seq or self._counters.seq + 1, lane=lane, known=seq is not None, opened=opened)
+            answers.append((append, appended))
             if seq is None:
                 self._counters.seq += 1
                 known[lane, append.envelope.id] = self._counters.seq
