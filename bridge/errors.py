@@ -7,6 +7,7 @@
     ├── ConfigurationError     every problem of a configuration at once
     └── JournalError
         ├── JournalBusy        the journal cannot take writes now (full disk, too slow): try again
+        ├── LaneLost           another process has this lane now: nothing of it may be sent or stored here
         ├── JournalInUse       another process owns it
         ├── JournalUnreadable  not a journal, or one written by a newer version
         └── JournalBroken      an I/O error: the process must end
@@ -67,6 +68,10 @@ class JournalError(BridgeError):
 
 class JournalBusy(JournalError):
     """The journal cannot take writes now: nothing was stored, the caller may try again."""
+
+
+class LaneLost(JournalError):
+    """The lease on a claimed lane has ended: another process may have it, nothing was stored, nothing may be sent."""
 
 
 class JournalInUse(JournalError):

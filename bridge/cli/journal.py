@@ -26,7 +26,8 @@ def stats(config: Path | None, path: Path | None, as_json: bool) -> None:  # noq
         options.print_json(_plain(found))
         return
     click.echo(f"{found.envelopes} documents of {found.lanes} orders, {found.bodies} with their body")
-    click.echo(f"{found.bytes / 1e6:.1f} MB on disk, {found.free / 1e9:.1f} GB free")
+    free = "" if found.free is None else f", {found.free / 1e9:.1f} GB free"
+    click.echo(f"{found.bytes / 1e6:.1f} MB on disk{free}")
     for dest, count in found.waiting.items():
         since = f", due since {options.when(found.oldest_due[dest])}" if dest in found.oldest_due else ""
         click.echo(f"{dest}: {count} orders wait{since}")

@@ -55,7 +55,8 @@ class Status:
         for state in ("dead", "uncertain"):
             for dest in ("", *(worker.name for worker in self._workers)):
                 PARKED.labels(dest, state).set(levels.parked.get((dest, state), 0))
-        FREE.set(levels.free)
+        if levels.free is not None:
+            FREE.set(levels.free)
 
     async def status(self, request: web.Request) -> web.Response:
         """Without arguments the destinations; with source and id the states of one delivery, or 404."""

@@ -4,6 +4,7 @@ One protocol, two implementations with the same tables and one conformance suite
 destination it is work until its facts are final. A lane has one document in flight per destination, oldest first.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -46,6 +47,7 @@ class Claim:
     newest          the newest version mapped in this lane for this source and kind
     asked           how often a person asked for it (`dead retry`): if at all, it is mapped even if it is stale. Asked
                     once more while it is in flight, it is due again when it is done.
+    lease           under which it was claimed, where several processes share a journal
     """
 
     dest: str
@@ -58,6 +60,7 @@ class Claim:
     own: frozenset[Key]
     newest: datetime | None
     asked: int
+    lease: int = field(default=0, compare=False)
 
     @property
     def stale(self) -> bool:
@@ -175,18 +178,18 @@ class Stats:
     lanes: int
     bodies: int
     bytes: int
-    free: int
+    free: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Levels:
     """For gauges: by destination the lanes with work and how long the oldest is overdue (seconds), parked facts by
-    destination and state, free bytes on the disk."""
+    destination and state, free bytes on the disk (None: not known here)."""
 
     waiting: Mapping[str, int]
     overdue: Mapping[str, float]
     parked: Mapping[tuple[str, str], int]
-    free: int
+    free: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -269,7 +272,13 @@ class Acting(Reading, Protocol):
 
 
 class Journal(Acting, Protocol):
-    """What the rooms need. Raises JournalBusy where nothing could be stored, JournalBroken where the disk fails."""
+    """What the rooms need. Raises JournalBusy where nothing could be stored, JournalBroken where the disk fails, and
+    LaneLost where a claim is not this process's any more.
+
+    broken  ends with JournalBroken when the process must end
+    """
+
+    broken: asyncio.Future[None]
 
     def refuses(self) -> str | None:
         """Why nothing can be stored now; None: it takes writes."""

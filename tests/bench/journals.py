@@ -7,8 +7,8 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+from bridge.journal.cells import BUCKET, alias_hash, packed
 from bridge.journal.sqlite.file import writable
-from bridge.journal.sqlite.rows import BUCKET, alias_hash, packed
 from tests.bench.programs import ROOT
 
 _CHUNK = 20_000

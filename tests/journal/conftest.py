@@ -22,11 +22,22 @@ def implementation(request):
 
 
 @pytest.fixture
-def opened(implementation, tmp_path):
+def sqlite_place(tmp_path):
+    return tmp_path / "journal.db"
+
+
+@pytest.fixture
+def place(implementation, request):
+    """Where the journal of this test is: each implementation has a fixture that says so."""
+    return request.getfixturevalue(f"{implementation.__name__.rpartition('.')[2]}_place")
+
+
+@pytest.fixture
+def opened(implementation, place):
     """Opens the journal of this test, again and again: `async with opened() as journal`."""
 
     def again(*, destinations=("api",), **options):
-        return implementation.opened(tmp_path / "journal.db", destinations=destinations, **options)
+        return implementation.opened(place, destinations=destinations, **options)
 
     return again
 

@@ -53,8 +53,9 @@ async def test_who_stops_waiting_for_an_append_has_woken_the_worker_all_the_same
     await asyncio.sleep(0)
     waiting.cancel()
     async with asyncio.timeout(5):
-        await woken.wait()
-    assert 1 == len(await desk.claims(journal))
+        while not await desk.claims(journal):  # woken, it may find that it was for nothing
+            woken.clear()
+            await woken.wait()
 
 
 @pytest.mark.parametrize("reason", [Reason.NOT_CARRIED_OUT_YET, Reason.UNREADABLE])
@@ -211,7 +212,7 @@ async def test_a_claim_made_when_called_sees_what_was_stored(journal, desk):
     claims = []
     journal.watch("api", lambda: claims.append(asyncio.create_task(desk.claims(journal))))
     await journal.append(desk.document())
-    assert 1 == len(await claims[0])
+    assert 1 == sum([len(await claim) for claim in claims])
 
 
 async def test_what_is_in_flight_is_not_the_next_due(journal, desk):

@@ -2,17 +2,17 @@
 
 import asyncio
 import tempfile
+import uuid
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from bridge.contract import Envelope, Reason, State
-from bridge.journal import Done, Postponed, Record, Retention, Selection, Settled
-from bridge.journal.sqlite import opened
+from bridge.journal import Done, Postponed, Record, Retention, Selection, Settled, postgres, sqlite
 
 START = datetime(2026, 11, 20, 12, tzinfo=UTC)
 NEVER = datetime.max.replace(tzinfo=UTC)
@@ -29,7 +29,7 @@ class AnyDay(RuleBasedStateMachine):
         super().__init__()
         self.runner = asyncio.Runner()
         self.folder = tempfile.TemporaryDirectory()
-        self.path = Path(self.folder.name) / "journal.db"
+        self._made()
         self.now = START
         self.known, self.waiting, self.asked = {}, {}, Counter()
         self.facts, self.newest, self.postponed, self.claims, self.lanes = {}, {}, {}, {}, {}
@@ -37,8 +37,14 @@ class AnyDay(RuleBasedStateMachine):
         self._open()
 
     def _open(self):
-        self.context = opened(self.path, destinations=["api"])
+        self.context = self._opened()
         self.journal = self._do(self.context.__aenter__())
+
+    def _made(self):
+        self.path = Path(self.folder.name) / "journal.db"
+
+    def _opened(self):
+        return sqlite.opened(self.path, destinations=["api"])
 
     def _do(self, work):
         return self.runner.run(work)
@@ -238,5 +244,25 @@ class AnyDay(RuleBasedStateMachine):
         return (fact.order, fact.fact), fact.ref
 
 
+class AnyDayInPostgres(AnyDay):
+    """The same days; the server is that of the test run."""
+
+    dsn = ""
+
+    def _made(self):
+        self.place = postgres.Place(dsn=self.dsn, schema=f"day_{uuid.uuid4().hex[:12]}", pool=3)
+        self._do(postgres.init(self.place))
+
+    def _opened(self):
+        return postgres.opened(self.place, destinations=["api"])
+
+
 TestAnyDay = AnyDay.TestCase
 TestAnyDay.settings = settings(max_examples=25, stateful_step_count=40, deadline=None)
+
+
+def test_any_day_in_postgres(postgres_server):
+    AnyDayInPostgres.dsn = postgres_server
+    run_state_machine_as_test(
+        AnyDayInPostgres, settings=settings(max_examples=15, stateful_step_count=40, deadline=None)
+    )

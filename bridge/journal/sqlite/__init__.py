@@ -18,14 +18,9 @@ from typing import TypeVar
 from bridge.contract import Envelope, Reason, State
 from bridge.errors import JournalBroken, JournalError
 from bridge.journal import ENDS, Appended, Claim, Hold, Key, Levels, Pruned, Record, Retention
-from bridge.journal.sqlite import acting
-from bridge.journal.sqlite.file import owned, writable
-from bridge.journal.sqlite.handing import Fresh, Handed, Handing
-from bridge.journal.sqlite.pruning import Pruning
-from bridge.journal.sqlite.reading import Reader, salt_of
-from bridge.journal.sqlite.room import Room
-from bridge.journal.sqlite.rows import (
+from bridge.journal.cells import (
     NEVER,
+    Row,
     alias_hash,
     delivery_alias,
     envelope_of,
@@ -35,7 +30,13 @@ from bridge.journal.sqlite.rows import (
     packed,
     packed_headers,
 )
-from bridge.journal.sqlite.statements import Row, fetched, statements
+from bridge.journal.sqlite import acting
+from bridge.journal.sqlite.file import owned, writable
+from bridge.journal.sqlite.handing import Fresh, Handed, Handing
+from bridge.journal.sqlite.pruning import Pruning
+from bridge.journal.sqlite.reading import Reader, salt_of
+from bridge.journal.sqlite.room import Room
+from bridge.journal.sqlite.statements import fetched, statements
 from bridge.journal.sqlite.writer import Act, Append, Entry, Writer
 from bridge.telemetry import emit
 

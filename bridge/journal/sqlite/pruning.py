@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from itertools import takewhile
 
 from bridge.journal import Pruned
-from bridge.journal.sqlite.rows import BUCKET
+from bridge.journal.cells import BUCKET
 from bridge.journal.sqlite.statements import fetched, run, statements
 
 

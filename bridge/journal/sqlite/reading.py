@@ -11,23 +11,25 @@ from typing import TypeVar
 from bridge.contract import Envelope, State
 from bridge.errors import JournalUnreadable
 from bridge.journal import Hold, Parked, Selection, Stats, Story
-from bridge.journal.sqlite.file import VERSION, check_content, version_of
-from bridge.journal.sqlite.rows import (
+from bridge.journal.cells import (
+    ALIAS_FORMS,
     NEVER,
+    Row,
     alias_hash,
     delivery_alias,
     envelope_of,
+    is_selected,
     lane_of,
     moment,
-    moment_or_none,
     parked_of,
+    told,
 )
-from bridge.journal.sqlite.statements import Row, fetched, statements
+from bridge.journal.sqlite.file import VERSION, check_content, version_of
+from bridge.journal.sqlite.statements import fetched, statements
 
 T = TypeVar("T")
 
 _PAGE = 200
-_ALIAS_FORMS = ("{0}", "#{0}", "email:{1}", "phone:{0}", "customer:{0}", "checkout:{0}")
 
 
 class Reader:
@@ -108,7 +110,7 @@ class Reader:
         pages = self._named(selection) if selection.refs else self._paged(selection.state.value)
         async for page in pages:
             for fact in page:
-                if _selected(fact, selection):
+                if is_selected(fact, selection):
                     yield fact
 
     async def _named(self, selection: Selection) -> AsyncIterator[list[Parked]]:
@@ -148,11 +150,6 @@ def _parked_page(connection: sqlite3.Connection, *, state: str, after: Row) -> l
     return [parked_of(row) for row in _query(connection, "parked", state, *after, _PAGE)]
 
 
-def _selected(fact: Parked, selection: Selection) -> bool:
-    wanted = ((selection.dest, fact.dest), (selection.fact, fact.fact), (selection.rule, fact.rule))
-    return all(not want or want == have for want, have in (*wanted, (selection.reason, fact.reason)))
-
-
 def _by_alias(connection: sqlite3.Connection, tenant: str, text: str) -> list[int]:
     return [lane for (lane,) in _query(connection, "lanes_by_alias", alias_hash(salt_of(connection), tenant, text))]
 
@@ -169,23 +166,14 @@ def _find(connection: sqlite3.Connection, text: str, tenant: str) -> list[int]:
     for shop in tenants:
         for (lane,) in _query(connection, "lane_by_name", shop, text):
             found[lane] = None
-        for form in _ALIAS_FORMS:
+        for form in ALIAS_FORMS:
             found.update(dict.fromkeys(_by_alias(connection, shop, form.format(text, text.lower()))))
     return list(found)
 
 
-_TIMES = frozenset({"version", "occurred", "received", "settled", "at", "until", "due"})
-
-
 def _told(cursor: sqlite3.Cursor) -> list[dict[str, object]]:
     names = [column[0] for column in cursor.description]
-    return [{name: _readable(name, cell) for name, cell in zip(names, row, strict=True)} for row in cursor.fetchall()]
-
-
-def _readable(name: str, cell: object) -> object:
-    if name in _TIMES and isinstance(cell, int):
-        return None if cell == NEVER else moment_or_none(cell)
-    return bool(cell) if name == "body" else cell
+    return [told(names, row) for row in cursor.fetchall()]
 
 
 def _story(connection: sqlite3.Connection, lane: int) -> Story | None:

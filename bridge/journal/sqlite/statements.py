@@ -6,13 +6,11 @@ from functools import cache
 from importlib.resources import files
 from itertools import chain
 from sqlite3 import Connection, Cursor
-from typing import Any, TypeAlias
+
+from bridge.journal.cells import Row
 
 _ROWS = re.compile(r"rows(\([?, \d]+\))")
 _GROUPS = (256, 64, 16, 4, 1)
-
-Row: TypeAlias = tuple[Any, ...]
-"""Cells as SQLite gives and takes them: None, int, float, str or bytes."""
 
 
 def _read(name: str) -> str:

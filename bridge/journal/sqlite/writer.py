@@ -15,9 +15,9 @@ import msgspec
 from bridge.contract import Envelope, Reason, State
 from bridge.errors import JournalBroken, JournalBusy
 from bridge.journal import Appended, Claim, Done, Postponed, Record, Settled
+from bridge.journal.cells import BUCKET, NEVER, Row, micros, micros_or_none
 from bridge.journal.sqlite.room import Room
-from bridge.journal.sqlite.rows import BUCKET, NEVER, micros, micros_or_none
-from bridge.journal.sqlite.statements import Row, fetched, run, statements
+from bridge.journal.sqlite.statements import fetched, run, statements
 
 _GROUP = 512
 _GATHER = 0.002

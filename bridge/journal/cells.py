@@ -1,23 +1,26 @@
-"""Between the bridge's values and SQLite's cells."""
+"""Between the bridge's values and the cells of a journal's tables, which are the same in every journal."""
 
 import hashlib
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any, TypeAlias
 
 import cramjam
 import msgspec
 
 from bridge.contract import Envelope
-from bridge.journal import Parked
-from bridge.journal.sqlite.statements import Row
+from bridge.journal import Parked, Selection
+
+Row: TypeAlias = tuple[Any, ...]
+"""Cells as a database gives and takes them: None, int, float, str or bytes."""
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 NEVER = 2**62
 """The due time of a lane whose rule is held."""
 
 BUCKET = 512
-"""Lanes to a bucket of aliases; queries.sql and schema.sql know it too."""
+"""Lanes to a bucket of aliases; the queries and the schemas know it too."""
 
 _MICROSECOND = timedelta(microseconds=1)
 _LONGEST_LANE = 18
@@ -128,3 +131,27 @@ def parked_of(row: Row) -> Parked:
         id=delivery or "",
         settled_at=moment(settled),
     )
+
+
+ALIAS_FORMS = ("{0}", "#{0}", "email:{1}", "phone:{0}", "customer:{0}", "checkout:{0}")
+"""What a person may mean by a text; {1} is in lower case."""
+
+
+def is_selected(fact: Parked, selection: Selection) -> bool:
+    """Whether a person meant this one, its state apart."""
+    wanted = ((selection.dest, fact.dest), (selection.fact, fact.fact), (selection.rule, fact.rule))
+    return all(not want or want == have for want, have in (*wanted, (selection.reason, fact.reason)))
+
+
+_TIMES = frozenset({"version", "occurred", "received", "settled", "at", "until", "due"})
+
+
+def told(names: Sequence[str], row: Sequence[object]) -> dict[str, object]:
+    """A row as it is told to people: times are times, and a lane that waits for no time has none."""
+    return {name: _readable(name, cell) for name, cell in zip(names, row, strict=True)}
+
+
+def _readable(name: str, cell: object) -> object:
+    if name in _TIMES and isinstance(cell, int):
+        return None if cell == NEVER else moment_or_none(cell)
+    return bool(cell) if name == "body" else cell

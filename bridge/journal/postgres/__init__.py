@@ -1,0 +1,261 @@
+"""The journal of many machines: one Postgres database, any number of processes, the same tables and promises.
+
+`append` and `record` return after the database has committed. A lane is owned by lease: who has lost it can neither
+mark a fact as departed nor settle it. See place.py for how it is reached, leasing.py for who owns what.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager, suppress
+from datetime import datetime
+
+from bridge.contract import Envelope, State
+from bridge.errors import JournalBroken, JournalBusy, LaneLost
+from bridge.journal import Appended, Claim, Hold, Levels, Pruned, Record, Retention
+from bridge.journal.cells import (
+    Row,
+    alias_hash,
+    delivery_alias,
+    envelope_of,
+    micros,
+    moment,
+    moment_or_none,
+    packed,
+    packed_headers,
+)
+from bridge.journal.postgres import making
+from bridge.journal.postgres.acting import Actor, now
+from bridge.journal.postgres.appending import Append, appended, columns
+from bridge.journal.postgres.database import Database, check, connected
+from bridge.journal.postgres.grouping import Group
+from bridge.journal.postgres.leasing import Lease
+from bridge.journal.postgres.place import Place
+from bridge.journal.postgres.pruning import Pruning
+from bridge.journal.postgres.reading import Reader
+from bridge.journal.postgres.recording import Entry, recorded, text
+from bridge.journal.postgres.waking import Waking
+
+__all__ = ["Place", "PostgresJournal", "acting", "init", "opened", "reading"]
+
+
+async def init(place: Place) -> bool:
+    """Make the schema or bring it to this version; True: something was made. Raises JournalBusy, JournalUnreadable."""
+    async with connected(place) as database:
+        return await making.made(database)
+
+
+@asynccontextmanager
+async def reading(place: Place) -> AsyncIterator[Reader]:
+    """Raises JournalBusy, JournalUnreadable."""
+    async with connected(place) as database:
+        await check(database)
+        yield Reader(database)
+
+
+@asynccontextmanager
+async def acting(place: Place) -> AsyncIterator[Actor]:
+    """For commands: they act by themselves, and wake who works. Raises JournalBusy, JournalUnreadable."""
+    async with connected(place) as database:
+        await check(database)
+        yield Actor(database, Waking(database, lambda: None).tell_now)
+
+
+@asynccontextmanager
+async def opened(place: Place, *, destinations: Sequence[str]) -> AsyncIterator["PostgresJournal"]:
+    """Take part in the journal. Raises JournalBusy, JournalUnreadable."""
+    async with connected(place) as database:
+        await check(database)
+        journal = PostgresJournal(database, destinations)
+        async with journal.running():
+            yield journal
+
+
+class PostgresJournal(Actor):
+    """Implements Journal. Made by `opened`."""
+
+    def __init__(self, database: Database, destinations: Sequence[str]) -> None:
+        super().__init__(database, self._acted_here)
+        self._destinations = tuple(destinations)
+        self._watchers: dict[str, Callable[[], None]] = {}
+        self._waking = Waking(database, self._wake)
+        self._lease = Lease(database, freed=self._acted_here)
+        self._appends: Group[Append, Appended] = Group(self._append_group)
+        self._entries: Group[Entry, LaneLost | None] = Group(self._record_group)
+        self._pruning = Pruning(database)
+        self.broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """The lease is kept and groups are committed; on the way out what was put is stored and the lanes are free."""
+        await self._lease.enter()
+        await self.salt()
+        groups = [self._started(group.run()) for group in (self._appends, self._entries)]
+        beside = (self._lease.keep(), self._waking.telling(), self._waking.looking(), self._waking.listening())
+        tasks = [self._started(work) for work in beside]
+        try:
+            yield
+        finally:
+            self._appends.stop()
+            self._entries.stop()
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*groups, *tasks, return_exceptions=True)
+            self.broken.cancel()
+            with suppress(JournalBusy):  # else the lease ends by itself
+                await self._lease.leave()
+
+    def _started(self, work: Coroutine[object, object, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """A task that dies of a bug takes the process with it: half a journal would lose things silently."""
+        problem = None if task.cancelled() else task.exception()
+        if problem is not None and not self.broken.done():
+            self.broken.set_exception(JournalBroken(f"the journal's own work failed: {type(problem).__name__}"))
+
+    def refuses(self) -> str | None:
+        return self._lease.trouble
+
+    # -- waking --------------------------------------------------------------------------------------------------------
+
+    def watch(self, dest: str, changed: Callable[[], None]) -> None:
+        self._watchers[dest] = changed
+
+    def _wake(self) -> None:
+        for changed in self._watchers.values():
+            changed()
+
+    async def _acted_here(self) -> None:
+        self._wake()
+        self._waking.tell()
+
+    # -- taking in -----------------------------------------------------------------------------------------------------
+
+    async def append(self, envelope: Envelope) -> Appended:
+        delivery = text(envelope.id)
+        salt = await self.salt()
+        aliases = [alias_hash(salt, envelope.tenant, alias) for alias in envelope.aliases]
+        aliases.append(alias_hash(salt, "", delivery_alias(envelope.source, envelope.id)))
+        return await self._appends.put(
+            Append(
+                envelope=envelope,
+                lane=(text(envelope.tenant), text(envelope.lane)),
+                id=delivery,
+                headers=packed_headers(envelope.headers),
+                raw=packed(envelope.raw),
+                aliases=aliases,
+            )
+        )
+
+    async def _append_group(self, group: Sequence[Append]) -> Sequence[Appended]:
+        sql, destinations = self._database.sql, self._destinations
+        answers = await self._database.transaction(lambda c: appended(c, sql, destinations, group))
+        self._wake()
+        self._waking.tell()
+        return answers
+
+    # -- claiming ------------------------------------------------------------------------------------------------------
+
+    async def next_due(self, dest: str) -> datetime | None:
+        due = await self._database.value("next_due", dest)
+        return None if due is None else moment(due)
+
+    async def claim(self, dest: str, *, now: datetime, limit: int, budget: int) -> Sequence[Claim]:
+        lease = self._lease.id
+        if not lease:
+            return ()
+        self._lease.claiming += 1
+        try:
+            rows = await self._database.fetch("claim", dest, micros(now), limit, budget, lease)
+            claims = await self._claimed(dest, lease, sorted(rows, key=lambda row: (row[6], row[0])))
+        except BaseException:
+            self._lease.in_doubt = True
+            raise
+        finally:
+            self._lease.claiming -= 1
+        if lease == self._lease.id:
+            self._lease.in_flight.update({(dest, claim.lane): lease for claim in claims})
+        return claims
+
+    async def _claimed(self, dest: str, lease: int, rows: Sequence[Row]) -> Sequence[Claim]:
+        if not rows:
+            return ()
+        lanes = [row[0] for row in rows]
+        documents = await self._database.fetch("documents", *columns([(row[0], row[3]) for row in rows], 2))
+        held = await self._database.fetch("held_facts", dest, lanes)
+        newest = await self._database.fetch("newest", dest, lanes)
+        envelopes = {row[0]: envelope_of(tuple(row)) for row in documents}
+        versions = {(lane, source, kind): version for lane, source, kind, version in newest}
+        return [_claim(dest, lease, row, envelopes[row[3]], held, versions) for row in rows]
+
+    # -- recording -----------------------------------------------------------------------------------------------------
+
+    async def record(self, claim: Claim, record: Record, *, now: datetime) -> None:
+        lost = await self._entries.put(Entry(claim=claim, record=record, now=micros(now)))
+        if record.end is not None or lost is not None:
+            self._let_go(claim)
+        if lost is not None:
+            raise lost
+        if record.end is not None and (changed := self._watchers.get(claim.dest)):
+            changed()
+
+    def _let_go(self, claim: Claim) -> None:
+        key = (claim.dest, claim.lane)
+        if self._lease.in_flight.get(key) == claim.lease:
+            del self._lease.in_flight[key]
+
+    async def _record_group(self, group: Sequence[Entry]) -> Sequence[LaneLost | None]:
+        return await self._database.transaction(lambda c: recorded(c, self._database.sql, group))
+
+    async def hold(self, hold: Hold) -> None:
+        row = (hold.dest, hold.rule, hold.digest, micros(hold.since), text(hold.detail))
+        await self._database.fetch("put_hold", *row)
+
+    # -- levels and retention ------------------------------------------------------------------------------------------
+
+    async def levels(self) -> Levels:
+        waiting = await self._database.fetch("waiting")
+        overdue = await self._database.fetch("overdue", list(self._destinations))
+        parked = await self._database.fetch("parked_counts")
+        at = now()
+        return Levels(
+            waiting={dest: count for dest, count, _ in waiting},
+            overdue={dest: max(0, at - due) / 1_000_000 for dest, due in overdue},
+            parked={(dest, state): count for dest, state, count in parked},
+            free=None,
+        )
+
+    async def prune(self, retention: Retention, *, now: datetime, limit: int = 500) -> Pruned:
+        return await self._pruning.step(
+            bodies=micros(now - retention.bodies),
+            history=micros(now - retention.history),
+            keys=micros(now - retention.keys),
+            limit=limit,
+        )
+
+
+def _claim(
+    dest: str,
+    lease: int,
+    row: Row,
+    envelope: Envelope,
+    held: Sequence[Row],
+    versions: dict[tuple[int, str, str], int],
+) -> Claim:
+    lane, attempt, first, seq, asked, *_ = row
+    facts = [fact for fact in held if fact[0] == lane]
+    return Claim(
+        dest=dest,
+        lane=lane,
+        seq=seq,
+        attempt=attempt,
+        first_tried_at=moment_or_none(first),
+        envelope=envelope,
+        held={(fact, once): State(state) for _, fact, once, state, _ in facts},
+        own=frozenset((fact, once) for _, fact, once, _, by in facts if by == seq),
+        newest=moment_or_none(versions.get((lane, envelope.source, envelope.kind))),
+        asked=asked,
+        lease=lease,
+    )

@@ -1,0 +1,111 @@
+"""What a person does to parked facts and held rules: each call is one transaction, or a few pages of them."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from time import time_ns
+
+from bridge.contract import Reason, State
+from bridge.errors import JournalError
+from bridge.journal import ENDS, Parked
+from bridge.journal.cells import lane_of, parked_of
+from bridge.journal.postgres.appending import columns
+from bridge.journal.postgres.database import Connection, Database
+from bridge.journal.postgres.reading import Reader
+
+
+def now() -> int:
+    return time_ns() // 1000
+
+
+class Actor(Reader):
+    """Implements Acting. `acted` tells whoever works that something may be due."""
+
+    def __init__(self, database: Database, acted: Callable[[], Awaitable[None]]) -> None:
+        super().__init__(database)
+        self._acted = acted
+
+    async def _act(self, work: Callable[[Connection], Awaitable[int]]) -> int:
+        done = await self._database.transaction(work)
+        await self._acted()
+        return done
+
+    async def retry(self, refs: Sequence[str]) -> int:
+        return await self._act(partial(self._retry, refs=refs, at=now()))
+
+    async def resend(self, refs: Sequence[str]) -> int:
+        return await self._act(partial(self._resend, refs=refs, at=now()))
+
+    async def drop(self, refs: Sequence[str]) -> int:
+        how = (State.DEAD, State.DROPPED, Reason.DROPPED_BY_HAND)
+        return await self._act(partial(self._end, refs=refs, how=how, at=now()))
+
+    async def settle(self, refs: Sequence[str], state: State) -> int:
+        if state not in ENDS:
+            raise JournalError(f"what is uncertain ends as {' or '.join(sorted(ENDS))}, not as {state}")
+        how = (State.UNCERTAIN, state, Reason.SETTLED_BY_HAND)
+        return await self._act(partial(self._end, refs=refs, how=how, at=now()))
+
+    async def release(self, dest: str, rule: str) -> int:
+        released = 0
+        while page := await self._act(partial(self._release, dest=dest, rule=rule, at=now())):
+            released += page
+        return released
+
+    # -- in a transaction ----------------------------------------------------------------------------------------------
+
+    async def _each(self, connection: Connection, refs: Sequence[str], state: State) -> list[Parked]:
+        found: list[Parked] = []
+        for ref in refs:
+            lane = lane_of(ref)
+            sql = self._database.sql["parked_of_lane"]
+            rows = await connection.fetch(sql, lane, state.value) if lane is not None else []
+            found += [fact for fact in (parked_of(tuple(row)) for row in rows) if fact.ref == ref]
+        return found
+
+    async def _run(self, connection: Connection, name: str, *arguments: object) -> int:
+        status: str = await connection.execute(self._database.sql[name], *arguments)
+        return int(status.rpartition(" ")[2])
+
+    async def _note(self, connection: Connection, fact: Parked, reason: Reason, at: int) -> None:
+        row = (fact.lane, fact.seq, fact.dest, fact.rule, reason.value, fact.fact, at)
+        await self._run(connection, "put_verdicts", *columns([row], 7))
+
+    async def _retry(self, connection: Connection, *, refs: Sequence[str], at: int) -> int:
+        """Dead facts of destinations whose newest document is still stored; what a source parked has no destination."""
+        retried = 0
+        for fact in await self._each(connection, refs, State.DEAD):
+            sql = self._database.sql["newest_document"]
+            newest = await connection.fetchval(sql, fact.lane, fact.source, fact.kind)
+            if fact.dest and newest is not None:
+                await self._run(connection, "ask", fact.dest, fact.lane, newest, at)
+                await self._note(connection, fact, Reason.RETRIED_BY_HAND, at)
+                retried += 1
+        return retried
+
+    async def _resend(self, connection: Connection, *, refs: Sequence[str], at: int) -> int:
+        """Uncertain facts: the key is let go and the document that made it is mapped again."""
+        facts = await self._each(connection, refs, State.UNCERTAIN)
+        for fact in facts:
+            key = (fact.lane, fact.dest, fact.fact, fact.once)
+            await self._run(connection, "forget_fact", *key, State.UNCERTAIN.value)
+            await self._run(connection, "ask", fact.dest, fact.lane, fact.seq, at)
+            await self._note(connection, fact, Reason.SENT_BY_HAND, at)
+        return len(facts)
+
+    async def _end(
+        self, connection: Connection, *, refs: Sequence[str], how: tuple[State, State, Reason], at: int
+    ) -> int:
+        """Parked facts get a final state by a person's word."""
+        parked, state, reason = how
+        facts = await self._each(connection, refs, parked)
+        for fact in facts:
+            key = (fact.lane, fact.dest, fact.fact, fact.once)
+            await self._run(connection, "set_state", state.value, reason.value, at, *key, parked.value)
+        return len(facts)
+
+    async def _release(self, connection: Connection, *, dest: str, rule: str, at: int) -> int:
+        """One page of the lanes that wait for a held rule; with the last page the hold ends."""
+        freed = await self._run(connection, "release", at, dest, rule)
+        if not freed:
+            await self._run(connection, "end_hold", dest, rule)
+        return freed

@@ -1,0 +1,147 @@
+"""Connections, transactions and statements. What passes by itself becomes JournalBusy: nothing was confirmed."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from functools import cache
+from importlib.resources import files
+from typing import Any, TypeAlias, TypeVar
+
+import asyncpg
+
+from bridge.errors import JournalBusy, JournalUnreadable
+from bridge.journal.postgres.place import Place
+
+T = TypeVar("T")
+Connection: TypeAlias = Any
+"""An asyncpg connection, from the pool or not."""
+
+VERSION = 1
+OLDEST_SERVER = 13
+_TRIES = 4
+_TABLES = "lane|envelope|body|work|turn|owner|fact|name|verdict|attempt|version|alias|hold|meta"
+_TABLE = re.compile(rf"\b(FROM|JOIN|INTO|UPDATE|DELETE FROM) ({_TABLES})\b")
+_CLASHES = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
+_NOT_STORABLE = (asyncpg.DataError, OverflowError, UnicodeEncodeError)
+_UNPREPARED = (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError, asyncpg.UndefinedColumnError)
+
+
+def _read(name: str) -> str:
+    return (files(__package__) / name).read_text(encoding="utf-8")
+
+
+def schema_script() -> str:
+    """Makes all tables of this version, in the schema that is searched first."""
+    return _read("schema.sql")
+
+
+@cache
+def statements(schema: str) -> dict[str, str]:
+    """Name to SQL, every table named with its schema: nothing depends on what a pooled connection was told before."""
+    quoted = '"' + schema.replace('"', '""') + '"'
+    named = re.split(r"^-- name: (\w+)$", _read("queries.sql"), flags=re.MULTILINE)[1:]
+    texts = (_TABLE.sub(rf"\1 {quoted}.\2", text).replace("SCHEMA", quoted).strip() for text in named[1::2])
+    return dict(zip(named[::2], texts, strict=True))
+
+
+@contextmanager
+def _told_apart(place: Place) -> Iterator[None]:
+    """The server's own words may quote a document: only the name of what is wrong is kept."""
+    try:
+        yield
+    except _UNPREPARED:
+        raise JournalUnreadable(
+            f"schema {place.schema} of the database is no journal of this version: "
+            "run `attribution-bridge journal init`"
+        ) from None
+    except _NOT_STORABLE:
+        raise
+    except asyncpg.PostgresError as problem:
+        raise JournalBusy(f"the database says {type(problem).__name__} ({problem.sqlstate})") from None
+    except TimeoutError:
+        raise JournalBusy("the database does not answer in time") from None
+    except (asyncpg.InterfaceError, asyncpg.InternalClientError, OSError) as problem:
+        raise JournalBusy(f"no connection to the database: {type(problem).__name__}") from None
+
+
+class Database:
+    """A pool of connections to one journal. Made by `connected`."""
+
+    def __init__(self, pool: Any, place: Place) -> None:  # noqa: ANN401  asyncpg has no types
+        self._pool = pool
+        self.place = place
+        self.sql = statements(place.schema)
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """Outside a transaction. Raises JournalBusy, JournalUnreadable."""
+        with _told_apart(self.place):
+            async with self._pool.acquire(timeout=self.place.timeout.total_seconds()) as connection:
+                yield connection
+
+    async def fetch(self, name: str, *arguments: object) -> list[Any]:
+        """All rows of one statement."""
+        async with self.connection() as connection:
+            rows: list[Any] = await connection.fetch(self.sql[name], *arguments)
+            return rows
+
+    async def value(self, name: str, *arguments: object) -> Any:  # noqa: ANN401  a cell
+        """The first cell, or None where there is no row."""
+        rows = await self.fetch(name, *arguments)
+        return rows[0][0] if rows else None
+
+    async def transaction(self, work: Callable[[Connection], Awaitable[T]]) -> T:
+        """All of it or nothing; again where it clashed with another. After JournalBusy nobody knows: it is asked again,
+        or is found to be known."""
+        for left in reversed(range(_TRIES)):
+            try:
+                async with self.connection() as connection, connection.transaction():
+                    return await work(connection)
+            except JournalBusy as busy:
+                if not left or not isinstance(busy.__context__, _CLASHES):
+                    raise
+        raise AssertionError("the last try returns or raises")
+
+
+@asynccontextmanager
+async def connected(place: Place) -> AsyncIterator[Database]:
+    """Raises JournalBusy where the database cannot be reached, JournalUnreadable where it has no such journal."""
+    with _told_apart(place):
+        pool = asyncpg.create_pool(
+            place.dsn,
+            password=place.password,
+            min_size=0,
+            max_size=place.pool,
+            timeout=place.timeout.total_seconds(),
+            command_timeout=place.timeout.total_seconds(),
+            statement_cache_size=1024 if place.listen else 0,
+            server_settings={"application_name": "attribution-bridge"},
+        )
+        await pool.__aenter__()
+    try:
+        yield Database(pool, place)
+    finally:
+        try:
+            await asyncio.wait_for(pool.close(), place.timeout.total_seconds())
+        except (TimeoutError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            pool.terminate()
+
+
+async def check(database: Database) -> None:
+    """Raises JournalUnreadable for a server that is too old, no journal, or one of a newer version."""
+    async with database.connection() as connection:
+        if connection.get_server_version().major < OLDEST_SERVER:
+            raise JournalUnreadable(f"Postgres {OLDEST_SERVER} is the oldest that a journal is kept in")
+    found = await version_of(database)
+    if found > VERSION:
+        raise JournalUnreadable(
+            f"the journal was made by a newer version of the bridge (journal version {found}, this one knows {VERSION})"
+        )
+
+
+async def version_of(database: Database) -> int:
+    """The version of the journal's tables."""
+    async with database.connection() as connection:
+        value = await connection.fetchval(database.sql["version"])
+        return int(value or b"0")

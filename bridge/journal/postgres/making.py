@@ -1,0 +1,34 @@
+"""`journal init`: the schema is made or brought to this version, by one migrator at a time, and left alone if it is."""
+
+import secrets
+
+from bridge.errors import JournalUnreadable
+from bridge.journal.postgres.database import VERSION, Connection, Database, schema_script
+
+_LOCK = 0x41425247
+
+
+async def made(database: Database) -> bool:
+    """Idempotent; True: something was made. Raises JournalBusy, JournalUnreadable for a newer one."""
+    return await database.transaction(lambda connection: _made(connection, database))
+
+
+async def _made(connection: Connection, database: Database) -> bool:
+    quoted = '"' + database.place.schema.replace('"', '""') + '"'
+    await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
+    if await connection.fetchval("SELECT to_regclass($1)", f"{quoted}.meta") is not None:
+        return await _brought_on(connection, database)
+    if await connection.fetchval("SELECT to_regnamespace($1)", quoted) is None:
+        await connection.execute(f"CREATE SCHEMA {quoted}")
+    await connection.execute(f"SET LOCAL search_path = {quoted}")
+    await connection.execute(schema_script())
+    cells = [("version", str(VERSION).encode()), ("salt", secrets.token_bytes(16))]
+    await connection.executemany("INSERT INTO meta (name, value) VALUES ($1, $2)", cells)
+    return True
+
+
+async def _brought_on(connection: Connection, database: Database) -> bool:
+    found = int(await connection.fetchval(database.sql["version"]))
+    if found > VERSION:
+        raise JournalUnreadable(f"the journal has version {found}, made by a newer bridge; this one knows {VERSION}")
+    return False

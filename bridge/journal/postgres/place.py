@@ -1,0 +1,28 @@
+"""Where a journal in Postgres is, and how it is spoken to."""
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """One journal: a schema of a database.
+
+    dsn       postgres://user@host:port/database?sslmode=...; may hold the password
+    password  goes before that of the dsn
+    pool      connections that one process uses at most, besides one that listens
+    timeout   for one statement, and for getting a connection
+    lease     a process that does not renew it for so long has lost its lanes
+    listen    LISTEN/NOTIFY wakes the workers of other processes, and statements are prepared once; False: neither, as a
+              pooler in transaction mode needs it
+    poll      seconds between two looks at what other processes may have left
+    """
+
+    dsn: str = field(repr=False)
+    password: str | None = field(default=None, repr=False)
+    schema: str = "bridge"
+    pool: int = 8
+    timeout: timedelta = timedelta(seconds=10)
+    lease: timedelta = timedelta(seconds=15)
+    listen: bool = True
+    poll: timedelta = timedelta(seconds=5)

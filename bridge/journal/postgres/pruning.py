@@ -1,0 +1,90 @@
+"""Forgetting, in small steps, as in the embedded journal: bodies first, then history, then keys."""
+
+from collections.abc import Sequence
+from itertools import takewhile
+
+from bridge.journal import Pruned
+from bridge.journal.postgres.appending import columns
+from bridge.journal.postgres.database import Connection, Database
+
+Numbered = tuple[int, int]
+"""(seq, lane)"""
+
+
+class Pruning:
+    """Remembers where the last step ended. Several processes may prune at once: they find less to do."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._after = {"old_bodies": 0, "old_envelopes": 0, "lanes_after": 0}
+
+    async def step(self, *, bodies: int, history: int, keys: int, limit: int) -> Pruned:
+        """The three times are the limits before which things are old, in microseconds."""
+
+        async def forget(connection: Connection) -> Pruned:
+            old_bodies, more_bodies = await self._page(connection, "old_bodies", bodies, limit)
+            old, more_history = await self._page(connection, "old_envelopes", history, limit)
+            lanes, more_lanes = await self._page(connection, "lanes_after", keys, limit)
+            return Pruned(
+                bodies=await self._drop_bodies(connection, old_bodies, bodies),
+                envelopes=await self._drop_envelopes(connection, old, history),
+                lanes=await self._drop_lanes(connection, [lane for _, lane in lanes], keys),
+                more=more_bodies or more_history or more_lanes,
+            )
+
+        return await self._database.transaction(forget)
+
+    async def _page(self, connection: Connection, name: str, before: int, limit: int) -> tuple[list[Numbered], bool]:
+        """(number, lane) of the next rows, up to the first that is not old: numbers grow with time."""
+        rows = await connection.fetch(self._database.sql[name], self._after[name], limit)
+        old = [(number, lane) for number, lane, at in takewhile(lambda row: row[2] < before, rows)]
+        more = len(old) == limit
+        self._after[name] = old[-1][0] if more else 0
+        return old, more
+
+    async def _locked(self, connection: Connection, lanes: Sequence[int]) -> list[int]:
+        """Nobody appends to them until the end of the transaction."""
+        wanted = sorted(set(lanes))
+        await connection.fetch(self._database.sql["lock_lanes"], wanted)
+        return wanted
+
+    async def _busy(self, connection: Connection, lanes: Sequence[int], since: int) -> set[int]:
+        """Lanes with something that waits, is parked, or became final after `since`."""
+        sql = self._database.sql
+        busy = {lane for (lane,) in await connection.fetch(sql["unfinished_lanes"], lanes, since)}
+        for (dest,) in await connection.fetch(sql["destinations"]):
+            busy.update(lane for (lane,) in await connection.fetch(sql["busy_lanes"], dest, lanes))
+        return busy
+
+    async def _run(self, connection: Connection, name: str, *arguments: object) -> int:
+        status: str = await connection.execute(self._database.sql[name], *arguments)
+        return int(status.rpartition(" ")[2])
+
+    async def _free_of(self, connection: Connection, old: Sequence[Numbered], since: int) -> list[tuple[int, int]]:
+        """(lane, seq) of those that may go."""
+        if not old:
+            return []
+        busy = await self._busy(connection, await self._locked(connection, [lane for _, lane in old]), since)
+        return [(lane, seq) for seq, lane in old if lane not in busy]
+
+    async def _drop_bodies(self, connection: Connection, old: Sequence[Numbered], since: int) -> int:
+        gone = await self._free_of(connection, old, since)
+        return await self._run(connection, "drop_bodies", *columns(gone, 2))
+
+    async def _drop_envelopes(self, connection: Connection, old: Sequence[Numbered], since: int) -> int:
+        gone = columns(await self._free_of(connection, old, since), 2)
+        for name in ("drop_bodies", "drop_verdicts", "drop_attempts"):
+            await self._run(connection, name, *gone)
+        return await self._run(connection, "drop_envelopes", *gone)
+
+    async def _drop_lanes(self, connection: Connection, lanes: Sequence[int], since: int) -> int:
+        if not lanes:
+            return 0
+        sql = self._database.sql
+        locked = await self._locked(connection, lanes)
+        living = {lane for (lane,) in await connection.fetch(sql["lanes_with_envelopes"], locked)}
+        living |= {lane for (lane,) in await connection.fetch(sql["unfinished_lanes"], locked, since)}
+        gone = [lane for lane in locked if lane not in living]
+        for name in ("drop_lane_facts", "drop_lane_versions", "drop_lane_aliases"):
+            await self._run(connection, name, gone)
+        return await self._run(connection, "drop_lanes", gone)

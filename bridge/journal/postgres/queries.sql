@@ -1,0 +1,342 @@
+-- Named statements; a group is given as one array a column. Rows are locked in the order of (dest, lane) everywhere, so
+-- that two groups wait for each other at worst, and never both. After the claim every statement names its lanes.
+
+-- name: lanes
+WITH wanted AS (
+    SELECT DISTINCT ON (tenant, name) tenant, name, seen
+    FROM unnest($1::text[], $2::text[], $3::bigint[]) AS w (tenant, name, seen) ORDER BY tenant, name, seen
+), there AS (
+    SELECT l.n, l.tenant, l.name FROM wanted w JOIN lane l USING (tenant, name) ORDER BY l.n FOR KEY SHARE OF l
+), made AS (
+    INSERT INTO lane (tenant, name, seen)
+    SELECT tenant, name, seen FROM wanted w
+    WHERE NOT EXISTS (SELECT 1 FROM there t WHERE t.tenant = w.tenant AND t.name = w.name) ORDER BY tenant, name
+    ON CONFLICT (tenant, name) DO NOTHING RETURNING n, tenant, name
+)
+SELECT n, tenant, name, false AS opened FROM there UNION ALL SELECT n, tenant, name, true FROM made
+
+-- name: add_envelopes
+INSERT INTO envelope (lane, id, source, topic, kind, version, occurred, received, size)
+SELECT lane, id, source, topic, kind, version, occurred, received, size
+FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::bigint[], $8::bigint[],
+    $9::integer[]) WITH ORDINALITY AS w (lane, id, source, topic, kind, version, occurred, received, size, place)
+ORDER BY place
+ON CONFLICT (lane, id) DO NOTHING RETURNING lane, id, seq
+
+-- name: known
+SELECT e.lane, e.id, e.seq FROM unnest($1::bigint[], $2::text[]) AS w (lane, id)
+JOIN envelope e ON e.lane = w.lane AND e.id = w.id
+
+-- name: add_documents
+WITH bodies AS (
+    INSERT INTO body (lane, seq, headers, raw) SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bytea[], $4::bytea[])
+), aliases AS (
+    INSERT INTO alias (bucket, hash, lane)
+    SELECT lane / 512, hash, lane FROM unnest($5::bytea[], $6::bigint[]) AS a (hash, lane) ORDER BY lane, hash
+    ON CONFLICT DO NOTHING
+), works AS (
+    INSERT INTO work (dest, lane, seq)
+    SELECT dest, lane, seq FROM unnest($7::bigint[], $8::bigint[]) AS w (lane, seq)
+    CROSS JOIN unnest($10::text[]) AS d (dest)
+)
+INSERT INTO turn (dest, lane, due, docs)
+SELECT dest, lane, min(due), count(*)
+FROM unnest($7::bigint[], $9::bigint[]) AS w (lane, due) CROSS JOIN unnest($10::text[]) AS d (dest)
+GROUP BY dest, lane ORDER BY dest, lane
+ON CONFLICT (dest, lane) DO UPDATE SET docs = turn.docs + excluded.docs
+
+-- name: claim
+WITH alive AS MATERIALIZED (
+    SELECT id FROM owner WHERE id = $5 FOR KEY SHARE
+), ready AS MATERIALIZED (
+    SELECT lane, due FROM turn WHERE dest = $1 AND due <= $2 ORDER BY due, lane LIMIT $3 FOR UPDATE SKIP LOCKED
+), oldest AS (
+    SELECT r.lane, r.due, w.seq, w.asked, e.size
+    FROM ready r
+    CROSS JOIN LATERAL (
+        SELECT seq, asked FROM work WHERE work.dest = $1 AND work.lane = r.lane ORDER BY seq LIMIT 1
+    ) w
+    JOIN envelope e ON e.lane = r.lane AND e.seq = w.seq
+), counted AS (
+    SELECT *, row_number() OVER o AS place, sum(size) OVER o AS bytes FROM oldest WINDOW o AS (ORDER BY due, lane)
+)
+UPDATE turn t SET owner = alive.id, claimed = c.due, due = 4611686018427387904 FROM counted c CROSS JOIN alive
+WHERE t.dest = $1 AND t.lane = c.lane AND (c.place = 1 OR c.bytes <= $4)
+RETURNING t.lane, t.attempt, t.first, c.seq, c.asked, c.size, c.due
+
+-- name: documents
+SELECT e.seq, l.tenant, l.name, e.id, e.source, e.topic, e.kind, e.version, e.occurred, e.received, b.headers, b.raw
+FROM unnest($1::bigint[], $2::bigint[]) AS w (lane, seq)
+JOIN envelope e ON e.lane = w.lane AND e.seq = w.seq
+JOIN lane l ON l.n = w.lane LEFT JOIN body b ON b.lane = w.lane AND b.seq = w.seq
+
+-- name: document
+SELECT e.seq, l.tenant, l.name, e.id, e.source, e.topic, e.kind, e.version, e.occurred, e.received, b.headers, b.raw
+FROM envelope e JOIN lane l ON l.n = e.lane LEFT JOIN body b ON b.lane = e.lane AND b.seq = e.seq WHERE e.seq = $1
+
+-- name: held_facts
+SELECT lane, fact, once, state, seq FROM fact WHERE dest = $1 AND lane = ANY ($2::bigint[])
+
+-- name: newest
+SELECT lane, source, kind, newest FROM version WHERE dest = $1 AND lane = ANY ($2::bigint[])
+
+-- name: next_due
+SELECT due FROM turn WHERE dest = $1 AND due < 4611686018427387904 ORDER BY due LIMIT 1
+
+-- name: owned
+SELECT t.dest, t.lane FROM turn t
+JOIN unnest($1::text[], $2::bigint[]) AS w (dest, lane) ON t.dest = w.dest AND t.lane = w.lane
+WHERE t.owner = $3 ORDER BY t.dest, t.lane FOR UPDATE OF t
+
+-- name: drop_facts
+DELETE FROM fact f USING unnest($1::bigint[], $2::text[], $3::text[], $4::text[]) AS w (lane, dest, fact, once)
+WHERE f.lane = w.lane AND f.dest = w.dest AND f.fact = w.fact AND f.once = w.once
+
+-- name: put_facts
+INSERT INTO fact (lane, dest, fact, once, state, seq, rule, occurred, settled, attempt, reason, detail)
+SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::text[],
+    $8::bigint[], $9::bigint[], $10::integer[], $11::text[], $12::text[])
+ON CONFLICT (lane, dest, fact, once) DO UPDATE SET state = excluded.state, seq = excluded.seq, rule = excluded.rule,
+    occurred = excluded.occurred, settled = excluded.settled, attempt = excluded.attempt, reason = excluded.reason,
+    detail = excluded.detail
+
+-- name: put_names
+INSERT INTO name (dest, fact) SELECT * FROM unnest($1::text[], $2::text[]) ON CONFLICT DO NOTHING
+
+-- name: names
+SELECT dest, fact FROM name
+
+-- name: put_verdicts
+INSERT INTO verdict (lane, seq, dest, rule, reason, detail, at)
+SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bigint[])
+ON CONFLICT (lane, seq, dest, rule, reason) DO UPDATE SET detail = excluded.detail, at = excluded.at
+
+-- name: put_versions
+INSERT INTO version (lane, dest, source, kind, newest)
+SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::bigint[])
+ON CONFLICT (lane, dest, source, kind) DO UPDATE SET newest = greatest(version.newest, excluded.newest)
+
+-- name: put_attempts
+INSERT INTO attempt (lane, seq, dest, at, fact, reason, detail, until)
+SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::bigint[], $5::text[], $6::text[], $7::text[],
+    $8::bigint[])
+ON CONFLICT DO NOTHING
+
+-- name: first_attempts
+UPDATE turn t SET attempt = 0, first = NULL FROM unnest($1::text[], $2::bigint[]) AS w (dest, lane)
+WHERE t.dest = w.dest AND t.lane = w.lane
+
+-- name: postpone
+UPDATE turn t SET due = w.due, attempt = t.attempt + 1, first = coalesce(t.first, w.now), held = w.held, owner = NULL
+FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[], $5::text[]) AS w (dest, lane, due, now, held)
+WHERE t.dest = w.dest AND t.lane = w.lane
+
+-- name: finish
+WITH ended AS (
+    SELECT * FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::integer[], $5::bigint[])
+        AS w (dest, lane, seq, asked, now)
+), gone AS (
+    DELETE FROM work w USING ended e WHERE w.dest = e.dest AND w.lane = e.lane AND w.seq = e.seq AND w.asked = e.asked
+    RETURNING w.dest, w.lane
+), last AS (
+    DELETE FROM turn t USING gone g WHERE t.dest = g.dest AND t.lane = g.lane AND t.docs = 1
+)
+UPDATE turn t SET docs = t.docs - (g.lane IS NOT NULL)::integer, due = e.now, attempt = 0, first = NULL, held = NULL,
+    owner = NULL
+FROM ended e LEFT JOIN gone g ON g.dest = e.dest AND g.lane = e.lane
+WHERE t.dest = e.dest AND t.lane = e.lane AND (g.lane IS NULL OR t.docs > 1)
+
+-- name: enter
+INSERT INTO owner (until, since) VALUES (clock_timestamp() + $1::interval, clock_timestamp()) RETURNING id
+
+-- name: renew
+UPDATE owner SET until = clock_timestamp() + $2::interval WHERE id = $1
+
+-- name: lapsed
+DELETE FROM owner WHERE id IN (
+    SELECT id FROM owner WHERE until < clock_timestamp() ORDER BY id FOR UPDATE SKIP LOCKED
+) RETURNING id
+
+-- name: leave
+DELETE FROM owner WHERE id = $1 RETURNING id
+
+-- name: freed
+SELECT t.dest, t.lane FROM turn t WHERE t.owner IS NOT NULL AND NOT EXISTS (SELECT 1 FROM owner o WHERE o.id = t.owner)
+ORDER BY t.dest, t.lane FOR UPDATE OF t
+
+-- name: owned_by
+SELECT dest, lane FROM turn WHERE owner = $1
+
+-- name: free
+UPDATE turn t SET owner = NULL, due = t.claimed FROM unnest($1::text[], $2::bigint[]) AS w (dest, lane)
+WHERE t.dest = w.dest AND t.lane = w.lane
+
+-- name: ended_in_flight
+UPDATE fact f SET state = 'uncertain', reason = 'ended in flight', settled = $1
+WHERE f.state = 'departed' AND f.state IN ('dead', 'uncertain', 'departed') AND NOT EXISTS (
+    SELECT 1 FROM turn t JOIN owner o ON o.id = t.owner WHERE t.dest = f.dest AND t.lane = f.lane)
+
+-- name: waiting
+SELECT dest, count(*), min(due) FROM turn GROUP BY dest
+
+-- name: overdue
+SELECT dest, min(due) FROM turn WHERE dest = ANY ($1::text[]) AND due < 4611686018427387904 GROUP BY dest
+
+-- name: fact_counts
+SELECT dest, state, count(*) FROM fact GROUP BY dest, state
+
+-- name: parked_counts
+SELECT dest, state, count(*) FROM fact WHERE state IN ('dead', 'uncertain', 'departed') GROUP BY dest, state
+
+-- name: sizes
+SELECT (SELECT count(*) FROM envelope), (SELECT count(*) FROM lane), (SELECT count(*) FROM body),
+    (SELECT coalesce(sum(pg_total_relation_size(c.oid)), 0)::bigint FROM pg_class c
+     WHERE c.relnamespace = 'SCHEMA'::regnamespace AND c.relkind = 'r')
+
+-- name: lane_by_name
+SELECT n FROM lane WHERE tenant = $1 AND name = $2
+
+-- name: tenants
+WITH RECURSIVE t (tenant) AS (
+    (SELECT min(tenant) FROM lane)
+    UNION ALL
+    SELECT (SELECT min(tenant) FROM lane WHERE tenant > t.tenant) FROM t WHERE t.tenant IS NOT NULL
+)
+SELECT tenant FROM t WHERE tenant IS NOT NULL
+
+-- name: lanes_by_alias
+SELECT alias.lane FROM generate_series(0, (SELECT coalesce(max(n), 0) / 512 FROM lane)) AS bucket (n)
+JOIN alias ON alias.bucket = bucket.n AND alias.hash = $1 ORDER BY alias.lane
+
+-- name: lane
+SELECT tenant, name FROM lane WHERE n = $1
+
+-- name: lane_documents
+SELECT e.seq, e.id, e.source, e.topic, e.kind, e.version, e.occurred, e.received, e.size,
+    EXISTS (SELECT 1 FROM body b WHERE b.lane = e.lane AND b.seq = e.seq) AS body
+FROM envelope e WHERE e.lane = $1 ORDER BY e.seq
+
+-- name: lane_facts
+SELECT dest, fact, once, state, seq, rule, occurred, settled, attempt, reason, detail FROM fact WHERE lane = $1
+ORDER BY settled, fact
+
+-- name: lane_verdicts
+SELECT seq, dest, rule, reason, detail, at FROM verdict WHERE lane = $1 ORDER BY at, seq
+
+-- name: lane_attempts
+SELECT seq, dest, at, fact, reason, detail, until FROM attempt WHERE lane = $1 ORDER BY at
+
+-- name: destinations
+WITH RECURSIVE d (dest) AS (
+    (SELECT min(dest) FROM turn)
+    UNION ALL
+    SELECT (SELECT min(dest) FROM turn WHERE dest > d.dest) FROM d WHERE d.dest IS NOT NULL
+)
+SELECT dest FROM d WHERE dest IS NOT NULL
+
+-- name: lane_waiting
+SELECT w.dest, w.seq, t.due, t.attempt, t.held FROM work w JOIN turn t ON t.dest = w.dest AND t.lane = w.lane
+WHERE w.lane = $1 AND w.dest = ANY ($2::text[]) ORDER BY w.dest, w.seq
+
+-- name: parked
+SELECT f.lane, l.tenant, l.name, f.dest, f.fact, f.once, f.state, f.rule, f.reason, f.detail, f.seq, f.settled,
+    e.source, e.kind, e.topic, e.id
+FROM fact f JOIN lane l ON l.n = f.lane LEFT JOIN envelope e ON e.lane = f.lane AND e.seq = f.seq
+WHERE f.state = $1 AND f.state IN ('dead', 'uncertain', 'departed')
+    AND (f.lane, f.dest, f.fact, f.once) > ($2, $3, $4, $5) ORDER BY f.lane, f.dest, f.fact, f.once LIMIT $6
+
+-- name: parked_of_lane
+SELECT f.lane, l.tenant, l.name, f.dest, f.fact, f.once, f.state, f.rule, f.reason, f.detail, f.seq, f.settled,
+    e.source, e.kind, e.topic, e.id
+FROM fact f JOIN lane l ON l.n = f.lane LEFT JOIN envelope e ON e.lane = f.lane AND e.seq = f.seq
+WHERE f.lane = $1 AND f.state = $2
+
+-- name: newest_document
+SELECT e.seq FROM envelope e JOIN body b ON b.lane = e.lane AND b.seq = e.seq
+WHERE e.lane = $1 AND e.source = $2 AND e.kind = $3 ORDER BY e.version DESC NULLS LAST, e.seq DESC LIMIT 1
+
+-- name: ask
+WITH asked AS (
+    INSERT INTO work (dest, lane, seq, asked) VALUES ($1, $2, $3, 1)
+    ON CONFLICT (dest, lane, seq) DO UPDATE SET asked = work.asked + 1 RETURNING (xmax = 0)::integer AS new
+)
+INSERT INTO turn (dest, lane, due, docs) SELECT $1, $2, $4, 1 FROM asked
+ON CONFLICT (dest, lane) DO UPDATE SET docs = turn.docs + (SELECT new FROM asked), held = NULL,
+    due = CASE WHEN turn.owner IS NULL THEN least(turn.due, excluded.due) ELSE turn.due END
+
+-- name: set_state
+UPDATE fact SET state = $1, reason = $2, settled = $3
+WHERE lane = $4 AND dest = $5 AND fact = $6 AND once = $7 AND state = $8
+
+-- name: forget_fact
+DELETE FROM fact WHERE lane = $1 AND dest = $2 AND fact = $3 AND once = $4 AND state = $5
+
+-- name: put_hold
+INSERT INTO hold (dest, rule, digest, since, detail) VALUES ($1, $2, $3, $4, $5)
+ON CONFLICT (dest, rule) DO UPDATE SET digest = excluded.digest, since = excluded.since, detail = excluded.detail
+
+-- name: holds
+SELECT dest, rule, digest, since, detail FROM hold ORDER BY dest, rule
+
+-- name: end_hold
+DELETE FROM hold WHERE dest = $1 AND rule = $2
+
+-- name: release
+WITH page AS (
+    SELECT dest, lane FROM turn WHERE dest = $2 AND held = $3 AND owner IS NULL ORDER BY lane LIMIT 1000 FOR UPDATE
+)
+UPDATE turn t SET due = $1, held = NULL FROM page WHERE t.dest = page.dest AND t.lane = page.lane
+
+-- name: old_bodies
+SELECT b.seq, b.lane, e.received FROM body b JOIN envelope e ON e.lane = b.lane AND e.seq = b.seq
+WHERE b.seq > $1 ORDER BY b.seq LIMIT $2
+
+-- name: busy_lanes
+SELECT lane FROM turn WHERE dest = $1 AND lane = ANY ($2::bigint[])
+
+-- name: unfinished_lanes
+SELECT DISTINCT lane FROM fact WHERE lane = ANY ($1::bigint[])
+    AND (state IN ('dead', 'uncertain', 'departed') OR settled >= $2)
+
+-- name: drop_bodies
+DELETE FROM body b USING unnest($1::bigint[], $2::bigint[]) AS w (lane, seq) WHERE b.lane = w.lane AND b.seq = w.seq
+
+-- name: old_envelopes
+SELECT seq, lane, received FROM envelope WHERE seq > $1 ORDER BY seq LIMIT $2
+
+-- name: drop_envelopes
+DELETE FROM envelope e USING unnest($1::bigint[], $2::bigint[]) AS w (lane, seq)
+WHERE e.lane = w.lane AND e.seq = w.seq
+
+-- name: drop_verdicts
+DELETE FROM verdict v USING unnest($1::bigint[], $2::bigint[]) AS w (lane, seq) WHERE v.lane = w.lane AND v.seq = w.seq
+
+-- name: drop_attempts
+DELETE FROM attempt a USING unnest($1::bigint[], $2::bigint[]) AS w (lane, seq) WHERE a.lane = w.lane AND a.seq = w.seq
+
+-- name: lanes_after
+SELECT n, n, seen FROM lane WHERE n > $1 ORDER BY n LIMIT $2
+
+-- name: lock_lanes
+SELECT n FROM lane WHERE n = ANY ($1::bigint[]) ORDER BY n FOR UPDATE
+
+-- name: lanes_with_envelopes
+SELECT DISTINCT lane FROM envelope WHERE lane = ANY ($1::bigint[])
+
+-- name: drop_lanes
+DELETE FROM lane WHERE n = ANY ($1::bigint[])
+
+-- name: drop_lane_facts
+DELETE FROM fact WHERE lane = ANY ($1::bigint[])
+
+-- name: drop_lane_versions
+DELETE FROM version WHERE lane = ANY ($1::bigint[])
+
+-- name: drop_lane_aliases
+DELETE FROM alias a USING unnest($1::bigint[]) AS w (lane) WHERE a.bucket = w.lane / 512 AND a.lane = w.lane
+
+-- name: salt
+SELECT value FROM meta WHERE name = 'salt'
+
+-- name: version
+SELECT value FROM meta WHERE name = 'version'

@@ -1,0 +1,129 @@
+"""What happened to claimed documents, a group in one transaction, and only where the lane is still this process's."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from bridge.contract import State
+from bridge.errors import LaneLost
+from bridge.journal import Claim, Done, Postponed, Record, Settled
+from bridge.journal.cells import NEVER, Row, micros, micros_or_none
+from bridge.journal.postgres.appending import columns
+from bridge.journal.postgres.database import Connection
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """What happened to a claimed document."""
+
+    claim: Claim
+    record: Record
+    now: int
+
+
+def text(given: str) -> str:
+    """Such as Postgres can hold: no NUL and no lone surrogates."""
+    return given.replace("\0", "\ufffd").encode(errors="replace").decode()
+
+
+async def recorded(connection: Connection, sql: Mapping[str, str], group: Sequence[Entry]) -> Sequence[LaneLost | None]:
+    """None for what is stored; LaneLost for what belongs to another process now: the fence before a request leaves."""
+    mine = await _mine(connection, sql, group)
+    entries = [entry for entry in group if _key(entry) in mine]
+    await _let_go(connection, sql, entries)
+    for name, rows in _writings(entries).items():
+        if rows:
+            await connection.execute(sql[name], *columns(rows, len(rows[0])))
+    lost = LaneLost("the lease on this order's lane has ended: another process may have it")
+    return [None if _key(entry) in mine else lost for entry in group]
+
+
+def _key(entry: Entry) -> tuple[int, str, int]:
+    return entry.claim.lease, entry.claim.dest, entry.claim.lane
+
+
+async def _mine(connection: Connection, sql: Mapping[str, str], group: Sequence[Entry]) -> set[tuple[int, str, int]]:
+    """Locked until the end of the transaction."""
+    mine: set[tuple[int, str, int]] = set()
+    for lease in sorted({entry.claim.lease for entry in group}):
+        rows = {(e.claim.dest, e.claim.lane) for e in group if e.claim.lease == lease}
+        found = await connection.fetch(sql["owned"], *columns(sorted(rows), 2), lease)
+        mine.update((lease, dest, lane) for dest, lane in found)
+    return mine
+
+
+async def _let_go(connection: Connection, sql: Mapping[str, str], entries: Sequence[Entry]) -> None:
+    keys = [(e.claim.lane, e.claim.dest, fact, text(once)) for e in entries for fact, once in e.record.released]
+    if keys:
+        await connection.execute(sql["drop_facts"], *columns(keys, 4))
+
+
+def _writings(entries: Sequence[Entry]) -> Mapping[str, Sequence[Row]]:
+    """Statement to rows, in the order in which they run."""
+    facts = [_fact(entry, settled) for entry in entries for settled in entry.record.settled]
+    return {
+        "put_facts": list({row[:4]: row for row in facts}.values()),
+        "put_names": sorted({(row[1], row[2]) for row in facts}),
+        "put_verdicts": list({row[:4] + row[4:5]: row for row in _verdicts(entries)}.values()),
+        "put_versions": [_version(entry) for entry in entries if _is_newest(entry)],
+        "first_attempts": [(e.claim.dest, e.claim.lane) for e in entries if _ends_a_wait(e)],
+        "put_attempts": [_attempt(e, e.record.end) for e in entries if isinstance(e.record.end, Postponed)],
+        "postpone": [_postponed(e, e.record.end) for e in entries if isinstance(e.record.end, Postponed)],
+        "finish": [
+            (e.claim.dest, e.claim.lane, e.claim.seq, e.claim.asked, e.now)
+            for e in entries
+            if isinstance(e.record.end, Done)
+        ],
+    }
+
+
+def _fact(entry: Entry, settled: Settled) -> Row:
+    claim = entry.claim
+    return (
+        claim.lane,
+        claim.dest,
+        settled.fact,
+        text(settled.once),
+        settled.state.value,
+        claim.seq,
+        settled.rule,
+        micros_or_none(settled.occurred_at),
+        entry.now,
+        claim.attempt + 1,
+        settled.reason.value if settled.reason is not None else "",
+        text(settled.detail),
+    )
+
+
+def _verdicts(entries: Sequence[Entry]) -> Iterable[Row]:
+    for entry in entries:
+        claim = entry.claim
+        for verdict in entry.record.verdicts:
+            detail = text(verdict.detail)
+            yield (claim.lane, claim.seq, claim.dest, verdict.rule, verdict.reason.value, detail, entry.now)
+
+
+def _is_newest(entry: Entry) -> bool:
+    return isinstance(entry.record.end, Done) and entry.claim.envelope.version is not None and not entry.claim.stale
+
+
+def _version(entry: Entry) -> Row:
+    envelope = entry.claim.envelope
+    return (entry.claim.lane, entry.claim.dest, envelope.source, envelope.kind, micros_or_none(envelope.version))
+
+
+def _ends_a_wait(entry: Entry) -> bool:
+    """The next fact has its own patience: attempts are counted since something was final."""
+    final = any(settled.state is not State.DEPARTED for settled in entry.record.settled)
+    return entry.claim.first_tried_at is not None and final
+
+
+def _attempt(entry: Entry, end: Postponed) -> Row:
+    claim = entry.claim
+    reason, detail = end.reason.value, text(end.detail)
+    return (claim.lane, claim.seq, claim.dest, entry.now, end.fact, reason, detail, micros_or_none(end.until))
+
+
+def _postponed(entry: Entry, end: Postponed) -> Row:
+    due = NEVER if end.until is None else micros(end.until)
+    held = end.rule if end.until is None else None
+    return (entry.claim.dest, entry.claim.lane, due, entry.now, held)

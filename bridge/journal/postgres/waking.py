@@ -1,0 +1,70 @@
+"""Processes wake each other: NOTIFY outside of every transaction, at most twenty times a second, and a calm look.
+
+A notification that gets lost costs at most `poll`: the look is what counts, the notification makes it soon.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+import asyncpg
+
+from bridge.errors import JournalError
+from bridge.journal.postgres.database import Database
+
+_APART = 0.05
+_LISTEN_AGAIN = 2.0
+
+
+class Waking:
+    """`changed` is called whenever another process may have left something that is due."""
+
+    def __init__(self, database: Database, changed: Callable[[], None]) -> None:
+        self._database = database
+        self._changed = changed
+        self._channel = f"bridge {database.place.schema}"
+        self._news = asyncio.Event()
+
+    def tell(self) -> None:
+        """Others are told soon."""
+        self._news.set()
+
+    async def tell_now(self) -> None:
+        """Before a command ends. Who is not told looks by itself."""
+        if self._database.place.listen:
+            async with self._database.connection() as connection:
+                await connection.execute("SELECT pg_notify($1, '')", self._channel)
+
+    async def telling(self) -> None:
+        """Runs until cancelled."""
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            try:
+                await self.tell_now()
+            except JournalError:
+                await asyncio.sleep(_LISTEN_AGAIN)
+            await asyncio.sleep(_APART)
+
+    async def looking(self) -> None:
+        """Runs until cancelled."""
+        while True:
+            await asyncio.sleep(self._database.place.poll.total_seconds())
+            self._changed()
+
+    async def listening(self) -> None:
+        """Runs until cancelled; a connection that is lost is made again."""
+        place = self._database.place
+        while place.listen:
+            try:
+                connection = await asyncpg.connect(place.dsn, password=place.password, timeout=_LISTEN_AGAIN)
+                gone = asyncio.Event()
+                connection.add_termination_listener(lambda _connection, gone=gone: gone.set())
+                try:
+                    await connection.add_listener(self._channel, lambda *_: self._changed())
+                    self._changed()
+                    await gone.wait()
+                finally:
+                    connection.terminate()
+            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                pass  # the calm look goes on; what is wrong with the database is told by whoever needs an answer
+            await asyncio.sleep(_LISTEN_AGAIN)
