@@ -12,10 +12,10 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, cast, get_args, get_origin
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, ValidationError
 
 from bridge import registry
-from bridge.contract import Destination, Duration, EventShape, Fields, Json, Source
+from bridge.contract import Destination, Duration, EventShape, Fields, Json, Secret, Source
 from bridge.errors import ConfigurationError, Problem
 from bridge.mapping.loader import Document, load
 from bridge.mapping.rules import Rules, Written, compile_rules
@@ -56,14 +56,46 @@ class Keep(_Section):
     keys: Duration = timedelta(days=761)
 
 
-class JournalSettings(_Section):
-    """Below `min_free` bytes nothing is taken in; `ballast` bytes are kept for settling when the disk is full."""
+class SqliteSettings(_Section):
+    """One file, one owner. Below `min_free` bytes nothing is taken in; `ballast` bytes are kept for a full disk."""
 
     kind: Literal["sqlite"] = "sqlite"
     path: FilePath = Path("var/journal.db")
     min_free: int = Field(default=256 * _MIB, ge=0)
     ballast: int = Field(default=16 * _MIB, ge=0)
     keep: Keep = Keep()
+
+
+class PostgresSettings(_Section):
+    """A database that many processes share. `url` is postgres://user@host:port/database?sslmode=verify-full&... .
+
+    A process that does not renew its lease for `lease` has lost its orders to the others. `listen: false` where a
+    pooler such as pgbouncer hands out connections by transaction: then only the look every `poll` finds work of others.
+    """
+
+    kind: Literal["postgres"]
+    url: Secret
+    password: Secret | None = None
+    schema_name: str = Field(default="bridge", alias="schema", pattern=r"^[a-z_][a-z0-9_]{0,62}$")
+    pool: int = Field(default=8, ge=2, le=100)
+    timeout: Duration = timedelta(seconds=10)
+    lease: Duration = timedelta(seconds=15)
+    listen: bool = True
+    poll: Duration = timedelta(seconds=5)
+    keep: Keep = Keep()
+
+
+_JOURNALS: Mapping[str, type[BaseModel]] = {"sqlite": SqliteSettings, "postgres": PostgresSettings}
+
+
+def _kind_of_journal(value: object) -> object:
+    return value.get("kind", "sqlite") if isinstance(value, Mapping) else getattr(value, "kind", "sqlite")
+
+
+JournalSettings = Annotated[
+    Annotated[SqliteSettings, Tag("sqlite")] | Annotated[PostgresSettings, Tag("postgres")],
+    Discriminator(_kind_of_journal),
+]
 
 
 class DeliverySettings(_Section):
@@ -92,7 +124,7 @@ class File(_Section):
 
     sources: dict[str, dict[str, Any]] = Field(min_length=1)
     destinations: dict[str, dict[str, Any]] = Field(min_length=1)
-    journal: JournalSettings = JournalSettings()
+    journal: JournalSettings = SqliteSettings()
     include: list[str] = []
     rules: dict[str, Any] = {}
     vars: dict[str, Any] = {}
@@ -101,6 +133,10 @@ class File(_Section):
     private: Private = Private()
     delivery: DeliverySettings = DeliverySettings()
     logs: Logs = Logs()
+
+
+class _OnlyJournal(_Section):
+    journal: JournalSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,9 +225,14 @@ class _Reading:
             return model.model_validate(value, context={"environ": self.environ})
         except ValidationError as invalid:
             for error in invalid.errors(include_url=False, include_input=False):
-                loc = tuple(step for step in error["loc"] if step != "[key]")
-                self._add(_message(model, error, loc), (*at, *loc))
+                of, loc, place = _located(model, tuple(step for step in error["loc"] if step != "[key]"))
+                self._add(_message(of, error, loc), (*at, *place))
             return None
+
+    def journal(self, section: Json) -> SqliteSettings | PostgresSettings | None:
+        """The section of the journal alone."""
+        made = self._validated(_OnlyJournal, {"journal": section}, ())
+        return cast("_OnlyJournal", made).journal if made is not None else None
 
     def _top(self) -> File | None:
         value = {} if self.document.value is None else self.document.value
@@ -337,14 +378,17 @@ def _without_core(value: Mapping[str, Json]) -> File | None:
         return None
 
 
-def journal_of(path: Path | None) -> Path:
-    """The journal's path alone, for commands that need nothing else: no secret has to be at hand."""
+def journal_of(path: Path | None) -> SqliteSettings | PostgresSettings:
+    """The journal alone, for commands that need nothing else: no secret but its own has to be at hand."""
     if path is None:
-        return JournalSettings().path
-    value = load(path.read_text(encoding="utf-8"), str(path)).value
-    section = value.get("journal") if isinstance(value, dict) else None
-    chosen = section.get("path") if isinstance(section, dict) else None
-    return Path(chosen) if isinstance(chosen, str) else JournalSettings().path
+        return SqliteSettings()
+    document = load(path.read_text(encoding="utf-8"), str(path))
+    section = document.value.get("journal") if isinstance(document.value, dict) else None
+    reading = _Reading(document, os.environ)
+    found = reading.journal(section or {})
+    if found is None:
+        raise ConfigurationError(reading.problems)
+    return found
 
 
 def _cure(name: str) -> str:
@@ -372,13 +416,22 @@ def _overridden(base: Written, own: Written) -> Written:
 # -- messages ----------------------------------------------------------------------------------------------------------
 
 
+def _located(model: type[BaseModel], loc: Place) -> tuple[type[BaseModel], Place, Place]:
+    """The model that an error is about, the place in it, and the place in the file: there no kind of journal stands."""
+    if model in (File, _OnlyJournal) and loc[:1] == ("journal",) and len(loc) > 1 and loc[1] in _JOURNALS:
+        return _JOURNALS[str(loc[1])], loc[2:], ("journal", *loc[2:])
+    return model, loc, loc
+
+
 def _message(model: type[BaseModel], error: Mapping[str, Any], loc: Place) -> str:
     match error["type"]:
         case "extra_forbidden":
             return _unknown_key(model, loc)
         case "missing":
             return "this key is missing"
-        case "dict_type" | "model_type":
+        case "union_tag_invalid":
+            return f"kind is {' or '.join(_JOURNALS)}"
+        case "dict_type" | "model_type" | "model_attributes_type":
             return "a mapping is expected here"
         case _:
             message: str = error["msg"]

@@ -8,7 +8,7 @@ import asyncio
 import gc
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -16,6 +16,7 @@ from importlib.metadata import version
 
 import uvloop
 
+from bridge import opening
 from bridge.config import Settings
 from bridge.contract import WebhookSource
 from bridge.delivery.conversing import Road
@@ -25,8 +26,6 @@ from bridge.delivery.worker import Worker
 from bridge.errors import BridgeError, JournalBroken, JournalBusy
 from bridge.intake import status, webhook
 from bridge.journal import Journal, Retention
-from bridge.journal.control import answering
-from bridge.journal.sqlite import SqliteJournal, opened
 from bridge.telemetry import emit
 
 EXIT_BROKEN = 74
@@ -47,7 +46,7 @@ class Renamed(BridgeError):
 class House:
     """What is told of an open house."""
 
-    journal: SqliteJournal
+    journal: Journal
     port: int
     private_port: int
 
@@ -67,13 +66,15 @@ class Ending:
 async def serve(settings: Settings, ending: Ending, *, opened_as: Callable[[House], None] = lambda _: None) -> None:
     """The whole life of the service; `opened_as` is called when the door is open. Raises JournalBroken in a group."""
     async with AsyncExitStack() as stack:
-        journal = await stack.enter_async_context(_journal(settings))
+        released = _Released()
+        journal = await stack.enter_async_context(
+            opening.serving(settings.journal, destinations=list(settings.destinations), released=released)
+        )
         await _check_names(journal, settings)
         courier = await stack.enter_async_context(_courier(settings))
         workers = _workers(settings, journal, courier)
         private_port = await stack.enter_async_context(_private(settings, journal, workers))
-        released = _Released(workers)
-        await stack.enter_async_context(answering(journal, settings.journal.path, released=released))
+        released.tell(workers)
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
         running = [tasks.create_task(worker.run()) for worker in workers]
         watching = [tasks.create_task(_guarded(journal)), tasks.create_task(_pruning(journal, settings))]
@@ -140,14 +141,9 @@ def _tell_started(settings: Settings, port: int, private_port: int) -> None:
         version=version("attribution-bridge"),
         port=port,
         private_port=private_port,
-        journal=str(settings.journal.path),
+        journal=opening.name_of(settings.journal),
         destinations={name: "shadow" if o.shadow else "live" for name, o in settings.destinations.items()},
     )
-
-
-def _journal(settings: Settings) -> AbstractAsyncContextManager[SqliteJournal]:
-    kept = settings.journal
-    return opened(kept.path, destinations=list(settings.destinations), min_free=kept.min_free, ballast=kept.ballast)
 
 
 def _private(settings: Settings, journal: Journal, workers: Sequence[Worker]) -> AbstractAsyncContextManager[int]:
@@ -198,7 +194,11 @@ def _door(settings: Settings, journal: Journal) -> AbstractAsyncContextManager[i
 class _Released:
     """Tells the worker of a destination that a person released a rule."""
 
-    def __init__(self, workers: Sequence[Worker]) -> None:
+    def __init__(self) -> None:
+        self._workers: Mapping[str, Worker] = {}
+
+    def tell(self, workers: Sequence[Worker]) -> None:
+        """From now on these are told."""
         self._workers = {worker.name: worker for worker in workers}
 
     def __call__(self, dest: str, rule: str) -> None:
@@ -207,7 +207,7 @@ class _Released:
             emit("rule.released", dest=dest, rule=rule, detail="by hand")
 
 
-async def _guarded(journal: SqliteJournal) -> None:
+async def _guarded(journal: Journal) -> None:
     await asyncio.shield(journal.broken)
 
 

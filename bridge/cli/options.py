@@ -11,10 +11,9 @@ from typing import Any, TypeVar
 import click
 import msgspec
 
-from bridge.config import journal_of
+from bridge import opening
+from bridge.config import PostgresSettings, SqliteSettings, journal_of
 from bridge.journal import Acting, Parked, Reading
-from bridge.journal.control import acting
-from bridge.journal.sqlite import reading
 
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
@@ -34,7 +33,7 @@ _journal = click.option(
     "--journal",
     "path",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="The journal's file. Unsaid: what the configuration says, else ./var/journal.db.",
+    help="The file of a SQLite journal. Unsaid: what the configuration says, else ./var/journal.db.",
 )
 
 
@@ -48,10 +47,10 @@ def chosen(config: Path | None) -> Path:
     return config if config is not None else DEFAULT
 
 
-def journal_path(config: Path | None, path: Path | None) -> Path:
+def journal_settings(config: Path | None, path: Path | None) -> SqliteSettings | PostgresSettings:
     """The journal that is meant. A configuration that was named must be there; the default need not."""
     if path is not None:
-        return path
+        return SqliteSettings(path=path)
     if config is None and not DEFAULT.exists():
         return journal_of(None)
     found = chosen(config)
@@ -72,14 +71,14 @@ def wait_for(work: Awaitable[T]) -> T:
 @asynccontextmanager
 async def to_read(config: Path | None, path: Path | None) -> AsyncIterator[Reading]:
     """The journal, beside whoever owns it."""
-    async with reading(journal_path(config, path)) as found:
+    async with opening.reading(journal_settings(config, path)) as found:
         yield found
 
 
 @asynccontextmanager
 async def to_act(config: Path | None, path: Path | None) -> AsyncIterator[Acting]:
     """The journal's owner, or the journal itself while nobody owns it."""
-    async with acting(journal_path(config, path), destinations=()) as found:
+    async with opening.acting(journal_settings(config, path)) as found:
         yield found
 
 

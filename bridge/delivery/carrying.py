@@ -10,7 +10,7 @@ from bridge.contract import Delivered, Event, Moment, Outcome, Reason, Rejected,
 from bridge.delivery.conversing import Conversing, Road
 from bridge.delivery.courier import Courier
 from bridge.delivery.policy import Pass, Postpone, Settle, decide
-from bridge.errors import JournalBusy
+from bridge.errors import JournalBusy, LaneLost
 from bridge.journal import HOLDS, Claim, Done, Hold, Journal, Key, Postponed, Record, Settled, Verdict
 from bridge.mapping.rules import Failure, Passed, Rules, Step
 from bridge.telemetry import emit
@@ -75,7 +75,11 @@ class Carrier:
     async def carry(self, claim: Claim) -> None:
         """To the end, or until it must wait; stored when it returns."""
         document = _Document(claim)
-        await self._store(document, end=await self._deliver(document))
+        try:
+            await self._store(document, end=await self._deliver(document))
+        except LaneLost as lost:
+            # Whoever has the lane now decides: what departed is uncertain there, all else is sent from the start.
+            emit("lane.lost", **_names(claim), dest=self._road.name, detail=str(lost))
 
     async def _deliver(self, document: _Document) -> Done | Postponed:
         claim = document.claim

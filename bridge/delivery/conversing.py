@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from bridge.contract import Destination, Event, Moment, Outcome, Reason, Rejected, Request, Response, Retry, Uncertain
 from bridge.delivery.courier import Courier, Silence
 from bridge.delivery.policy import Patience
+from bridge.errors import LaneLost
 from bridge.telemetry import emit, frames
 
 _MOST_REQUESTS = 32
@@ -38,6 +39,8 @@ class Conversing:
         """The outcome. A bug in the connector parks the fact as dead; where something left before it, as uncertain."""
         try:
             return await self._held(moment)
+        except LaneLost:
+            raise
         except Exception as bug:  # noqa: BLE001  the one boundary to connector code: the order is parked, not lost
             emit(
                 "connector.failed",

@@ -4,13 +4,14 @@ import asyncio
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from bridge.contract import Outcome, Response
 from bridge.delivery.carrying import Carrier
 from bridge.delivery.conversing import Road
 from bridge.delivery.courier import Courier
 from bridge.delivery.limits import Health, Mood, after, after_probe, allowed, probe_is_due
+from bridge.errors import JournalBusy
 from bridge.journal import Claim, Journal
 from bridge.mapping.rules import Rules
 from bridge.telemetry import UP, emit
@@ -89,12 +90,21 @@ class Worker:
         overdue = self._next_due is not None and _now() >= self._next_due
         if not self._has_room() or not (self._maybe_due or overdue):
             return
-        room = self._road.concurrency - len(self._ready)
         self._maybe_due = False
-        claims = await self._journal.claim(self._road.name, now=_now(), limit=room, budget=_BUDGET)
+        try:
+            claims = await self._claimed()
+            self._next_due = None if self._maybe_due else await self._journal.next_due(self._road.name)
+        except JournalBusy as problem:
+            emit("journal.busy", dest=self._road.name, detail=str(problem))
+            self._next_due = _now() + timedelta(seconds=_JOURNAL_AGAIN)
+            return
         self._ready.extend(claims)
+
+    async def _claimed(self) -> Sequence[Claim]:
+        room = self._road.concurrency - len(self._ready)
+        claims = await self._journal.claim(self._road.name, now=_now(), limit=room, budget=_BUDGET)
         self._maybe_due |= bool(claims)
-        self._next_due = None if self._maybe_due else await self._journal.next_due(self._road.name)
+        return claims
 
     def _start(self, lanes: asyncio.TaskGroup) -> None:
         if self._carrier.unstored or self._stopping:

@@ -61,11 +61,14 @@ async def acting(place: Place) -> AsyncIterator[Actor]:
 
 
 @asynccontextmanager
-async def opened(place: Place, *, destinations: Sequence[str]) -> AsyncIterator["PostgresJournal"]:
-    """Take part in the journal. Raises JournalBusy, JournalUnreadable."""
+async def opened(
+    place: Place, *, destinations: Sequence[str], released: Callable[[str, str], None] = lambda _dest, _rule: None
+) -> AsyncIterator["PostgresJournal"]:
+    """Take part in the journal. `released` is told of rules that a person released. Raises JournalBusy,
+    JournalUnreadable."""
     async with connected(place) as database:
         await check(database)
-        journal = PostgresJournal(database, destinations)
+        journal = PostgresJournal(database, destinations, released)
         async with journal.running():
             yield journal
 
@@ -73,8 +76,10 @@ async def opened(place: Place, *, destinations: Sequence[str]) -> AsyncIterator[
 class PostgresJournal(Actor):
     """Implements Journal. Made by `opened`."""
 
-    def __init__(self, database: Database, destinations: Sequence[str]) -> None:
+    def __init__(self, database: Database, destinations: Sequence[str], released: Callable[[str, str], None]) -> None:
         super().__init__(database, self._acted_here)
+        self._released = released
+        self._held: set[tuple[str, str]] = set()
         self._destinations = tuple(destinations)
         self._watchers: dict[str, Callable[[], None]] = {}
         self._waking = Waking(database, self._wake)
@@ -90,7 +95,7 @@ class PostgresJournal(Actor):
         await self._lease.enter()
         await self.salt()
         groups = [self._started(group.run()) for group in (self._appends, self._entries)]
-        beside = (self._lease.keep(), self._waking.telling(), self._waking.looking(), self._waking.listening())
+        beside = (self._lease.keep(), self._waking.telling(), self._looking(), self._waking.listening())
         tasks = [self._started(work) for work in beside]
         try:
             yield
@@ -126,6 +131,17 @@ class PostgresJournal(Actor):
     def _wake(self) -> None:
         for changed in self._watchers.values():
             changed()
+
+    async def _looking(self) -> None:
+        """Whatever others left is found, whoever failed to tell of it; also that a person released a rule."""
+        while True:
+            await asyncio.sleep(self._database.place.poll.total_seconds())
+            with suppress(JournalBusy):  # told by the lease
+                held = {(hold.dest, hold.rule) for hold in await self.holds()}
+                for dest, rule in self._held - held:
+                    self._released(dest, rule)
+                self._held = held
+                self._wake()
 
     async def _acted_here(self) -> None:
         self._wake()
@@ -212,6 +228,7 @@ class PostgresJournal(Actor):
     async def hold(self, hold: Hold) -> None:
         row = (hold.dest, hold.rule, hold.digest, micros(hold.since), text(hold.detail))
         await self._database.fetch("put_hold", *row)
+        self._held.add((hold.dest, hold.rule))
 
     # -- levels and retention ------------------------------------------------------------------------------------------
 

@@ -45,12 +45,6 @@ class Waking:
                 await asyncio.sleep(_LISTEN_AGAIN)
             await asyncio.sleep(_APART)
 
-    async def looking(self) -> None:
-        """Runs until cancelled."""
-        while True:
-            await asyncio.sleep(self._database.place.poll.total_seconds())
-            self._changed()
-
     async def listening(self) -> None:
         """Runs until cancelled; a connection that is lost is made again."""
         place = self._database.place

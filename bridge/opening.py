@@ -1,0 +1,96 @@
+"""Which journal the configuration means, and how it is opened: to serve, to read, to act. The only place that knows.
+
+The driver of Postgres is an extra: it is imported only where a configuration asks for it.
+"""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from bridge.config import JournalSettings, PostgresSettings, SqliteSettings
+from bridge.errors import BridgeError
+from bridge.journal import Acting, Journal, Reading, control, sqlite
+
+if TYPE_CHECKING:
+    from bridge.journal.postgres import Place
+
+Told = Callable[[str, str], None]
+"""Called with destination and rule where a person released a rule."""
+
+
+@asynccontextmanager
+async def serving(settings: JournalSettings, *, destinations: Sequence[str], released: Told) -> AsyncIterator[Journal]:
+    """To work with it: the owner of a SQLite journal, or one of many processes with Postgres."""
+    match settings:
+        case SqliteSettings():
+            owned = sqlite.opened(
+                settings.path, destinations=destinations, min_free=settings.min_free, ballast=settings.ballast
+            )
+            async with owned as journal, control.answering(journal, settings.path, released=released):
+                yield journal
+        case PostgresSettings():
+            async with _postgres().opened(place(settings), destinations=destinations, released=released) as shared:
+                yield shared
+
+
+def reading(settings: JournalSettings) -> AbstractAsyncContextManager[Reading]:
+    """Beside whoever works with it."""
+    match settings:
+        case SqliteSettings():
+            return sqlite.reading(settings.path)
+        case PostgresSettings():
+            found: AbstractAsyncContextManager[Reading] = _postgres().reading(place(settings))
+            return found
+
+
+def acting(settings: JournalSettings) -> AbstractAsyncContextManager[Acting]:
+    """For a command that acts: through the owner of a SQLite journal, or by itself with Postgres."""
+    match settings:
+        case SqliteSettings():
+            return control.acting(settings.path, destinations=())
+        case PostgresSettings():
+            found: AbstractAsyncContextManager[Acting] = _postgres().acting(place(settings))
+            return found
+
+
+async def init(settings: JournalSettings) -> bool:
+    """Make what has to be there before anybody serves; True: something was made."""
+    match settings:
+        case SqliteSettings():
+            made = not settings.path.exists()
+            async with sqlite.opened(settings.path, destinations=()):
+                return made
+        case PostgresSettings():
+            return bool(await _postgres().init(place(settings)))
+
+
+def name_of(settings: JournalSettings) -> str:
+    """For logs and people: never a password."""
+    return str(settings.path) if isinstance(settings, SqliteSettings) else f"postgres, schema {settings.schema_name}"
+
+
+def place(settings: PostgresSettings) -> "Place":
+    """What the settings mean to the driver."""
+    made: Place = _postgres().Place(
+        dsn=settings.url.reveal(),
+        password=settings.password.reveal() if settings.password is not None else None,
+        schema=settings.schema_name,
+        pool=settings.pool,
+        timeout=settings.timeout,
+        lease=settings.lease,
+        listen=settings.listen,
+        poll=settings.poll,
+    )
+    return made
+
+
+def _postgres() -> Any:  # noqa: ANN401  a module, imported late
+    try:
+        from bridge.journal import postgres  # noqa: PLC0415  an extra
+    except ModuleNotFoundError as missing:
+        raise BridgeError(
+            f"a journal in Postgres needs {missing.name}: install attribution-bridge[postgres], or use kind: sqlite"
+        ) from None
+    found: ModuleType = postgres
+    return found
