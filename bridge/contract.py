@@ -54,6 +54,7 @@ class Reason(StrEnum):
     NO_ANSWER = "no answer"
     ENDED_IN_FLIGHT = "ended in flight"
     SERVER_ERROR = "server error"
+    RESTORED = "restored"
     # What is postponed is tried again.
     UNREACHABLE = "unreachable"
     TIMED_OUT = "timed out"

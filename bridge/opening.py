@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Any
 from bridge.config import JournalSettings, PostgresSettings, SqliteSettings
 from bridge.errors import BridgeError
 from bridge.journal import Acting, Journal, Reading, control, sqlite
+from bridge.journal.moving import Giving, Taking
+from bridge.journal.sqlite.moving import given as given_sqlite
+from bridge.journal.sqlite.moving import taken as taken_sqlite
 
 if TYPE_CHECKING:
     from bridge.journal.postgres import Place
@@ -63,6 +66,30 @@ async def init(settings: JournalSettings) -> bool:
                 return made
         case PostgresSettings():
             return bool(await _postgres().init(place(settings)))
+
+
+@asynccontextmanager
+async def given(settings: JournalSettings) -> AsyncIterator[Giving]:
+    """To read all of it out, as of one moment."""
+    match settings:
+        case SqliteSettings():
+            with given_sqlite(settings.path) as giving:
+                yield giving
+        case PostgresSettings():
+            async with _postgres().given(place(settings)) as shared:
+                yield shared
+
+
+@asynccontextmanager
+async def taken(settings: JournalSettings) -> AsyncIterator[Taking]:
+    """A new journal, to be filled: there as a whole, or not at all."""
+    match settings:
+        case SqliteSettings():
+            with taken_sqlite(settings.path) as taking:
+                yield taking
+        case PostgresSettings():
+            async with _postgres().taken(place(settings)) as shared:
+                yield shared
 
 
 def name_of(settings: JournalSettings) -> str:

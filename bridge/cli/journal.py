@@ -1,20 +1,27 @@
 """`journal`: the journal itself."""
 
+import os
+import sys
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import click
 
 from bridge import opening
 from bridge.cli import options
 from bridge.config import JournalSettings
+from bridge.errors import JournalError
 from bridge.journal import Pruned, Retention, Stats
+from bridge.journal.moving import Sum, header_of, read_in, write_out
 
 
 @click.group()
 def journal() -> None:
-    """Look at the journal, make it, forget what is old."""
+    """Look at the journal, make it, move it, back it up, forget what is old."""
 
 
 @journal.command()
@@ -66,6 +73,93 @@ def prune(config: Path | None, path: Path | None, as_json: bool) -> None:  # noq
         options.print_json(asdict(pruned))
     else:
         click.echo(f"forgot {pruned.bodies} bodies, {pruned.envelopes} documents, {pruned.lanes} orders")
+
+
+@journal.command("export")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@options.journal
+def export_(file: Path, config: Path | None, path: Path | None) -> None:
+    """Write the whole journal into one file, to move it to another kind of journal. Stop the bridge first.
+
+    Example: attribution-bridge journal export moving.journal
+    """
+    options.wait_for(_write_out(options.journal_settings(config, path), file, whole=True))
+
+
+@journal.command()
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@options.journal
+def backup(file: Path, config: Path | None, path: Path | None) -> None:
+    """Write the journal of this moment into one file, also beside a running bridge.
+
+    Example: attribution-bridge journal backup "backup-$(date +%F).journal"
+    """
+    options.wait_for(_write_out(options.journal_settings(config, path), file, whole=False))
+
+
+@journal.command("import")
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@options.journal
+def import_(file: Path, config: Path | None, path: Path | None) -> None:
+    """Make a new journal of what `journal export` wrote, keys included, and prove that all of it is there.
+
+    Example: attribution-bridge journal import moving.journal --config postgres.yaml
+    """
+    options.wait_for(_read_in(options.journal_settings(config, path), file, restored=False))
+
+
+@journal.command()
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@options.journal
+def restore(file: Path, config: Path | None, path: Path | None) -> None:
+    """Make a new journal of a backup. What was not final in it may have been sent since: unrepeatable facts become
+    uncertain instead of being sent again, repeatable ones wait on.
+
+    Example: attribution-bridge journal restore backup-2026-11-20.journal
+    """
+    options.wait_for(_read_in(options.journal_settings(config, path), file, restored=True))
+
+
+async def _write_out(settings: JournalSettings, file: Path, *, whole: bool) -> None:
+    part = file.with_name(file.name + ".part")
+    try:
+        async with opening.given(settings) as giving:
+            if whole and not giving.whole:
+                raise JournalError("a bridge works with this journal: stop it to export, or make a `journal backup`")
+            giving.whole = whole
+            with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as out:
+                with _bar("writing", await giving.count()) as bar:
+                    sums = await write_out(giving, out, bar.update)
+                out.flush()
+                os.fsync(out.fileno())
+        part.rename(file)
+    finally:
+        part.unlink(missing_ok=True)
+    click.echo(f"{file}: {_summed(sums)}")
+
+
+async def _read_in(settings: JournalSettings, file: Path, *, restored: bool) -> None:
+    with file.open("rb") as given:
+        header = header_of(given)
+        if not header.whole and not restored:
+            raise JournalError("this is the backup of a moment, more was sent since: use `journal restore`")
+        async with opening.taken(settings) as taking:
+            with _bar("reading", header.rows) as bar:
+                sums = await read_in(taking, given, bar.update)
+            if restored:
+                await taking.doubt()
+    click.echo(f"{opening.name_of(settings)}: {_summed(sums)}; counts and digests agree")
+    if restored:
+        click.echo("what was not final then may have been sent since: see `uncertain list` once the bridge has run")
+
+
+def _bar(label: str, length: int) -> AbstractContextManager[Any]:
+    return click.progressbar(length=length, label=label, file=sys.stderr)
+
+
+def _summed(sums: Mapping[str, Sum]) -> str:
+    counts = {"orders": "lane", "documents": "envelope", "bodies": "body", "keys": "fact", "waiting": "work"}
+    return ", ".join(f"{sums[table].count} {name}" for name, table in counts.items())
 
 
 async def _prune(settings: JournalSettings) -> Pruned:

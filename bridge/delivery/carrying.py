@@ -125,7 +125,9 @@ class Carrier:
     async def _send(self, document: _Document, event: Event) -> Postponed | None:
         """Send one fact. What is final is noted in the document; what must wait postpones the lane."""
         claim, moment = document.claim, document.moment(_now())
-        conversing = Conversing(self._road, self._courier, event, lambda: self._depart(claim, event))
+        conversing = Conversing(
+            self._road, self._courier, event, lambda: self._depart(claim, event), doubtful=claim.doubtful
+        )
         outcome = await conversing.held(moment)
         self._feel(outcome)
         await self._count_refusals(event.rule, outcome)

@@ -27,7 +27,16 @@ class Road:
 class Conversing:
     """One conversation about one fact. `departed` says that the mark was made."""
 
-    def __init__(self, road: Road, courier: Courier, event: Event, depart: Callable[[], Awaitable[None]]) -> None:
+    def __init__(
+        self,
+        road: Road,
+        courier: Courier,
+        event: Event,
+        depart: Callable[[], Awaitable[None]],
+        *,
+        doubtful: bool = False,
+    ) -> None:
+        self._doubtful = doubtful
         self._road = road
         self._courier = courier
         self._event = event
@@ -59,6 +68,9 @@ class Conversing:
         try:
             request = next(conversation)
             for _ in range(_MOST_REQUESTS):
+                if self._doubtful and not self._may_leave(request):
+                    conversation.close()
+                    return Uncertain(Reason.RESTORED, "it may have been sent after the backup was made")
                 answer = await self._answer(request)
                 if isinstance(answer, Silence):
                     conversation.close()
@@ -68,6 +80,9 @@ class Conversing:
             return self._doubted(end.value)
         conversation.close()
         raise RuntimeError(f"a conversation of more than {_MOST_REQUESTS} requests")
+
+    def _may_leave(self, request: Request) -> bool:
+        return self._repeatable(request) or (self._road.shadow and request.shadow is not None)
 
     async def _answer(self, request: Request) -> Response | Silence:
         if self._road.shadow and request.shadow is not None:

@@ -48,6 +48,7 @@ class Claim:
     asked           how often a person asked for it (`dead retry`): if at all, it is mapped even if it is stale. Asked
                     once more while it is in flight, it is due again when it is done.
     lease           under which it was claimed, where several processes share a journal
+    doubtful        it was restored from a backup: what it says may have been sent since the backup was made
     """
 
     dest: str
@@ -61,6 +62,7 @@ class Claim:
     newest: datetime | None
     asked: int
     lease: int = field(default=0, compare=False)
+    doubtful: bool = False
 
     @property
     def stale(self) -> bool:

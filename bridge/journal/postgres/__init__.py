@@ -7,6 +7,7 @@ mark a fact as departed nor settle it. See place.py for how it is reached, leasi
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from datetime import datetime
 
 from bridge.contract import Envelope, State
@@ -29,13 +30,14 @@ from bridge.journal.postgres.appending import Append, appended, columns
 from bridge.journal.postgres.database import Database, check, connected
 from bridge.journal.postgres.grouping import Group
 from bridge.journal.postgres.leasing import Lease
+from bridge.journal.postgres.moving import given, taken
 from bridge.journal.postgres.place import Place
 from bridge.journal.postgres.pruning import Pruning
 from bridge.journal.postgres.reading import Reader
 from bridge.journal.postgres.recording import Entry, recorded, text
 from bridge.journal.postgres.waking import Waking
 
-__all__ = ["Place", "PostgresJournal", "acting", "init", "opened", "reading"]
+__all__ = ["Place", "PostgresJournal", "acting", "given", "init", "opened", "reading", "taken"]
 
 
 async def init(place: Place) -> bool:
@@ -80,6 +82,7 @@ class PostgresJournal(Actor):
         super().__init__(database, self._acted_here)
         self._released = released
         self._held: set[tuple[str, str]] = set()
+        self._doubtful = 0
         self._destinations = tuple(destinations)
         self._watchers: dict[str, Callable[[], None]] = {}
         self._waking = Waking(database, self._wake)
@@ -94,6 +97,7 @@ class PostgresJournal(Actor):
         """The lease is kept and groups are committed; on the way out what was put is stored and the lanes are free."""
         await self._lease.enter()
         await self.salt()
+        self._doubtful = await self._database.value("doubtful") or 0
         groups = [self._started(group.run()) for group in (self._appends, self._entries)]
         beside = (self._lease.keep(), self._waking.telling(), self._looking(), self._waking.listening())
         tasks = [self._started(work) for work in beside]
@@ -204,7 +208,8 @@ class PostgresJournal(Actor):
         newest = await self._database.fetch("newest", dest, lanes)
         envelopes = {row[0]: envelope_of(tuple(row)) for row in documents}
         versions = {(lane, source, kind): version for lane, source, kind, version in newest}
-        return [_claim(dest, lease, row, envelopes[row[3]], held, versions) for row in rows]
+        claims = (_claim(dest, lease, row, envelopes[row[3]], held, versions) for row in rows)
+        return [replace(claim, doubtful=claim.seq <= self._doubtful and not claim.asked) for claim in claims]
 
     # -- recording -----------------------------------------------------------------------------------------------------
 

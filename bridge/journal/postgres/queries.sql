@@ -340,3 +340,6 @@ SELECT value FROM meta WHERE name = 'salt'
 
 -- name: version
 SELECT value FROM meta WHERE name = 'version'
+
+-- name: doubtful
+SELECT convert_from(value, 'UTF8')::bigint FROM meta WHERE name = 'doubtful'

@@ -89,6 +89,7 @@ class SqliteJournal(Reader):
         super().__init__(path, room.free)
         self._room = room
         self._salt = salt_of(connection)
+        self._doubtful = _doubtful(connection)
         self._loop = asyncio.get_running_loop()
         self.broken: asyncio.Future[None] = self._loop.create_future()
         self._writer = Writer(connection, loop=self._loop, destinations=destinations, room=room, broken=self._break)
@@ -187,7 +188,7 @@ class SqliteJournal(Reader):
     def _handed(self, dest: str, handed: Handed) -> Claim:
         lane, seq, envelope = handed
         self._fresh.take(seq)
-        return _claimed(dest, (lane, 0, None, seq, 0, 0), envelope, {}, {})
+        return self._claim(dest, (lane, 0, None, seq, 0, 0), envelope, {}, {})
 
     async def _searched(self, dest: str, handing: Handing, now: datetime, limit: int, budget: int) -> Sequence[Claim]:
         """By the table. What is in flight is told before: a lane that ends meanwhile may still look due in it."""
@@ -209,7 +210,24 @@ class SqliteJournal(Reader):
         lanes = [(row[0],) for row in chosen]
         documents, held, newest = await self.ask(lambda connection: _details(connection, dest, cold, lanes))
         known.update((row[0], envelope_of(row)) for row in documents)
-        return [_claimed(dest, row, known[row[3]], held, newest) for row in chosen]
+        return [self._claim(dest, row, known[row[3]], held, newest) for row in chosen]
+
+    def _claim(self, dest: str, row: Row, envelope: Envelope, held: "Held", newest: "Newest") -> Claim:
+        lane, attempt, first, seq, asked, _ = row
+        facts = held.get(lane, {})
+        return Claim(
+            dest=dest,
+            lane=lane,
+            seq=seq,
+            attempt=attempt,
+            first_tried_at=moment_or_none(first),
+            envelope=envelope,
+            held={key: state for key, (state, _) in facts.items()},
+            own=frozenset(key for key, (_, by) in facts.items() if by == seq),
+            newest=moment_or_none(newest.get((lane, envelope.source, envelope.kind))),
+            asked=asked,
+            doubtful=seq <= self._doubtful and not asked,
+        )
 
     # -- recording -----------------------------------------------------------------------------------------------------
 
@@ -343,18 +361,7 @@ def _details(
     return documents, held, {(lane, source, kind): version for lane, source, kind, version in newest}
 
 
-def _claimed(dest: str, row: Row, envelope: Envelope, held: Held, newest: Newest) -> Claim:
-    lane, attempt, first, seq, asked, _ = row
-    facts = held.get(lane, {})
-    return Claim(
-        dest=dest,
-        lane=lane,
-        seq=seq,
-        attempt=attempt,
-        first_tried_at=moment_or_none(first),
-        envelope=envelope,
-        held={key: state for key, (state, _) in facts.items()},
-        own=frozenset(key for key, (_, by) in facts.items() if by == seq),
-        newest=moment_or_none(newest.get((lane, envelope.source, envelope.kind))),
-        asked=asked,
-    )
+def _doubtful(connection: sqlite3.Connection) -> int:
+    """The last document that came before a backup was restored; 0: none was."""
+    found = connection.execute(statements()["doubtful"]).fetchone()
+    return int(found[0]) if found is not None else 0

@@ -246,3 +246,6 @@ DELETE FROM alias WHERE bucket IN (VALUES rows(?)) AND +lane IN (VALUES rows(?))
 
 -- name: salt
 SELECT value FROM meta WHERE name = 'salt'
+
+-- name: doubtful
+SELECT value FROM meta WHERE name = 'doubtful'

@@ -1,0 +1,103 @@
+"""A SQLite journal read out into one file, and a new one made from such a file."""
+
+import sqlite3
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from bridge.errors import JournalError, JournalInUse
+from bridge.journal.cells import Row
+from bridge.journal.moving import PAGE, TABLES
+from bridge.journal.sqlite.file import check_content, owned, writable
+
+_SELECT = {
+    "meta": "SELECT name, value FROM meta WHERE name = 'salt'",
+    "body": "SELECT e.lane, b.seq, b.headers, b.raw FROM body b CROSS JOIN envelope e ON e.seq = b.seq ORDER BY b.seq",
+}
+
+
+class _Given:
+    """Implements Giving: one read transaction is one moment."""
+
+    def __init__(self, connection: sqlite3.Connection, *, whole: bool) -> None:
+        self._connection = connection
+        self.whole = whole
+
+    async def count(self) -> int:
+        return sum(
+            self._connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]  # noqa: S608  of our own tables
+            for table in TABLES
+        )
+
+    async def pages(self, table: str) -> AsyncIterator[Sequence[Row]]:
+        columns, key = ", ".join(TABLES[table].columns), ", ".join(TABLES[table].key)
+        query = _SELECT.get(table, f"SELECT {columns} FROM {table} ORDER BY {key}")  # noqa: S608  of our own tables
+        cursor = self._connection.execute(query)
+        while rows := cursor.fetchmany(PAGE):
+            yield rows
+
+
+class _Taken(_Given):
+    """Implements Taking."""
+
+    async def put(self, table: str, rows: Sequence[Row]) -> None:
+        columns = TABLES[table].columns
+        if table == "body":
+            columns, rows = columns[1:], [row[1:] for row in rows]
+        marks = ", ".join("?" * len(columns))
+        self._connection.executemany(
+            f"INSERT OR REPLACE INTO {table} ({', '.join(columns)}) VALUES ({marks})",  # noqa: S608  of our own tables
+            rows,
+        )
+
+    async def doubt(self) -> None:
+        self._connection.execute("INSERT OR REPLACE INTO meta SELECT 'doubtful', coalesce(max(seq), 0) FROM envelope")
+
+
+@contextmanager
+def given(path: Path) -> Iterator[_Given]:
+    """The journal of one moment; whole where nobody works with it meanwhile. Raises JournalUnreadable, JournalError."""
+    if not path.exists():
+        raise JournalError(f"there is no journal at {path}")
+    check_content(path)
+    try:
+        with owned(path), _snapshot(path) as connection:
+            yield _Given(connection, whole=True)
+            return
+    except JournalInUse:
+        pass
+    with _snapshot(path) as connection:
+        yield _Given(connection, whole=False)
+
+
+@contextmanager
+def _snapshot(path: Path) -> Iterator[sqlite3.Connection]:
+    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
+    try:
+        connection.execute("BEGIN")
+        yield connection
+    finally:
+        connection.close()
+
+
+@contextmanager
+def taken(path: Path) -> Iterator[_Taken]:
+    """A new journal, there as a whole or not at all. Raises JournalError where there is one already."""
+    if path.exists():
+        raise JournalError(f"there is a journal at {path} already: name a new place, or move it away")
+    part = path.with_name(path.name + ".part")
+    part.unlink(missing_ok=True)
+    try:
+        with owned(path):
+            with writable(part) as connection:
+                connection.execute("BEGIN IMMEDIATE")
+                yield _Taken(connection, whole=True)
+                connection.execute(
+                    "UPDATE fact SET state = 'uncertain', reason = 'ended in flight' WHERE state = 'departed'"
+                )
+                connection.execute("COMMIT")
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            part.rename(path)
+    finally:
+        for rest in ("", "-wal", "-shm", ".lock"):
+            part.with_name(part.name + rest).unlink(missing_ok=True)

@@ -1,0 +1,163 @@
+"""A journal as one file: from any journal to any, with a proof; and a backup that sends nothing twice."""
+
+import io
+import itertools
+from dataclasses import replace
+
+import pytest
+
+from bridge.contract import Reason, State
+from bridge.errors import JournalError
+from bridge.journal import Hold, Postponed
+from bridge.journal.moving import TABLES, header_of, read_in, sums_of, write_out
+from tests.journal.conftest import KINDS
+
+PAIRS = list(itertools.product(KINDS, repeat=2))
+
+
+class Kind:
+    """One implementation, with places for two journals."""
+
+    def __init__(self, name, tmp_path, postgres_place):
+        from bridge.journal import postgres, sqlite  # noqa: PLC0415
+        from bridge.journal.sqlite import moving  # noqa: PLC0415
+
+        self.is_file = name == "sqlite"
+        self.package = {"sqlite": sqlite, "postgres": postgres}[name]
+        self.given, self.taken = (moving.given, moving.taken) if self.is_file else (postgres.given, postgres.taken)
+        self.here = tmp_path / "here.db" if self.is_file else postgres_place
+        self.there = tmp_path / "there.db" if self.is_file else replace(postgres_place, schema="there_of_" + "x" * 8)
+
+    async def read_out(self, place):
+        file = io.BytesIO()
+        sums = await self._in(self.given(place), lambda giving: write_out(giving, file, lambda _rows: None))
+        return file.getvalue(), sums
+
+    async def fill(self, place, content, *, doubt=False):
+        async def filled(taking):
+            file = io.BytesIO(content)
+            header_of(file)
+            sums = await read_in(taking, file, lambda _rows: None)
+            if doubt:
+                await taking.doubt()
+            return sums
+
+        return await self._in(self.taken(place), filled)
+
+    async def _in(self, context, work):
+        if self.is_file:
+            with context as one:
+                return await work(one)
+        async with context as one:
+            return await work(one)
+
+
+@pytest.fixture
+def kinds(tmp_path, postgres_place):
+    from bridge.journal import postgres  # noqa: PLC0415
+
+    async def made(name):
+        kind = Kind(name, tmp_path, postgres_place)
+        if not kind.is_file:
+            kind.there = replace(postgres_place, schema=f"{postgres_place.schema}_there")
+            await postgres.init(kind.there)
+        return kind
+
+    return made
+
+
+async def _lived_in(kind, desk):
+    """A journal with something in every table."""
+    async with kind.package.opened(kind.here, destinations=("api", "other")) as journal:
+        for order in range(20):
+            aliases = (f"email:{order}@example.com",)
+            document = desk.document(str(order), aliases=aliases, version=desk.now, headers={"a": "ü"})
+            await journal.append(document)
+        claims = await desk.claims(journal)
+        await desk.done(journal, claims[0], desk.fact(), desk.fact(fact="refund", once='["1"]'))
+        await desk.done(journal, claims[1], desk.fact(State.DEAD, reason=Reason.REFUSED, detail="422"))
+        postponed = Postponed(until=desk.later, fact="placed", reason=Reason.THROTTLED)
+        await desk.record(journal, claims[2], end=postponed)
+        await desk.record(journal, claims[3], end=Postponed(until=None, fact="x", reason=Reason.RULE_HELD, rule="r"))
+        await journal.hold(Hold(dest="api", rule="r", digest="d", since=desk.now, detail="422"))
+        await journal.append(desk.document("21", verdict=Reason.TEST_ORDER))
+        await journal.append(desk.document("22", verdict=Reason.UNREADABLE))
+        await desk.record(journal, claims[4], desk.fact(State.DEPARTED))
+
+
+@pytest.mark.parametrize(("source", "target"), PAIRS)
+async def test_a_journal_that_is_moved_is_all_there_and_works_on(kinds, desk, source, target):
+    here, there = await kinds(source), await kinds(target)
+    await _lived_in(here, desk)
+    content, written = await here.read_out(here.here)
+    assert written == await there.fill(there.there, content)
+    assert all(written[table].count for table in TABLES)
+    _, again = await there.read_out(there.there)
+    assert {"fact"} >= {table for table in TABLES if again[table] != written[table]}  # one may have departed
+    async with there.package.opened(there.there, destinations=("api", "other")) as journal:
+        (lane,) = await journal.find("0@example.com")
+        assert {"placed": "delivered", "refund": "delivered"} == await desk.states(journal, lane)
+        (held,) = [claim for claim in await desk.claims(journal) if claim.envelope.lane == "4"]
+        assert {("placed", "[]"): State.UNCERTAIN} == dict(held.held)
+        assert b"document" in held.envelope.raw
+        assert {"a": "ü"} == held.envelope.headers
+        assert not held.doubtful
+        assert 20 == len(await desk.claims(journal, "other"))
+        appended = await journal.append(desk.document("new"))
+        assert (await journal.stats()).envelopes == appended.seq
+
+
+@pytest.mark.parametrize(("source", "target"), PAIRS)
+async def test_what_waits_in_a_restored_backup_is_in_doubt_until_a_person_speaks(kinds, desk, source, target):
+    here, there = await kinds(source), await kinds(target)
+    await _lived_in(here, desk)
+    content, _ = await here.read_out(here.here)
+    await there.fill(there.there, content, doubt=True)
+    async with there.package.opened(there.there, destinations=("api", "other")) as journal:
+        claims = await desk.claims(journal)
+        assert {True} == {claim.doubtful for claim in claims}
+        (dead,) = await desk.parked(journal, dest="api")
+        await journal.retry([dead.ref])
+        (asked,) = await desk.claims(journal)
+        assert (dead.lane, False) == (asked.lane, asked.doubtful)
+        await journal.append(desk.document("new"))
+        assert not (await desk.claim(journal)).doubtful
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_file_that_is_cut_or_changed_makes_no_journal(kinds, desk, kind):
+    kind = await kinds(kind)
+    await _lived_in(kind, desk)
+    content, _ = await kind.read_out(kind.here)
+    changed = content.replace(b"delivered", b"delivexed", 1)
+    for wrong, why in ((content[:-10], "not whole"), (content[: len(content) // 2], "not whole"), (changed, "fact")):
+        with pytest.raises(JournalError, match=why):
+            await kind.fill(kind.there, wrong)
+    assert await kind.fill(kind.there, content)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_journal_that_holds_something_is_not_filled(kinds, desk, kind):
+    kind = await kinds(kind)
+    await _lived_in(kind, desk)
+    content, _ = await kind.read_out(kind.here)
+    with pytest.raises(JournalError, match="already"):
+        await kind.fill(kind.here, content)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_journal_at_work_can_be_backed_up_and_is_not_whole(kinds, desk, kind):
+    kind = await kinds(kind)
+    async with kind.package.opened(kind.here, destinations=("api",)) as journal:
+        await journal.append(desk.document())
+        content, sums = await kind.read_out(kind.here)
+        await desk.done(journal, await desk.claim(journal), desk.fact())
+    assert not header_of(io.BytesIO(content)).whole
+    assert (1, 1, 0) == (sums["envelope"].count, sums["work"].count, sums["fact"].count)
+    assert sums != await kind._in(kind.given(kind.here), sums_of)
+
+
+def test_another_file_is_refused():
+    for content in (b"", b"SQLite format 3\0", b"\0\0\0\x01\xc0"):
+        with pytest.raises(JournalError, match="no file of"):
+            header_of(io.BytesIO(content))
