@@ -15,9 +15,10 @@ from typing import Annotated, Any, Literal, Union, cast, get_args, get_origin
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, ValidationError
 
 from bridge import registry
-from bridge.contract import Destination, Duration, EventShape, Fields, Json, Secret, Source
+from bridge.contract import EXPRESSIONS, Destination, Duration, EventShape, Fields, Json, Secret, Source
 from bridge.errors import ConfigurationError, Problem
 from bridge.mapping.loader import Document, load
+from bridge.mapping.records import compiled
 from bridge.mapping.rules import Rules, Written, compile_rules
 
 Place = tuple[str | int, ...]
@@ -222,7 +223,7 @@ class _Reading:
 
     def _validated(self, model: type[BaseModel], value: Json, at: Place) -> BaseModel | None:
         try:
-            return model.model_validate(value, context={"environ": self.environ})
+            return model.model_validate(value, context={"environ": self.environ, EXPRESSIONS: compiled})
         except ValidationError as invalid:
             for error in invalid.errors(include_url=False, include_input=False):
                 of, loc, place = _located(model, tuple(step for step in error["loc"] if step != "[key]"))
@@ -305,7 +306,8 @@ class _Reading:
         kinds: dict[str, Fields] = {}
         topics: dict[str, str] = {}
         for source in sources.values():
-            kinds.update(source.kinds())
+            # Where one source does not describe a kind (a topic in the shape of a platform), another may.
+            kinds.update((kind, shape) for kind, shape in source.kinds().items() if shape or kind not in kinds)
             topics.update(source.topics())
         shapes: dict[str, EventShape] = {name: outlet.destination.shape() for name, outlet in destinations.items()}
         if len(sources) < len(top.sources) or len(destinations) < len(top.destinations):

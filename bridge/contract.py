@@ -5,12 +5,12 @@ What travels through the rooms is frozen and plain. Times are aware datetimes, m
 
 import os
 import re
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Literal, Protocol, TypeAlias, runtime_checkable
+from typing import Annotated, Any, ClassVar, Literal, Protocol, TypeAlias, runtime_checkable
 
 from pydantic import BeforeValidator, GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationInfo, WithJsonSchema
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
@@ -94,6 +94,31 @@ class Verified:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """One record of a stream, as it came.
+
+    timestamp  as the broker has it, in milliseconds: it tells records apart; -1: none
+    at         the same, but never later than now: it is what `received_at` becomes
+    key        None: it has none
+    value      None: a tombstone
+    """
+
+    source: str
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    at: datetime
+    key: bytes | None = field(repr=False)
+    value: bytes | None = field(repr=False)
+    headers: Sequence[tuple[str, bytes]] = field(default=(), repr=False)
+
+
+KEY = ":key"
+"""The name under which an envelope keeps its record's key among its headers: no header can have it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Envelope:
     """A document with its name: what the journal keeps, and what is mapped when it is claimed.
 
@@ -111,6 +136,7 @@ class Envelope:
     raw          the body as it came
     verdict      set where the source knows the end already: TEST_ORDER is settled as skipped, NOT_CARRIED_OUT_YET and
                  UNREADABLE are parked as dead; no rule sees such a document
+    detail       why the verdict, for people: nothing personal
     """
 
     source: str
@@ -126,6 +152,12 @@ class Envelope:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     raw: bytes = field(repr=False)
     verdict: Reason | None = None
+    detail: str = ""
+
+    @property
+    def key(self) -> str | None:
+        """The key of the record that brought it, as text."""
+        return self.headers.get(KEY)
 
 
 # -- what goes out ----------------------------------------------------------------------------------------------------
@@ -308,6 +340,77 @@ class WebhookSource(Source, Protocol):
         """Name the document, or raise Malformed."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tls:
+    """Paths of PEM files. ca None: the authorities that this machine trusts."""
+
+    ca: Path | None = None
+    certificate: Path | None = None
+    key: Path | None = None
+    password: "Secret | None" = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sasl:
+    """Who we are. token: a file that is read for each new connection (OAUTHBEARER), else user name and password."""
+
+    mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"]
+    username: str = ""
+    password: "Secret | None" = None
+    token: Path | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subscription:
+    """What the core reads for a stream source.
+
+    topics         names; where there is a pattern they are part of it
+    pattern        a regular expression that the whole name must match
+    start          where a partition without a committed position begins: at its first record, at those that come from
+                   now on, or at the first that is not older than an instant
+    lost           what becomes of a partition whose position the log no longer has: it stops and says so, or it goes on
+                   at the first record that is still there, or after the last
+    instance       static membership: a name of this member that outlives restarts
+    commit_every   how long a position may stay uncommitted
+    in_flight      records that are read and not stored yet, at the most
+    client         further options of the client by their own names
+    """
+
+    brokers: tuple[str, ...]
+    group: str
+    topics: tuple[str, ...] = ()
+    pattern: str | None = None
+    start: Literal["earliest", "latest"] | datetime = "earliest"
+    lost: Literal["stop", "earliest", "latest"] = "stop"
+    instance: str | None = None
+    tls: Tls | None = None
+    sasl: Sasl | None = None
+    commit_every: timedelta = timedelta(seconds=1)
+    in_flight: int = 1000
+    client: Mapping[str, Json] = field(default_factory=dict)
+
+
+RecordReading: TypeAlias = Generator[Request, Response, Envelope]
+
+
+@runtime_checkable
+class StreamSource(Source, Protocol):
+    """Topics whose records are orders. All calls are pure."""
+
+    def subscription(self) -> Subscription:
+        """What to read, and from where."""
+
+    def read(self, record: Record) -> RecordReading:
+        """Names the document. May yield requests (a schema registry) and is sent the responses.
+
+        Raises Malformed where it cannot be read: the record is parked as dead with its raw bytes, and the partition
+        goes on. Raises NotNow where it can be read later: the partition waits. Silence on the wire is tried again.
+        """
+
+    def unreadable(self, record: Record, why: str) -> Envelope:
+        """Names a record that cannot be read: with the verdict UNREADABLE, in a lane of its own. Never raises."""
+
+
 @runtime_checkable
 class Signs(Protocol):
     """Optional for webhook sources: make a delivery as the platform would, for `send` and for tests."""
@@ -414,3 +517,52 @@ Duration = Annotated[
     WithJsonSchema({"type": "string", "pattern": r"^\d+(\.\d+)?(ms|s|m|h|d)$"}),
 ]
 """A span of time: `500ms`, `10s`, `5m`, `2h`, `30d`."""
+
+
+EXPRESSIONS = "expressions"
+"""Where the core leaves, in the context of validation, what compiles an expression over a record."""
+
+Compiled: TypeAlias = Callable[[Mapping[str, Json]], Json]
+
+
+class Expression:
+    """An expression (`= doc.number`) over a record: doc, key, headers, topic. Called with these it gives its value.
+
+    Compiled by the core when the configuration is read. Raises Malformed, which names no value of the document.
+    """
+
+    gives: ClassVar[Literal["text", "time"]] = "text"
+    __slots__ = ("_compiled", "source")
+
+    def __init__(self, source: str, compiled: Compiled) -> None:
+        self.source = source
+        self._compiled = compiled
+
+    def __call__(self, scope: Mapping[str, Json]) -> Any:  # noqa: ANN401 - text or time, by its class; None: empty
+        return self._compiled(scope)
+
+    def __repr__(self) -> str:
+        return f"Expression({self.source})"
+
+    @classmethod
+    def _parse(cls, given: object, info: ValidationInfo) -> "Expression":
+        if isinstance(given, cls):
+            return given
+        if not isinstance(given, str) or not given.startswith("="):
+            raise PydanticCustomError("expression", "an expression starts with `=`, such as `= doc.number`")
+        return cls(given, (info.context or {})[EXPRESSIONS](given, cls.gives))
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, _source: object, _handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.with_info_plain_validator_function(cls._parse)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, _schema: CoreSchema, _handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {"type": "string", "pattern": "^=", "description": "an expression over doc, key, headers and topic"}
+
+
+class TimeExpression(Expression):
+    """One that gives an instant."""
+
+    gives: ClassVar[Literal["text", "time"]] = "time"
+    __slots__ = ()

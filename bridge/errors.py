@@ -4,6 +4,8 @@
     ├── Refusal                what the door answers with, instead of 200
     │   ├── NotAuthentic       401: no configured secret made this signature
     │   └── Malformed          400: authentic, but not a document of its topic
+    ├── NotNow                 a record that can be read later
+    ├── StreamError            a stream cannot be read now, and why
     ├── ConfigurationError     every problem of a configuration at once
     └── JournalError
         ├── JournalBusy        the journal cannot take writes now (full disk, too slow): try again
@@ -37,6 +39,14 @@ class NotAuthentic(Refusal):
 
 class Malformed(Refusal):
     """The signature holds, but the body is not a document of its topic."""
+
+
+class NotNow(BridgeError):
+    """A record that cannot be read before something else is there again, such as a schema registry."""
+
+
+class StreamError(BridgeError):
+    """The brokers cannot be used now: out of reach, or they refuse us. It is tried again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ import gc
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
@@ -18,13 +18,14 @@ import uvloop
 
 from bridge import opening
 from bridge.config import Settings
-from bridge.contract import WebhookSource
+from bridge.contract import Request, Response, StreamSource, WebhookSource
 from bridge.delivery.conversing import Road
 from bridge.delivery.courier import Courier, Timeouts, travelling
 from bridge.delivery.policy import Patience
 from bridge.delivery.worker import Worker
 from bridge.errors import BridgeError, JournalBroken, JournalBusy
 from bridge.intake import status, webhook
+from bridge.intake.stream import Stream
 from bridge.journal import Journal, Retention
 from bridge.telemetry import emit
 
@@ -73,16 +74,21 @@ async def serve(settings: Settings, ending: Ending, *, opened_as: Callable[[Hous
         await _check_names(journal, settings)
         courier = await stack.enter_async_context(_courier(settings))
         workers = _workers(settings, journal, courier)
-        private_port = await stack.enter_async_context(_private(settings, journal, workers))
+        streams = _streams(settings, journal, courier)
+        private_port = await stack.enter_async_context(_private(settings, journal, workers, streams))
         released.tell(workers)
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
         running = [tasks.create_task(worker.run()) for worker in workers]
         watching = [tasks.create_task(_guarded(journal)), tasks.create_task(_pruning(journal, settings))]
+        flowing = [tasks.create_task(stream.run()) for stream in streams]
         async with _door(settings, journal) as port:
             _tell_started(settings, port, private_port)
             opened_as(House(journal=journal, port=port, private_port=private_port))
             await ending.stop.wait()
             emit("service.stopping", in_flight=sum(worker.in_flight for worker in workers))
+            for stream in streams:
+                stream.stop()
+        await _drained(flowing, ending, grace=settings.delivery.grace)
         await _finished(workers, running, ending, grace=settings.delivery.grace)
         for task in watching:
             task.cancel()
@@ -135,6 +141,19 @@ async def _finished(
         await ended
 
 
+async def _drained(flowing: Sequence[asyncio.Task[None]], ending: Ending, *, grace: timedelta) -> None:
+    """Streams commit what is stored and leave their groups; what they cannot commit comes again and is known."""
+    if not flowing:
+        return
+    hurried = asyncio.ensure_future(ending.hurry.wait())
+    ended = asyncio.ensure_future(asyncio.wait(flowing))
+    await asyncio.wait((ended, hurried), timeout=grace.total_seconds(), return_when=asyncio.FIRST_COMPLETED)
+    hurried.cancel()
+    ended.cancel()
+    for task in flowing:
+        task.cancel()
+
+
 def _tell_started(settings: Settings, port: int, private_port: int) -> None:
     emit(
         "service.started",
@@ -146,9 +165,11 @@ def _tell_started(settings: Settings, port: int, private_port: int) -> None:
     )
 
 
-def _private(settings: Settings, journal: Journal, workers: Sequence[Worker]) -> AbstractAsyncContextManager[int]:
+def _private(
+    settings: Settings, journal: Journal, workers: Sequence[Worker], streams: Sequence[Stream]
+) -> AbstractAsyncContextManager[int]:
     private = settings.private
-    return status.serving(status.Status(journal, workers), host=private.host, port=private.port)
+    return status.serving(status.Status(journal, workers, streams), host=private.host, port=private.port)
 
 
 def _courier(settings: Settings) -> AbstractAsyncContextManager[Courier]:
@@ -179,6 +200,15 @@ def _workers(settings: Settings, journal: Journal, courier: Courier) -> Sequence
     return [Worker(road, journal=journal, rules=settings.rules, courier=courier) for road in roads]
 
 
+def _streams(settings: Settings, journal: Journal, courier: Courier) -> Sequence[Stream]:
+    async def ask(request: Request) -> Response | None:
+        answer = await courier.send(request)
+        return answer if isinstance(answer, Response) else None
+
+    sources = [(name, source) for name, source in settings.sources.items() if isinstance(source, StreamSource)]
+    return [Stream(name, source, journal=journal, ask=ask) for name, source in sources]
+
+
 def _door(settings: Settings, journal: Journal) -> AbstractAsyncContextManager[int]:
     limits = webhook.DoorLimits(
         max_body=settings.door.max_body,
@@ -186,6 +216,8 @@ def _door(settings: Settings, journal: Journal) -> AbstractAsyncContextManager[i
         answer_within=settings.door.answer_within,
     )
     sources = {name: source for name, source in settings.sources.items() if isinstance(source, WebhookSource)}
+    if not sources:
+        return nullcontext(0)  # nobody posts: the port stays closed
     return webhook.listening(
         webhook.Door(sources, journal=journal, limits=limits), host=settings.door.host, port=settings.door.port
     )

@@ -42,6 +42,16 @@ EVENTS: Mapping[str, Kind] = {
     "delivery.duplicate": Kind("info", "duplicates", ("source",), "Deliveries whose id was known"),
     "delivery.refused": Kind("warning", "refusals", ("source", "status"), "Requests at the door not taken"),
     "connection.closed": Kind("warning", "slow_connections", (), "Connections closed for sending too slowly"),
+    "record.received": Kind("info", "records", ("source", "topic", "result"), "Records stored, or known already"),
+    "record.dead": Kind("error", "dead_records", ("source", "topic"), "Records that cannot be read, parked as dead"),
+    "record.waits": Kind("warning", "record_waits", ("source",), "Times a record could not be read or stored yet"),
+    "stream.connected": Kind("info"),
+    "stream.disconnected": Kind("error", "stream_failures", ("source",), "Times the brokers could not be used"),
+    "stream.assigned": Kind("info", "rebalances", ("source",), "Times the group gave us partitions"),
+    "stream.revoked": Kind("info"),
+    "stream.topics_missing": Kind("error"),
+    "partition.placed": Kind("info"),
+    "partition.stopped": Kind("error", "partition_stops", ("source",), "Times a partition lost its position"),
     "fact.departed": Kind("debug", "departures", ("dest",), "Unrepeatable requests marked before they left"),
     "fact.settled": Kind("info", "facts", ("dest", "fact", "state", "reason"), "Facts that became final or parked"),
     "fact.postponed": Kind("info", "postponements", ("dest", "reason"), "Attempts that will be made again"),
@@ -77,6 +87,13 @@ SECONDS = Histogram("bridge_fact_seconds", "From received to final", ("dest",), 
 WAITING = Gauge("bridge_waiting_lanes", "Orders with work that is not done", ("dest",), registry=REGISTRY)
 PARKED = Gauge("bridge_parked_facts", "Facts that wait for a person", ("dest", "state"), registry=REGISTRY)
 UP = Gauge("bridge_destination_up", "1: sending, 0: paused", ("dest",), registry=REGISTRY)
+STREAM_UP = Gauge("bridge_stream_up", "1: reading, 0: the brokers cannot be used", ("source",), registry=REGISTRY)
+_PARTITION = ("source", "topic", "partition")
+LAG = Gauge("bridge_stream_lag_records", "Records of a partition that are not stored", _PARTITION, registry=REGISTRY)
+POSITION = Gauge("bridge_stream_position", "The next offset to be stored", _PARTITION, registry=REGISTRY)
+STOPPED = Gauge(
+    "bridge_stream_partition_stopped", "1: it lost its position and waits for a person", _PARTITION, registry=REGISTRY
+)
 FREE = Gauge("bridge_journal_free_bytes", "Free room on the journal's disk", registry=REGISTRY)
 OLDEST = Gauge(
     "bridge_oldest_due_seconds", "How long the longest waiting order is overdue", ("dest",), registry=REGISTRY

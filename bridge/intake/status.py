@@ -9,6 +9,7 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from bridge.intake.site import listen
+from bridge.intake.stream import Stream
 from bridge.journal import Journal, Story
 from bridge.telemetry import FREE, OLDEST, PARKED, REGISTRY, WAITING
 
@@ -31,9 +32,10 @@ class Working(Protocol):
 class Status:
     """Answers from the journal and from the workers."""
 
-    def __init__(self, journal: Journal, workers: Sequence[Working]) -> None:
+    def __init__(self, journal: Journal, workers: Sequence[Working], streams: Sequence[Stream] = ()) -> None:
         self._journal = journal
         self._workers = workers
+        self._streams = streams
 
     async def healthz(self, _request: web.Request) -> web.Response:
         return web.Response(text="ok\n")
@@ -62,7 +64,8 @@ class Status:
         """Without arguments the destinations; with source and id the states of one delivery, or 404."""
         source, delivery = request.query.get("source"), request.query.get("id")
         if not source or not delivery:
-            return _answer({"destinations": [_told(worker) for worker in self._workers]})
+            streams = [_told_of_stream(stream) for stream in self._streams]
+            return _answer({"destinations": [_told(worker) for worker in self._workers], "streams": streams})
         for lane in await self._journal.find_delivery(source, delivery):
             if (story := await self._journal.story(lane)) is not None:
                 return _answer(_delivery(story, source, delivery))
@@ -76,6 +79,15 @@ def _told(worker: Working) -> Mapping[str, object]:
         "in_flight": worker.in_flight,
         "held_rules": list(worker.held_rules),
     }
+
+
+def _told_of_stream(stream: Stream) -> Mapping[str, object]:
+    partitions = [
+        {"topic": each.place.topic, "partition": each.place.partition, "position": each.position,
+         "state": f"stopped: {each.stopped}" if each.stopped else "reading"}
+        for each in stream.partitions
+    ]  # fmt: skip
+    return {"name": stream.name, "state": stream.trouble or "reading", "partitions": partitions}
 
 
 def _delivery(story: Story, source: str, delivery: str) -> Mapping[str, object]:

@@ -162,13 +162,14 @@ class Reading:
             "doc": shape,
             "topic": "text",
             "shop": "text",
+            "key": "text",
             "headers": HEADERS,
             "received_at": "time",
             "vars": shape_of(self._world.variables),
         }
         if kind.isidentifier():
             shapes[kind] = shape
-        return Names(shapes=shapes, sure=frozenset(shapes))
+        return Names(shapes=shapes, sure=frozenset(shapes) - {"key"})
 
     # -- each, at, once
 

@@ -156,6 +156,7 @@ def scope_of(kind: str, document: Json, envelope: Envelope, variables: Mapping[s
         "doc": document,
         "topic": envelope.topic,
         "shop": envelope.tenant,
+        "key": envelope.key,
         "headers": {name.lower(): text for name, text in envelope.headers.items()},
         "received_at": envelope.received_at,
         "vars": variables,
@@ -167,7 +168,7 @@ def scope_of(kind: str, document: Json, envelope: Envelope, variables: Mapping[s
 
 
 def generated(rule: Rule, shared: Mapping[int, Callable[..., Any]]) -> Callable[..., None]:
-    """`run(out, memo, document, topic, shop, headers, received_at)`: appends the steps to out, or raises.
+    """`run(out, memo, document, topic, shop, key, headers, received_at)`: appends the steps to out, or raises.
 
     memo holds, for one document, the structures that several rules share.
     """

@@ -103,7 +103,7 @@ class _Group:
                 continue
             before = len(out)
             try:
-                run(out, memo, document, topic, shop, headers, at)
+                run(out, memo, document, topic, shop, envelope.key, headers, at)
             except WHAT_DATA_CAN_RAISE:
                 out[before:] = rule.explained(document, envelope)
         return out

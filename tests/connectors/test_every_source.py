@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from multidict import CIMultiDict
 
-from bridge.contract import Envelope, HttpArrival, Signs, WebhookSource
+from bridge.contract import Envelope, HttpArrival, Reason, Record, Signs, StreamSource, WebhookSource
 from bridge.errors import Refusal
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -55,6 +56,30 @@ def webhook(source):
     if not (isinstance(source, WebhookSource) and isinstance(source, Signs)):
         pytest.skip("takes no webhooks")
     return source
+
+
+@pytest.fixture
+def stream(source):
+    if not isinstance(source, StreamSource):
+        pytest.skip("reads no topics")
+    return source
+
+
+def record(topic: str, value: bytes | None, *, key: bytes | None = b"k", headers=()) -> Record:
+    stamp = int(NOON.timestamp() * 1000)
+    return Record(source="here", topic=topic, partition=3, offset=7, timestamp=stamp, at=NOON, key=key, value=value,
+                  headers=headers)  # fmt: skip
+
+
+def named(stream, come: Record) -> Envelope:
+    """What the core makes of a record that needs nothing asked."""
+    try:
+        next(stream.read(come))
+    except StopIteration as end:
+        return end.value
+    except Refusal as refusal:
+        return stream.unreadable(come, str(refusal))
+    raise AssertionError("it asks for something")
 
 
 def shapes(fields):
@@ -174,5 +199,54 @@ def test_no_signed_body_makes_it_raise_anything_but_a_refusal(webhook):
         else:
             texts = (ended.id, ended.topic, ended.lane, *ended.aliases, *ended.headers.values())
             assert [] == [text for text in texts if not text.isprintable()]
+
+    holds()
+
+
+# -- streams -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_stream_says_what_to_read(stream):
+    subscription = stream.subscription()
+    assert subscription.brokers and subscription.group  # noqa: PT018 - one claim
+    assert set(stream.topics()) <= set(subscription.topics)
+
+
+def test_every_example_record_is_named(stream, source_folder):
+    for topic, body in documents(source_folder):
+        envelope = named(stream, record(topic, body))
+        assert (topic, stream.topics()[topic], None) == (envelope.topic, envelope.kind, envelope.verdict)
+        assert (body, NOON, "here") == (envelope.raw, envelope.received_at, envelope.source)
+        assert envelope == named(stream, record(topic, body))
+
+
+def test_the_same_offset_with_another_value_or_time_is_another_record(stream, source_folder):
+    topic, body = next(documents(source_folder))
+    first = record(topic, body)
+    ids = {named(stream, each).id for each in (first, replace(first, timestamp=5), replace(first, value=body + b" "))}
+    assert 3 == len(ids)
+
+
+def test_no_record_makes_it_raise_anything_but_a_refusal_and_what_it_names_can_be_stored(stream, source_folder):
+    topic, document = next(documents(source_folder))
+
+    @settings(deadline=None, max_examples=200)
+    @given(
+        value=st.none() | bodies,
+        key=st.none() | st.binary(max_size=300),
+        headers=st.lists(st.tuples(st.text(max_size=20), st.binary(max_size=20)), max_size=4),
+    )
+    @example(value=b"[" * 100_000, key=b"k", headers=[])
+    @example(value=b'{"number": 1e400}', key=None, headers=[])
+    @example(value=b'{"number": "a\\u0000b"}', key=b"\xff", headers=[(":key", b"x")])
+    @example(value=document, key=b"", headers=[])
+    def holds(value, key, headers):
+        envelope = named(stream, record(topic, value, key=key, headers=headers))
+        texts = (envelope.id, envelope.lane, *envelope.aliases, *envelope.headers, *envelope.headers.values())
+        assert [] == [text for text in texts if not text.isprintable()]
+        assert envelope.lane
+        if envelope.verdict is not None:
+            assert (Reason.UNREADABLE, value) == (envelope.verdict, envelope.raw)
+            assert "offset 7" in envelope.detail
 
     holds()

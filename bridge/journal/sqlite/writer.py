@@ -378,10 +378,8 @@ def _end_on_arrival(batch: _Batch, envelope: Envelope, lane: int, seq: int) -> N
     if envelope.verdict in _DEAD_ON_ARRIVAL:
         once = msgspec.json.encode([envelope.id]).decode()
         occurred = micros_or_none(envelope.occurred_at)
-        batch.add(
-            "put_facts",
-            (lane, "", envelope.topic, once, State.DEAD.value, seq, "", occurred, received, 0, str(reason), ""),
-        )
+        end = (seq, "", occurred, received, 0, str(reason), envelope.detail)
+        batch.add("put_facts", (lane, "", envelope.topic, once, State.DEAD.value, *end))
     else:
         batch.add("put_verdicts", (lane, seq, "", "", str(reason), "", received))
 

@@ -1,0 +1,382 @@
+"""The one place that knows aiokafka, and the guard for each of its unclean ways.
+
+start() that is not retried       the caller opens anew, with patience; `opened` says why it failed
+unknown topics at start()         it starts without topics and subscribes then; `missing` tells of them
+calls that hang in an outage      every one has a deadline, and ends as StreamError
+stop() that hangs or dies         a deadline; its stray CancelledError is swallowed unless somebody cancelled us
+log storms                        a line is let through once in a while, with the number of those that were not
+every failure to connect is alike the reason is read from the log's arguments, and said in an operator's words
+resets nobody asked for           auto_offset_reset is none, and a seek is checked against the log first
+"""
+
+import asyncio
+import logging
+import re
+import socket
+import ssl
+import time
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final, Protocol, TypeVar
+
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.abc import AbstractTokenProvider
+from aiokafka.coordinator.assignors.range import RangePartitionAssignor
+from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
+from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
+from aiokafka.errors import (
+    AuthenticationFailedError,
+    CommitFailedError,
+    IllegalStateError,
+    KafkaError,
+    NoOffsetForPartitionError,
+    OffsetOutOfRangeError,
+    SaslAuthenticationFailed,
+    UnsupportedSaslMechanismError,
+)
+
+from bridge.contract import Record, Sasl, Subscription, Tls
+from bridge.errors import BridgeError, StreamError
+from bridge.intake.partition import Place
+
+T = TypeVar("T")
+
+DEADLINE: Final = 15.0
+"""Seconds that a call to the brokers may take."""
+
+_STOPPING: Final = 5.0
+_QUIET: Final = 30.0
+_ASSIGNORS: Final = {
+    "range": RangePartitionAssignor,
+    "roundrobin": RoundRobinPartitionAssignor,
+    "sticky": StickyPartitionAssignor,
+}
+_DEFAULTS: Final[Mapping[str, Any]] = {
+    "client_id": "attribution-bridge",
+    "metadata_max_age_ms": 10_000,
+    "request_timeout_ms": 30_000,
+    "enable_auto_commit": False,
+    "auto_offset_reset": "none",
+}
+
+
+class WrongSecurity(BridgeError):
+    """A certificate or key that cannot be used."""
+
+
+class PositionLost(Exception):
+    """The log of these partitions has no record at the position that was asked for."""
+
+    def __init__(self, places: Sequence[Place]) -> None:
+        self.places = places
+        super().__init__(str(places))
+
+
+class Rebalancing(Protocol):
+    """Who is told which partitions are ours."""
+
+    async def let_go(self) -> None:
+        """All that we have is taken back: when this returns nothing more is done for them."""
+
+    async def taken(self, places: Sequence[Place]) -> None:
+        """These are ours from now on."""
+
+
+@asynccontextmanager
+async def opened(subscription: Subscription, source: str, rebalancing: Rebalancing) -> AsyncIterator["Consumer"]:
+    """A member of the group. Raises StreamError with what an operator can do about it, WrongSecurity."""
+    client = AIOKafkaConsumer(**options(subscription))
+    _notes.reasons.clear()
+    try:
+        await _within(client.start(), "connecting")
+    except StreamError as problem:
+        await _stopped(client)
+        raise StreamError(_notes.explained() or str(problem)) from None
+    except BaseException:
+        await _stopped(client)
+        raise
+    try:
+        listener = _Listener(rebalancing)
+        if subscription.pattern is not None:
+            client.subscribe(pattern=f"^(?:{subscription.pattern})$", listener=listener)
+        else:
+            client.subscribe(topics=list(subscription.topics), listener=listener)
+        yield Consumer(client, source)
+    finally:
+        await _stopped(client)
+
+
+def options(subscription: Subscription) -> dict[str, Any]:
+    """What aiokafka is made with. Raises WrongSecurity."""
+    given = {**_DEFAULTS, **subscription.client}
+    if assignor := given.get("partition_assignment_strategy"):
+        given["partition_assignment_strategy"] = (_ASSIGNORS[assignor],)
+    tls, sasl = subscription.tls, subscription.sasl
+    given["security_protocol"] = ("SASL_" if sasl else "") + ("SSL" if tls else "PLAINTEXT")
+    if tls is not None:
+        given["ssl_context"] = _context(tls)
+    if sasl is not None:
+        given |= _login(sasl)
+    return {
+        **given,
+        "bootstrap_servers": list(subscription.brokers),
+        "group_id": subscription.group,
+        "group_instance_id": subscription.instance,
+    }
+
+
+def _context(tls: Tls) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cafile=tls.ca)
+        if tls.certificate is not None:
+            password = tls.password.reveal() if tls.password is not None else ""
+            context.load_cert_chain(tls.certificate, tls.key, lambda: password)
+    except (OSError, ssl.SSLError) as problem:
+        reason = problem.strerror or type(problem).__name__
+        files = ", ".join(str(each) for each in (tls.ca, tls.certificate, tls.key) if each is not None)
+        raise WrongSecurity(f"tls: cannot be used: {reason} (of {files})") from None
+    return context
+
+
+class _Token(AbstractTokenProvider):  # type: ignore[misc]  # aiokafka is untyped
+    """Reads the token anew for each connection: whoever renews it writes the file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    async def token(self) -> str:
+        return (await asyncio.to_thread(self._path.read_text, encoding="utf-8")).strip()
+
+
+def _login(sasl: Sasl) -> dict[str, Any]:
+    if sasl.token is not None:
+        return {"sasl_mechanism": sasl.mechanism, "sasl_oauth_token_provider": _Token(sasl.token)}
+    password = sasl.password.reveal() if sasl.password is not None else ""
+    return {
+        "sasl_mechanism": sasl.mechanism,
+        "sasl_plain_username": sasl.username,
+        "sasl_plain_password": password,
+    }
+
+
+async def _within(work: Awaitable[T], doing: str, seconds: float = DEADLINE) -> T:
+    """The outcome, or StreamError: for what the client raises, and for silence."""
+    try:
+        async with asyncio.timeout(seconds):
+            return await work
+    except TimeoutError:
+        raise StreamError(f"{doing}: no answer from the brokers in {seconds:.0f} s") from None
+    except (KafkaError, OSError, AssertionError) as problem:
+        raise StreamError(f"{doing}: {type(problem).__name__}") from None
+
+
+async def _stopped(client: AIOKafkaConsumer) -> None:
+    """Within a deadline, whatever the client does. In an outage its stop() raises a CancelledError that nobody sent."""
+    this = asyncio.current_task()
+    before = this.cancelling() if this is not None else 0
+    stopping = asyncio.ensure_future(client.stop())
+    try:
+        await asyncio.wait((stopping,), timeout=_STOPPING)
+    finally:
+        stopping.cancel()
+        with suppress(TimeoutError, asyncio.CancelledError, KafkaError, OSError):
+            async with asyncio.timeout(_STOPPING):
+                # stop() did not come to this where it was cut short.
+                await client._client.close()  # noqa: SLF001 - the public way is the one that fails
+        if stopping.done() and not stopping.cancelled():
+            stopping.exception()
+    if this is not None and this.cancelling() > before:
+        raise asyncio.CancelledError
+
+
+class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is untyped
+    def __init__(self, rebalancing: Rebalancing) -> None:
+        self._rebalancing = rebalancing
+
+    async def on_partitions_revoked(self, revoked: object) -> None:  # noqa: ARG002 - eager: it is always all
+        await self._rebalancing.let_go()
+
+    async def on_partitions_assigned(self, assigned: Sequence[TopicPartition]) -> None:
+        await self._rebalancing.taken([Place(*each) for each in assigned])
+
+
+class Consumer:
+    """A member of the group. Every call ends: with what was asked, or with StreamError."""
+
+    def __init__(self, client: AIOKafkaConsumer, source: str) -> None:
+        self._client = client
+        self._source = source
+
+    async def batch(self, *, seconds: float, most: int) -> Mapping[Place, Sequence[Record]]:
+        """Records by partition, in order; nothing where none came in time. Raises PositionLost."""
+        try:
+            found = await self._client.getmany(timeout_ms=int(seconds * 1000), max_records=most)
+        except OffsetOutOfRangeError as problem:
+            raise PositionLost([Place(*each) for each in problem.args[0]]) from None
+        except NoOffsetForPartitionError as problem:
+            raise PositionLost([Place(*problem.args[0])]) from None
+        except (KafkaError, OSError) as problem:
+            raise StreamError(f"reading: {type(problem).__name__}{_cure(problem)}") from None
+        return {Place(*place): [self._record(each) for each in records] for place, records in found.items()}
+
+    def _record(self, record: Any) -> Record:  # noqa: ANN401 - aiokafka's own
+        now = datetime.now(UTC)
+        at = now
+        if record.timestamp >= 0:
+            with suppress(OverflowError):
+                at = min(now, _EPOCH + timedelta(milliseconds=record.timestamp))
+        return Record(
+            source=self._source,
+            topic=record.topic,
+            partition=record.partition,
+            offset=record.offset,
+            timestamp=record.timestamp,
+            at=at,
+            key=record.key,
+            value=record.value,
+            headers=[(name, value or b"") for name, value in record.headers],
+        )
+
+    def ours(self) -> frozenset[Place]:
+        """What the group says that is ours, now."""
+        return frozenset(Place(*each) for each in self._client.assignment())
+
+    async def commit(self, positions: Mapping[Place, int]) -> bool:
+        """Whether these positions are kept; False: a partition was lost meanwhile, and its next owner knows better."""
+        live = self.ours()
+        wanted = {TopicPartition(*place): offset for place, offset in positions.items() if place in live}
+        if not wanted:
+            return False
+        try:
+            await _within(_told_apart(self._client.commit(wanted)), "committing")
+        except _Lost:
+            return False
+        return True
+
+    async def committed(self, place: Place) -> int | None:
+        """The group's position; None: it has none."""
+        found: int | None = await _within(self._client.committed(TopicPartition(*place)), "asking for the position")
+        return found
+
+    async def bounds(self, place: Place) -> tuple[int, int]:
+        """The first offset that the log still has, and the one after its last."""
+        key = TopicPartition(*place)
+        first = await _within(self._client.beginning_offsets([key]), "asking for the first record")
+        last = await _within(self._client.end_offsets([key]), "asking for the last record")
+        return first[key], last[key]
+
+    async def ends(self, places: Sequence[Place]) -> Mapping[Place, int]:
+        """The offsets after the last records."""
+        found = await _within(
+            self._client.end_offsets([TopicPartition(*each) for each in places]), "asking for the last records"
+        )
+        return {Place(*each): offset for each, offset in found.items()}
+
+    async def offset_at(self, place: Place, at: datetime) -> int | None:
+        """The offset of the first record that is not older; None: all are."""
+        key = TopicPartition(*place)
+        found = await _within(
+            self._client.offsets_for_times({key: int(at.timestamp() * 1000)}), "asking for the record at a time"
+        )
+        return found[key].offset if found[key] is not None else None
+
+    async def missing(self, topics: Sequence[str]) -> Sequence[str]:
+        """Those of the topics that are not there, or not for us."""
+        there = await _within(self._client.topics(), "asking for the topics")
+        return sorted(set(topics) - set(there))
+
+    def seek(self, place: Place, offset: int) -> bool:
+        """From here on; False where the partition is not ours any more."""
+        with suppress(IllegalStateError):
+            self._client.seek(TopicPartition(*place), offset)
+            return True
+        return False
+
+    def pause(self, place: Place) -> None:
+        """Nothing more of this partition; what is fetched already waits."""
+        with suppress(IllegalStateError):
+            self._client.pause(TopicPartition(*place))
+
+    def resume(self, place: Place) -> None:
+        with suppress(IllegalStateError):
+            self._client.resume(TopicPartition(*place))
+
+
+class _Lost(Exception):
+    """The partition is somebody else's."""
+
+
+async def _told_apart(committing: Awaitable[None]) -> None:
+    try:
+        await committing
+    except (CommitFailedError, IllegalStateError):
+        raise _Lost from None
+
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+# -- why it does not connect -------------------------------------------------------------------------------------------
+
+
+def _cure(problem: BaseException) -> str:
+    name = type(problem).__name__
+    if "AuthorizationFailed" in name:
+        return ": the brokers do not allow this user to read the topic or to be in the group"
+    return ""
+
+
+def explained(problem: BaseException) -> str:
+    """A failure to connect in an operator's words."""
+    if isinstance(problem, ssl.SSLCertVerificationError):
+        return f"its certificate is not trusted ({problem.verify_message}): name its authority with `tls: {{ca: ...}}`"
+    if isinstance(problem, ssl.SSLError):
+        return f"no TLS ({problem.reason}): is this a TLS port, and does it want a certificate of ours?"
+    for kind, words in _WORDS.items():
+        if isinstance(problem, kind):
+            return words
+    if isinstance(problem, OSError):
+        return problem.strerror or type(problem).__name__
+    return f"{type(problem).__name__}: it hung up; are `tls:` and `sasl:` as this port wants them?"
+
+
+_WORDS: Final[Mapping[type[BaseException], str]] = {
+    SaslAuthenticationFailed: "it refuses the user name or the password (`sasl:`)",
+    AuthenticationFailedError: "it refuses the user name or the password (`sasl:`)",
+    UnsupportedSaslMechanismError: "it does not have this mechanism (`sasl: {mechanism: ...}`)",
+    ConnectionRefusedError: "nobody listens there: is the broker up, and is the port right?",
+    socket.gaierror: "the host's name is not known",
+    TimeoutError: "no answer in time",
+}
+
+
+class _Notes(logging.Handler):
+    """Listens to aiokafka's log: remembers why connections failed, and lets a line through once in a while only."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reasons: dict[str, BaseException] = {}
+        self._last: dict[tuple[str, str], float] = {}
+
+    def emit(self, record: logging.LogRecord) -> None:
+        arguments = record.args if isinstance(record.args, tuple) else ()
+        problem = next((each for each in arguments if isinstance(each, BaseException)), None)
+        if problem is not None and str(record.msg).startswith("Unable connect to"):
+            self.reasons[f"{arguments[0]}:{arguments[1]}"] = problem
+        key = (record.name, re.sub(r"\d+", "", str(record.msg)))
+        now = time.monotonic()
+        if now - self._last.get(key, -_QUIET) >= _QUIET:
+            self._last[key] = now
+            logging.getLogger().handle(record)
+
+    def explained(self) -> str:
+        """Each broker with the reason; nothing where none was seen."""
+        return "; ".join(f"{broker}: {explained(problem)}" for broker, problem in self.reasons.items())
+
+
+_notes = _Notes()
+_log = logging.getLogger("aiokafka")
+_log.propagate = False
+_log.addHandler(_notes)

@@ -1,0 +1,416 @@
+"""The door for streams: a record becomes an envelope; its offset is committed only when the journal has it.
+
+Each partition is stored in waves: the records of a wave go to the journal together, and so share its fsync; the next
+wave begins when all of one are stored. So a position has no gaps, and an order's documents keep their order.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime
+from typing import Final
+
+from bridge.contract import Envelope, Reason, Record, Request, Response, StreamSource
+from bridge.errors import JournalBusy, Malformed, NotNow, StreamError
+from bridge.intake.kafka import Consumer, PositionLost, opened
+from bridge.intake.partition import Partition, Place
+from bridge.journal import Appended, Journal
+from bridge.telemetry import LAG, POSITION, STOPPED, STREAM_UP, emit, frames
+
+Ask = Callable[[Request], Awaitable[Response | None]]
+"""Performs a request of a connector; None: nobody answered."""
+
+_WAVE: Final = 256
+_POLL: Final = 1.0
+_POLL_WHILE_PAUSED: Final = 0.05
+_LOOK: Final = 5.0
+_DRAIN: Final = 8.0
+_FIRST_WAIT: Final = 0.5
+_LONGEST_WAIT: Final = 30.0
+
+
+class _Patience:
+    """Waits that double up to a bound; what went well starts them over."""
+
+    def __init__(self, longest: float = _LONGEST_WAIT) -> None:
+        self._longest = longest
+        self._next = _FIRST_WAIT
+
+    def reset(self) -> None:
+        self._next = _FIRST_WAIT
+
+    def next(self) -> float:
+        wait, self._next = self._next, min(self._next * 2, self._longest)
+        return wait
+
+
+class Stream:
+    """Reads one source until it is told to stop. What goes wrong with the brokers is said, and tried again."""
+
+    def __init__(self, name: str, source: StreamSource, *, journal: Journal, ask: Ask) -> None:
+        self.name = name
+        self._source = source
+        self._subscription = source.subscription()
+        self._journal = journal
+        self._ask = ask
+        self._stop = asyncio.Event()
+        self._dirty = asyncio.Event()
+        self._partitions: dict[Place, Partition] = {}
+        self._consumer: Consumer | None = None
+        self._tasks: asyncio.TaskGroup | None = None
+        self._in_flight = 0
+        self.trouble = "not connected yet"
+
+    def stop(self) -> None:
+        """What is on its way into the journal is finished, and committed."""
+        self._stop.set()
+
+    @property
+    def partitions(self) -> Sequence[Partition]:
+        """Those that are ours."""
+        return tuple(self._partitions.values())
+
+    async def run(self) -> None:
+        """Raises JournalBroken, in a group."""
+        patience = _Patience()
+        while not self._stop.is_set():
+            try:
+                await self._connected(patience)
+            except* StreamError as group:
+                problem = group.exceptions[0]
+                if not self._stop.is_set():
+                    await self._wait_out(problem, patience.next())
+        STREAM_UP.labels(self.name).set(0)
+
+    async def _wait_out(self, problem: Exception, seconds: float) -> None:
+        self.trouble = str(problem)
+        STREAM_UP.labels(self.name).set(0)
+        emit("stream.disconnected", source=self.name, detail=str(problem), again_in=seconds)
+        await self._stopped_within(seconds)
+
+    async def _stopped_within(self, seconds: float) -> bool:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._stop.wait(), seconds)
+        return self._stop.is_set()
+
+    async def _connected(self, patience: _Patience) -> None:
+        async with opened(self._subscription, self.name, self) as consumer, asyncio.TaskGroup() as tasks:
+            self._consumer, self._tasks = consumer, tasks
+            helpers = [
+                tasks.create_task(self._committing(consumer)),
+                tasks.create_task(self._looking(consumer, patience)),
+            ]
+            try:
+                await self._pump(consumer)
+                await self.let_go()
+            finally:
+                self._forget()
+                for task in helpers:
+                    task.cancel()
+                self._consumer = self._tasks = None
+
+    def _forget(self) -> None:
+        """No partition is ours any more."""
+        for partition in self._partitions.values():
+            partition.close()
+            for gauge in (LAG, POSITION, STOPPED):
+                with suppress(KeyError):
+                    gauge.remove(self.name, partition.place.topic, str(partition.place.partition))
+        self._partitions = {}
+
+    # -- reading -------------------------------------------------------------------------------------------------------
+
+    async def _pump(self, consumer: Consumer) -> None:
+        stopping = asyncio.ensure_future(self._stop.wait())
+        try:
+            while not self._stop.is_set():
+                paused = self._regulate(consumer)
+                most = max(1, self._subscription.in_flight - self._load())
+                seconds = _POLL_WHILE_PAUSED if paused else _POLL
+                reading = asyncio.ensure_future(consumer.batch(seconds=seconds, most=most))
+                await asyncio.wait((reading, stopping), return_when=asyncio.FIRST_COMPLETED)
+                if not reading.done():
+                    reading.cancel()
+                    return
+                self._take(reading, consumer)
+        finally:
+            stopping.cancel()
+
+    def _take(self, reading: "asyncio.Future[Mapping[Place, Sequence[Record]]]", consumer: Consumer) -> None:
+        try:
+            batch = reading.result()
+        except PositionLost as lost:
+            for place in lost.places:
+                self._place_anew(place, consumer)
+            return
+        for place, records in batch.items():
+            if (partition := self._partitions.get(place)) is not None:
+                partition.add(records)
+                self._work(partition)
+
+    def _load(self) -> int:
+        return sum(len(partition.waiting) for partition in self._partitions.values()) + self._in_flight
+
+    def _regulate(self, consumer: Consumer) -> bool:
+        """Pause what has enough to do, go on with what has not; whether anything is paused for want of room."""
+        full = self._load() >= self._subscription.in_flight
+        waits_for_room = False
+        for partition in self._partitions.values():
+            enough = full or len(partition.waiting) >= (_WAVE if partition.paused else 2 * _WAVE)
+            pause = enough or partition.position is None or bool(partition.stopped)
+            waits_for_room |= enough
+            if pause != partition.paused:
+                partition.paused = pause
+                (consumer.pause if pause else consumer.resume)(partition.place)
+        return waits_for_room
+
+    # -- storing -------------------------------------------------------------------------------------------------------
+
+    def _work(self, partition: Partition) -> None:
+        if partition.waiting and partition.storing is None and self._tasks is not None:
+            partition.storing = self._tasks.create_task(self._store(partition))
+
+    async def _store(self, partition: Partition) -> None:
+        try:
+            carried: Envelope | None = None
+            while partition.waiting:
+                wave, last, carried = await self._wave(partition, carried)
+                if last is None or not await self._stored(wave, partition):
+                    return
+                partition.stored(last)
+                self._dirty.set()
+        finally:
+            partition.storing = None
+
+    async def _wave(
+        self, partition: Partition, carried: Envelope | None
+    ) -> tuple[Sequence[Envelope], Record | None, Envelope | None]:
+        """The next documents, each of another order; the last of their records; the one that must wait for them."""
+        wave: list[Envelope] = []
+        lanes: set[tuple[str, str]] = set()
+        last: Record | None = None
+        while partition.waiting and len(wave) < _WAVE:
+            record = partition.waiting[0]
+            envelope, carried = carried or await self._read(record), None
+            if envelope is None or not partition.waiting:
+                break
+            if (envelope.tenant, envelope.lane) in lanes:
+                return wave, last, envelope
+            lanes.add((envelope.tenant, envelope.lane))
+            wave.append(envelope)
+            last = partition.waiting.popleft()
+        return wave, last, None
+
+    async def _read(self, record: Record) -> Envelope | None:
+        """Waits for as long as it cannot be read now; None where we stop meanwhile."""
+        patience = _Patience()
+        while True:
+            try:
+                return await self._conversed(record)
+            except Malformed as problem:
+                return self._source.unreadable(record, str(problem))
+            except NotNow as problem:
+                wait = patience.next()
+                emit("record.waits", source=self.name, topic=record.topic, partition=record.partition,
+                     offset=record.offset, detail=str(problem), again_in=wait)  # fmt: skip
+            except Exception as bug:  # noqa: BLE001 - the boundary to connector code
+                detail = f"connector failed ({type(bug).__name__})"
+                emit("connector.failed", source=self.name, detail=detail, frames=frames(bug))
+                return self._source.unreadable(record, detail)
+            if await self._stopped_within(wait):
+                return None
+
+    async def _conversed(self, record: Record) -> Envelope:
+        reading = self._source.read(record)
+        try:
+            request = next(reading)
+            while True:
+                answer = await self._ask(request)
+                if answer is None:
+                    reading.close()
+                    raise NotNow(f"no answer from {request.url.partition('?')[0]}")
+                request = reading.send(answer)
+        except StopIteration as end:
+            envelope: Envelope = end.value
+            return envelope
+
+    async def _stored(self, wave: Sequence[Envelope], partition: Partition) -> bool:
+        """Whether the journal has all of them."""
+        self._in_flight += len(wave)
+        try:
+            return all(await asyncio.gather(*(self._append(envelope, partition) for envelope in wave)))
+        finally:
+            self._in_flight -= len(wave)
+
+    async def _append(self, envelope: Envelope, partition: Partition) -> bool:
+        """Until the journal has it: one that is full or slow makes the partition wait. False: we left before."""
+        patience = _Patience(longest=5)
+        started = time.perf_counter()
+        while True:
+            try:
+                appended = await self._journal.append(envelope)
+            except JournalBusy as problem:
+                wait = patience.next()
+                emit("record.waits", source=self.name, topic=envelope.topic, id=envelope.id, detail=str(problem),
+                     again_in=wait)  # fmt: skip
+                if await self._stopped_within(wait) or partition.leaving:
+                    return False
+            else:
+                _tell(envelope, appended, time.perf_counter() - started)
+                return True
+
+    # -- positions -----------------------------------------------------------------------------------------------------
+
+    async def _committing(self, consumer: Consumer) -> None:
+        while True:
+            await self._dirty.wait()
+            await asyncio.sleep(self._subscription.commit_every.total_seconds())
+            self._dirty.clear()
+            await self._commit(consumer)
+
+    async def _commit(self, consumer: Consumer) -> None:
+        """What is stored, of partitions that are ours. A group that has forgotten a position had its topic deleted."""
+        positions: dict[Place, int] = {}
+        for partition in [each for each in self._partitions.values() if each.is_uncommitted]:
+            if partition.committed is not None and await consumer.committed(partition.place) is None:
+                self._place_anew(partition.place, consumer)
+            elif partition.position is not None:
+                positions[partition.place] = partition.position
+        if positions and await consumer.commit(positions):
+            for place, offset in positions.items():
+                if (kept := self._partitions.get(place)) is not None:
+                    kept.committed = offset
+
+    def _place_anew(self, place: Place, consumer: Consumer) -> None:
+        """Its position is not in the log any more. One that is not placed yet is about to be."""
+        old = self._partitions.get(place)
+        if old is None or old.position is None:
+            return
+        old.close()
+        self._add(place, consumer)
+
+    def _add(self, place: Place, consumer: Consumer) -> None:
+        consumer.pause(place)
+        partition = self._partitions[place] = Partition(place)
+        if self._tasks is not None:
+            self._tasks.create_task(self._place(partition, consumer))
+
+    async def _place(self, partition: Partition, consumer: Consumer) -> None:
+        """Begin where the group is, or where the configuration says, and nowhere else."""
+        place = partition.place
+        committed = await consumer.committed(place)
+        first, end = await consumer.bounds(place)
+        if committed is not None and not first <= committed <= end:
+            lost = {"position": committed, "first": first, "end": end}
+            if self._subscription.lost == "stop":
+                self._stop_partition(partition, lost)
+                return
+            offset = first if self._subscription.lost == "earliest" else end
+            self._tell_partition("partition.placed", place, offset=offset, detail="its position was lost", **lost)
+        elif committed is None:
+            offset = await self._start(place, first, end, consumer)
+            self._tell_partition("partition.placed", place, offset=offset, detail="it had no committed position")
+        else:
+            offset = committed
+        if not partition.closed and consumer.seek(place, offset):
+            partition.begin(offset, committed)
+            STOPPED.labels(self.name, place.topic, str(place.partition)).set(0)
+            self._dirty.set()
+
+    def _stop_partition(self, partition: Partition, lost: Mapping[str, int]) -> None:
+        partition.stopped = _LOST.format(**lost)
+        STOPPED.labels(self.name, partition.place.topic, str(partition.place.partition)).set(1)
+        self._tell_partition("partition.stopped", partition.place, detail=partition.stopped, **lost)
+
+    def _tell_partition(self, event: str, place: Place, **fields: object) -> None:
+        emit(event, source=self.name, topic=place.topic, partition=place.partition, **fields)
+
+    async def _start(self, place: Place, first: int, end: int, consumer: Consumer) -> int:
+        match self._subscription.start:
+            case "earliest":
+                return first
+            case "latest":
+                return end
+            case datetime() as at:
+                found = await consumer.offset_at(place, at)
+                return end if found is None else found
+
+    # -- the group -----------------------------------------------------------------------------------------------------
+
+    async def taken(self, places: Sequence[Place]) -> None:
+        """Called by the client, when the group has given us partitions."""
+        if self._consumer is None:
+            return
+        for place in places:
+            self._add(place, self._consumer)
+        emit("stream.assigned", source=self.name, partitions=[f"{topic}/{number}" for topic, number in sorted(places)])
+
+    async def let_go(self) -> None:
+        """Called by the client, before the group takes partitions back: what is on its way is stored and committed."""
+        partitions = list(self._partitions.values())
+        for partition in partitions:
+            partition.leave()
+        storing = [partition.storing for partition in partitions if partition.storing is not None]
+        if storing:
+            _, late = await asyncio.wait(storing, timeout=_DRAIN)
+            for task in late:
+                task.cancel()
+        if self._consumer is not None:
+            with suppress(StreamError):
+                await self._commit(self._consumer)
+        if partitions:
+            emit("stream.revoked", source=self.name, partitions=len(partitions))
+        self._forget()
+
+    # -- looking -------------------------------------------------------------------------------------------------------
+
+    async def _looking(self, consumer: Consumer, patience: _Patience) -> None:
+        """Lag for gauges, topics that are not there, and whether the brokers still answer."""
+        missing: Sequence[str] = ()
+        while True:
+            found = () if self._subscription.pattern else await consumer.missing(self._subscription.topics)
+            if found and found != missing:
+                detail = "they are read as soon as they are there; check their names and what this user may see"
+                emit("stream.topics_missing", source=self.name, topics=found, detail=detail)
+            missing = found
+            await self._measure(consumer)
+            if self.trouble:
+                emit("stream.connected", source=self.name, group=self._subscription.group)
+            self.trouble = ""
+            STREAM_UP.labels(self.name).set(1)
+            patience.reset()
+            await asyncio.sleep(_LOOK)
+
+    async def _measure(self, consumer: Consumer) -> None:
+        placed = {place: each for place, each in self._partitions.items() if each.position is not None}
+        ends = await consumer.ends(list(placed)) if placed else {}
+        for place, end in ends.items():
+            partition = placed[place]
+            if not partition.closed and partition.position is not None:
+                labels = (self.name, place.topic, str(place.partition))
+                LAG.labels(*labels).set(max(0, end - partition.position))
+                POSITION.labels(*labels).set(partition.position)
+
+
+_LOST = (
+    "the log has no record at the committed position {position}: it goes from {first} to {end}. Records may be "
+    "missing, so nothing more is read of this partition. Decide, write `on_lost_position: earliest` (all that the log "
+    "still has) or `latest` (only what comes from now on) in the source, and restart"
+)
+
+
+def _tell(envelope: Envelope, appended: Appended, seconds: float) -> None:
+    """The one line of a record."""
+    fields = {
+        "source": envelope.source,
+        "tenant": envelope.tenant,
+        "topic": envelope.topic,
+        "id": envelope.id,
+        "lane": envelope.lane,
+        "seq": appended.seq,
+    }
+    if envelope.verdict is Reason.UNREADABLE and not appended.known:
+        emit("record.dead", **fields, reason=envelope.verdict, detail=envelope.detail)
+    result = "known" if appended.known else "dead" if envelope.verdict is Reason.UNREADABLE else "stored"
+    emit("record.received", **fields, result=result, bytes=len(envelope.raw), seconds=round(seconds, 4))

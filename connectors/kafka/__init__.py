@@ -1,0 +1,253 @@
+"""Kafka: order topics in. See README.md beside this, and docs/kafka.md.
+
+A pure connector: it says what to read and names records. The core does the reading, storing and committing.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, field_validator, model_validator
+from pydantic_core import PydanticCustomError
+
+from bridge.contract import (
+    Duration,
+    Envelope,
+    Expression,
+    Fields,
+    Json,
+    Record,
+    RecordReading,
+    Sasl,
+    Secret,
+    Subscription,
+    TimeExpression,
+    Tls,
+)
+from connectors.kafka import naming
+from connectors.kafka.schemas import SchemaRegistry
+from connectors.kafka.values import Values, document
+
+FilePath = Annotated[Path, BeforeValidator(lambda given: Path(given) if isinstance(given, str) else given)]
+_BROKER = re.compile(r"(\[[0-9a-fA-F:]+\]|[A-Za-z0-9._-]+):\d{1,5}")
+_TOPIC = re.compile(r"[a-zA-Z0-9._-]{1,249}")
+
+CLIENT: Mapping[str, type] = {
+    "client_id": str,
+    "fetch_max_wait_ms": int,
+    "fetch_min_bytes": int,
+    "fetch_max_bytes": int,
+    "max_partition_fetch_bytes": int,
+    "request_timeout_ms": int,
+    "retry_backoff_ms": int,
+    "metadata_max_age_ms": int,
+    "check_crcs": bool,
+    "partition_assignment_strategy": str,
+    "max_poll_interval_ms": int,
+    "rebalance_timeout_ms": int,
+    "session_timeout_ms": int,
+    "heartbeat_interval_ms": int,
+    "consumer_timeout_ms": int,
+    "exclude_internal_topics": bool,
+    "connections_max_idle_ms": int,
+    "isolation_level": str,
+    "client_rack": str,
+    "sasl_kerberos_service_name": str,
+    "sasl_kerberos_domain_name": str,
+}
+"""What `client:` may hold, by aiokafka's own names; the rest of its options has keys of ours."""
+
+_SPOKEN = {str: "a text", int: "a whole number", bool: "true or false"}
+_WORDS = {
+    "partition_assignment_strategy": ("range", "roundrobin", "sticky"),
+    "isolation_level": ("read_uncommitted", "read_committed"),
+}
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Topic(_Section):
+    """How the records of a topic are read, and what they are called.
+
+    lane     gives the order's id; unsaid: the record's key
+    version  gives the time of the document's last change, by which a late one is known as stale
+    aliases  give texts under which the order is found and erased
+    """
+
+    tenant: str = Field(min_length=1)
+    kind: str = Field(default="order", pattern=r"^[a-z][a-z0-9_]*$")
+    lane: Expression | None = None
+    version: TimeExpression | None = None
+    aliases: dict[naming.Alias, Expression] = {}
+    values: Values = "json"
+    unwrap: Literal["none", "debezium", "cloudevents"] = "none"
+
+
+class TlsSettings(_Section):
+    """PEM files. Without `ca` the authorities of this machine are trusted."""
+
+    ca: FilePath | None = None
+    certificate: FilePath | None = None
+    key: FilePath | None = None
+    password: Secret | None = None
+
+
+class SaslSettings(_Section):
+    """User name and password, or for OAUTHBEARER a file that holds the token."""
+
+    mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"]
+    username: str = ""
+    password: Secret | None = None
+    token: FilePath | None = None
+
+    @model_validator(mode="after")
+    def _whole(self) -> "SaslSettings":
+        if self.mechanism == "OAUTHBEARER" and self.token is None:
+            raise ValueError("OAUTHBEARER takes `token:`, a file that holds the token")
+        if self.mechanism != "OAUTHBEARER" and not (self.username and self.password):
+            raise ValueError(f"{self.mechanism} takes `username:` and `password:`")
+        return self
+
+
+class Kafka(_Section):
+    """Order topics of one cluster, read as one consumer group."""
+
+    brokers: list[str] = Field(min_length=1)
+    group: str = Field(min_length=1)
+    by_name: dict[str, Topic] = Field(default={}, alias="topics")
+    patterns: dict[str, Topic] = {}
+    shapes: dict[str, dict[str, Any]] = Field(default={}, alias="kinds")
+    start: Literal["earliest", "latest"] | datetime = "earliest"
+    on_lost_position: Literal["stop", "earliest", "latest"] = "stop"
+    instance: str | None = None
+    tls: TlsSettings | Literal[True] | None = None
+    sasl: SaslSettings | None = None
+    registry: SchemaRegistry | None = None
+    commit_every: Duration = timedelta(seconds=1)
+    max_in_flight: int = Field(default=1000, ge=1, le=100_000)
+    client: dict[str, Any] = {}
+
+    _compiled: list[tuple[re.Pattern[str], Topic]] = PrivateAttr(default_factory=list)
+
+    @field_validator("brokers")
+    @classmethod
+    def _brokers(cls, brokers: list[str]) -> list[str]:
+        for broker in brokers:
+            if not _BROKER.fullmatch(broker):
+                raise PydanticCustomError("broker", "a broker is written host:port, such as kafka-1.example:9092")
+        return brokers
+
+    @field_validator("by_name")
+    @classmethod
+    def _names(cls, topics: dict[str, Topic]) -> dict[str, Topic]:
+        for name in topics:
+            if not _TOPIC.fullmatch(name):
+                raise PydanticCustomError("topic", "{name} is no topic's name; a regular expression goes under "
+                                          "`patterns:`", {"name": name})  # fmt: skip
+        return topics
+
+    @field_validator("patterns")
+    @classmethod
+    def _patterns(cls, patterns: dict[str, Topic]) -> dict[str, Topic]:
+        for pattern in patterns:
+            try:
+                re.compile(pattern)
+            except re.error as problem:
+                raise PydanticCustomError("pattern", "{pattern} is no regular expression: {problem}",
+                                          {"pattern": pattern, "problem": str(problem)}) from None  # fmt: skip
+        return patterns
+
+    @field_validator("start", mode="before")
+    @classmethod
+    def _instant(cls, start: object) -> object:
+        if not isinstance(start, str) or start in ("earliest", "latest"):
+            return start
+        found = naming.instant(start)
+        if found is None:
+            complaint = "start is earliest, latest, or a time with its zone: 2026-11-20T00:00:00Z"
+            raise PydanticCustomError("start", "{complaint}", {"complaint": complaint})
+        return found
+
+    @field_validator("client")
+    @classmethod
+    def _options(cls, client: dict[str, Any]) -> dict[str, Any]:
+        for name, value in client.items():
+            if complaint := _unfit(name, value):
+                raise PydanticCustomError("client", "{complaint}", {"complaint": complaint})
+        return client
+
+    @model_validator(mode="after")
+    def _something(self) -> "Kafka":
+        if not self._every():
+            raise ValueError("say what is read: `topics:` or `patterns:`")
+        if self.registry is None and any(topic.values == "avro" for topic in self._every()):
+            raise ValueError("Avro needs a schema registry: `registry: {url: ...}`")
+        self._compiled.extend((re.compile(pattern), topic) for pattern, topic in self.patterns.items())
+        return self
+
+    # -- what the core asks
+
+    def _every(self) -> Sequence[Topic]:
+        return [*self.by_name.values(), *self.patterns.values()]
+
+    def kinds(self) -> Mapping[str, Fields]:
+        """A kind that is not described here has any fields, unless another source describes it."""
+        return {**{topic.kind: {} for topic in self._every()}, **self.shapes, naming.TOMBSTONE: {}}
+
+    def topics(self) -> Mapping[str, str]:
+        return {name: topic.kind for name, topic in self.by_name.items()}
+
+    def subscription(self) -> Subscription:
+        pattern = "|".join((*map(re.escape, self.by_name), *self.patterns)) if self.patterns else None
+        return Subscription(
+            brokers=tuple(self.brokers),
+            group=self.group,
+            topics=tuple(self.by_name),
+            pattern=pattern,
+            start=self.start,
+            lost=self.on_lost_position,
+            instance=self.instance,
+            tls=self._tls(),
+            sasl=None if self.sasl is None else Sasl(**dict(self.sasl)),
+            commit_every=self.commit_every,
+            in_flight=self.max_in_flight,
+            client=self.client,
+        )
+
+    def _tls(self) -> Tls | None:
+        if self.tls is None or self.tls is True:
+            return None if self.tls is None else Tls()
+        return Tls(**dict(self.tls))
+
+    def read(self, record: Record) -> RecordReading:
+        topic = self._topic(record.topic)
+        raw = yield from document(record, topic.values, topic.unwrap, self.registry)
+        return naming.named(record, raw, topic)
+
+    def unreadable(self, record: Record, why: str) -> Envelope:
+        return naming.unreadable(record, why, self._topic(record.topic))
+
+    def _topic(self, name: str) -> Topic:
+        if name in self.by_name:
+            return self.by_name[name]
+        return next(topic for pattern, topic in self._compiled if pattern.fullmatch(name))
+
+
+CONNECTOR = Kafka
+
+
+def _unfit(name: str, value: Json) -> str:
+    """What is wrong with an option of the client, or nothing."""
+    if name not in CLIENT:
+        return f"{name} is no option that may be set here; there are: {', '.join(sorted(CLIENT))}"
+    if type(value) is not CLIENT[name]:
+        return (
+            f"{name} is {'a text' if CLIENT[name] is str else 'true or false' if CLIENT[name] is bool else 'a number'}"
+        )
+    if name in _WORDS and value not in _WORDS[name]:
+        return f"{name} is one of {', '.join(_WORDS[name])}"
+    return ""

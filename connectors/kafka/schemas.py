@@ -1,0 +1,142 @@
+"""The schema registry: which schema a record was written with. Schemas never change under their id, so each is asked
+for once; what the registry cannot say now is asked again later."""
+
+import base64
+from collections.abc import Generator, Mapping
+from datetime import timedelta
+from http import HTTPStatus
+from typing import Any, Final, TypeAlias
+from urllib.parse import quote
+
+import fastavro
+import msgspec
+from fastavro.schema import SchemaParseException, UnknownType
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
+
+from bridge.contract import Request, Response, Secret, Share
+from bridge.errors import Malformed, NotNow
+
+Schema: TypeAlias = Any
+"""As fastavro has parsed it."""
+
+_MAGIC: Final = b"\x00"
+_FRAME: Final = 5
+_NO_SUCH_SCHEMA: Final = 40403
+_MOST_SCHEMAS: Final = 1000
+_DEEPEST: Final = 16
+
+
+class _Reference(msgspec.Struct):
+    name: str
+    subject: str
+    version: int
+
+
+class _Told(msgspec.Struct):
+    """What a registry answers for a schema."""
+
+    schema: str
+    schemaType: str = "AVRO"  # noqa: N815 - its own name
+    references: list[_Reference] = []
+
+
+class _Refused(msgspec.Struct):
+    error_code: int = 0
+
+
+_told = msgspec.json.Decoder(_Told).decode
+_refused = msgspec.json.Decoder(_Refused).decode
+
+
+def unframed(value: bytes) -> tuple[int, bytes]:
+    """The schema's id and the rest, in Confluent's wire format. Raises Malformed."""
+    if value[:1] != _MAGIC or len(value) < _FRAME:
+        raise Malformed("not in the wire format of a schema registry: it does not start with a zero and a schema's id")
+    return int.from_bytes(value[1:_FRAME], "big"), value[_FRAME:]
+
+
+class SchemaRegistry(BaseModel):
+    """Where schemas are. username with password, or a token."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    url: str = Field(pattern=r"^https?://[^/]+")
+    username: str = ""
+    password: Secret | None = None
+    token: Secret | None = None
+
+    _schemas: dict[int, Schema] = PrivateAttr(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _one_way_in(self) -> "SchemaRegistry":
+        if bool(self.username) != (self.password is not None):
+            raise ValueError("`username:` and `password:` go together")
+        if self.username and self.token is not None:
+            raise ValueError("write a user name with a password, or a token, not both")
+        return self
+
+    def schema_of(self, number: int) -> Generator[Request, Response, Schema]:
+        """The parsed schema. Raises Malformed where there is none, NotNow where the registry does not say."""
+        if number not in self._schemas:
+            told = yield from self._asked(f"/schemas/ids/{number}")
+            names: dict[str, Any] = {}
+            yield from self._referred(told, names, 0)
+            if len(self._schemas) >= _MOST_SCHEMAS:
+                self._schemas.pop(next(iter(self._schemas)))
+            self._schemas[number] = _parsed(told.schema, names)
+        return self._schemas[number]
+
+    def _referred(self, told: _Told, names: dict[str, Any], depth: int) -> Generator[Request, Response, None]:
+        """The schemas that this one names, first those that they name."""
+        if told.schemaType != "AVRO":
+            raise Malformed(f"its schema is {told.schemaType}, not Avro")
+        if depth > _DEEPEST:
+            raise Malformed("its schema refers to others too deeply")
+        for reference in told.references:
+            if reference.name not in names:
+                path = f"/subjects/{quote(reference.subject, safe='')}/versions/{reference.version}"
+                found = yield from self._asked(path)
+                yield from self._referred(found, names, depth + 1)
+                _parsed(found.schema, names)
+
+    def _asked(self, path: str) -> Generator[Request, Response, _Told]:
+        url = self.url.rstrip("/") + path
+        share = Share(key=f"schema {url}", ttl=timedelta(hours=1))
+        response = yield Request(method="GET", url=url, headers=self._headers(), repeatable=True, share=share)
+        if response.status == HTTPStatus.NOT_FOUND and _error(response) == _NO_SUCH_SCHEMA:
+            raise Malformed(f"the registry has no schema for {path}")
+        if response.status != HTTPStatus.OK:
+            raise NotNow(f"the schema registry answered {response.status} for {path}{_cure(response.status)}")
+        try:
+            return _told(response.body)
+        except msgspec.DecodeError:
+            raise NotNow(f"the schema registry's answer for {path} is not a schema, or larger than 64 KiB") from None
+
+    def _headers(self) -> Mapping[str, str]:
+        accept = {"Accept": "application/vnd.schemaregistry.v1+json, application/json"}
+        if self.token is not None:
+            return {**accept, "Authorization": f"Bearer {self.token.reveal()}"}
+        if self.password is None:
+            return accept
+        pair = base64.b64encode(f"{self.username}:{self.password.reveal()}".encode()).decode()
+        return {**accept, "Authorization": f"Basic {pair}"}
+
+
+def _error(response: Response) -> int:
+    try:
+        return _refused(response.body).error_code
+    except msgspec.DecodeError:
+        return 0
+
+
+def _cure(status: int) -> str:
+    if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+        return ": check its user name and password, or its token"
+    return ": check its url" if status == HTTPStatus.NOT_FOUND else ""
+
+
+def _parsed(schema: str, names: dict[str, Any]) -> Schema:
+    try:
+        return fastavro.parse_schema(msgspec.json.decode(schema), named_schemas=names)
+    except (SchemaParseException, UnknownType, ValueError, TypeError, LookupError) as problem:
+        raise Malformed(f"its schema cannot be used ({type(problem).__name__})") from None
