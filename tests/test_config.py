@@ -39,7 +39,10 @@ def test_no_secret_shows_in_the_settings():
         (("env:S", "plain"), "a secret is written env:NAME or file:PATH, never as itself"),
         (("env:S", "env:NOPE"), "environment variable NOPE is not set"),
         (("env:S", "file:/no/such/file"), "cannot read /no/such/file: No such file or directory"),
-        (("connector: shopify", "connector: shopfy"), "there is no connector 'shopfy'; there are: hellotext, kafka, shopify"),
+        (
+            ("connector: shopify", "connector: shopfy"),
+            "there is no connector 'shopfy'; there are: hellotext, kafka, shopify",
+        ),
         (("connector: shopify, ", ""), "`connector:` is missing; there are: hellotext, kafka, shopify"),
         (("connector: shopify", "connector: hellotext"), "unknown key"),
         (("[shopify/default]", "[shopify/defualt]"), "connector shopify has no such rules; there are: shopify/default"),

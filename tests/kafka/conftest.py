@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import signal
 import uuid
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
@@ -12,6 +13,7 @@ import pytest
 
 from bridge.config import read
 from tests.kafka import broker
+from tests.kafka.processes import Process
 
 CONFIG = """
 sources:
@@ -32,7 +34,9 @@ private: {{port: {private}}}
 delivery: {{first_wait: 10ms, longest_wait: 200ms, grace: 10s}}
 logs: {{style: json}}
 include: [kafka/erp]
-rules: {{erp_confirmed: false, erp_cancelled: false}}
+rules:
+  erp_confirmed: false
+  erp_cancelled: false
 """
 
 
@@ -129,3 +133,19 @@ async def events(session, url, action):
                 number = told["body"]["object_parameters"]["reference"]
                 counts[number] = counts.get(number, 0) + 1
     return counts
+
+
+@pytest.fixture
+async def process(config_for, environ, tmp_path, unused_tcp_port_factory):
+    """Makes bridges that are processes; those that are left are ended."""
+    made = []
+
+    async def make(brokers, topic, *, name="bridge", **options):
+        private = unused_tcp_port_factory()
+        text = config_for(brokers, topic, name=name, private=private, **options)
+        made.append(Process(tmp_path, name, text, environ, private))
+        return await made[-1].start()
+
+    yield make
+    for each in made:
+        await each.end(signal.SIGKILL)

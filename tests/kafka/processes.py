@@ -1,0 +1,55 @@
+"""The installed program in a process of its own."""
+
+import asyncio
+import os
+import signal
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import aiohttp
+
+ROOT = Path(__file__).parents[2]
+
+
+class Process:
+    """A bridge that can be stopped, frozen and killed."""
+
+    def __init__(self, folder, name, text, environ, private):
+        self.config = folder / f"{name}.yaml"
+        self.log = folder / f"{name}.log"
+        self.private = private
+        self.config.write_text(text)
+        self.environ = {**os.environ, **environ}
+        self.running = None
+
+    async def start(self):
+        with self.log.open("ab") as log:
+            self.running = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "bridge", "run", "--config", self.config, cwd=ROOT, env=self.environ, stderr=log
+            )
+        async with aiohttp.ClientSession() as session, asyncio.timeout(30):
+            while True:
+                assert self.running.returncode is None, self.log.read_text()
+                with suppress(aiohttp.ClientError):
+                    async with session.get(f"http://127.0.0.1:{self.private}/readyz") as ready:
+                        if ready.status == 200:
+                            return self
+                await asyncio.sleep(0.05)
+
+    def send(self, number):
+        self.running.send_signal(number)
+
+    async def end(self, number=signal.SIGTERM):
+        if self.running is None or self.running.returncode is not None:
+            return None
+        self.running.send_signal(number)
+        if number == signal.SIGTERM:
+            self.running.send_signal(signal.SIGCONT)
+        return await asyncio.wait_for(self.running.wait(), 40)
+
+    async def said(self, text, *, seconds=60):
+        """Waits until its log has a text."""
+        async with asyncio.timeout(seconds):
+            while text not in self.log.read_text():
+                await asyncio.sleep(0.05)
