@@ -6,6 +6,7 @@ calls that hang in an outage      every one has a deadline, and ends as StreamEr
 stop() that hangs or dies         a deadline; its stray CancelledError is swallowed unless somebody cancelled us
 log storms                        a line is let through once in a while, with the number of those that were not
 every failure to connect is alike the reason is read from the log's arguments, and said in an operator's words
+commits that wait for a topic     given up as soon as the topic is gone
 resets nobody asked for           auto_offset_reset is none, and a seek is checked against the log first
 """
 
@@ -47,6 +48,7 @@ DEADLINE: Final = 15.0
 """Seconds that a call to the brokers may take."""
 
 _STOPPING: Final = 5.0
+_GLANCE: Final = 0.2
 _QUIET: Final = 30.0
 _ASSIGNORS: Final = {
     "range": RangePartitionAssignor,
@@ -250,10 +252,23 @@ class Consumer:
         if not wanted:
             return False
         try:
-            await _within(_told_apart(self._client.commit(wanted)), "committing")
+            await _within(self._committed(wanted), "committing")
         except _Lost:
             return False
         return True
+
+    async def _committed(self, wanted: Mapping[TopicPartition, int]) -> None:
+        """The client tries again for as long as a topic is not there: a position must not outlive its topic, and count
+        in one that was made again under its name."""
+        committing = asyncio.ensure_future(_told_apart(self._client.commit(wanted)))
+        try:
+            while not committing.done():
+                if any(self._client.partitions_for_topic(topic) is None for topic, _ in wanted):
+                    raise _Lost
+                await asyncio.wait((committing,), timeout=_GLANCE)
+            committing.result()
+        finally:
+            committing.cancel()
 
     async def committed(self, place: Place) -> int | None:
         """The group's position; None: it has none."""
@@ -339,13 +354,15 @@ def explained(problem: BaseException) -> str:
             return words
     if isinstance(problem, OSError):
         return problem.strerror or type(problem).__name__
-    return f"{type(problem).__name__}: it hung up; are `tls:` and `sasl:` as this port wants them?"
+    return f"{type(problem).__name__}: {_HUNG_UP}"
 
 
+_HUNG_UP: Final = "it hung up; are `tls:` and `sasl:` as this port wants them?"
 _WORDS: Final[Mapping[type[BaseException], str]] = {
     SaslAuthenticationFailed: "it refuses the user name or the password (`sasl:`)",
     AuthenticationFailedError: "it refuses the user name or the password (`sasl:`)",
     UnsupportedSaslMechanismError: "it does not have this mechanism (`sasl: {mechanism: ...}`)",
+    ConnectionResetError: _HUNG_UP,
     ConnectionRefusedError: "nobody listens there: is the broker up, and is the port right?",
     socket.gaierror: "the host's name is not known",
     TimeoutError: "no answer in time",
@@ -363,7 +380,7 @@ class _Notes(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         arguments = record.args if isinstance(record.args, tuple) else ()
         problem = next((each for each in arguments if isinstance(each, BaseException)), None)
-        if problem is not None and str(record.msg).startswith("Unable connect to"):
+        if problem is not None and str(record.msg).startswith("Unable "):
             self.reasons[f"{arguments[0]}:{arguments[1]}"] = problem
         key = (record.name, re.sub(r"\d+", "", str(record.msg)))
         now = time.monotonic()

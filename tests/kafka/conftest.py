@@ -6,12 +6,14 @@ import os
 import signal
 import uuid
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import aiohttp
 import pytest
 
 from bridge.config import read
+from bridge.contract import Record
 from tests.kafka import broker
 from tests.kafka.processes import Process
 
@@ -149,3 +151,12 @@ async def process(config_for, environ, tmp_path, unused_tcp_port_factory):
     yield make
     for each in made:
         await each.end(signal.SIGKILL)
+
+
+@pytest.fixture
+def record_at() -> Callable[[int], Record]:
+    """A record with this offset."""
+    at = datetime(2026, 11, 20, tzinfo=UTC)
+    return lambda offset: Record(
+        source="s", topic="t", partition=0, offset=offset, timestamp=1, at=at, key=None, value=b"{}"
+    )

@@ -10,6 +10,7 @@ import signal
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from bridge import telemetry
+from bridge.config import read
 from bridge.errors import JournalBusy
 from bridge.journal.sqlite.room import Room
 from tests.kafka import broker
@@ -25,9 +26,8 @@ async def _load(bootstrap, topic, prefix, stop):
     acknowledged, index = [], 0
     async with producing(bootstrap, request_timeout_ms=60_000) as producer:
         while not stop.is_set():
-            some = {f"{prefix}-{index + n}": value for n, value in enumerate(orders(prefix, 10).values())}
             made = orders(f"{prefix}-{index}", 10)
-            index += len(some)
+            index += 1
             sent = [await producer.send(topic, value, key=number.encode()) for number, value in made.items()]
             await asyncio.gather(*sent)
             acknowledged += made
@@ -42,7 +42,6 @@ async def test_a_broker_that_is_absent_at_the_start_closes_no_door_and_is_found_
     made = orders("SO", 20)
     await produce(ours.bootstrap, topic, made.items())
     await asyncio.to_thread(ours.broker.end, signal.SIGTERM)
-    from bridge.config import read  # noqa: PLC0415
 
     shop = (
         "  shop: {connector: shopify, shops: {example.myshopify.com: {secrets: [env:SHOPIFY_SECRET]}}}\ndestinations:"

@@ -1,0 +1,103 @@
+"""The guards around aiokafka, each for itself: without one of these lines a test here is red."""
+
+import asyncio
+import inspect
+import io
+import logging
+
+import pytest
+from aiokafka import AIOKafkaConsumer
+from aiokafka.errors import KafkaConnectionError
+
+from bridge import telemetry
+from bridge.errors import StreamError
+from bridge.intake import kafka
+from bridge.intake.partition import Partition, Place
+from connectors.kafka import CLIENT
+
+
+def test_every_option_that_may_be_set_is_one_that_the_client_has():
+    known = set(inspect.signature(AIOKafkaConsumer.__init__).parameters)
+    assert set() == set(CLIENT) - known
+
+
+async def test_a_call_that_hangs_ends_with_what_it_was_doing():
+    with pytest.raises(StreamError, match="committing: no answer from the brokers in 0 s"):
+        await kafka._within(asyncio.Event().wait(), "committing", seconds=0.05)
+
+
+class _Client:
+    """Stops as aiokafka's consumer does in an outage."""
+
+    def __init__(self, stop):
+        self._stop = stop
+        self.closed = False
+        self._client = self
+
+    async def stop(self):
+        await self._stop()
+
+    async def close(self):
+        self.closed = True
+
+
+async def _stray():
+    raise asyncio.CancelledError
+
+
+async def _hangs():
+    await asyncio.Event().wait()
+
+
+async def _fails():
+    raise KafkaConnectionError
+
+
+@pytest.mark.parametrize("stop", [_stray, _hangs, _fails], ids=["stray cancellation", "hangs", "fails"])
+async def test_stopping_ends_and_closes_whatever_the_client_does(stop, monkeypatch):
+    monkeypatch.setattr(kafka, "_STOPPING", 0.1)
+    client = _Client(stop)
+    await asyncio.wait_for(kafka._stopped(client), 10)
+    assert client.closed
+
+
+async def test_a_cancellation_that_was_meant_is_not_swallowed(monkeypatch):
+    monkeypatch.setattr(kafka, "_STOPPING", 5)
+    stopping = asyncio.create_task(kafka._stopped(_Client(_hangs)))
+    await asyncio.sleep(0.05)
+    stopping.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(stopping, 20)
+
+
+def test_a_storm_of_log_lines_becomes_one_line():
+    stream = io.TextIOWrapper(io.BytesIO())
+    telemetry.set_up(stream=stream, style="json")
+    kafka._notes._last.clear()
+    try:
+        for number in range(1000):
+            logging.getLogger("aiokafka.conn").error("cannot reach node %s", number)
+        stream.flush()
+        assert 1 == stream.buffer.getvalue().count(b"cannot reach node")
+    finally:
+        telemetry.set_up(level="warning", style="text")
+
+
+def test_what_was_read_ahead_of_a_seek_is_not_taken(record_at):
+    partition = Partition(Place("t", 0))
+    partition.add([record_at(5)])
+    assert [] == list(partition.waiting)
+    partition.begin(3, None)
+    partition.add([record_at(offset) for offset in (1, 2, 3, 4)])
+    assert [3, 4] == [record.offset for record in partition.waiting]
+    partition.add([record_at(offset) for offset in (4, 5)])
+    assert [3, 4, 5] == [record.offset for record in partition.waiting]
+
+
+def test_nothing_is_said_of_a_partition_that_was_lost(record_at):
+    partition = Partition(Place("t", 0))
+    partition.begin(0, None)
+    partition.close()
+    partition.stored(record_at(9))
+    assert 0 == partition.position
+    assert not partition.is_uncommitted
