@@ -7,13 +7,19 @@ READY := $(VENV)/.ready
 BENCH_READY := $(VENV)/.bench-ready
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench clean
+.PHONY: help run run-kafka kafka test lint bench clean
 
 help:  ## Say what there is.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 run: $(READY)  ## Serve on embedded defaults and show one order on its way (or the real shop, see README.md).
 	@$(BIN)/attribution-bridge demo
+
+run-kafka: $(READY)  ## Show a topic of orders on its way, the broker killed meanwhile, and account for every order.
+	@$(BIN)/python -m tests.kafka.show
+
+kafka: $(READY)  ## Serve a real Kafka broker at 127.0.0.1:9092 until Ctrl-C (Java and Maven are needed).
+	@$(BIN)/python -m tests.kafka.broker
 
 test: $(READY)  ## Run all tests.
 	@$(BIN)/pytest -q

@@ -10,8 +10,8 @@ from bridge.config import read
 from bridge.mapping.functions import FUNCTIONS, SPECIAL
 
 ROOT = Path(__file__).parents[1]
-ENVIRON = {"SHOPIFY_SECRET": "s", "HELLOTEXT_TOKEN": "t"}
-PAGES = ["README.md", "docs/mapping.md"]
+ENVIRON = {"SHOPIFY_SECRET": "s", "HELLOTEXT_TOKEN": "t", "KAFKA_PASSWORD": "p", "REGISTRY_PASSWORD": "r"}
+PAGES = ["README.md", "docs/mapping.md", "docs/kafka.md"]
 BLOCKS = [
     (page, block)
     for page in PAGES

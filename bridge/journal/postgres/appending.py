@@ -130,7 +130,8 @@ def _parked(lane: int, append: Append, seq: int) -> Row:
     once = msgspec.json.encode([append.id]).decode()
     received, occurred = micros(envelope.received_at), micros_or_none(envelope.occurred_at)
     reason = str(envelope.verdict)
-    return (lane, "", envelope.topic, once, State.DEAD.value, seq, "", occurred, received, 0, reason, "")
+    end = (seq, "", occurred, received, 0, reason, envelope.detail)
+    return (lane, "", envelope.topic, once, State.DEAD.value, *end)
 
 
 def _skipped(lane: int, append: Append, seq: int) -> Row:
