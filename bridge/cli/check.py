@@ -6,7 +6,7 @@ import click
 
 from bridge.cli import options
 from bridge.config import Settings, read_file
-from bridge.contract import WebhookSource
+from bridge.contract import Source, StreamSource
 from bridge.intake.webhook import PATH
 
 
@@ -27,13 +27,19 @@ def check(config: Path | None, as_json: bool) -> None:  # noqa: FBT001  click pa
         return
     click.echo(f"{path} is good")
     for name, source in settings.sources.items():
-        door = f"  POST {PATH}{name}" if isinstance(source, WebhookSource) else ""
-        click.echo(f"  source {name}{door}")
+        click.echo(f"  source {name}  {_way_in(name, source)}")
     for name, outlet in settings.destinations.items():
         mode = "shadow: nothing is written there" if outlet.shadow else "live"
         click.echo(f"  destination {name} ({outlet.connector}, {mode})")
         for rule, fact in settings.rules.facts(name).items():
             click.echo(f"    rule {rule} -> {fact}")
+
+
+def _way_in(name: str, source: Source) -> str:
+    if not isinstance(source, StreamSource):
+        return f"POST {PATH}{name}"
+    read = source.subscription()
+    return f"reads {read.pattern or ', '.join(read.topics)} as group {read.group}"
 
 
 def _summary(settings: Settings) -> dict[str, object]:

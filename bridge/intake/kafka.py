@@ -88,8 +88,11 @@ class Rebalancing(Protocol):
 
 @asynccontextmanager
 async def opened(subscription: Subscription, source: str, rebalancing: Rebalancing) -> AsyncIterator["Consumer"]:
-    """A member of the group. Raises StreamError with what an operator can do about it, WrongSecurity."""
-    client = AIOKafkaConsumer(**options(subscription))
+    """A member of the group. Raises StreamError with what an operator can do about it."""
+    try:
+        client = AIOKafkaConsumer(**options(subscription))
+    except (WrongSecurity, ValueError, TypeError) as problem:
+        raise StreamError(str(problem)) from None
     _notes.reasons.clear()
     try:
         await _within(client.start(), "connecting")

@@ -13,7 +13,7 @@ from typing import Final
 
 from bridge.contract import Envelope, Reason, Record, Request, Response, StreamSource
 from bridge.errors import JournalBusy, Malformed, NotNow, StreamError
-from bridge.intake.kafka import Consumer, PositionLost, opened
+from bridge.intake.kafka import Consumer, PositionLost, opened, options
 from bridge.intake.partition import Partition, Place
 from bridge.journal import Appended, Journal
 from bridge.telemetry import LAG, POSITION, STOPPED, STREAM_UP, emit, frames
@@ -46,12 +46,16 @@ class _Patience:
 
 
 class Stream:
-    """Reads one source until it is told to stop. What goes wrong with the brokers is said, and tried again."""
+    """Reads one source until it is told to stop. What goes wrong with the brokers is said, and tried again.
+
+    Making it raises WrongSecurity for certificates that cannot be used.
+    """
 
     def __init__(self, name: str, source: StreamSource, *, journal: Journal, ask: Ask) -> None:
         self.name = name
         self._source = source
         self._subscription = source.subscription()
+        options(self._subscription)
         self._journal = journal
         self._ask = ask
         self._stop = asyncio.Event()
@@ -379,8 +383,8 @@ class Stream:
                 emit("stream.connected", source=self.name, group=self._subscription.group)
             self.trouble = ""
             STREAM_UP.labels(self.name).set(1)
-            patience.reset()
             await asyncio.sleep(_LOOK)
+            patience.reset()  # who is refused as soon as he reads has not lasted so long
 
     async def _measure(self, consumer: Consumer) -> None:
         placed = {place: each for place, each in self._partitions.items() if each.position is not None}

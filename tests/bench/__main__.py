@@ -1,6 +1,6 @@
 """Ratios against bare programs measured in the same run, in turn, each on one core; load and sink on the other.
 
-Usage: python -m tests.bench [mapping intake chain flat idle] [--rounds N] [--count N] [--rows N]
+Usage: python -m tests.bench [mapping intake chain flat idle kafka] [--rounds N] [--count N] [--rows N]
 """
 
 import argparse
@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.bench import journals, mapping
+from tests.bench import journals, mapping, streams
 from tests.bench.programs import Program, free_port, get, load, running
 
 CONFIG = """
@@ -92,9 +92,9 @@ class Bench:
             yield program
 
     @contextmanager
-    def sink(self) -> Iterator[int]:
+    def sink(self, *, milliseconds: int = 0) -> Iterator[int]:
         port = free_port()
-        with running(["-m", "tests.bench.sink", str(port)], port=port, core=-1):
+        with running(["-m", "tests.bench.sink", str(port), str(milliseconds)], port=port, core=-1):
             yield port
 
     def measured(self, program: Program, sink: int | None = None) -> dict[str, float]:
@@ -228,7 +228,12 @@ def by_hand(bench: Bench) -> None:
     bench.tell("rules / hand", [rules / hand for hand, rules in pairs], goal="at most 2.00")
 
 
-PARTS = {"mapping": by_hand, "intake": intake, "chain": chain, "flat": flat, "idle": idle}
+def from_a_topic(bench: Bench) -> None:
+    """A topic, read and sent."""
+    streams.kafka(bench, KNOWN)
+
+
+PARTS = {"mapping": by_hand, "intake": intake, "chain": chain, "flat": flat, "idle": idle, "kafka": from_a_topic}
 
 
 def main() -> None:

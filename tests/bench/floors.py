@@ -1,8 +1,9 @@
 """What a bare program does on the same work: nothing stored or checked that the work does not need, no retries.
 
-Usage: python -m tests.bench.floors intake PORT DATABASE | chain PORT SINK
+Usage: python -m tests.bench.floors intake PORT DATABASE | chain PORT SINK | kafka PORT SINK|BROKER|TOPIC
 intake  signature over the raw body, SQLite group commit with fsync, 200
 chain   request, map by hand, POST, answer; nothing is stored
+kafka   consume, map by hand, POST with 64 at a time; nothing is stored, positions are committed every 5 s
 """
 
 import asyncio
@@ -20,6 +21,7 @@ import aiohttp
 import orjson
 import uvloop
 from aiohttp import web
+from aiokafka import AIOKafkaConsumer
 
 from tests.bench.orders import SECRET
 
@@ -119,6 +121,32 @@ def chain(port: int, sink: str) -> None:
     uvloop.run(main())
 
 
+def kafka(port: int, target: str) -> None:
+    """target: SINK|BROKER|TOPIC"""
+    sink, bootstrap, topic = target.split("|")
+
+    async def main() -> None:
+        consumer = AIOKafkaConsumer(topic, bootstrap_servers=bootstrap, group_id=f"bare-{port}",
+                                    auto_offset_reset="earliest", enable_auto_commit=True)  # fmt: skip
+        await consumer.start()
+        waiting: asyncio.Queue[bytes] = asyncio.Queue(1000)
+        async with aiohttp.ClientSession(headers={"Content-Type": "application/json"}) as session:
+
+            async def post() -> None:
+                while True:
+                    async with session.post(sink, data=mapped(await waiting.get())) as answer:
+                        await answer.read()
+
+            tasks = [asyncio.create_task(post()) for _ in range(64)]
+            server = await asyncio.start_server(lambda _reader, writer: writer.close(), "127.0.0.1", port)
+            while tasks and server:
+                for records in (await consumer.getmany(timeout_ms=1000, max_records=500)).values():
+                    for record in records:
+                        await waiting.put(record.value)
+
+    uvloop.run(main())
+
+
 async def _serve(port: int, handle: object) -> None:
     app = web.Application(client_max_size=2**24)
     app.router.add_post("/{tail:.*}", handle)
@@ -129,4 +157,4 @@ async def _serve(port: int, handle: object) -> None:
 
 
 if __name__ == "__main__":
-    {"intake": intake, "chain": chain}[sys.argv[1]](int(sys.argv[2]), sys.argv[3])
+    {"intake": intake, "chain": chain, "kafka": kafka}[sys.argv[1]](int(sys.argv[2]), sys.argv[3])

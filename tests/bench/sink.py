@@ -1,6 +1,6 @@
 """An API that is never the limit: a raw protocol that answers 200 at once. GET /count tells how many events came.
 
-Usage: python -m tests.bench.sink PORT
+Usage: python -m tests.bench.sink PORT [MILLISECONDS]   events are answered after that long
 """
 
 import asyncio
@@ -11,6 +11,7 @@ import uvloop
 
 _LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
 _HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+_delay = float(sys.argv[2]) / 1000 if len(sys.argv) > 2 else 0.0
 _count = 0
 _profiles = 0
 
@@ -30,7 +31,11 @@ class _Connection(asyncio.Protocol):
                 return
             self._buffer = self._buffer[whole:]
             body = _answer(head)
-            self._transport.write(_HEAD % len(body) + body)
+            if _delay and b"/count" not in head:
+                loop = asyncio.get_running_loop()
+                loop.call_later(_delay, self._transport.write, _HEAD % len(body) + body)
+            else:
+                self._transport.write(_HEAD % len(body) + body)
 
 
 def _answer(head: bytes) -> bytes:

@@ -223,3 +223,19 @@ async def test_a_bridge_stops_cleanly_while_the_broker_is_down(ours, topic, proc
     assert 0 == await bridge.end()
     assert "Traceback" not in bridge.log.read_text()
     assert '"event":"service.stopped"' in bridge.log.read_text()
+
+
+async def test_what_was_stored_and_not_committed_is_known_when_it_is_read_again(cluster, topic, process, delivered):
+    await create_topic(cluster.bootstrap, topic)
+    bridge = await process(cluster.bootstrap, topic)
+    bridge.config.write_text(bridge.config.read_text().replace("commit_every: 200ms", "commit_every: 1h"))
+    await bridge.end()
+    await bridge.start()
+    made = orders("SO", 30)
+    await produce(cluster.bootstrap, topic, made.items())
+    await delivered(made)
+    await bridge.end(signal.SIGKILL)
+    bridge.log.write_text("")
+    await bridge.start()
+    await bridge.said('"result":"known"')
+    assert {1} == set((await delivered(made)).values())

@@ -15,7 +15,9 @@ from aiohttp import web
 from bridge import telemetry
 from bridge.config import read
 from bridge.contract import State
+from bridge.errors import JournalBusy
 from bridge.journal import Selection
+from bridge.journal.sqlite import SqliteJournal
 from tests.kafka.orders import an_order, create_topic, orders, produce, producing
 
 
@@ -326,3 +328,26 @@ async def test_records_of_one_order_keep_their_order(cluster, topic, reading, de
         versions = [document["version"] for document in sorted(story.documents, key=lambda each: each["seq"])]
         assert sorted(versions) == versions
         assert {"SO-1": 1} == await delivered(["SO-1"])
+
+
+async def test_an_order_keeps_its_order_while_the_journal_turns_some_away(
+    cluster, topic, reading, delivered, monkeypatch
+):
+    await create_topic(cluster.bootstrap, topic, partitions=1)
+    now = datetime.now(UTC)
+    changes = [an_order("SO-1", changed=(now + timedelta(seconds=n)).isoformat()) for n in range(6)]
+    await produce(cluster.bootstrap, topic, [(None, value) for value in changes])
+    append, turned_away = SqliteJournal.append, set()
+
+    async def sometimes(self, envelope):
+        if f"{topic}/0/2/" in envelope.id and envelope.id not in turned_away:
+            turned_away.add(envelope.id)
+            raise JournalBusy("for a moment")
+        return await append(self, envelope)
+
+    monkeypatch.setattr(SqliteJournal, "append", sometimes)
+    async with reading(cluster.bootstrap, topic) as bridge:
+        await bridge.until(lambda: _documents(bridge, "SO-1", 6), seconds=30)
+        documents = (await bridge.story("SO-1")).documents
+        assert list(range(6)) == [int(each["id"].split("/")[2]) for each in sorted(documents, key=lambda d: d["seq"])]
+    assert turned_away

@@ -4,7 +4,11 @@ import asyncio
 import subprocess
 
 import pytest
+from click.testing import CliRunner
 
+from bridge import service
+from bridge.cli import command
+from bridge.config import read
 from bridge.contract import Sasl, Secret, Subscription, Tls
 from bridge.errors import StreamError
 from bridge.intake import kafka
@@ -134,6 +138,18 @@ async def test_a_certificate_that_is_not_there_is_said_with_its_file(tmp_path):
     subscription = Subscription(brokers=("127.0.0.1:1",), group="g", tls=Tls(ca=tmp_path / "none.pem"))
     with pytest.raises(WrongSecurity, match=r"none\.pem"):
         kafka.options(subscription)
+
+
+async def test_a_bridge_with_a_certificate_that_is_not_there_does_not_start(running, config_for, environ, topic):
+    text = config_for(["127.0.0.1:1"], topic, source="tls: {ca: /no/such.pem}")
+    with pytest.raises(WrongSecurity, match=r"tls: cannot be used: No such file or directory \(of /no/such\.pem\)"):
+        await service.serve(read(text, environ=environ), service.Ending())
+
+
+def test_check_says_what_is_read(config_for, topic, tmp_path, environ):
+    (tmp_path / "bridge.yaml").write_text(config_for(["127.0.0.1:1"], topic, group="g"))
+    told = CliRunner(env=environ).invoke(command, ["check", "--config", str(tmp_path / "bridge.yaml")])
+    assert f"source erp  reads {topic} as group g" in told.output
 
 
 async def test_a_wrong_password_is_tried_again_with_patience_and_not_hot(doors, topic, process):
