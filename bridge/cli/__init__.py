@@ -9,6 +9,7 @@ from bridge.cli.journal import journal
 from bridge.cli.orders import orders
 from bridge.cli.run import run
 from bridge.cli.sandbox import sandbox
+from bridge.cli.schema import schema
 from bridge.cli.send import send
 from bridge.cli.uncertain import uncertain
 from bridge.cli.version import version
@@ -19,5 +20,5 @@ def command() -> None:
     """Takes order webhooks in, sends attribution events out, and can say of every order what became of it."""
 
 
-for part in (run, check, demo, sandbox, send, orders, dead, uncertain, journal, version):
+for part in (run, check, schema, demo, sandbox, send, orders, dead, uncertain, journal, version):
     command.add_command(part)
