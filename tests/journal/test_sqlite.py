@@ -11,6 +11,7 @@ import sys
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
+from pathlib import Path
 
 import pytest
 
@@ -473,3 +474,36 @@ async def test_the_hot_path_is_what_an_order_uses(path, desk, used):
         await desk.done(journal, await desk.claim(journal), desk.fact(), verdicts=verdicts)
         await journal.next_due("api")
     assert HOT == used
+
+
+# -- where it is ------------------------------------------------------------------------------------------------------
+
+MOUNTS = r"""22 28 0:21 / /proc rw - proc proc rw
+28 0 254:0 / / rw,relatime - ext4 /dev/vda rw
+40 28 0:40 / /srv/share rw - nfs4 server:/export rw
+41 40 254:1 / /srv/share/local rw - xfs /dev/vdb rw
+42 28 0:42 / /mnt/with\040space rw shared:1 - cifs //server/share rw
+43 28 254:2 / /var/over rw - nfs server:/x rw
+44 28 254:2 / /var/over rw - ext4 /dev/vdc rw
+"""
+
+
+@pytest.mark.parametrize(
+    ("folder", "kind"),
+    [
+        ("/var/lib", "ext4"),
+        ("/srv/share/a/b", "nfs4"),
+        ("/srv/share/local/a", "xfs"),
+        ("/srv/shared", "ext4"),
+        ("/mnt/with space/a", "cifs"),
+        ("/var/over", "ext4"),
+    ],
+)
+def test_the_mount_that_a_folder_is_on_is_found(folder, kind):
+    assert kind == file.mount_type(MOUNTS, Path(folder))
+
+
+async def test_a_journal_on_a_network_file_system_is_refused(path, monkeypatch):
+    monkeypatch.setattr(file, "mount_type", lambda _mounts, _folder: "nfs4")
+    with pytest.raises(JournalUnreadable, match=r"network file system \(nfs4\).*local disk"):
+        await _made(path)

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import re
 import secrets
 import sqlite3
 from collections.abc import Iterator
@@ -15,6 +16,14 @@ VERSION = 1
 _APPLICATION = 0x41425247
 _OLDEST_SQLITE = (3, 35, 0)
 _MAGIC = b"SQLite format 3\0"
+_MOUNT_POINT = 4
+_NETWORK = frozenset(
+    (
+        *("nfs", "nfs4", "cifs", "smb3", "smbfs", "ceph", "lustre", "afs", "9p"),
+        *("fuse.glusterfs", "fuse.sshfs", "fuse.s3fs", "fuse.gcsfuse", "fuse.mountpoint-s3"),
+    )
+)
+"""Types of mounts that other machines may write to, or that a server is behind."""
 
 
 @contextmanager
@@ -22,6 +31,7 @@ def owned(path: Path) -> Iterator[None]:
     """The lock beside the file. Only its holder writes. Raises JournalInUse."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        _refuse_network(path)
         lock = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as problem:
         raise JournalBroken(f"cannot open the journal {path}: {problem.strerror}") from None
@@ -33,6 +43,33 @@ def owned(path: Path) -> Iterator[None]:
         yield
     finally:
         os.close(lock)
+
+
+def _refuse_network(path: Path) -> None:
+    """Locks and fsync of SQLite do not hold on a network file system. Raises JournalUnreadable."""
+    try:
+        mounts = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape")
+    except OSError:  # not Linux: nothing is known of the mount
+        return
+    kind = mount_type(mounts, path.parent.resolve())
+    if kind in _NETWORK:
+        raise JournalUnreadable(
+            f"{path} is on a network file system ({kind}), where SQLite loses data: name a path on a local disk "
+            "or a block volume, or use a journal in Postgres"
+        )
+
+
+def mount_type(mounts: str, folder: Path) -> str:
+    """The file system's type of the mount that a folder is on, by /proc/self/mountinfo; of equals the last counts."""
+    found, longest = "", -1
+    for line in mounts.splitlines():
+        own, _, rest = line.partition(" - ")
+        fields = own.split()
+        if len(fields) > _MOUNT_POINT and rest:
+            point = Path(re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), fields[_MOUNT_POINT]))
+            if folder.is_relative_to(point) and len(point.parts) >= longest:
+                found, longest = rest.split()[0], len(point.parts)
+    return found
 
 
 @contextmanager
