@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 BENCH_READY := $(VENV)/.bench-ready
 
 .DEFAULT_GOAL := help
-.PHONY: help run run-kafka kafka test lint bench clean
+.PHONY: help run run-kafka kafka test lint bench clean chart
 
 help:  ## Say what there is.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -29,6 +29,9 @@ lint: $(READY)  ## Check style, types and who may import whom.
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+chart: $(READY)  ## Make the chart's schema, README and snapshot anew.
+	@$(BIN)/python -m tests.chart.generating
 
 bench: $(BENCH_READY)  ## Measure, beside bare programs in the same run.
 	@$(BIN)/python -m tests.bench

@@ -11,6 +11,7 @@ from bridge.mapping.functions import FUNCTIONS, SPECIAL
 
 ROOT = Path(__file__).parents[1]
 ENVIRON = {"SHOPIFY_SECRET": "s", "HELLOTEXT_TOKEN": "t", "KAFKA_PASSWORD": "p", "REGISTRY_PASSWORD": "r"}
+PAGES_OF_DOCS = sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))
 PAGES = ["README.md", "docs/mapping.md", "docs/kafka.md"]
 BLOCKS = [
     (page, block)
@@ -39,7 +40,9 @@ def test_the_readme_names_only_commands_that_there_are():
     assert named <= there
 
 
-@pytest.mark.parametrize("page", [*PAGES, "CHANGELOG.md", "connectors/README.md", "docs/performance.md"])
+@pytest.mark.parametrize(
+    "page", [*PAGES, "CHANGELOG.md", "connectors/README.md", "docs/performance.md", "docs/kubernetes.md"]
+)
 def test_links_of_a_page_lead_somewhere(page):
     links = re.findall(r"\]\((?!https?:)([^)#]+)\)", (ROOT / page).read_text())
     assert [] == [link for link in links if not ((ROOT / page).parent / link).exists()]

@@ -1,0 +1,120 @@
+{{- define "attribution-bridge.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
+{{- end }}
+
+{{- define "attribution-bridge.fullname" -}}
+{{- if .Values.fullnameOverride }}
+{{- .Values.fullnameOverride | trunc 50 | trimSuffix "-" }}
+{{- else }}
+{{- $name := include "attribution-bridge.name" . }}
+{{- ternary .Release.Name (printf "%s-%s" .Release.Name $name) (contains $name .Release.Name) | trunc 50 | trimSuffix "-" }}
+{{- end }}
+{{- end }}
+
+{{- define "attribution-bridge.selectorLabels" -}}
+app.kubernetes.io/name: {{ include "attribution-bridge.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- define "attribution-bridge.labels" -}}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
+{{ include "attribution-bridge.selectorLabels" . }}
+app.kubernetes.io/version: {{ .Values.image.tag | default .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+{{- with .Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{- define "attribution-bridge.serviceAccountName" -}}
+{{- if .Values.serviceAccount.create }}
+{{- default (include "attribution-bridge.fullname" .) .Values.serviceAccount.name }}
+{{- else }}
+{{- default "default" .Values.serviceAccount.name }}
+{{- end }}
+{{- end }}
+
+{{- define "attribution-bridge.image" -}}
+{{- if .Values.image.digest -}}
+{{ .Values.image.repository }}@{{ .Values.image.digest }}
+{{- else -}}
+{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
+{{- end }}
+{{- end }}
+
+{{/* The journal's kind; the shape of everything hangs on it. */}}
+{{- define "attribution-bridge.kind" -}}
+{{- (.Values.config.journal).kind | default "sqlite" }}
+{{- end }}
+
+{{/* The Secret whose keys are the files that the configuration names; a hook brings its own copy of a made one. */}}
+{{- define "attribution-bridge.secretName" -}}
+{{- if .root.Values.secret.existingSecret }}
+{{- .root.Values.secret.existingSecret }}
+{{- else if .root.Values.secret.create }}
+{{- printf "%s%s" (include "attribution-bridge.fullname" .root) .suffix }}
+{{- end }}
+{{- end }}
+
+{{/* Whole seconds of a duration as the bridge writes it, rounded up. */}}
+{{- define "attribution-bridge.seconds" -}}
+{{- $number := regexFind "^[0-9]+" (toString .) | int }}
+{{- $unit := regexFind "[a-z]+$" (toString .) }}
+{{- if eq $unit "ms" }}{{ add1 (div $number 1000) }}
+{{- else }}{{ mul $number (get (dict "s" 1 "m" 60 "h" 3600 "d" 86400) $unit) }}
+{{- end }}
+{{- end }}
+
+{{/* From the pod leaving the service to its last moment: preStop, the door's answers, the bridge's own grace, closing. */}}
+{{- define "attribution-bridge.gracePeriod" -}}
+{{- $grace := include "attribution-bridge.seconds" ((.Values.config.delivery).grace | default "25s") | int }}
+{{- add .Values.preStopSeconds $grace 10 }}
+{{- end }}
+
+{{- define "attribution-bridge.doorPort" -}}
+{{- (.Values.config.door).port | default 8080 }}
+{{- end }}
+
+{{- define "attribution-bridge.privatePort" -}}
+{{- (.Values.config.private).port | default 9090 }}
+{{- end }}
+
+{{/* What contradicts itself is said in a sentence, also where the schema was not looked at. */}}
+{{- define "attribution-bridge.refuse" -}}
+{{- $kind := include "attribution-bridge.kind" . }}
+{{- $path := (.Values.config.journal).path | default "var/journal.db" }}
+{{- if not .Values.config.sources }}
+{{- fail "config.sources is empty: say where orders come from, see values.yaml" }}
+{{- end }}
+{{- if not .Values.config.destinations }}
+{{- fail "config.destinations is empty: say where events go, see values.yaml" }}
+{{- end }}
+{{- if and .Values.secret.existingSecret .Values.secret.create }}
+{{- fail "secret.existingSecret and secret.create exclude each other" }}
+{{- end }}
+{{- if has ((.Values.config.private).host | default "127.0.0.1") (list "127.0.0.1" "localhost" "::1") }}
+{{- fail "config.private.host is this pod alone: probes and Prometheus could not reach it; write 0.0.0.0" }}
+{{- end }}
+{{- if and .Values.autoscaling.enabled .Values.keda.enabled }}
+{{- fail "autoscaling and keda would both set the number of replicas: enable one of them" }}
+{{- end }}
+{{- if and .Values.keda.enabled (not .Values.keda.triggers) }}
+{{- fail "keda.triggers is empty: say what to scale on" }}
+{{- end }}
+{{- if eq $kind "sqlite" }}
+{{- if gt (int .Values.replicaCount) 1 }}
+{{- fail "replicaCount above 1 needs config.journal.kind: postgres: with SQLite each pod would have a journal of its own, and the same order would be sent by each" }}
+{{- end }}
+{{- if or .Values.autoscaling.enabled .Values.keda.enabled }}
+{{- fail "autoscaling needs config.journal.kind: postgres: a SQLite journal has one owner" }}
+{{- end }}
+{{- if or (hasPrefix ".." $path) (and (isAbs $path) (not (hasPrefix "/var/lib/attribution-bridge/" $path))) }}
+{{- fail (printf "config.journal.path %s is not on the volume: leave it out, or what was answered with 200 would be gone with the pod" $path) }}
+{{- end }}
+{{- range .Values.extraVolumeMounts }}
+{{- if hasPrefix "/var/lib/attribution-bridge" .mountPath }}
+{{- fail "extraVolumeMounts may not cover /var/lib/attribution-bridge: on an emptyDir every order that waits would be lost with the pod, on nfs SQLite's locks do not hold; use persistence" }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}

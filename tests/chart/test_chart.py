@@ -1,0 +1,318 @@
+"""The chart: what it renders, by the schemas of Kubernetes and by what the program knows; and what it refuses."""
+
+import itertools
+import json
+import re
+
+import jsonschema
+import kubernetes_validate
+import pytest
+import yaml
+from prometheus_client import generate_latest
+
+from bridge.config import read
+from bridge.telemetry import REGISTRY
+from tests.chart.conftest import SCENARIOS, only, pods
+from tests.chart.generating import CHART, documented, paths, readme, values_schema
+
+ENVIRON = {"SHOPIFY": "s", "TOKEN": "t"}
+CUSTOM = json.loads((CHART.parents[1] / "tests" / "chart" / "custom_resources.json").read_text())
+SWITCHES = {
+    "ingress": ["ingress.enabled=true", "ingress.host=h.example"],
+    "route": ["httpRoute.enabled=true", "httpRoute.parentRefs[0].name=g"],
+    "policy": ["networkPolicy.enabled=true"],
+    "monitor": ["metrics.serviceMonitor.enabled=true"],
+    "rules": ["metrics.rules.enabled=true"],
+    "dashboard": ["metrics.dashboard.enabled=true"],
+    "nothing": ["check.enabled=false", "init.enabled=false", "serviceAccount.create=false", "topologySpread=false"],
+    "secret": ["secret.existingSecret=", "secret.create.shopify=x"],
+}
+
+
+def _set(*switches):
+    return [part for switch in switches for value in SWITCHES[switch] for part in ("--set", value)]
+
+
+def _check(one, version):
+    if one["apiVersion"].split("/")[0] in ("monitoring.coreos.com", "keda.sh", "gateway.networking.k8s.io"):
+        jsonschema.validate(one, CUSTOM[one["kind"]])
+    else:
+        kubernetes_validate.validate(one, version, strict=True)
+
+
+# -- what is rendered -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_a_scenario_passes_the_strict_linter(helm, scenario):
+    done = helm("lint", "--strict", CHART, "-f", CHART / "ci" / f"{scenario}-values.yaml")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("version", ["1.27", "1.37"])
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_every_object_of_a_scenario_is_valid(rendered, scenario, version):
+    for one in rendered(scenario):
+        _check(one, version)
+
+
+@pytest.mark.parametrize("shape", ["sqlite", "postgres"])
+@pytest.mark.parametrize("switches", [*itertools.combinations(SWITCHES, 1), *itertools.combinations(SWITCHES, 2)])
+def test_every_two_features_together_are_valid(rendered, shape, switches):
+    objects = rendered(shape, *_set(*switches))
+    for one in objects:
+        _check(one, "1.37")
+    names = [(one["kind"], one["metadata"]["name"]) for one in objects]
+    assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_pods_have_no_privilege_no_token_and_write_into_volumes_alone(rendered, scenario):
+    for pod in pods(rendered(scenario)):
+        spec = pod["spec"]
+        assert spec["automountServiceAccountToken"] is False
+        assert spec["securityContext"]["runAsNonRoot"] is True
+        assert {"type": "RuntimeDefault"} == spec["securityContext"]["seccompProfile"]
+        for container in spec["containers"]:
+            context = container["securityContext"]
+            assert context["readOnlyRootFilesystem"] is True
+            assert (False, False) == (context["privileged"], context["allowPrivilegeEscalation"])
+            assert ["ALL"] == context["capabilities"]["drop"]
+            mounted = {mount["name"] for mount in container["volumeMounts"]}
+            claimed = {"journal"} if pod.get("kind") != "Pod" and "ports" in container else set()
+            assert mounted <= {volume["name"] for volume in spec["volumes"]} | claimed
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_the_configuration_is_the_values_unchanged_and_good(rendered, scenario, tmp_path):
+    objects = rendered(scenario)
+    maps = [o["data"]["bridge.yaml"] for o in objects if o["kind"] == "ConfigMap" and "bridge.yaml" in o["data"]]
+    given = yaml.safe_load((CHART / "ci" / f"{scenario}-values.yaml").read_text())["config"]
+    for text in maps:
+        written = yaml.safe_load(text)
+        assert all(written[name] == given[name] for name in ("sources", "destinations"))
+        for name in ("shopify", "hellotext"):
+            (tmp_path / name).write_text("x")
+        (tmp_path / "database").write_text("postgres://bridge@db/bridge")
+        local = text.replace("/run/secrets/attribution-bridge", str(tmp_path))
+        assert read(local, environ=ENVIRON).private.host == "0.0.0.0"
+
+
+def test_sqlite_is_one_pod_with_a_volume_of_its_own(rendered):
+    objects = rendered("sqlite")
+    workload = only(objects, "StatefulSet")
+    assert 1 == workload["spec"]["replicas"]
+    (claim,) = workload["spec"]["volumeClaimTemplates"]
+    assert ["ReadWriteOncePod"] == claim["spec"]["accessModes"]
+    (container,) = workload["spec"]["template"]["spec"]["containers"]
+    mounts = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
+    assert mounts["journal"] == container["workingDir"]
+
+
+def test_postgres_is_any_number_of_pods_without_a_volume(rendered):
+    objects = rendered("postgres")
+    workload = only(objects, "Deployment")
+    assert 3 == workload["spec"]["replicas"]
+    assert "topologySpreadConstraints" in workload["spec"]["template"]["spec"]
+    assert 1 == only(objects, "PodDisruptionBudget")["spec"]["maxUnavailable"]
+    volumes = workload["spec"]["template"]["spec"]["volumes"]
+    assert {"config", "tmp", "secrets"} == {volume["name"] for volume in volumes}
+
+
+def test_who_scales_sets_the_number_of_replicas_alone(rendered):
+    for scenario, kind in (("autoscaled", "HorizontalPodAutoscaler"), ("everything", "ScaledObject")):
+        objects = rendered(scenario)
+        assert "replicas" not in only(objects, "Deployment")["spec"]
+        assert only(objects, kind)["spec"]["scaleTargetRef"]["name"] == only(objects, "Deployment")["metadata"]["name"]
+
+
+@pytest.mark.parametrize(("grace", "seconds"), [("25s", 40), ("1m", 75), ("1500ms", 17), ("2h", 7215)])
+def test_the_grace_period_follows_the_programs_own(rendered, grace, seconds):
+    objects = rendered("sqlite", "--set", f"config.delivery.grace={grace}")
+    assert seconds == only(objects, "StatefulSet")["spec"]["template"]["spec"]["terminationGracePeriodSeconds"]
+
+
+def test_ports_follow_the_configuration(rendered):
+    objects = rendered("everything")
+    (container,) = only(objects, "Deployment")["spec"]["template"]["spec"]["containers"]
+    assert {"door": 8181, "private": 9191} == {port["name"]: port["containerPort"] for port in container["ports"]}
+
+
+def test_only_the_door_is_routed_from_outside(rendered):
+    objects = rendered("everything")
+    (rule,) = only(objects, "Ingress")["spec"]["rules"]
+    (path,) = rule["http"]["paths"]
+    assert ("/webhooks/", "bridge", "door") == (
+        path["path"],
+        path["backend"]["service"]["name"],
+        path["backend"]["service"]["port"]["name"],
+    )
+    (route,) = only(objects, "HTTPRoute")["spec"]["rules"]
+    assert [("/webhooks/", "POST")] == [(match["path"]["value"], match["method"]) for match in route["matches"]]
+
+
+def test_hooks_bring_what_they_need_and_run_in_order(rendered):
+    objects = [one for one in rendered("everything") if "helm.sh/hook" in one["metadata"].get("annotations", {})]
+    before = [one for one in objects if one["metadata"]["annotations"]["helm.sh/hook"] == "pre-install,pre-upgrade"]
+    weights = {
+        (one["kind"], one["metadata"]["name"]): int(one["metadata"]["annotations"]["helm.sh/hook-weight"])
+        for one in before
+    }
+    assert weights["ConfigMap", "bridge-hook"] == weights["Secret", "bridge-hook"] < weights["Job", "bridge-check"]
+    assert weights["Job", "bridge-check"] < weights["Job", "bridge-init"]
+    jobs = {one["metadata"]["name"]: one["spec"]["template"]["spec"] for one in before if one["kind"] == "Job"}
+    named = {
+        name: {
+            v.get("configMap", v.get("secret", {})).get("name") or v.get("secret", {}).get("secretName")
+            for v in spec["volumes"]
+        }
+        for name, spec in jobs.items()
+    }
+    assert {"bridge-hook", None, "ca"} == named["bridge-check"]
+    assert "migrator" in named["bridge-init"]
+    assert all("serviceAccountName" not in spec for spec in jobs.values())
+
+
+def test_an_upgrade_keeps_selectors_and_claims(rendered):
+    old = rendered("sqlite")
+    new = rendered("sqlite", "--set", "image.tag=9.9.9,commonLabels.more=x,podLabels.more=x,config.delivery.grace=9s")
+    for field in ("selector", "volumeClaimTemplates", "serviceName"):
+        assert only(old, "StatefulSet")["spec"][field] == only(new, "StatefulSet")["spec"][field]
+    assert [one["spec"]["selector"] for one in old if one["kind"] == "Service"] == [
+        one["spec"]["selector"] for one in new if one["kind"] == "Service"
+    ]
+
+
+def test_a_changed_configuration_rolls_the_pods(rendered):
+    sums = {
+        only(rendered("sqlite", "--set", f"config.door.port={port}"), "StatefulSet")["spec"]["template"]["metadata"][
+            "annotations"
+        ]["checksum/config"]
+        for port in (8080, 8081)
+    }
+    assert 2 == len(sums)
+
+
+def test_the_usual_rendering_is_the_one_that_was_read(helm):
+    """Look at the difference; `make chart` takes the new one."""
+    done = helm("template", "shop", CHART, "-f", CHART / "ci" / "sqlite-values.yaml")
+    kept = CHART.parents[1] / "tests" / "chart" / "snapshot.yaml"
+    assert kept.read_text() == done.stdout, (
+        "look at the difference, then: helm template shop ... > tests/chart/snapshot.yaml"
+    )
+
+
+# -- what is refused --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("scenario", "given", "sentence"),
+    [
+        (None, (), "config.sources is empty: say where orders come from"),
+        ("sqlite", ("replicaCount=2",), "the same order would be sent by each"),
+        ("sqlite", ("autoscaling.enabled=true",), "a SQLite journal has one owner"),
+        ("sqlite", ("keda.enabled=true", "keda.triggers[0].type=cpu"), "a SQLite journal has one owner"),
+        ("sqlite", ("config.journal.path=/tmp/journal.db",), "would be gone with the pod"),
+        ("sqlite", ("config.journal.path=../journal.db",), "would be gone with the pod"),
+        (
+            "sqlite",
+            ("extraVolumeMounts[0].name=x", "extraVolumeMounts[0].mountPath=/var/lib/attribution-bridge"),
+            "on nfs SQLite's locks do not hold",
+        ),
+        ("sqlite", ("config.private.host=127.0.0.1",), "probes and Prometheus could not reach it"),
+        ("sqlite", ("secret.create.x=y",), "exclude each other"),
+        ("postgres", ("keda.enabled=true",), "keda.triggers is empty"),
+        (
+            "postgres",
+            ("keda.enabled=true", "keda.triggers[0].type=cpu", "autoscaling.enabled=true"),
+            "enable one of them",
+        ),
+        ("postgres", ("ingress.enabled=true",), "ingress.host is empty"),
+    ],
+)
+def test_what_would_lose_orders_is_refused_with_a_sentence(refused, scenario, given, sentence):
+    assert sentence in refused(scenario, *[part for value in given for part in ("--set", value)])
+
+
+@pytest.mark.parametrize(
+    ("scenario", "given", "place"),
+    [
+        ("sqlite", "replicaCount=2", "/replicaCount"),
+        ("sqlite", "autoscaling.enabled=true", "/autoscaling/enabled"),
+        ("sqlite", "persistence.accessMode=ReadWriteMany", "/persistence/accessMode"),
+        ("sqlite", "replicacount=2", "replicacount"),
+        ("sqlite", "image.tagg=x", "tagg"),
+        ("sqlite", "config.dor.port=1", "dor"),
+        ("sqlite", "config.destinations.hellotext.token=geheim", "/config/destinations/hellotext"),
+        ("sqlite", "config.delivery.grace=5", "/config/delivery/grace"),
+    ],
+)
+def test_the_schema_refuses_it_where_it_stands(refused, scenario, given, place):
+    assert place in refused(scenario, "--set", given, schema=True)
+
+
+# -- what is made, and what is named ----------------------------------------------------------------------------------
+
+
+def test_schema_and_readme_are_up_to_date():
+    assert values_schema() == json.loads((CHART / "values.schema.json").read_text()), "run `make chart`"
+    assert readme() == (CHART / "README.md").read_text(), "run `make chart`"
+
+
+def test_every_value_is_described_or_stands_under_one_that_is():
+    values = yaml.safe_load((CHART / "values.yaml").read_text())
+    described = {name for name, _, _ in documented()}
+    for name in paths(values):
+        parents = {name.rsplit(".", count)[0] for count in range(name.count(".") + 1)}
+        assert parents & described or any(other.startswith(f"{name}.") for other in described), name
+
+
+def test_every_value_is_used_and_every_used_value_is_there():
+    values = yaml.safe_load((CHART / "values.yaml").read_text())
+    templates = "".join(path.read_text() for path in (CHART / "templates").rglob("*") if path.is_file())
+    used = set(re.findall(r"\.Values\.([A-Za-z.]+[A-Za-z])", templates))
+    for name in used:
+        value = values
+        for step in name.split("."):
+            if step == "config" or not isinstance(value, dict) or not value:
+                break
+            assert step in value, f".Values.{name} is in no values.yaml"
+            value = value[step]
+    for name in paths(values):
+        if not name.startswith("config."):
+            whole = {name.rsplit(".", count)[0] for count in range(name.count(".") + 1)}
+            assert whole & used or any(other.startswith(f"{name}.") for other in used), f"{name} is in no template"
+
+
+def test_alerts_and_dashboard_name_metrics_that_the_program_has(rendered):
+    there = set(re.findall(r"^# TYPE (bridge_\w+)", generate_latest(REGISTRY).decode(), flags=re.MULTILINE))
+    there |= {f"{name}_bucket" for name in there}
+    rules = only(rendered("everything"), "PrometheusRule")["spec"]["groups"][0]["rules"]
+    board = json.loads((CHART / "dashboard.json").read_text())
+    queries = [rule["expr"] for rule in rules]
+    queries += [target["expr"] for panel in board["panels"] for target in panel["targets"]]
+    named = {name for query in queries for name in re.findall(r"\bbridge_\w+", query)}
+    assert named
+    assert set() == named - there
+    assert all(rule["annotations"]["description"].endswith(".") for rule in rules)
+
+
+def test_alerts_say_commands_that_there_are(rendered):
+    from bridge.cli import command  # noqa: PLC0415
+
+    rules = only(rendered("everything"), "PrometheusRule")["spec"]["groups"][0]["rules"]
+    said = re.findall(r"`attribution-bridge ([a-z]+)(?: ([a-z]+))?", json.dumps(rules))
+    assert said
+    for name, part in said:
+        group = command.commands[name]
+        assert not part or part in getattr(group, "commands", {part: None})
+
+
+def test_the_values_that_the_page_shows_are_rendered(helm, tmp_path):
+    page = (CHART.parents[1] / "docs" / "kubernetes.md").read_text()
+    blocks = re.findall(r"```yaml\n(.*?)```", page, flags=re.DOTALL)
+    assert 2 == len(blocks)
+    for block in blocks:
+        (tmp_path / "values.yaml").write_text(block)
+        done = helm("template", "shop", CHART, "-f", tmp_path / "values.yaml")
+        assert done.returncode == 0, done.stderr
