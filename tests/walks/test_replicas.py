@@ -5,76 +5,40 @@ Afterwards every acknowledged order is delivered or uncertain, and nothing that 
 
 import asyncio
 import signal
-from collections import Counter
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from bridge.config import read
-from bridge.journal.postgres import reading
-from tests.conftest import new_place
-from tests.walks.processes import Process, load, received
+from tests.postgres import new_place
+from tests.walks.processes import load, received
+from tests.walks.replicas import accounted, replicas, states_of
 
 LEASE = 2
-
-
-def _replicas(count, folder, url, environ, ports, place):
-    journal = f"{{kind: postgres, url: env:DATABASE, schema: {place.schema}, lease: {LEASE}s, poll: 1s, timeout: 3s}}"
-    environ = {**environ, "DATABASE": place.dsn}
-    return [Process(folder, url, environ, (ports(), ports()), journal=journal) for _ in range(count)]
-
-
-async def _states(place, acknowledged, *, seconds=60):
-    """Order to {fact: state}, when nothing waits any more."""
-    until = datetime.now(UTC) + timedelta(seconds=seconds)
-    async with reading(place) as journal:
-        while (stats := await journal.stats()).waiting:
-            assert datetime.now(UTC) < until, stats
-            await asyncio.sleep(0.2)
-        states = {}
-        for number in acknowledged:
-            (lane,) = await journal.find(number)
-            states[number] = {fact["fact"]: fact["state"] for fact in (await journal.story(lane)).facts}
-        return states
-
-
-def _account(states, events):
-    """Every order has both facts, each delivered or in doubt; only what is repeatable may have come twice."""
-    by_key = Counter((e["body"]["object_parameters"]["reference"], e["body"]["action"]) for e in events)
-    repeated = {key for key, count in by_key.items() if count > 1}
-    unrepeatable = {
-        (e["body"]["object_parameters"]["reference"], e["body"]["action"]) for e in events if "profile" not in e["body"]
-    }
-    assert not repeated & unrepeatable
-    for number, facts in states.items():
-        assert {"order.placed", "order.confirmed"} == set(facts), (number, facts)
-        for action, state in facts.items():
-            assert state in ("delivered", "uncertain"), (number, action, state)
-            assert state == "uncertain" or by_key[number, action] >= 1
 
 
 async def test_replicas_that_die_or_freeze_lose_nothing_and_repeat_nothing_unrepeatable(
     sandbox, environ, tmp_path, unused_tcp_port_factory, postgres_server
 ):
     place = await asyncio.to_thread(new_place, postgres_server, lease=timedelta(seconds=LEASE))
-    replicas = _replicas(3, tmp_path, sandbox, environ, unused_tcp_port_factory, place)
-    signer = read(replicas[0].config.read_text(), environ=replicas[0].environ).sources["shop"]
-    await asyncio.gather(*(replica.start() for replica in replicas))
+    running = replicas(3, tmp_path, sandbox, environ, unused_tcp_port_factory, place, lease=LEASE)
+    signer = read(running[0].config.read_text(), environ=running[0].environ).sources["shop"]
+    await asyncio.gather(*(replica.start() for replica in running))
     acknowledged, stop = set(), asyncio.Event()
-    loads = [asyncio.create_task(load(replicas[n % 3], signer, acknowledged, stop)) for n in range(9)]
+    loads = [asyncio.create_task(load(running[n % 3], signer, acknowledged, stop)) for n in range(9)]
     await asyncio.sleep(0.7)
-    await replicas[0].end(signal.SIGKILL)
-    replicas[1].running.send_signal(signal.SIGSTOP)
+    await running[0].end(signal.SIGKILL)
+    running[1].running.send_signal(signal.SIGSTOP)
     await asyncio.sleep(2 * LEASE)
-    replicas[1].running.send_signal(signal.SIGCONT)
+    running[1].running.send_signal(signal.SIGCONT)
     await asyncio.sleep(0.5)
-    await replicas[0].start()
+    await running[0].start()
     await asyncio.sleep(0.5)
     stop.set()
     await asyncio.gather(*loads)
-    states = await _states(place, acknowledged)
-    assert [0, 0, 0] == [await replica.end(signal.SIGTERM) for replica in replicas]
+    states = await states_of(place, acknowledged)
+    assert [0, 0, 0] == [await replica.end(signal.SIGTERM) for replica in running]
     assert len(acknowledged) > 50
-    _account(states, await received(sandbox))
-    assert "lease.lost" in replicas[1].log.read_text()
+    assert [] == accounted(states, await received(sandbox))
+    assert "lease.lost" in running[1].log.read_text()
 
 
 async def test_a_database_that_is_killed_under_load_comes_back_with_all_that_was_acknowledged(
@@ -82,11 +46,11 @@ async def test_a_database_that_is_killed_under_load_comes_back_with_all_that_was
 ):
     server = await asyncio.to_thread(make_postgres)
     place = await asyncio.to_thread(new_place, server.dsn, lease=timedelta(seconds=LEASE))
-    replicas = _replicas(2, tmp_path, sandbox, environ, unused_tcp_port_factory, place)
-    signer = read(replicas[0].config.read_text(), environ=replicas[0].environ).sources["shop"]
-    await asyncio.gather(*(replica.start() for replica in replicas))
+    running = replicas(2, tmp_path, sandbox, environ, unused_tcp_port_factory, place, lease=LEASE)
+    signer = read(running[0].config.read_text(), environ=running[0].environ).sources["shop"]
+    await asyncio.gather(*(replica.start() for replica in running))
     acknowledged, stop = set(), asyncio.Event()
-    loads = [asyncio.create_task(load(replicas[n % 2], signer, acknowledged, stop)) for n in range(6)]
+    loads = [asyncio.create_task(load(running[n % 2], signer, acknowledged, stop)) for n in range(6)]
     await asyncio.sleep(0.7)
     await asyncio.to_thread(server.signal, signal.SIGQUIT)
     before = len(acknowledged)
@@ -98,6 +62,6 @@ async def test_a_database_that_is_killed_under_load_comes_back_with_all_that_was
             await asyncio.sleep(0.1)
     stop.set()
     await asyncio.gather(*loads)
-    states = await _states(place, acknowledged)
-    assert [0, 0] == [await replica.end(signal.SIGTERM) for replica in replicas]
-    _account(states, await received(sandbox))
+    states = await states_of(place, acknowledged)
+    assert [0, 0] == [await replica.end(signal.SIGTERM) for replica in running]
+    assert [] == accounted(states, await received(sandbox))
