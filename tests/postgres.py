@@ -36,6 +36,11 @@ class PostgresServer:
         self._server._postmaster_info = None
         self._server.ensure_postgres_running()
 
+    def pin(self, core):
+        """Its processes, and those that they start, have this core; so whoever connects has another."""
+        if hasattr(os, "sched_setaffinity"):
+            os.sched_setaffinity(self._server.get_pid(), {core})
+
     def signal(self, number):
         """SIGINT: a fast shutdown; SIGQUIT: its processes end at once, and it recovers when it is started again."""
         process = self._server.get_pid()

@@ -10,9 +10,15 @@ from bridge.config import read
 from bridge.mapping.functions import FUNCTIONS, SPECIAL
 
 ROOT = Path(__file__).parents[1]
-ENVIRON = {"SHOPIFY_SECRET": "s", "HELLOTEXT_TOKEN": "t", "KAFKA_PASSWORD": "p", "REGISTRY_PASSWORD": "r"}
+ENVIRON = {
+    "SHOPIFY_SECRET": "s",
+    "HELLOTEXT_TOKEN": "t",
+    "DATABASE_URL": "postgres://db/bridge",
+    "KAFKA_PASSWORD": "p",
+    "REGISTRY_PASSWORD": "r",
+}
 PAGES_OF_DOCS = sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))
-PAGES = ["README.md", "docs/mapping.md", "docs/kafka.md"]
+PAGES = ["README.md", "docs/mapping.md", "docs/scaling.md", "docs/kafka.md"]
 BLOCKS = [
     (page, block)
     for page in PAGES

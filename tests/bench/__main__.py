@@ -1,27 +1,31 @@
 """Ratios against bare programs measured in the same run, in turn, each on one core; load and sink on the other.
 
-Usage: python -m tests.bench [mapping intake chain flat idle kafka] [--rounds N] [--count N] [--rows N]
+Usage: python -m tests.bench [mapping intake chain flat idle kafka postgres] [--rounds N] [--count N] [--rows N]
 """
 
 import argparse
 import shutil
+import signal
 import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 
+from bridge.journal import postgres
 from tests.bench import journals, mapping, streams
-from tests.bench.programs import Program, free_port, get, load, running
+from tests.bench.programs import CORES, Program, free_port, get, load, running
+from tests.postgres import PostgresServer, new_place, open_folder
 
 CONFIG = """
 sources:
   shop: {{connector: shopify, shops: {{example.myshopify.com: {{secrets: [env:SHOPIFY_SECRET]}}}}}}
 destinations:
   hellotext: {{connector: hellotext, token: env:HELLOTEXT_TOKEN, url: "http://127.0.0.1:{sink}"}}
-journal: {{path: "{journal}", min_free: 0, ballast: 0, keep: {{keys: 4000d}}}}
+journal: {journal}
 door: {{host: 127.0.0.1, port: {port}}}
 private: {{port: {private}}}
 logs: {{style: json}}
@@ -75,14 +79,19 @@ class Bench:
         sys.stdout.flush()
 
     @contextmanager
-    def bridge(self, rules: str, *, sink: int = 1, journal: Path | None = None) -> Iterator[tuple[Program, int]]:
-        """The program under test, and its private port."""
+    def bridge(
+        self, rules: str, *, sink: int = 1, journal: Path | None = None, place: postgres.Place | None = None
+    ) -> Iterator[tuple[Program, int]]:
+        """The program under test, and its private port. Its journal is a file, or is in Postgres."""
         port, private = free_port(), free_port()
-        kept = journal or self.folder / f"{port}.db"
+        kept = f'{{path: "{journal or self.folder / f"{port}.db"}", min_free: 0, ballast: 0, keep: {{keys: 4000d}}}}'
+        if place is not None:
+            kept = f"{{kind: postgres, url: env:DATABASE, schema: {place.schema}, keep: {{keys: 4000d}}}}"
         config = self.folder / f"{port}.yaml"
         config.write_text(CONFIG.format(sink=sink, journal=kept, port=port, private=private) + rules)
         arguments = ["-m", "bridge", "run", "--config", str(config)]
-        with running(arguments, port=port, core=0, environ=ENVIRON) as program:
+        environ = ENVIRON | ({"DATABASE": place.dsn} if place is not None else {})
+        with running(arguments, port=port, core=0, environ=environ) as program:
             yield program, private
 
     @contextmanager
@@ -233,7 +242,39 @@ def from_a_topic(bench: Bench) -> None:
     streams.kafka(bench, KNOWN)
 
 
-PARTS = {"mapping": by_hand, "intake": intake, "chain": chain, "flat": flat, "idle": idle, "kafka": from_a_topic}
+def over_postgres(bench: Bench) -> None:
+    """Intake and chain with the journal in Postgres, whose processes have the last core, beside one bare statement."""
+    folder = open_folder("bench-postgres-")
+    server = PostgresServer(folder)
+    try:
+        server.pin(CORES[-1])
+        sys.stdout.write("durable intake into Postgres: verify, append, 200\n")
+        place = new_place(server.dsn, lease=timedelta(seconds=15), poll=timedelta(seconds=5))
+        with bench.floor("postgres", server.dsn) as floor, bench.bridge(KNOWN, place=place) as (program, _):
+            load(program.port, PATH, 64)  # by then the destination is known to be down
+            rounds = [(bench.measured(floor), bench.measured(program)) for _ in range(bench.rounds)]
+        _tell_pairs(bench, rounds, goal="at least 0.60")
+        sys.stdout.write("whole chain over Postgres: one repeatable fact, profile known\n")
+        place = new_place(server.dsn, lease=timedelta(seconds=15), poll=timedelta(seconds=5))
+        with bench.sink() as sink, bench.bridge(KNOWN, sink=sink, place=place) as (program, _):
+            load(program.port, PATH, 64)
+            told = [bench.measured(program, sink) for _ in range(bench.rounds)]
+        bench.tell("bridge", [one["rate"] for one in told], unit="/s")
+        bench.tell("processor time of the bridge", [one["cpu"] for one in told], unit="us each")
+    finally:
+        server.signal(signal.SIGINT)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+PARTS = {
+    "mapping": by_hand,
+    "intake": intake,
+    "chain": chain,
+    "flat": flat,
+    "idle": idle,
+    "kafka": from_a_topic,
+    "postgres": over_postgres,
+}
 
 
 def main() -> None:

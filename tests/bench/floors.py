@@ -1,7 +1,8 @@
 """What a bare program does on the same work: nothing stored or checked that the work does not need, no retries.
 
-Usage: python -m tests.bench.floors intake PORT DATABASE | chain PORT SINK | kafka PORT SINK|BROKER|TOPIC
-intake  signature over the raw body, SQLite group commit with fsync, 200
+Usage: python -m tests.bench.floors KIND PORT TARGET; the target is the database of intake, the DSN of postgres, the
+sink of chain, SINK|BROKER|TOPIC of kafka
+intake  signature over the raw body, SQLite group commit with fsync, 200 (postgres: one statement a group)
 chain   request, map by hand, POST, answer; nothing is stored
 kafka   consume, map by hand, POST with 64 at a time; nothing is stored, positions are committed every 5 s
 """
@@ -14,10 +15,12 @@ import queue
 import sqlite3
 import sys
 import threading
+from collections import deque
 from datetime import UTC, datetime
 from urllib.parse import parse_qsl, urlsplit
 
 import aiohttp
+import asyncpg
 import orjson
 import uvloop
 from aiohttp import web
@@ -106,6 +109,47 @@ def intake(port: int, database: str) -> None:
     uvloop.run(_serve(port, handle))
 
 
+def postgres(port: int, dsn: str) -> None:
+    """The same with one table in Postgres, a group in one statement."""
+    waiting: deque[tuple[str, bytes, asyncio.Future]] = deque()
+    came = asyncio.Event()
+    secret = SECRET.encode()
+
+    async def write() -> None:
+        connection = await asyncpg.connect(dsn)
+        await connection.execute(
+            "DROP TABLE IF EXISTS e; CREATE TABLE e (n bigserial PRIMARY KEY, id text UNIQUE, b bytea)"
+        )
+        while True:
+            came.clear()
+            if not waiting:
+                await came.wait()
+            group = [waiting.popleft() for _ in range(min(_GROUP, len(waiting)))]
+            columns = [item[0] for item in group], [item[1] for item in group]
+            sql = "INSERT INTO e (id, b) SELECT * FROM unnest($1::text[], $2::bytea[]) ON CONFLICT DO NOTHING"
+            await connection.execute(sql, *columns)
+            for item in group:
+                item[2].set_result(None)
+
+    async def handle(request: web.Request) -> web.Response:
+        body = await request.read()
+        claimed = base64.b64decode(request.headers["X-Shopify-Hmac-Sha256"])
+        if not hmac.compare_digest(claimed, hmac.digest(secret, body, "sha256")):
+            return web.Response(status=401)
+        stored = asyncio.get_running_loop().create_future()
+        waiting.append((request.headers["X-Shopify-Webhook-Id"], body, stored))
+        came.set()
+        await stored
+        return web.Response()
+
+    async def main() -> None:
+        writing = asyncio.create_task(write())
+        await _serve(port, handle)
+        await writing
+
+    uvloop.run(main())
+
+
 def chain(port: int, sink: str) -> None:
     async def main() -> None:
         connector = aiohttp.TCPConnector(limit=64)
@@ -157,4 +201,4 @@ async def _serve(port: int, handle: object) -> None:
 
 
 if __name__ == "__main__":
-    {"intake": intake, "chain": chain, "kafka": kafka}[sys.argv[1]](int(sys.argv[2]), sys.argv[3])
+    {"intake": intake, "postgres": postgres, "chain": chain, "kafka": kafka}[sys.argv[1]](int(sys.argv[2]), sys.argv[3])

@@ -1,6 +1,7 @@
 """The journal of many machines: who owns a lane, who has lost it, and what a database that goes away does."""
 
 import asyncio
+import re
 import signal
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -267,3 +268,16 @@ async def test_no_statement_of_the_hot_path_scans(postgres_place, open_again, de
             assert not [line for (line,) in plan if "Seq Scan" in line], (name, plan)
     finally:
         await connection.close()
+
+
+def test_after_the_claim_every_statement_names_its_lanes():
+    """So that tables can be spread by lane."""
+    after = ("documents", "held_facts", "newest", "owned", "drop_facts", "put_facts", "put_verdicts", "put_versions")
+    after += ("put_attempts", "first_attempts", "postpone", "finish", "known", "add_documents", "free")
+    for name in after:
+        text = statements("bridge")[name]
+        tables = set(re.findall(r'(?:FROM|JOIN|INTO|UPDATE) "bridge"\.(\w+)', text))
+        assert tables
+        assert re.search(r"\blane = (w|e|g|f|t|excluded|ANY)\b|\(lane, |\(dest, lane|l\.n = w\.lane|= w\.lane", text), (
+            name
+        )

@@ -30,7 +30,7 @@ sources:
     {source}
 destinations:
   hellotext: {{connector: hellotext, token: env:HELLOTEXT_TOKEN, url: "{url}", session_patience: 300ms}}
-journal: {{path: "{path}", min_free: 0, ballast: 0}}
+journal: {journal}
 door: {{host: 127.0.0.1, port: 0}}
 private: {{port: {private}}}
 delivery: {{first_wait: 10ms, longest_wait: 200ms, grace: 10s}}
@@ -89,10 +89,13 @@ def topic() -> str:
 def config_for(sandbox, tmp_path) -> Callable[..., str]:
     """The text of a configuration that reads a topic."""
 
-    def make(brokers, topic, *, name="journal", group=None, how="", source="", client="", private=0, more=""):
+    def make(
+        brokers, topic, *, name="journal", group=None, how="", source="", client="", private=0, journal=None, more=""
+    ):
+        kept = journal or f'{{path: "{tmp_path / name}.db", min_free: 0, ballast: 0}}'
         text = CONFIG.format(
             brokers=json.dumps(list(brokers)), topic=topic, group=group or f"group-of-{topic}", url=sandbox, how=how,
-            path=tmp_path / f"{name}.db", source=source, client=client, private=private,
+            journal=kept, source=source, client=client, private=private,
         )  # fmt: skip
         return text + more
 

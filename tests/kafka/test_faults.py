@@ -12,6 +12,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from bridge import telemetry
 from bridge.config import read
 from bridge.errors import JournalBusy
+from bridge.journal.postgres import reading as opened_to_read
 from bridge.journal.sqlite.room import Room
 from tests.kafka import broker
 from tests.kafka.orders import create_topic, delete_topic, orders, produce, producing
@@ -73,7 +74,7 @@ async def test_a_broker_killed_under_load_and_started_again_loses_and_repeats_no
     await asyncio.to_thread(ours.broker.start)
     await asyncio.sleep(1)
     stop.set()
-    acknowledged = await asyncio.wait_for(load, 60)
+    acknowledged = await asyncio.wait_for(load, 180)
     assert {1} == set((await delivered(acknowledged)).values())
     assert 0 == await bridge.end()
 
@@ -90,7 +91,7 @@ async def test_one_of_three_brokers_lost_changes_nothing(had, topic, process, de
         await asyncio.to_thread(cluster.brokers[1].end, signal.SIGKILL)
         await asyncio.sleep(4)
         stop.set()
-        acknowledged = await asyncio.wait_for(load, 60)
+        acknowledged = await asyncio.wait_for(load, 180)
         assert {1} == set((await delivered(acknowledged)).values())
     finally:
         running.__exit__(None, None, None)
@@ -136,10 +137,37 @@ async def test_bridges_of_one_group_lose_nothing_when_one_is_killed_in_a_rebalan
     await process(cluster.bootstrap, topic, name="third", group=topic)
     await second.said('"event":"record.received"')
     stop.set()
-    acknowledged = await asyncio.wait_for(load, 60)
+    acknowledged = await asyncio.wait_for(load, 180)
     await first.start()  # its journal still has what it took and did not send
     counts = await delivered([*early, *acknowledged])
     assert {1} == {counts[number] for number in early}
+
+
+async def test_replicas_of_one_group_over_one_journal_store_each_record_once_whoever_is_killed(
+    cluster, topic, process, delivered, postgres_place, monkeypatch
+):
+    monkeypatch.setenv("DATABASE", postgres_place.dsn)
+    journal = f"{{kind: postgres, url: env:DATABASE, schema: {postgres_place.schema}, lease: 2s, poll: 1s}}"
+    await create_topic(cluster.bootstrap, topic, partitions=6)
+    replicas = [
+        await process(cluster.bootstrap, topic, name=name, group=topic, journal=journal) for name in ("first", "second")
+    ]
+    stop = asyncio.Event()
+    load = asyncio.create_task(_load(cluster.bootstrap, topic, "SO", stop))
+    for replica in replicas:
+        await replica.said('"event":"record.received"')
+    await replicas[0].end(signal.SIGKILL)
+    third = await process(cluster.bootstrap, topic, name="third", group=topic, journal=journal)
+    await third.said('"event":"record.received"')
+    stop.set()
+    acknowledged = await asyncio.wait_for(load, 180)
+    await delivered(acknowledged)
+    async with opened_to_read(postgres_place) as kept:
+        async with asyncio.timeout(60):
+            while (stats := await kept.stats()).waiting:
+                await asyncio.sleep(0.1)
+        assert len(acknowledged) == stats.envelopes == stats.lanes
+        assert {("hellotext", "delivered"): len(acknowledged)} == dict(stats.facts)
 
 
 async def test_a_bridge_that_was_frozen_past_its_session_comes_back_and_loses_nothing(
@@ -155,7 +183,7 @@ async def test_a_bridge_that_was_frozen_past_its_session_comes_back_and_loses_no
     bridge.send(signal.SIGCONT)
     await asyncio.sleep(1)
     stop.set()
-    acknowledged = await asyncio.wait_for(load, 60)
+    acknowledged = await asyncio.wait_for(load, 180)
     assert {1} == set((await delivered(acknowledged)).values())
     assert 0 == await bridge.end()
 

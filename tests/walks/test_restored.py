@@ -54,7 +54,8 @@ async def _speak_for_what_is_in_doubt(running, settings, repeatable, unrepeatabl
         assert {"order.placed": "uncertain", "order.confirmed": "uncertain"} == await _settled(bridge, unrepeatable)
         journal = bridge.house.journal
         facts = [fact async for fact in journal.parked(Selection(state=State.UNCERTAIN))]
-        assert {"restored"} == {fact.reason for fact in facts}
+        # One may have been marked at the very moment of the backup.
+        assert {"restored", "ended in flight"} >= {fact.reason for fact in facts}
         sent = [event for event in await bridge.received() if event["body"].get("session") and event["status"] == 200]
         of_it = [event for event in sent if event["body"]["object_parameters"]["reference"] == unrepeatable]
         assert 2 == len(of_it), "once for each fact, before the restore"
