@@ -7,10 +7,12 @@ from bridge.cli.dead import dead
 from bridge.cli.demo import demo
 from bridge.cli.journal import journal
 from bridge.cli.orders import orders
+from bridge.cli.preview import preview
 from bridge.cli.run import run
 from bridge.cli.sandbox import sandbox
 from bridge.cli.schema import schema
 from bridge.cli.send import send
+from bridge.cli.test import test
 from bridge.cli.uncertain import uncertain
 from bridge.cli.version import version
 
@@ -20,5 +22,5 @@ def command() -> None:
     """Takes order webhooks in, sends attribution events out, and can say of every order what became of it."""
 
 
-for part in (run, check, schema, demo, sandbox, send, orders, dead, uncertain, journal, version):
+for part in (run, check, schema, test, preview, demo, sandbox, send, orders, dead, uncertain, journal, version):
     command.add_command(part)

@@ -49,6 +49,16 @@ class Joined(Term):
         return self.sides
 
 
+def untrue(term: Term, scope: Scope) -> str:
+    """Why a condition is not true: of parts joined by `and` the first that is not. Empty where it is true."""
+    if isinstance(term, Joined) and term.word == "and":
+        return next((reason for side in term.sides if (reason := untrue(side, scope))), "")
+    value = term.value(scope)
+    if value:
+        return ""
+    return f"{term.text} is empty: {term.why_empty(scope)}" if value is None else f"{term.text} is not true"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Choice(Term):
     """`yes if test else no`."""

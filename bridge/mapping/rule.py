@@ -13,6 +13,7 @@ from bridge.contract import Envelope, Event, Json, Reason
 from bridge.mapping import values
 from bridge.mapping.expressions import Expression
 from bridge.mapping.fields import is_list
+from bridge.mapping.operations import untrue
 from bridge.mapping.structures import DOCUMENT, Each, Fixed, Structure, Unmapped, evaluated, missing
 from bridge.mapping.terms import STEPS, Scope
 from bridge.mapping.values import WHAT_DATA_CAN_RAISE, Failed
@@ -71,6 +72,21 @@ class Rule:
 
     def passed(self, reason: Reason) -> Passed:
         return Passed(self.name, reason)
+
+    def why_not(self, document: Json, envelope: Envelope) -> str:
+        """Which part of `when` is not true of this document; empty where it is not that. Holds no value of it."""
+        scope = scope_of(self.kind, document, envelope, self.variables)
+        if self.when is None:
+            return ""
+        try:
+            if self.each is None:
+                return untrue(self.when.term, scope)
+            over = evaluated(self.each.over, self.each.path, scope)
+            scopes = [] if over is None else self.each.scopes(over, scope)
+            found = dict.fromkeys(untrue(self.when.term, each) for each in scopes)
+        except WHAT_DATA_CAN_RAISE:
+            return ""
+        return "; ".join(reason for reason in found if reason)
 
     # -- the slow way
 

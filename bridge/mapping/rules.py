@@ -82,6 +82,12 @@ class Rules:
             return tuple(_failed(rule, "the body is not a JSON object") for rule in group.rules)
         return tuple(group.steps(document, envelope, stale=stale))
 
+    def why_not(self, envelope: Envelope, destination: str, rule: str) -> str:
+        """Which part of the rule's `when` is not true of a document; empty where it is not that."""
+        group = self._groups.get((envelope.kind, destination))
+        found = [each for each in group.rules if each.name == rule] if group is not None else []
+        return found[0].why_not(_decode(envelope.raw), envelope) if found else ""
+
 
 class _Group:
     """The rules for one kind of document and one destination."""

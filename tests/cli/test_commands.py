@@ -50,6 +50,8 @@ def typed_beside(typed):
         ("run",),
         ("check",),
         ("demo",),
+        ("preview",),
+        ("test",),
         ("sandbox",),
         ("send",),
         ("version",),

@@ -1,0 +1,84 @@
+"""`preview`: what each rule says of a payload, and the exact requests, without sending."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from bridge.cli import options
+from bridge.cli.sending import payload
+from bridge.config import Settings
+from bridge.contract import Reason
+from bridge.errors import Refusal
+from bridge.rehearsal import Rehearsal, Verdict
+from bridge.rehearsal.deliveries import Posted, only_source, settings_of
+from bridge.rehearsal.writing import as_json as told
+from bridge.rehearsal.writing import lines, written
+
+_BAD = (Reason.RULE_FAILED, Reason.REFUSED, Reason.CONNECTOR_FAILED)
+
+
+@click.command()
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True, allow_dash=True))
+@options.config
+@click.option("--source", help="The source's name in the configuration. Unsaid: the only one.")
+@click.option("--topic", default="orders/create", show_default=True)
+@click.option("--shop", help="The tenant. Unsaid: the source's first.")
+@click.option(
+    "--at", type=click.DateTime(["%Y-%m-%dT%H:%M:%SZ"]), help="When it came, UTC (2026-11-21T12:00:00Z). Unsaid: now."
+)
+@options.as_json
+def preview(paths: tuple[Path, ...], **asked: object) -> None:
+    """Say what each rule makes of a payload (a file, the files of a folder, - for standard input). Nothing is sent.
+
+    No secret is needed. The API's answers are the stand-ins of shadow mode. Each file is looked at by itself.
+    Exits 1 where a rule fails or a file is refused.
+
+    Examples: attribution-bridge preview order.json
+    attribution-bridge preview payloads/ --topic orders/updated --at 2026-11-21T12:00:00Z
+    """
+    settings = settings_of(options.chosen(asked["config"]))  # type: ignore[arg-type]  # click gives a path or None
+    is_well = True
+    for path in _files(paths):
+        try:
+            verdicts = _verdicts(settings, path, asked)
+        except Refusal as refusal:
+            verdicts = [Verdict(destination="", rule="", word="refused at the door", why=str(refusal))]
+            is_well = False
+        is_well = is_well and not any(verdict.word in _BAD for verdict in verdicts)
+        _print(path, verdicts, as_json=bool(asked["as_json"]))
+    sys.exit(0 if is_well else 1)
+
+
+def _files(paths: Sequence[Path]) -> Iterator[Path]:
+    for path in paths:
+        if path.is_dir():
+            yield from sorted(each for each in path.iterdir() if each.suffix == ".json")
+        else:
+            yield path
+
+
+def _verdicts(settings: Settings, path: Path, asked: dict[str, object]) -> Sequence[Verdict]:
+    source = str(asked["source"] or only_source(settings))
+    at = asked["at"]
+    posted = Posted(
+        source=source,
+        body=payload(path),
+        received_at=at.replace(tzinfo=UTC) if isinstance(at, datetime) else datetime.now(UTC),
+        topic=str(asked["topic"]),
+        shop=None if asked["shop"] is None else str(asked["shop"]),
+        id="preview",
+    )
+    return Rehearsal(settings).deliver(source, posted.arrival(settings))
+
+
+def _print(path: Path, verdicts: Sequence[Verdict], *, as_json: bool) -> None:
+    if as_json:
+        document = {"file": str(path), "verdicts": [told(verdict) for verdict in verdicts]}
+        click.echo(written(document), nl=False)
+        return
+    click.echo(str(path))
+    for line in lines(verdicts):
+        click.echo(line)

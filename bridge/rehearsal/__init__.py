@@ -1,0 +1,185 @@
+"""Deliveries walked through the rules without a network or a journal: what each rule says, and what would be sent.
+
+rehearsal = Rehearsal(settings)
+for verdict in rehearsal.deliver("shop", arrival): ...
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, TypeAlias, assert_never
+
+from bridge.config import Outlet, Settings
+from bridge.contract import (
+    Conversation,
+    Delivered,
+    Envelope,
+    Event,
+    HttpArrival,
+    Moment,
+    Outcome,
+    Paused,
+    Reason,
+    Rejected,
+    Request,
+    Response,
+    Retry,
+    Skipped,
+    Uncertain,
+    WebhookSource,
+)
+from bridge.errors import BridgeError
+from bridge.mapping.rules import Failure, Passed, Step
+
+Answers: TypeAlias = Callable[[Request], Response]
+"""What the other side would say to a request."""
+
+_OK: Final = range(200, 300)
+_MOST_REQUESTS: Final = 32
+_FINE: Final = Response(status=200, body=b"{}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What one rule says of one delivery.
+
+    word      `sent`, a reason of the closed list (`not true`, `stale`, `already`, ...), or how the answers ended it
+    why       which part of `when`, which empty field, what the API said; holds no value of the document
+    requests  in order; what was asked before and is remembered is not asked again
+    """
+
+    destination: str
+    rule: str
+    fact: str = ""
+    once: str = ""
+    lane: str = ""
+    word: str
+    why: str = ""
+    requests: Sequence[Request] = ()
+
+
+def stand_in(request: Request) -> Response:
+    """The answer that shadow mode gives; plain success to what only reads."""
+    return request.shadow or _FINE
+
+
+class Rehearsal:
+    """Remembers what was sent and which document of a lane is the newest, as the journal would."""
+
+    def __init__(self, settings: Settings, answers: Answers = stand_in) -> None:
+        self._settings = settings
+        self._answers = answers
+        self._held: set[tuple[str, ...]] = set()
+        self._newest: dict[tuple[str, ...], datetime] = {}
+        self._seen: set[tuple[str, ...]] = set()
+        self._shared: dict[str, Response] = {}
+
+    def deliver(self, source: str, arrival: HttpArrival) -> Sequence[Verdict]:
+        """One delivery, in the order in which they come. Raises Refusal where the door would refuse it."""
+        found = self._settings.sources.get(source)
+        if not isinstance(found, WebhookSource):
+            raise BridgeError(f"{source} is no source of webhooks; there is: {', '.join(self._settings.sources)}")
+        return self.map(found.read(arrival, found.verify(arrival)))
+
+    def map(self, envelope: Envelope) -> Sequence[Verdict]:
+        """As deliver, from an envelope: of a record, or out of a journal."""
+        delivery = (envelope.source, envelope.tenant, envelope.lane, envelope.id)
+        if delivery in self._seen:
+            return (Verdict(destination="", rule="", word=Reason.ALREADY, why="a duplicate: this id came before"),)
+        self._seen.add(delivery)
+        if envelope.verdict is not None:
+            return (Verdict(destination="", rule="", word=envelope.verdict, why="no rule sees such a document"),)
+        stale = self._is_stale(envelope)
+        return [
+            self._verdict(envelope, name, outlet, step)
+            for name, outlet in self._settings.destinations.items()
+            for step in self._settings.rules.apply(envelope, name, stale=stale)
+        ]
+
+    def _is_stale(self, envelope: Envelope) -> bool:
+        if envelope.version is None:
+            return False
+        key = (envelope.tenant, envelope.lane, envelope.source, envelope.kind)
+        newest = self._newest.get(key, envelope.version)
+        self._newest[key] = max(newest, envelope.version)
+        return envelope.version < newest
+
+    def _verdict(self, envelope: Envelope, name: str, outlet: Outlet, step: Step) -> Verdict:
+        match step:
+            case Passed(rule=rule, reason=reason):
+                return Verdict(destination=name, rule=rule or "", word=reason, why=self._why(envelope, name, step))
+            case Failure(rule=rule, fact=fact, once=once, message=message):
+                why = message.removeprefix(f"rule {rule}: ")
+                return Verdict(
+                    destination=name, rule=rule, fact=fact, once=once or "", word=Reason.RULE_FAILED, why=why
+                )
+            case Event():
+                return self._sent(envelope, name, outlet, step)
+            case _:
+                assert_never(step)
+
+    def _why(self, envelope: Envelope, destination: str, step: Passed) -> str:
+        if step.rule is None:
+            return f"no rule is for documents of kind {envelope.kind}"
+        is_condition = step.reason is Reason.NOT_TRUE
+        return self._settings.rules.why_not(envelope, destination, step.rule) if is_condition else ""
+
+    def _sent(self, envelope: Envelope, name: str, outlet: Outlet, event: Event) -> Verdict:
+        key = (name, envelope.tenant, envelope.lane, event.fact, event.once)
+        requests: Sequence[Request] = ()
+        word, why = str(Reason.ALREADY), ""
+        if key not in self._held:
+            moment = Moment(now=envelope.received_at, first_tried_at=envelope.received_at, attempt=1)
+            requests, outcome = self._held_with(outlet.destination.converse(event, moment))
+            word, why = _said(outcome)
+            if isinstance(outcome, Delivered | Uncertain):
+                self._held.add(key)
+        return Verdict(
+            destination=name,
+            rule=event.rule,
+            fact=event.fact,
+            once=event.once,
+            lane=f"{envelope.tenant} {envelope.lane}",
+            word=word,
+            why=why,
+            requests=requests,
+        )
+
+    def _held_with(self, conversation: Conversation) -> tuple[Sequence[Request], Outcome]:
+        asked: list[Request] = []
+        try:
+            request = next(conversation)
+            while len(asked) <= _MOST_REQUESTS:
+                request = conversation.send(self._answer(request, asked))
+        except StopIteration as end:
+            return asked, end.value
+        conversation.close()
+        raise BridgeError(f"a conversation of more than {_MOST_REQUESTS} requests")
+
+    def _answer(self, request: Request, asked: list[Request]) -> Response:
+        share = request.share
+        if share is not None and not share.fresh and share.key in self._shared:
+            return self._shared[share.key]
+        asked.append(request)
+        answer = self._answers(request)
+        if share is not None and answer.status in _OK:
+            self._shared[share.key] = answer
+        return answer
+
+    def keys(self) -> Iterator[tuple[str, ...]]:
+        """The facts that were sent: destination, tenant, lane, fact, once."""
+        yield from sorted(self._held)
+
+
+def _said(outcome: Outcome) -> tuple[str, str]:
+    match outcome:
+        case Delivered():
+            return "sent", ""
+        case Skipped(reason=reason, detail=detail) | Rejected(reason=reason, detail=detail):
+            return reason, detail
+        case Retry(reason=reason, detail=detail) | Paused(reason=reason, detail=detail):
+            return "would wait", f"{reason}: {detail}"
+        case Uncertain(reason=reason, detail=detail):
+            return "uncertain", f"{reason}: {detail}"
+        case _:
+            assert_never(outcome)

@@ -1,0 +1,188 @@
+"""Whole-path tests of a configuration: a folder a case, deliveries in, the exact requests out.
+
+case.yaml        source, received_at, answers, and deliveries in order: topic, shop, id, headers, body, with, without
+expected.json    for each delivery what every rule says, and the requests; written by `test --update`
+
+A delivery is posted to a door (`body:`). `value:` is kept for records of a stream.
+"""
+
+import difflib
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+
+from bridge.config import Settings
+from bridge.contract import Json, Request, Response
+from bridge.errors import ConfigurationError, Problem, Refusal
+from bridge.mapping.loader import load
+from bridge.rehearsal import Rehearsal, stand_in
+from bridge.rehearsal.deliveries import Posted, only_source
+from bridge.rehearsal.writing import as_json, decoded, encoded, written
+
+CASE: Final = "case.yaml"
+EXPECTED: Final = "expected.json"
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class _Answer(_Section):
+    """What the other side says, instead of the stand-in, to requests with this method whose path ends so."""
+
+    method: str = ""
+    path: str = ""
+    status: int = Field(ge=100, le=599)
+    body: Any = None
+
+
+class _Delivery(_Section):
+    source: str | None = None
+    topic: str = ""
+    shop: str | None = None
+    id: str = ""
+    received_at: AwareDatetime | None = None
+    headers: dict[str, str] = {}
+    body: str
+    with_: dict[str, Any] = Field(default={}, alias="with")
+    without: list[str] = []
+
+
+class _Case(_Section):
+    source: str | None = None
+    received_at: AwareDatetime
+    answers: list[_Answer] = []
+    deliveries: list[_Delivery] = Field(min_length=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """One folder."""
+
+    folder: Path
+    deliveries: Sequence[Posted]
+    answers: Sequence[_Answer] = field(default=())
+
+    def outcome(self, settings: Settings) -> str:
+        """What becomes of the deliveries in their order, as it stands in `expected.json`."""
+        rehearsal = Rehearsal(settings, self._answer)
+        return written([_told(rehearsal, settings, delivery) for delivery in self.deliveries])
+
+    def expected(self) -> str:
+        """Empty where nothing is written yet. The digits of numbers count, spaces and line breaks do not."""
+        path = self.folder / EXPECTED
+        if not path.exists():
+            return ""
+        try:
+            return written(decoded(path.read_bytes()))
+        except ValueError as problem:
+            raise ConfigurationError([Problem(message=f"is not JSON: {problem}", file=str(path))]) from None
+
+    def update(self, outcome: str) -> None:
+        (self.folder / EXPECTED).write_text(outcome, encoding="utf-8")
+
+    def facts(self, settings: Settings, deliveries: Sequence[Posted]) -> frozenset[tuple[str, ...]]:
+        """The keys of all facts that these deliveries send."""
+        rehearsal = Rehearsal(settings, self._answer)
+        for delivery in deliveries:
+            _told(rehearsal, settings, delivery)
+        return frozenset(rehearsal.keys())
+
+    def shuffled(self, chance: random.Random) -> Sequence[Posted]:
+        """Every delivery, some again with their id or with a new one, in any order."""
+        again = [replace(each, id=chance.choice((each.id, f"{each.id}-again"))) for each in self.deliveries]
+        deliveries = [*self.deliveries, *chance.sample(again, chance.randint(0, len(again)))]
+        chance.shuffle(deliveries)
+        return deliveries
+
+    def _answer(self, request: Request) -> Response:
+        path = urlsplit(request.url).path
+        for answer in self.answers:
+            if answer.method in ("", request.method) and path.endswith(answer.path):
+                return Response(status=answer.status, body=b"" if answer.body is None else encoded(answer.body))
+        return stand_in(request)
+
+
+def _told(rehearsal: Rehearsal, settings: Settings, posted: Posted) -> Json:
+    delivery = " ".join(text for text in (posted.source, posted.topic, posted.id) if text)
+    try:
+        verdicts = rehearsal.deliver(posted.source, posted.arrival(settings))
+    except Refusal as refusal:
+        return {"delivery": delivery, "refused": f"{refusal.status} {refusal}"}
+    return {"delivery": delivery, "verdicts": [as_json(verdict) for verdict in verdicts]}
+
+
+def found(folder: Path) -> Iterator[Path]:
+    """The folders of cases at and below this one."""
+    yield from sorted(path.parent for path in folder.rglob(CASE))
+
+
+def read(folder: Path, settings: Settings) -> Case:
+    """Raises ConfigurationError with every problem of the case."""
+    path = folder / CASE
+    document = load(path.read_text(encoding="utf-8"), str(path))
+    try:
+        case = _Case.model_validate(document.value)
+    except ValidationError as invalid:
+        problems = []
+        for error in invalid.errors(include_url=False, include_input=False):
+            line, column = document.where(error["loc"])
+            place = ".".join(str(step) for step in error["loc"])
+            problems.append(Problem(message=_message(error), path=place, file=str(path), line=line, column=column))
+        raise ConfigurationError(problems) from None
+    source = case.source or only_source(settings)
+    posted = [_posted(folder, number, each, source, case.received_at) for number, each in enumerate(case.deliveries)]
+    return Case(folder=folder, deliveries=posted, answers=case.answers)
+
+
+_CURES: Final = {
+    "received_at": "say when it came, with a zone: 2026-11-21T12:00:00Z; so the case says the same tomorrow",
+    "body": "name the file of the body, beside case.yaml",
+    "value": "records of a stream cannot be tested in this version: write `body:`, the body of a webhook",
+}
+
+
+def _message(error: Mapping[str, Any]) -> str:
+    key = str(error["loc"][-1]) if error["loc"] else ""
+    if key in _CURES or error["type"] != "extra_forbidden":
+        return _CURES.get(key, str(error["msg"]))
+    sections: Mapping[str, type[BaseModel]] = {"deliveries": _Delivery, "answers": _Answer}
+    section = sections.get(str(error["loc"][0]), _Case)
+    names = [field.alias or name for name, field in section.model_fields.items()]
+    near = difflib.get_close_matches(key, names, 1)
+    return f"unknown key; did you mean `{near[0]}`?" if near else f"unknown key; there are: {', '.join(names)}"
+
+
+def _posted(folder: Path, number: int, given: _Delivery, source: str, at: datetime) -> Posted:
+    path = folder / given.body
+    try:
+        body = path.read_bytes()
+        if given.with_ or given.without:
+            body = _changed(body, given.with_, given.without)
+    except (OSError, ValueError) as problem:
+        reason = getattr(problem, "strerror", None) or str(problem)
+        place = f"deliveries.{number}.body"
+        raise ConfigurationError([Problem(message=f"{path}: {reason}", path=place, file=str(folder / CASE))]) from None
+    return Posted(
+        source=given.source or source,
+        body=body,
+        received_at=given.received_at or at,
+        topic=given.topic,
+        shop=given.shop,
+        id=given.id or str(number + 1),
+        headers=given.headers,
+    )
+
+
+def _changed(body: bytes, changes: Mapping[str, Json], without: Sequence[str]) -> bytes:
+    """The document with other values at its top; all else keeps its digits."""
+    document = decoded(body)
+    if not isinstance(document, dict):
+        raise ValueError("is not a JSON object: `with` and `without` change its keys")  # noqa: TRY004 - what data is
+    return encoded({name: value for name, value in {**document, **changes}.items() if name not in without})
