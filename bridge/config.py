@@ -158,6 +158,8 @@ class Settings:
     sources: Mapping[str, Source]
     destinations: Mapping[str, Outlet]
     rules: Rules
+    switched_off: Mapping[str, str]
+    """Included rules that `false` switches off, each with the file and line that says so."""
     journal: JournalSettings
     door: Door
     private: Private
@@ -193,6 +195,7 @@ class _Reading:
     document: Document
     environ: Mapping[str, str]
     problems: list[Problem] = field(default_factory=list)
+    switched_off: dict[str, str] = field(default_factory=dict)
 
     def settings(self) -> Settings | None:
         top = self._top()
@@ -209,6 +212,7 @@ class _Reading:
             sources=sources,
             destinations=destinations,
             rules=rules,
+            switched_off=self.switched_off,
             journal=top.journal,
             door=top.door,
             private=top.private,
@@ -361,6 +365,7 @@ class _Reading:
             own = _written(self.document, name, body)
             if body is False and name in rules:
                 del rules[name]
+                self.switched_off[name] = f"{self.document.file}:{self.document.where(('rules', name))[0]}"
             elif name in rules and isinstance(body, dict) and isinstance(rules[name].body, dict):
                 rules[name] = _overridden(rules[name], own)
             else:

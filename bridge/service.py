@@ -155,6 +155,8 @@ async def _drained(flowing: Sequence[asyncio.Task[None]], ending: Ending, *, gra
 
 
 def _tell_started(settings: Settings, port: int, private_port: int) -> None:
+    for rule, place in settings.switched_off.items():
+        emit("rule.switched_off", rule=rule, detail=f"{place} says so: what it would send is not sent")
     emit(
         "service.started",
         version=version("attribution-bridge"),

@@ -88,6 +88,7 @@ def test_a_rule_of_the_file_replaces_keys_of_an_included_one():
 def test_a_rule_is_switched_off_with_false():
     settings = read(GOOD + "rules: {placed: false}\n", environ=ENVIRON)
     assert "placed" not in settings.rules.facts("hellotext")
+    assert {"placed": f"bridge.yaml:{GOOD.count(chr(10)) + 1}"} == settings.switched_off
 
 
 def test_a_mistake_in_an_overridden_key_is_reported_where_it_stands():

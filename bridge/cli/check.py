@@ -33,6 +33,8 @@ def check(config: Path | None, as_json: bool) -> None:  # noqa: FBT001  click pa
         click.echo(f"  destination {name} ({outlet.connector}, {mode})")
         for rule, fact in settings.rules.facts(name).items():
             click.echo(f"    rule {rule} -> {fact}")
+    for rule, place in settings.switched_off.items():
+        click.echo(f"  rule {rule} is switched off by {place}")
 
 
 def _way_in(name: str, source: Source) -> str:
@@ -45,6 +47,7 @@ def _way_in(name: str, source: Source) -> str:
 def _summary(settings: Settings) -> dict[str, object]:
     return {
         "sources": sorted(settings.sources),
+        "switched_off": dict(settings.switched_off),
         "destinations": {
             name: {"mode": "shadow" if outlet.shadow else "live", "facts": dict(settings.rules.facts(name))}
             for name, outlet in settings.destinations.items()

@@ -87,6 +87,11 @@ def test_check_says_that_a_good_configuration_is_good_and_what_it_does(typed, tm
     assert "rule placed -> order.placed" in told.output
 
 
+def test_check_names_a_rule_that_is_switched_off(typed, tmp_path):
+    (tmp_path / "bridge.yaml").write_text(CONFIG + "rules: {placed: false}\n")
+    assert "rule placed is switched off by bridge.yaml:7" in typed("check").output
+
+
 def test_check_says_every_problem_at_once_with_its_place_and_exits_2(tmp_path, monkeypatch, capsys):
     wrong = CONFIG.replace("secrets", "secret").replace("shopify/default", "shopify/defualt") + "dor: {}\n"
     (tmp_path / "bridge.yaml").write_text(wrong + "door: {prt: 1}\n")
