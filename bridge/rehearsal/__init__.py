@@ -20,11 +20,14 @@ from bridge.contract import (
     Outcome,
     Paused,
     Reason,
+    Record,
+    RecordReading,
     Rejected,
     Request,
     Response,
     Retry,
     Skipped,
+    StreamSource,
     Uncertain,
     WebhookSource,
 )
@@ -80,6 +83,22 @@ class Rehearsal:
         if not isinstance(found, WebhookSource):
             raise BridgeError(f"{source} is no source of webhooks; there is: {', '.join(self._settings.sources)}")
         return self.map(found.read(arrival, found.verify(arrival)))
+
+    def take(self, record: Record) -> Sequence[Verdict]:
+        """As deliver, for one record of a stream. What reading it asks (a schema) is answered as all requests are."""
+        found = self._settings.sources.get(record.source)
+        if not isinstance(found, StreamSource):
+            raise BridgeError(f"{record.source} is no source of streams; there is: {', '.join(self._settings.sources)}")
+        return self.map(self._read(found.read(record)))
+
+    def _read(self, reading: RecordReading) -> Envelope:
+        try:
+            request = next(reading)
+            while True:
+                request = reading.send(self._answers(request))
+        except StopIteration as end:
+            envelope: Envelope = end.value
+            return envelope
 
     def map(self, envelope: Envelope) -> Sequence[Verdict]:
         """As deliver, from an envelope: of a record, or out of a journal."""

@@ -3,27 +3,29 @@
 case.yaml        source, received_at, answers, and deliveries in order: topic, shop, id, headers, body, with, without
 expected.json    for each delivery what every rule says, and the requests; written by `test --update`
 
-A delivery is posted to a door (`body:`). `value:` is kept for records of a stream.
+A delivery is posted to a door (`body:`), or is a record of a stream (`value:`, with its topic, key and headers).
 """
 
 import difflib
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 from urllib.parse import urlsplit
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from bridge.config import Settings
 from bridge.contract import Json, Request, Response
 from bridge.errors import ConfigurationError, Problem, Refusal
 from bridge.mapping.loader import load
 from bridge.rehearsal import Rehearsal, stand_in
-from bridge.rehearsal.deliveries import Posted, only_source
+from bridge.rehearsal.deliveries import Posted, Streamed, only_source
 from bridge.rehearsal.writing import as_json, decoded, encoded, written
+
+Delivery: TypeAlias = Posted | Streamed
 
 CASE: Final = "case.yaml"
 EXPECTED: Final = "expected.json"
@@ -49,9 +51,17 @@ class _Delivery(_Section):
     id: str = ""
     received_at: AwareDatetime | None = None
     headers: dict[str, str] = {}
-    body: str
+    key: str | None = None
+    body: str = ""
+    value: str = ""
     with_: dict[str, Any] = Field(default={}, alias="with")
     without: list[str] = []
+
+    @model_validator(mode="after")
+    def _is_one_of_both(self) -> "_Delivery":
+        if bool(self.body) == bool(self.value):
+            raise ValueError("name the file of a webhook's body: or of a record's value:, beside case.yaml")
+        return self
 
 
 class _Case(_Section):
@@ -66,7 +76,7 @@ class Case:
     """One folder."""
 
     folder: Path
-    deliveries: Sequence[Posted]
+    deliveries: Sequence[Delivery]
     answers: Sequence[_Answer] = field(default=())
 
     def outcome(self, settings: Settings) -> str:
@@ -87,16 +97,16 @@ class Case:
     def update(self, outcome: str) -> None:
         (self.folder / EXPECTED).write_text(outcome, encoding="utf-8")
 
-    def facts(self, settings: Settings, deliveries: Sequence[Posted]) -> frozenset[tuple[str, ...]]:
+    def facts(self, settings: Settings, deliveries: Sequence[Delivery]) -> frozenset[tuple[str, ...]]:
         """The keys of all facts that these deliveries send."""
         rehearsal = Rehearsal(settings, self._answer)
         for delivery in deliveries:
             _told(rehearsal, settings, delivery)
         return frozenset(rehearsal.keys())
 
-    def shuffled(self, chance: random.Random) -> Sequence[Posted]:
+    def shuffled(self, chance: random.Random) -> Sequence[Delivery]:
         """Every delivery, some again with their id or with a new one, in any order."""
-        again = [replace(each, id=chance.choice((each.id, f"{each.id}-again"))) for each in self.deliveries]
+        again = [each.again(chance) for each in self.deliveries]
         deliveries = [*self.deliveries, *chance.sample(again, chance.randint(0, len(again)))]
         chance.shuffle(deliveries)
         return deliveries
@@ -109,10 +119,10 @@ class Case:
         return stand_in(request)
 
 
-def _told(rehearsal: Rehearsal, settings: Settings, posted: Posted) -> Json:
+def _told(rehearsal: Rehearsal, settings: Settings, posted: Delivery) -> Json:
     delivery = " ".join(text for text in (posted.source, posted.topic, posted.id) if text)
     try:
-        verdicts = rehearsal.deliver(posted.source, posted.arrival(settings))
+        verdicts = posted.walk(rehearsal, settings)
     except Refusal as refusal:
         return {"delivery": delivery, "refused": f"{refusal.status} {refusal}"}
     return {"delivery": delivery, "verdicts": [as_json(verdict) for verdict in verdicts]}
@@ -143,8 +153,6 @@ def read(folder: Path, settings: Settings) -> Case:
 
 _CURES: Final = {
     "received_at": "say when it came, with a zone: 2026-11-21T12:00:00Z; so the case says the same tomorrow",
-    "body": "name the file of the body, beside case.yaml",
-    "value": "records of a stream cannot be tested in this version: write `body:`, the body of a webhook",
 }
 
 
@@ -159,8 +167,8 @@ def _message(error: Mapping[str, Any]) -> str:
     return f"unknown key; did you mean `{near[0]}`?" if near else f"unknown key; there are: {', '.join(names)}"
 
 
-def _posted(folder: Path, number: int, given: _Delivery, source: str, at: datetime) -> Posted:
-    path = folder / given.body
+def _posted(folder: Path, number: int, given: _Delivery, source: str, at: datetime) -> Delivery:
+    path = folder / (given.body or given.value)
     try:
         body = path.read_bytes()
         if given.with_ or given.without:
@@ -169,6 +177,16 @@ def _posted(folder: Path, number: int, given: _Delivery, source: str, at: dateti
         reason = getattr(problem, "strerror", None) or str(problem)
         place = f"deliveries.{number}.body"
         raise ConfigurationError([Problem(message=f"{path}: {reason}", path=place, file=str(folder / CASE))]) from None
+    if given.value:
+        return Streamed(
+            source=given.source or source,
+            topic=given.topic,
+            value=body,
+            received_at=given.received_at or at,
+            offset=number + 1,
+            key=given.key,
+            headers=given.headers,
+        )
     return Posted(
         source=given.source or source,
         body=body,

@@ -1,15 +1,17 @@
-"""Deliveries for a rehearsal: signed with secrets that are only made up, since nothing leaves."""
+"""Deliveries and records for a rehearsal: signed with secrets that are only made up, since nothing leaves."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
 from multidict import CIMultiDict
 
 from bridge.config import Settings, read_file
-from bridge.contract import HttpArrival, Signs
+from bridge.contract import HttpArrival, Record, Signs
 from bridge.errors import BridgeError
+from bridge.rehearsal import Rehearsal, Verdict
 
 
 class _MadeUp(Mapping[str, str]):
@@ -52,6 +54,14 @@ class Posted:
         headers = CIMultiDict({name: text for name, text in made.items() if name.lower() not in given} | unsigned)
         return HttpArrival(source=self.source, headers=headers, body=self.body, received_at=self.received_at)
 
+    def walk(self, rehearsal: Rehearsal, settings: Settings) -> Sequence[Verdict]:
+        """In at the door. Raises Refusal."""
+        return rehearsal.deliver(self.source, self.arrival(settings))
+
+    def again(self, chance: random.Random) -> "Posted":
+        """Delivered again, with its id or, as another topic's delivery of the same document, with a new one."""
+        return replace(self, id=chance.choice((self.id, f"{self.id}-again")))
+
     def _signed(self, settings: Settings, body: bytes) -> Mapping[str, str]:
         source = settings.sources.get(self.source)
         if source is None:
@@ -59,6 +69,42 @@ class Posted:
         if not isinstance(source, Signs):
             return {}
         return source.sign(body, topic=self.topic, tenant=self.shop, delivery_id=self.id)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Streamed:
+    """A record of a stream as written in a case."""
+
+    source: str
+    topic: str
+    value: bytes
+    received_at: datetime
+    offset: int
+    key: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def id(self) -> str:
+        return str(self.offset)
+
+    def walk(self, rehearsal: Rehearsal, settings: Settings) -> Sequence[Verdict]:  # noqa: ARG002 - as Posted
+        """Out of the stream. Raises Refusal."""
+        record = Record(
+            source=self.source,
+            topic=self.topic,
+            partition=0,
+            offset=self.offset,
+            timestamp=int(self.received_at.timestamp() * 1000),
+            at=self.received_at,
+            key=None if self.key is None else self.key.encode(),
+            value=self.value,
+            headers=[(name, text.encode()) for name, text in self.headers.items()],
+        )
+        return rehearsal.take(record)
+
+    def again(self, chance: random.Random) -> "Streamed":
+        """Read again, or written to the topic again."""
+        return replace(self, offset=self.offset + chance.choice((0, 1_000)))
 
 
 def only_source(settings: Settings) -> str:

@@ -162,7 +162,7 @@ def test_answers_of_the_api_are_part_of_a_case(typed, case):
     ("wrong", "said"),
     [
         (CASE.replace("received_at: 2026-11-21T12:00:00Z", ""), "received_at: say when it came, with a zone"),
-        (CASE.replace("body: order.json, with: {f", "value: order.json, with: {f"), "records of a stream"),
+        (CASE.replace("body: order.json, with: {f", "with: {f"), "name the file of a webhook's body: or of"),
         (CASE.replace("order.json", "ordr.json"), "No such file"),
         (CASE.replace("topic:", "topci:"), "case.yaml:4:13: deliveries.0.topci: unknown key; did you mean `topic`?"),
     ],
