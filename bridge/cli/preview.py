@@ -10,10 +10,10 @@ import click
 from bridge.cli import options
 from bridge.cli.sending import payload
 from bridge.config import Settings
-from bridge.contract import Reason
+from bridge.contract import Reason, StreamSource
 from bridge.errors import Refusal
 from bridge.rehearsal import Rehearsal, Verdict
-from bridge.rehearsal.deliveries import Posted, only_source, settings_of
+from bridge.rehearsal.deliveries import Posted, Streamed, only_source, settings_of
 from bridge.rehearsal.writing import as_json as told
 from bridge.rehearsal.writing import lines, written
 
@@ -63,15 +63,15 @@ def _files(paths: Sequence[Path]) -> Iterator[Path]:
 def _verdicts(settings: Settings, path: Path, asked: dict[str, object]) -> Sequence[Verdict]:
     source = str(asked["source"] or only_source(settings))
     at = asked["at"]
-    posted = Posted(
-        source=source,
-        body=payload(path),
-        received_at=at.replace(tzinfo=UTC) if isinstance(at, datetime) else datetime.now(UTC),
-        topic=str(asked["topic"]),
-        shop=None if asked["shop"] is None else str(asked["shop"]),
-        id="preview",
-    )
-    return Rehearsal(settings).deliver(source, posted.arrival(settings))
+    received_at = at.replace(tzinfo=UTC) if isinstance(at, datetime) else datetime.now(UTC)
+    topic, body = str(asked["topic"]), payload(path)
+    delivery: Posted | Streamed
+    if isinstance(settings.sources.get(source), StreamSource):
+        delivery = Streamed(source=source, topic=topic, value=body, received_at=received_at, offset=0)
+    else:
+        shop = None if asked["shop"] is None else str(asked["shop"])
+        delivery = Posted(source=source, topic=topic, body=body, received_at=received_at, shop=shop, id="preview")
+    return delivery.walk(Rehearsal(settings), settings)
 
 
 def _print(path: Path, verdicts: Sequence[Verdict], *, as_json: bool) -> None:

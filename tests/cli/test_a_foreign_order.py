@@ -90,6 +90,13 @@ def test_it_is_told_exactly(typed, tmp_path):
     assert 0 == typed("test", "--shuffle").exit_code
 
 
+def test_it_is_previewed(typed):
+    told = typed("preview", "tests/bestellt/auftrag.json", "--topic", "auftraege", "--at", "2026-07-02T12:00:00Z")
+    assert 0 == told.exit_code, told.output
+    assert "bestellt order.placed: sent" in told.output
+    assert '"amount": 1234.50' in told.output
+
+
 def test_what_is_missing_is_named_by_the_test(typed, tmp_path):
     path = tmp_path / "tests" / "bestellt" / "auftrag.json"
     path.write_text(json.dumps(ORDER | {"Summe": None}))
