@@ -168,7 +168,7 @@ class Rehearsal:
         asked: list[Request] = []
         try:
             request = next(conversation)
-            while len(asked) <= _MOST_REQUESTS:
+            for _ in range(_MOST_REQUESTS):
                 request = conversation.send(self._answer(request, asked))
         except StopIteration as end:
             return asked, end.value

@@ -85,6 +85,11 @@ def test_preview_names_the_empty_field_and_exits_1(typed, tmp_path):
     assert "order.currency is null" in told.output
 
 
+def test_preview_needs_no_address_of_the_journal(typed, tmp_path):
+    (tmp_path / "bridge.yaml").write_text(CONFIG + "journal: {kind: postgres, url: env:JOURNAL_ADDRESS}\n")
+    assert 0 == typed("preview", "order.json", "--at", AT).exit_code
+
+
 def test_preview_reads_standard_input(typed, tmp_path):
     words = [sys.executable, "-m", "bridge", "preview", "-", "--at", AT]
     told = subprocess.run(words, input=(tmp_path / "order.json").read_bytes(), capture_output=True, check=True)
