@@ -7,7 +7,7 @@ import difflib
 import os
 import types
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, cast, get_args, get_origin
@@ -158,13 +158,17 @@ class Settings:
     sources: Mapping[str, Source]
     destinations: Mapping[str, Outlet]
     rules: Rules
-    switched_off: Mapping[str, str]
-    """Included rules that `false` switches off, each with the file and line that says so."""
     journal: JournalSettings
     door: Door
     private: Private
     delivery: DeliverySettings
     logs: Logs
+    sections: Mapping[str, Json] = field(default_factory=dict, repr=False)
+    """As they stand in the file: what is changed is seen by them."""
+    files: tuple[Path, ...] = ()
+    """All that was read for it, itself first; none where it came as text."""
+    switched_off: Mapping[str, str] = field(default_factory=dict)
+    """Included rules that `NAME: false` switches off, each with the file and line that says so."""
 
 
 def read_file(path: Path, *, environ: Mapping[str, str] | None = None) -> Settings:
@@ -175,7 +179,8 @@ def read_file(path: Path, *, environ: Mapping[str, str] | None = None) -> Settin
         reason = getattr(problem, "strerror", None) or "it is not UTF-8 text"
         cure = "name a configuration with --config or BRIDGE_CONFIG"
         raise ConfigurationError([Problem(message=f"cannot be read: {reason}; {cure}", file=str(path))]) from None
-    return read(text, file=str(path), environ=environ)
+    found = read(text, file=str(path), environ=environ)
+    return replace(found, files=(path, *found.files))
 
 
 def read(text: str, *, file: str = "bridge.yaml", environ: Mapping[str, str] | None = None) -> Settings:
@@ -195,6 +200,7 @@ class _Reading:
     document: Document
     environ: Mapping[str, str]
     problems: list[Problem] = field(default_factory=list)
+    files: list[Path] = field(default_factory=list)
     switched_off: dict[str, str] = field(default_factory=dict)
 
     def settings(self) -> Settings | None:
@@ -212,12 +218,14 @@ class _Reading:
             sources=sources,
             destinations=destinations,
             rules=rules,
-            switched_off=self.switched_off,
             journal=top.journal,
             door=top.door,
             private=top.private,
             delivery=top.delivery,
             logs=top.logs,
+            sections=self.document.value,
+            files=tuple(self.files),
+            switched_off=self.switched_off,
         )
 
     def _add(self, message: str, path: Place) -> None:
@@ -336,6 +344,7 @@ class _Reading:
     def _include(self, name: str, at: Place) -> Sequence[Written]:
         try:
             path = self._included_path(name)
+            self.files.append(path)
             document = load(path.read_text(encoding="utf-8"), str(path))
         except registry.NoSuchConnector as unknown:
             self._add(str(unknown), at)

@@ -1,7 +1,8 @@
 """Opens the house from the back and closes it from the front: journal, courier, workers, private port, socket, door.
 
 SIGTERM and SIGINT set one event: the door closes first, what is in flight is finished or left to wait within the grace
-period, the journal closes last. A second signal ends the grace period at once. kill -9 needs none of this.
+period, the journal closes last. A second signal ends the grace period at once. kill -9 needs none of this. SIGHUP reads
+the rules again.
 """
 
 import asyncio
@@ -23,10 +24,12 @@ from bridge.delivery.conversing import Road
 from bridge.delivery.courier import Courier, Timeouts, travelling
 from bridge.delivery.policy import Patience
 from bridge.delivery.worker import Worker
-from bridge.errors import BridgeError, JournalBroken, JournalBusy
+from bridge.errors import JournalBroken, JournalBusy
 from bridge.intake import status, webhook
 from bridge.intake.stream import Stream
 from bridge.journal import Journal, Retention
+from bridge.mapping.rulebook import Rulebook
+from bridge.reloading import Reloading, check_names, tell_loaded
 from bridge.telemetry import emit
 
 EXIT_BROKEN = 74
@@ -37,10 +40,6 @@ _PRUNE_PAUSE = 0.05
 # Threads that wait for the interpreter while the event loop is busy get it after this long instead of 5 ms: the
 # journal's threads need it for microseconds at a time.
 SWITCH_INTERVAL = 0.0005
-
-
-class Renamed(BridgeError):
-    """A fact seems to have another name than before: starting would send it again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,10 +53,11 @@ class House:
 
 @dataclass(slots=True)
 class Ending:
-    """stop: close the door and finish. hurry: end the grace period."""
+    """stop: close the door and finish. hurry: end the grace period. reload: read the rules again."""
 
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     hurry: asyncio.Event = field(default_factory=asyncio.Event)
+    reload: asyncio.Event = field(default_factory=asyncio.Event)
 
     def signal(self) -> None:
         """The first stops, the second hurries."""
@@ -71,18 +71,23 @@ async def serve(settings: Settings, ending: Ending, *, opened_as: Callable[[Hous
         journal = await stack.enter_async_context(
             opening.serving(settings.journal, destinations=list(settings.destinations), released=released)
         )
-        await _check_names(journal, settings)
+        await check_names(journal, settings)
+        book = Rulebook(settings.rules)
         courier = await stack.enter_async_context(_courier(settings))
-        workers = _workers(settings, journal, courier)
+        workers = _workers(settings, book, journal, courier)
         streams = _streams(settings, journal, courier)
-        private_port = await stack.enter_async_context(_private(settings, journal, workers, streams))
+        told = status.Status(journal, workers, streams, book)
+        private_port = await stack.enter_async_context(_private(settings, told))
         released.tell(workers)
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
         running = [tasks.create_task(worker.run()) for worker in workers]
-        watching = [tasks.create_task(_guarded(journal)), tasks.create_task(_pruning(journal, settings))]
+        reloading = Reloading(settings=settings, book=book, journal=journal, workers=workers)
+        endless = (_guarded(journal), _pruning(journal, settings), reloading.run(ending.reload))
+        watching = [tasks.create_task(each) for each in endless]
         flowing = [tasks.create_task(stream.run()) for stream in streams]
         async with _door(settings, journal) as port:
             _tell_started(settings, port, private_port)
+            tell_loaded(book, settings)
             opened_as(House(journal=journal, port=port, private_port=private_port))
             await ending.stop.wait()
             emit("service.stopping", in_flight=sum(worker.in_flight for worker in workers))
@@ -93,35 +98,6 @@ async def serve(settings: Settings, ending: Ending, *, opened_as: Callable[[Hous
         for task in watching:
             task.cancel()
     emit("service.stopped")
-
-
-async def _check_names(journal: Journal, settings: Settings) -> None:
-    """Fact names are part of keys. Raises Renamed where a new name stands beside keys that no rule makes any more."""
-    kept = await journal.fact_names()
-    _check_destinations({dest for dest, _ in kept}, settings)
-    for dest in settings.destinations:
-        facts = set(settings.rules.facts(dest).values())
-        known = {fact for name, fact in kept if name == dest}
-        explained = {fact for fact in facts if (dest, fact) in settings.rules.formerly}
-        former = {old for fact in explained for old in settings.rules.formerly[dest, fact]}
-        gone, new = sorted(known - facts - former), sorted(facts - known - explained)
-        if gone and new:
-            raise Renamed(
-                f"destination {dest}: the journal keeps keys of {', '.join(gone)}, which no rule makes any more, and "
-                f"{', '.join(new)} is new. If it was renamed, write `formerly: {gone[0]}` in its rule, or it would be "
-                "sent again for every order; if it is another fact, write `formerly: []`"
-            )
-
-
-def _check_destinations(kept: set[str], settings: Settings) -> None:
-    gone = sorted(kept - set(settings.destinations))
-    new = sorted(name for name, o in settings.destinations.items() if name not in kept and not o.is_another)
-    if gone and new:
-        raise Renamed(
-            f"the journal keeps keys of destination {gone[0]}, which is not configured any more, and {new[0]} is new. "
-            f"If it was renamed, call it {gone[0]} again, or every order would be sent again; if it is another, write "
-            f"`formerly: []` in destination {new[0]}"
-        )
 
 
 async def _finished(
@@ -155,8 +131,6 @@ async def _drained(flowing: Sequence[asyncio.Task[None]], ending: Ending, *, gra
 
 
 def _tell_started(settings: Settings, port: int, private_port: int) -> None:
-    for rule, place in settings.switched_off.items():
-        emit("rule.switched_off", rule=rule, detail=f"{place} says so: what it would send is not sent")
     emit(
         "service.started",
         version=version("attribution-bridge"),
@@ -167,11 +141,9 @@ def _tell_started(settings: Settings, port: int, private_port: int) -> None:
     )
 
 
-def _private(
-    settings: Settings, journal: Journal, workers: Sequence[Worker], streams: Sequence[Stream]
-) -> AbstractAsyncContextManager[int]:
+def _private(settings: Settings, told: status.Status) -> AbstractAsyncContextManager[int]:
     private = settings.private
-    return status.serving(status.Status(journal, workers, streams), host=private.host, port=private.port)
+    return status.serving(told, host=private.host, port=private.port)
 
 
 def _courier(settings: Settings) -> AbstractAsyncContextManager[Courier]:
@@ -186,7 +158,7 @@ def _courier(settings: Settings) -> AbstractAsyncContextManager[Courier]:
     return travelling(timeouts=timeouts, connections=delivery.concurrency, user_agent=agent)
 
 
-def _workers(settings: Settings, journal: Journal, courier: Courier) -> Sequence[Worker]:
+def _workers(settings: Settings, book: Rulebook, journal: Journal, courier: Courier) -> Sequence[Worker]:
     delivery = settings.delivery
     patience = Patience(first_wait=delivery.first_wait, longest_wait=delivery.longest_wait, give_up=delivery.give_up)
     roads = [
@@ -199,7 +171,7 @@ def _workers(settings: Settings, journal: Journal, courier: Courier) -> Sequence
         )
         for name, outlet in settings.destinations.items()
     ]
-    return [Worker(road, journal=journal, rules=settings.rules, courier=courier) for road in roads]
+    return [Worker(road, journal=journal, book=book, courier=courier) for road in roads]
 
 
 def _streams(settings: Settings, journal: Journal, courier: Courier) -> Sequence[Stream]:
@@ -286,4 +258,5 @@ async def _until_signalled(settings: Settings, opened_as: Callable[[House], None
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ending.signal)
+    loop.add_signal_handler(signal.SIGHUP, ending.reload.set)
     await serve(settings, ending, opened_as=opened_as)

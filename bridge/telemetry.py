@@ -66,6 +66,8 @@ EVENTS: Mapping[str, Kind] = {
     "lane.lost": Kind("warning", "lanes_lost", ("dest",), "Documents in flight whose lease had ended"),
     "lanes.freed": Kind("warning"),
     "lease.lost": Kind("warning", "leases_lost", (), "Times this process came too late to renew its lease"),
+    "rules.loaded": Kind("info", "reloads", (), "Times rules were taken over, the start included"),
+    "rules.refused": Kind("error", "reload_failures", (), "Times a changed configuration was not taken over"),
     "journal.full": Kind("error", "journal_full", (), "Times the journal's disk was too full"),
     "journal.busy": Kind("error", "journal_busy", (), "Times something could not be stored at once"),
     "journal.pruned": Kind("info"),
@@ -94,6 +96,10 @@ LAG = Gauge("bridge_stream_lag_records", "Records of a partition that are not st
 POSITION = Gauge("bridge_stream_position", "The next offset to be stored", _PARTITION, registry=REGISTRY)
 STOPPED = Gauge(
     "bridge_stream_partition_stopped", "1: it lost its position and waits for a person", _PARTITION, registry=REGISTRY
+)
+GENERATION = Gauge("bridge_rules_generation", "How often rules were taken over", registry=REGISTRY)
+RULES_CURRENT = Gauge(
+    "bridge_rules_current", "1: what the files say is in force, 0: a change was refused", registry=REGISTRY
 )
 FREE = Gauge("bridge_journal_free_bytes", "Free room on the journal's disk", registry=REGISTRY)
 OLDEST = Gauge(

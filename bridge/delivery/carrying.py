@@ -12,6 +12,7 @@ from bridge.delivery.courier import Courier
 from bridge.delivery.policy import Pass, Postpone, Settle, decide
 from bridge.errors import JournalBusy, LaneLost
 from bridge.journal import HOLDS, Claim, Done, Hold, Journal, Key, Postponed, Record, Settled, Verdict
+from bridge.mapping.rulebook import Rulebook
 from bridge.mapping.rules import Failure, Passed, Rules, Step
 from bridge.telemetry import emit
 
@@ -24,6 +25,7 @@ class _Document:
     """A claimed document on its way: what is known of it and not stored yet."""
 
     claim: Claim
+    rules: Rules
     settled: list[Settled] = field(default_factory=list)
     verdicts: list[Verdict] = field(default_factory=list)
     released: list[Key] = field(default_factory=list)
@@ -45,11 +47,11 @@ class Carrier:
     """Carries documents of one destination. `feel` is told the outcome of every conversation."""
 
     def __init__(
-        self, road: Road, *, journal: Journal, rules: Rules, courier: Courier, feel: Callable[[Outcome], None]
+        self, road: Road, *, journal: Journal, book: Rulebook, courier: Courier, feel: Callable[[Outcome], None]
     ) -> None:
         self._road = road
         self._journal = journal
-        self._rules = rules
+        self._book = book
         self._courier = courier
         self._feel = feel
         self._refusals: dict[str, tuple[str, int]] = {}
@@ -61,9 +63,10 @@ class Carrier:
         for hold in await self._journal.holds():
             if hold.dest != self._road.name:
                 continue
-            if hold.digest == self._rules.digest_of(hold.rule):
+            if hold.digest == self._book.rules.digest_of(hold.rule):
                 self.held.add(hold.rule)
             else:
+                self.release(hold.rule)
                 await self._journal.release(hold.dest, hold.rule)
                 emit("rule.released", dest=hold.dest, rule=hold.rule, detail="the rule has changed")
 
@@ -74,16 +77,19 @@ class Carrier:
 
     async def carry(self, claim: Claim) -> None:
         """To the end, or until it must wait; stored when it returns."""
-        document = _Document(claim)
+        document = _Document(claim, self._book.rules)
         try:
-            await self._store(document, end=await self._deliver(document))
+            end = await self._deliver(document)
+            await self._store(document, end=end)
+            if isinstance(end, Postponed) and end.rule and end.rule not in self.held:
+                await self._journal.release(self._road.name, end.rule)  # it was released while this was stored
         except LaneLost as lost:
             # Whoever has the lane now decides: what departed is uncertain there, all else is sent from the start.
             emit("lane.lost", **_names(claim), dest=self._road.name, detail=str(lost))
 
     async def _deliver(self, document: _Document) -> Done | Postponed:
         claim = document.claim
-        events = self._sifted(document, self._rules.apply(claim.envelope, self._road.name, stale=claim.stale))
+        events = self._sifted(document, document.rules.apply(claim.envelope, self._road.name, stale=claim.stale))
         for event in events:
             if event.rule in self.held:
                 return Postponed(until=None, fact=event.fact, reason=Reason.RULE_HELD, rule=event.rule)
@@ -98,7 +104,6 @@ class Carrier:
 
     def _sifted(self, document: _Document, steps: Sequence[Step]) -> list[Event]:
         """The events whose key is free; all else is noted."""
-        held = document.claim.held
         events: list[Event] = []
         for step in steps:
             match step:
@@ -106,7 +111,7 @@ class Carrier:
                     document.verdicts.append(Verdict(reason=step.reason, rule=step.rule or ""))
                 case Failure() | Event() if document.has_ended((step.fact, step.once or "")):
                     pass
-                case Failure() | Event() if self._is_held(held, step.fact, step.once or ""):
+                case Failure() | Event() if self._is_held(document, step.fact, step.once or ""):
                     document.verdicts.append(Verdict(reason=Reason.ALREADY, rule=step.rule))
                 case Failure():
                     failed = Settle(state=State.DEAD, reason=Reason.RULE_FAILED, detail=step.message)
@@ -115,11 +120,12 @@ class Carrier:
                     events.append(step)
         return events
 
-    def _is_held(self, held: Mapping[Key, State], fact: str, once: str) -> bool:
+    def _is_held(self, document: _Document, fact: str, once: str) -> bool:
         """Under its name, or under one that it had before."""
+        held = document.claim.held
         if not held:
             return False
-        names = (fact, *self._rules.formerly.get((self._road.name, fact), ()))
+        names = (fact, *document.rules.formerly.get((self._road.name, fact), ()))
         return any(held.get((name, once)) in HOLDS for name in names)
 
     async def _send(self, document: _Document, event: Event) -> Postponed | None:
@@ -130,7 +136,7 @@ class Carrier:
         )
         outcome = await conversing.held(moment)
         self._feel(outcome)
-        await self._count_refusals(event.rule, outcome)
+        await self._count_refusals(document.rules, event.rule, outcome)
         decision = decide(
             outcome,
             attempt=moment.attempt,
@@ -179,7 +185,7 @@ class Carrier:
             document.verdicts.append(Verdict(reason=Reason.HEALED, rule=event.rule))
             document.released.append((event.fact, ""))
 
-    async def _count_refusals(self, rule: str, outcome: Outcome) -> None:
+    async def _count_refusals(self, rules: Rules, rule: str, outcome: Outcome) -> None:
         """The same refusal twenty times running holds the rule instead of filling the dead list."""
         if isinstance(outcome, Delivered):
             self._refusals.pop(rule, None)
@@ -188,11 +194,11 @@ class Carrier:
         detail, count = self._refusals.get(rule, ("", 0))
         count = count + 1 if detail == outcome.detail else 1
         self._refusals[rule] = (outcome.detail, count)
-        if count == _SAME_REFUSALS:
+        if count == _SAME_REFUSALS and rules.digest_of(rule) == self._book.rules.digest_of(rule):
             await self._hold(rule, outcome.detail)
 
     async def _hold(self, rule: str, detail: str) -> None:
-        digest = self._rules.digest_of(rule)
+        digest = self._book.rules.digest_of(rule)
         self.held.add(rule)
         hold = Hold(dest=self._road.name, rule=rule, digest=digest, since=_now(), detail=detail)
         await self._until_stored(lambda: self._journal.hold(hold))

@@ -13,7 +13,7 @@ from bridge.delivery.courier import Courier
 from bridge.delivery.limits import Health, Mood, after, after_probe, allowed, probe_is_due
 from bridge.errors import JournalBusy
 from bridge.journal import Claim, Journal
-from bridge.mapping.rules import Rules
+from bridge.mapping.rulebook import Rulebook
 from bridge.telemetry import UP, emit
 
 _BUDGET = 16 * 1024 * 1024
@@ -24,11 +24,11 @@ _JOURNAL_AGAIN = 0.5
 class Worker:
     """Runs until told to stop; then finishes what is in flight."""
 
-    def __init__(self, road: Road, *, journal: Journal, rules: Rules, courier: Courier) -> None:
+    def __init__(self, road: Road, *, journal: Journal, book: Rulebook, courier: Courier) -> None:
         self._road = road
         self._journal = journal
         self._courier = courier
-        self._carrier = Carrier(road, journal=journal, rules=rules, courier=courier, feel=self._feel)
+        self._carrier = Carrier(road, journal=journal, book=book, courier=courier, feel=self._feel)
         self._health = Health()
         self._ready: deque[Claim] = deque()
         self._in_flight = 0
@@ -58,6 +58,10 @@ class Worker:
     def release(self, rule: str) -> None:
         """A person released the rule; the journal makes its lanes due."""
         self._carrier.release(rule)
+
+    async def learn_holds(self) -> None:
+        """The rules have changed: those that were held and are others now go on."""
+        await self._carrier.learn_holds()
 
     def stop(self) -> None:
         """Start nothing more."""

@@ -11,6 +11,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from bridge.intake.site import listen
 from bridge.intake.stream import Stream
 from bridge.journal import Journal, Story
+from bridge.mapping.rulebook import Rulebook
 from bridge.telemetry import FREE, OLDEST, PARKED, REGISTRY, WAITING
 
 _json = msgspec.json.Encoder(enc_hook=str)
@@ -32,10 +33,11 @@ class Working(Protocol):
 class Status:
     """Answers from the journal and from the workers."""
 
-    def __init__(self, journal: Journal, workers: Sequence[Working], streams: Sequence[Stream] = ()) -> None:
+    def __init__(self, journal: Journal, workers: Sequence[Working], streams: Sequence[Stream], book: Rulebook) -> None:
         self._journal = journal
         self._workers = workers
         self._streams = streams
+        self._book = book
 
     async def healthz(self, _request: web.Request) -> web.Response:
         return web.Response(text="ok\n")
@@ -65,11 +67,22 @@ class Status:
         source, delivery = request.query.get("source"), request.query.get("id")
         if not source or not delivery:
             streams = [_told_of_stream(stream) for stream in self._streams]
-            return _answer({"destinations": [_told(worker) for worker in self._workers], "streams": streams})
+            destinations = [_told(worker) for worker in self._workers]
+            return _answer({"rules": _told_of(self._book), "destinations": destinations, "streams": streams})
         for lane in await self._journal.find_delivery(source, delivery):
             if (story := await self._journal.story(lane)) is not None:
                 return _answer(_delivery(story, source, delivery))
         return _answer({"error": "no such delivery is stored"}, status=404)
+
+
+def _told_of(book: Rulebook) -> Mapping[str, object]:
+    """refused: why a changed configuration was not taken over; empty: what the files say is in force."""
+    return {
+        "generation": book.generation,
+        "digest": book.rules.digest[:12],
+        "since": book.since,
+        "refused": book.refused,
+    }
 
 
 def _told(worker: Working) -> Mapping[str, object]:

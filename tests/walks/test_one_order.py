@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from bridge import service
+from bridge.reloading import Renamed
 
 
 async def test_an_order_reaches_the_api_once_as_every_fact_that_it_states(running, order):
@@ -138,7 +139,7 @@ async def test_a_fact_that_is_renamed_stops_the_start_until_its_former_name_is_s
     async with running() as bridge:
         await bridge.post(body)
         await bridge.settled(number)
-    with pytest.raises(service.Renamed, match=r"write `formerly: order\.placed` in its rule"):
+    with pytest.raises(Renamed, match=r"write `formerly: order\.placed` in its rule"):
         await service.serve(settings_for(sandbox, more=renamed % ""), service.Ending())
     async with running(settings_for(sandbox, more=renamed % ", formerly: order.placed")) as bridge:
         await bridge.post(body, topic="orders/updated")
@@ -153,7 +154,7 @@ async def test_a_destination_that_is_renamed_stops_the_start(running, settings_f
         await bridge.settled(number)
     settings = settings_for(sandbox)
     renamed = replace(settings, destinations={"other": settings.destinations["hellotext"]})
-    with pytest.raises(service.Renamed, match=r"call it hellotext again, or every order would be sent again"):
+    with pytest.raises(Renamed, match=r"call it hellotext again, or every order would be sent again"):
         await service.serve(renamed, service.Ending())
 
 

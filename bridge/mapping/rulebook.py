@@ -1,0 +1,23 @@
+"""The rules that are in force: changed rules are swapped in whole, and everybody looks here before each document."""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from bridge.mapping.rules import Rules
+
+
+@dataclass(slots=True)
+class Rulebook:
+    """generation counts from 1. refused: why the last change of the configuration was not taken over; empty: it was."""
+
+    rules: Rules
+    generation: int = 1
+    since: datetime = field(default_factory=lambda: datetime.now(UTC))
+    refused: str = ""
+
+    def take(self, rules: Rules) -> None:
+        """These are in force from now on. What is being carried ends with the rules that it began with."""
+        self.rules = rules
+        self.generation += 1
+        self.since = datetime.now(UTC)
+        self.refused = ""

@@ -1,0 +1,144 @@
+"""Changed rules while the service runs: checked, then swapped in whole; what is wrong leaves the old ones in force.
+
+SIGHUP asks for it, and so does a changed file: the configuration, what it includes, its tables. Files are looked at,
+not watched: a ConfigMap's symlink swap, an editor's rename and a network disk all show in what stat() says.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Protocol, TypeAlias
+
+from bridge.config import Settings, read_file
+from bridge.errors import BridgeError, ConfigurationError
+from bridge.journal import Journal
+from bridge.mapping.rulebook import Rulebook
+from bridge.telemetry import GENERATION, RULES_CURRENT, emit
+
+LOOK_EVERY: Final = 5.0
+_AT_START_ONLY: Final = ("sources", "destinations", "journal", "door", "private", "delivery", "logs")
+
+Seen: TypeAlias = Mapping[Path, tuple[int, int, int, int] | None]
+
+
+class Renamed(BridgeError):
+    """A fact seems to have another name than before: going on would send it again."""
+
+
+class Carrying(Protocol):
+    """A worker, as far as it is told of changed rules."""
+
+    async def learn_holds(self) -> None:
+        """Let go of holds whose rule has changed."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Reloading:
+    """Takes changed rules over. `settings` are those of the start; only rules are ever changed."""
+
+    settings: Settings
+    book: Rulebook
+    journal: Journal
+    workers: Sequence[Carrying]
+
+    async def run(self, asked: asyncio.Event) -> None:
+        """Until cancelled. asked: SIGHUP came."""
+        files: Sequence[Path] = self.settings.files
+        seen = looked_at(files)
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_EVERY if files else None):
+                    await asked.wait()
+            now = looked_at(files)
+            if asked.is_set() or now != seen:
+                asked.clear()
+                files, seen = await self._reloaded(files, now)
+
+    async def _reloaded(self, files: Sequence[Path], now: Seen) -> tuple[Sequence[Path], Seen]:
+        """Which files to look at from now on, and how they looked when they were read."""
+        try:
+            found = await asyncio.to_thread(self._read)
+            await self._take(found)
+        except BridgeError as problem:
+            self._refuse(str(problem))
+            wrong = problem.problems if isinstance(problem, ConfigurationError) else ()
+            more = {Path(each.file): None for each in wrong if each.file and Path(each.file) not in now}
+            return (*files, *more), {**now, **looked_at([*more])}
+        return found.files, {**looked_at(found.files), **{path: now[path] for path in found.files if path in now}}
+
+    def _read(self) -> Settings:
+        if not self.settings.files:
+            raise BridgeError("the configuration was not read from a file: it cannot be read again")
+        return read_file(self.settings.files[0])
+
+    async def _take(self, found: Settings) -> None:
+        changed = [name for name in _AT_START_ONLY if found.sections.get(name) != self.settings.sections.get(name)]
+        if changed:
+            raise BridgeError(f"{', '.join(changed)} changed, which needs a restart: nothing was taken over")
+        await check_names(self.journal, found)
+        if found.rules.digest == self.book.rules.digest:
+            self.book.refused = ""
+            RULES_CURRENT.set(1)
+            return
+        self.book.take(found.rules)
+        for worker in self.workers:
+            await worker.learn_holds()
+        tell_loaded(self.book, found)
+
+    def _refuse(self, why: str) -> None:
+        self.book.refused = why
+        RULES_CURRENT.set(0)
+        emit("rules.refused", generation=self.book.generation, detail=why)
+
+
+def looked_at(files: Sequence[Path]) -> Seen:
+    """What tells whether a file is another than before; None where it is not there."""
+    found: dict[Path, tuple[int, int, int, int] | None] = {}
+    for path in files:
+        try:
+            stat = path.stat()
+            found[path] = (stat.st_dev, stat.st_ino, stat.st_mtime_ns, stat.st_size)
+        except OSError:
+            found[path] = None
+    return found
+
+
+def tell_loaded(book: Rulebook, settings: Settings) -> None:
+    """The rules in force, and loudly those that are switched off."""
+    GENERATION.set(book.generation)
+    RULES_CURRENT.set(1)
+    rules = sum(len(book.rules.names(name)) for name in settings.destinations)
+    emit("rules.loaded", generation=book.generation, digest=book.rules.digest[:12], rules=rules)
+    for name, where in settings.switched_off.items():
+        emit("rule.switched_off", rule=name, detail=f"{where} says so: what it would send is not sent")
+
+
+async def check_names(journal: Journal, settings: Settings) -> None:
+    """Fact names are part of keys. Raises Renamed where a new name stands beside keys that no rule makes any more."""
+    kept = await journal.fact_names()
+    _check_destinations({dest for dest, _ in kept}, settings)
+    for dest in settings.destinations:
+        facts = set(settings.rules.facts(dest).values())
+        known = {fact for name, fact in kept if name == dest}
+        explained = {fact for fact in facts if (dest, fact) in settings.rules.formerly}
+        former = {old for fact in explained for old in settings.rules.formerly[dest, fact]}
+        gone, new = sorted(known - facts - former), sorted(facts - known - explained)
+        if gone and new:
+            raise Renamed(
+                f"destination {dest}: the journal keeps keys of {', '.join(gone)}, which no rule makes any more, and "
+                f"{', '.join(new)} is new. If it was renamed, write `formerly: {gone[0]}` in its rule, or it would be "
+                "sent again for every order; if it is another fact, write `formerly: []`"
+            )
+
+
+def _check_destinations(kept: set[str], settings: Settings) -> None:
+    gone = sorted(kept - set(settings.destinations))
+    new = sorted(name for name, o in settings.destinations.items() if name not in kept and not o.is_another)
+    if gone and new:
+        raise Renamed(
+            f"the journal keeps keys of destination {gone[0]}, which is not configured any more, and {new[0]} is new. "
+            f"If it was renamed, call it {gone[0]} again, or every order would be sent again; if it is another, write "
+            f"`formerly: []` in destination {new[0]}"
+        )

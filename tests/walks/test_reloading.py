@@ -1,0 +1,184 @@
+"""Rules that change while the bridge runs: taken over whole, or refused loudly with the old ones in force."""
+
+import json
+import os
+import signal
+from contextlib import asynccontextmanager
+
+import aiohttp
+import pytest
+
+from bridge import reloading
+from bridge.config import read_file
+from bridge.contract import State
+from bridge.journal import Selection
+from tests.conftest import CONFIG
+from tests.walks.processes import Process
+
+OFF = "rules: {confirmed: false, cancelled: false}\n"
+
+
+@pytest.fixture
+def written(sandbox, tmp_path, environ, monkeypatch):
+    """Writes the configuration as a ConfigMap does: a folder of its own, and a symlink that is swapped."""
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(reloading, "LOOK_EVERY", 0.05)
+    text = CONFIG.format(url=sandbox, mode="live", path=tmp_path / "journal.db")
+    mount = tmp_path / "config"
+    mount.mkdir()
+    versions = iter(range(1000))
+
+    def write(more="", *, base=text):
+        folder = mount / f"..version-{next(versions)}"
+        folder.mkdir()
+        (folder / "bridge.yaml").write_text(base + more)
+        (mount / "..data.new").symlink_to(folder.name)
+        os.replace(mount / "..data.new", mount / "..data")  # noqa: PTH105
+        if not (mount / "bridge.yaml").is_symlink():
+            (mount / "bridge.yaml").symlink_to("..data/bridge.yaml")
+        return mount / "bridge.yaml"
+
+    write.text = text
+    return write
+
+
+@pytest.fixture
+def reloadable(running, written):
+    @asynccontextmanager
+    async def opened(more=""):
+        async with running(read_file(written(more))) as bridge:
+            yield bridge
+
+    return opened
+
+
+async def rules_of(bridge):
+    async with bridge.session.get(f"{bridge.private}/status") as answer:
+        return (await answer.json())["rules"]
+
+
+async def until_generation(bridge, number):
+    async def reached():
+        rules = await rules_of(bridge)
+        return rules if rules["generation"] == number else None
+
+    return await bridge.until(reached)
+
+
+async def until_refused(bridge):
+    async def refused():
+        return (await rules_of(bridge))["refused"]
+
+    return await bridge.until(refused)
+
+
+async def test_a_changed_file_is_taken_over_whole_and_counted(reloadable, written, order):
+    number, body = order()
+    async with reloadable(OFF) as bridge:
+        assert 1 == (await rules_of(bridge))["generation"]
+        await bridge.post(body)
+        await bridge.settled(number)
+        written("rules: {cancelled: false}\n")
+        await until_generation(bridge, 2)
+        await bridge.post(body, topic="orders/updated")
+        await bridge.settled(number)
+        assert ["order.placed", "order.confirmed"] == await bridge.actions()
+        async with bridge.session.get(f"{bridge.private}/metrics") as answer:
+            assert "bridge_rules_generation 2.0" in await answer.text()
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ("rules: {placed: {at: = order.creatd_at}}\n", "did you mean created_at?"),
+        ("rules: {placed: [}\n", "not YAML"),
+        ("vars: {a: 1}\nlogs: {level: debug}\n", "logs changed, which needs a restart: nothing was taken over"),
+    ],
+)
+async def test_a_bad_change_leaves_the_old_rules_in_force_and_says_so(reloadable, written, order, more, said):
+    number, body = order()
+    async with reloadable(OFF) as bridge:
+        written(more)
+        assert said in await until_refused(bridge)
+        await bridge.post(body)
+        await bridge.settled(number)
+        assert ["order.placed"] == await bridge.actions()
+        written("rules: {cancelled: false}\n")
+        assert "" == (await until_generation(bridge, 2))["refused"]
+
+
+async def test_a_renamed_fact_is_refused_as_it_is_at_the_start(reloadable, written, order):
+    number, body = order()
+    async with reloadable() as bridge:
+        await bridge.post(body)
+        await bridge.settled(number)
+        written("rules: {placed: {fact: order.made}}\n")
+        assert "write `formerly: order.placed` in its rule" in await until_refused(bridge)
+        written("rules: {placed: {fact: order.made, formerly: order.placed}}\n")
+        await until_generation(bridge, 2)
+        await bridge.post(body, topic="orders/updated")
+        await bridge.settled(number)
+        assert ["order.placed", "order.confirmed"] == await bridge.actions()
+
+
+async def test_a_held_rule_that_changes_goes_on(reloadable, written, order):
+    bodies = [order() for _ in range(30)]
+    async with reloadable(OFF) as bridge:
+        await bridge.fail(path="/v1/attribution/events", status=422, times=1000)
+        for _, body in bodies:
+            await bridge.post(body)
+
+        async def held():
+            return await bridge.house.journal.holds()
+
+        await bridge.until(held)
+        await bridge.recover()
+        last, body = order()
+        await bridge.post(body)
+        written("rules: {confirmed: false, cancelled: false, placed: {max_age: 29d}}\n")
+        await until_generation(bridge, 2)
+
+        async def released():
+            return not await bridge.house.journal.holds()
+
+        await bridge.until(released)
+        await bridge.settled(last)
+        assert {"order.placed": "delivered"} == await bridge.states(last)
+
+
+async def test_dead_retry_maps_the_stored_document_by_the_new_rules(reloadable, written, order):
+    number, body = order()
+    async with reloadable("rules: {confirmed: false, cancelled: false, placed: {at: = order.closed_at}}\n") as bridge:
+        await bridge.post(body)
+        await bridge.settled(number)
+        assert {"order.placed": "dead"} == await bridge.states(number)
+        written(OFF)
+        await until_generation(bridge, 2)
+        refs = [fact.ref async for fact in bridge.house.journal.parked(Selection(state=State.DEAD))]
+        assert 1 == await bridge.house.journal.retry(refs)
+
+        async def delivered():
+            return (await bridge.states(number))["order.placed"] == "delivered"
+
+        await bridge.until(delivered)
+
+
+async def test_a_signal_reads_the_rules_again_in_a_real_process(sandbox, environ, tmp_path, unused_tcp_port_factory):
+    process = Process(tmp_path, sandbox, environ, (unused_tcp_port_factory(), unused_tcp_port_factory()))
+    await process.start()
+    text = process.config.read_text()
+    process.config.write_text(text + OFF)
+    process.running.send_signal(signal.SIGHUP)
+    try:
+        async with aiohttp.ClientSession() as session:
+            for _ in range(400):
+                async with session.get(f"http://127.0.0.1:{process.private}/status") as answer:
+                    if (await answer.json())["rules"]["generation"] == 2:
+                        break
+    finally:
+        assert 0 == await process.end(signal.SIGTERM)
+    lines = [json.loads(line) for line in process.log.read_text().splitlines() if line.startswith("{")]
+    loaded = [(line["generation"], line["rules"]) for line in lines if line["event"] == "rules.loaded"]
+    assert [(1, 3), (2, 1)] == loaded
+    assert {"confirmed", "cancelled"} == {line["rule"] for line in lines if line["event"] == "rule.switched_off"}
