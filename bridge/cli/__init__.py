@@ -7,6 +7,7 @@ from bridge.cli.dead import dead
 from bridge.cli.demo import demo
 from bridge.cli.journal import journal
 from bridge.cli.orders import orders
+from bridge.cli.plan import plan
 from bridge.cli.preview import preview
 from bridge.cli.run import run
 from bridge.cli.sandbox import sandbox
@@ -22,5 +23,5 @@ def command() -> None:
     """Takes order webhooks in, sends attribution events out, and can say of every order what became of it."""
 
 
-for part in (run, check, schema, test, preview, demo, sandbox, send, orders, dead, uncertain, journal, version):
+for part in (run, check, schema, test, preview, plan, demo, sandbox, send, orders, dead, uncertain, journal, version):
     command.add_command(part)

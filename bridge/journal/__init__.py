@@ -4,8 +4,7 @@ One protocol, two implementations with the same tables and one conformance suite
 destination it is work until its facts are final. A lane has one document in flight per destination, oldest first.
 """
 
-import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -226,6 +225,22 @@ class Story:
     waiting: Sequence[Mapping[str, object]] = field(default=())
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """One order as the journal keeps it, for plans.
+
+    documents   those that came in the span and are mapped (not those whose end their source knew), oldest first; a body
+                that retention removed is empty
+    held        (destination, fact, once) to the state
+    by_these    the keys of `held` that have their state by one of these documents
+    """
+
+    lane: int
+    documents: Sequence[Envelope]
+    held: Mapping[tuple[str, str, str], State]
+    by_these: frozenset[tuple[str, str, str]]
+
+
 class Reading(Protocol):
     """The calls that change nothing. They work beside a running owner, and are safe to repeat."""
 
@@ -246,6 +261,11 @@ class Reading(Protocol):
 
     def parked(self, selection: Selection) -> AsyncIterator[Parked]:
         """Parked facts, oldest lane first, read in pages: memory does not grow with their number."""
+
+    async def orders(
+        self, *, after: int, limit: int, since: datetime | None = None, until: datetime | None = None
+    ) -> Sequence[Kept]:
+        """The next orders behind lane `after`, at most `limit`, with what came from `since` up to `until`."""
 
     async def holds(self) -> Sequence[Hold]:
         """Rules that are held."""
@@ -276,11 +296,11 @@ class Acting(Reading, Protocol):
 class Journal(Acting, Protocol):
     """What the rooms need. Raises JournalBusy where nothing could be stored, JournalBroken where the disk fails, and
     LaneLost where a claim is not this process's any more.
-
-    broken  ends with JournalBroken when the process must end
     """
 
-    broken: asyncio.Future[None]
+    @property
+    def broken(self) -> Awaitable[None]:
+        """Ends with JournalBroken when the process must end."""
 
     def refuses(self) -> str | None:
         """Why nothing can be stored now; None: it takes writes."""

@@ -4,13 +4,14 @@ import hashlib
 import zlib
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from operator import itemgetter
 from typing import Any, TypeAlias
 
 import cramjam
 import msgspec
 
-from bridge.contract import Envelope
-from bridge.journal import Parked, Selection
+from bridge.contract import Envelope, State
+from bridge.journal import Kept, Parked, Selection
 
 Row: TypeAlias = tuple[Any, ...]
 """Cells as a database gives and takes them: None, int, float, str or bytes."""
@@ -93,6 +94,28 @@ def envelope_of(row: Row) -> Envelope:
         received_at=moment(received),
         headers=_decode_headers(headers) if headers is not None else {},
         raw=unpacked(raw) if raw is not None else b"",
+    )
+
+
+def kept_of(lanes: Sequence[int], documents: Sequence[Row], facts: Sequence[Row]) -> list[Kept]:
+    """From the queries `orders`, `order_documents` (lane before the columns of `documents`) and `order_facts`."""
+    came: dict[int, list[Row]] = {lane: [] for lane in lanes}
+    keys: dict[int, list[Row]] = {lane: [] for lane in lanes}
+    for row in documents:
+        came[row[0]].append(row)
+    for row in facts:
+        keys[row[0]].append(row)
+    return [_kept(lane, sorted(came[lane], key=itemgetter(1)), keys[lane]) for lane in lanes]
+
+
+def _kept(lane: int, documents: Sequence[Row], facts: Sequence[Row]) -> Kept:
+    parked = {seq for _, dest, _, _, _, seq in facts if not dest}
+    seen = {row[1] for row in documents}
+    return Kept(
+        lane=lane,
+        documents=[envelope_of(row[1:]) for row in documents if row[1] not in parked],
+        held={(dest, fact, once): State(state) for _, dest, fact, once, state, _ in facts if dest},
+        by_these=frozenset((dest, fact, once) for _, dest, fact, once, _, seq in facts if dest and seq in seen),
     )
 
 

@@ -6,6 +6,7 @@ for step in rules.apply(envelope, "hellotext"): ...
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import timedelta
 from typing import Final
 
@@ -59,6 +60,21 @@ class Rules:
 
     def _for(self, destination: str) -> Sequence[Rule]:
         return [rule for (_, to), group in self._groups.items() if to == destination for rule in group.rules]
+
+    @property
+    def written(self) -> Sequence[str]:
+        """The names of all rules."""
+        return tuple(self._digests)
+
+    def only(self, names: AbstractSet[str]) -> "Rules":
+        """These rules of them."""
+        kept = [rule for group in self._groups.values() for rule in group.rules if rule.name in names]
+        return Rules(kept, {name: self._digests[name] for name in names & self._digests.keys()}, self.formerly)
+
+    def changed(self, other: "Rules") -> frozenset[str]:
+        """The names of rules that the two do not have alike."""
+        names = {*self._digests, *other.written}
+        return frozenset(name for name in names if self.digest_of(name) != other.digest_of(name))
 
     def knows(self, kind: str, destination: str) -> bool:
         """Whether there is a rule for such documents."""

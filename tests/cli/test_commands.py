@@ -54,6 +54,7 @@ def typed_beside(typed):
         ("test",),
         ("sandbox",),
         ("send",),
+        ("plan",),
         ("version",),
         ("orders", "show"),
         ("dead", "list"),

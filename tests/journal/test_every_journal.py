@@ -413,3 +413,25 @@ async def test_an_order_that_comes_again_after_all_was_forgotten_is_a_new_one(jo
     assert not again.known
     assert first.lane < again.lane
     assert first.seq < again.seq
+
+
+async def test_orders_are_paged_with_their_documents_in_a_span_and_their_keys(journal, envelope):
+    for order in ("1", "2", "3"):
+        await journal.append(envelope(order))
+    await journal.append(envelope("2", "later", minutes=5, received_at=LATER))
+    for claim in await _claimed(journal):
+        await _done(journal, claim, _settled())
+    await journal.append(envelope("3", "test", verdict=Reason.TEST_ORDER))
+    await journal.append(envelope("3", "parked", verdict=Reason.UNREADABLE))
+    first = await journal.orders(after=0, limit=2)
+    assert [["1"], ["2", "2"]] == [[document.lane for document in kept.documents] for kept in first]
+    assert {("api", "placed", "[]"): State.DELIVERED} == first[0].held
+    assert {("api", "placed", "[]")} == first[0].by_these
+    (last,) = await journal.orders(after=first[-1].lane, limit=2)
+    assert ["3"] == [document.lane for document in last.documents]
+    assert last.documents[0].raw
+    assert [] == await journal.orders(after=last.lane, limit=2)
+    late = LATER
+    spans = [await journal.orders(after=0, limit=9, since=late), await journal.orders(after=0, limit=9, until=late)]
+    assert [[0, 1, 0], [1, 1, 1]] == [[len(kept.documents) for kept in span] for span in spans]
+    assert not spans[0][0].by_these

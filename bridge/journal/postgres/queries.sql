@@ -343,3 +343,15 @@ SELECT value FROM meta WHERE name = 'version'
 
 -- name: doubtful
 SELECT convert_from(value, 'UTF8')::bigint FROM meta WHERE name = 'doubtful'
+
+-- name: orders
+SELECT n FROM lane WHERE n > $1 ORDER BY n LIMIT $2
+
+-- name: order_documents
+SELECT l.n, e.seq, l.tenant, l.name, e.id, e.source, e.topic, e.kind, e.version, e.occurred, e.received, b.headers, b.raw
+FROM lane l JOIN envelope e ON e.lane = l.n LEFT JOIN body b ON b.lane = e.lane AND b.seq = e.seq
+WHERE l.n > $1 AND l.n <= $2 AND e.received >= $3 AND e.received < $4
+    AND NOT EXISTS (SELECT 1 FROM verdict v WHERE v.lane = e.lane AND v.seq = e.seq AND v.dest = '')
+
+-- name: order_facts
+SELECT lane, dest, fact, once, state, seq FROM fact WHERE lane > $1 AND lane <= $2

@@ -1,9 +1,10 @@
 """Questions to the journal: any process may put them, at any time."""
 
 from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
 
 from bridge.contract import Envelope
-from bridge.journal import Hold, Parked, Selection, Stats, Story
+from bridge.journal import Hold, Kept, Parked, Selection, Stats, Story
 from bridge.journal.cells import (
     ALIAS_FORMS,
     NEVER,
@@ -12,7 +13,9 @@ from bridge.journal.cells import (
     delivery_alias,
     envelope_of,
     is_selected,
+    kept_of,
     lane_of,
+    micros,
     moment,
     parked_of,
     told,
@@ -120,6 +123,17 @@ class Reader:
 
     async def fact_names(self) -> Sequence[tuple[str, str]]:
         return [(dest, fact) for dest, fact in await self._database.fetch("names")]
+
+    async def orders(
+        self, *, after: int, limit: int, since: datetime | None = None, until: datetime | None = None
+    ) -> Sequence[Kept]:
+        lanes = [lane for (lane,) in await self._database.fetch("orders", after, limit)]
+        if not lanes:
+            return []
+        span = (micros(since) if since else -NEVER, micros(until) if until else NEVER)
+        documents = await self._database.fetch("order_documents", after, lanes[-1], *span)
+        facts = await self._database.fetch("order_facts", after, lanes[-1])
+        return kept_of(lanes, [tuple(row) for row in documents], [tuple(row) for row in facts])
 
     async def holds(self) -> Sequence[Hold]:
         return [

@@ -249,3 +249,15 @@ SELECT value FROM meta WHERE name = 'salt'
 
 -- name: doubtful
 SELECT value FROM meta WHERE name = 'doubtful'
+
+-- name: orders
+SELECT n FROM lane WHERE n > ? ORDER BY n LIMIT ?
+
+-- name: order_documents
+SELECT l.n, e.seq, l.tenant, l.name, e.id, e.source, e.topic, e.kind, e.version, e.occurred, e.received, b.headers, b.raw
+FROM lane l CROSS JOIN envelope e ON e.lane = l.n LEFT JOIN body b ON b.seq = e.seq
+WHERE l.n > ? AND l.n <= ? AND e.received >= ? AND e.received < ?
+    AND NOT EXISTS (SELECT 1 FROM verdict v WHERE v.lane = e.lane AND v.seq = e.seq AND v.dest = '')
+
+-- name: order_facts
+SELECT lane, dest, fact, once, state, seq FROM fact WHERE lane > ? AND lane <= ?

@@ -4,13 +4,14 @@ import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 from bridge.contract import Envelope, State
 from bridge.errors import JournalUnreadable
-from bridge.journal import Hold, Parked, Selection, Stats, Story
+from bridge.journal import Hold, Kept, Parked, Selection, Stats, Story
 from bridge.journal.cells import (
     ALIAS_FORMS,
     NEVER,
@@ -19,7 +20,9 @@ from bridge.journal.cells import (
     delivery_alias,
     envelope_of,
     is_selected,
+    kept_of,
     lane_of,
+    micros,
     moment,
     parked_of,
     told,
@@ -127,6 +130,12 @@ class Reader:
         rows = await self.ask(lambda connection: _query(connection, "names"))
         return [(dest, fact) for dest, fact in rows]
 
+    async def orders(
+        self, *, after: int, limit: int, since: datetime | None = None, until: datetime | None = None
+    ) -> Sequence[Kept]:
+        span = (micros(since) if since else -NEVER, micros(until) if until else NEVER)
+        return await self.ask(partial(_orders, after=after, limit=limit, span=span))
+
     async def holds(self) -> Sequence[Hold]:
         rows = await self.ask(lambda connection: _query(connection, "holds"))
         return [
@@ -137,6 +146,14 @@ class Reader:
 
 def _query(connection: sqlite3.Connection, name: str, *arguments: object) -> list[Row]:
     return connection.execute(statements()[name], arguments).fetchall()
+
+
+def _orders(connection: sqlite3.Connection, *, after: int, limit: int, span: tuple[int, int]) -> list[Kept]:
+    lanes = [lane for (lane,) in _query(connection, "orders", after, limit)]
+    if not lanes:
+        return []
+    documents = _query(connection, "order_documents", after, lanes[-1], *span)
+    return kept_of(lanes, documents, _query(connection, "order_facts", after, lanes[-1]))
 
 
 def parked_of_lane(connection: sqlite3.Connection, *, state: State, ref: str) -> list[Parked]:

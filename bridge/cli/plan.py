@@ -1,0 +1,165 @@
+"""`plan`: what other rules would make of the orders that the journal holds, without sending."""
+
+import re
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import IO, Any
+
+import click
+import msgspec
+
+from bridge.cli import options
+from bridge.config import Settings
+from bridge.contract import Envelope
+from bridge.journal import Journal, Reading
+from bridge.journal.sqlite import opened
+from bridge.rehearsal.deliveries import settings_of
+from bridge.rehearsal.planning import SORTS, Plan, Planner
+
+_PAGE = 64
+_SPAN = re.compile(r"(\d{1,5})([hd])")
+_MEANING = {
+    "added": "given now, and not before",
+    "removed": "given before, and not now",
+    "changed": "given with other content",
+    "sent": "would be sent when their orders come again: no key holds them",
+    "failing": "cannot be made: the rule fails",
+}
+
+
+@click.command()
+@click.option("--config", type=click.Path(path_type=Path, dir_okay=False, exists=True), required=True,
+              help="The new configuration.")  # fmt: skip
+@click.option("--against", type=click.Path(path_type=Path, dir_okay=False, exists=True),
+              help="The configuration to compare with. Unsaid: ./bridge.yaml, if the new one is another file; "
+              "else the keys that are held.")  # fmt: skip
+@click.option("--journal", "path", type=click.Path(path_type=Path, dir_okay=False),
+              help="The file of a SQLite journal. Unsaid: what the new configuration says.")  # fmt: skip
+@click.option("--since", help="Only what came from then on: 7d, 12h, or an instant with its zone.")
+@click.option("--until", help="Only what came before then.")
+@click.option("--envelopes", type=click.File("rb"), help="Envelopes instead of a journal: JSON Lines.")
+@options.as_json
+def plan(**asked: Any) -> None:  # noqa: ANN401  click's parameters
+    """Apply new rules to what the journal holds, and say which facts would differ. Nothing is sent, nothing is written.
+
+    Facts are counted once, by rule and key, with samples. Reads beside a running bridge.
+
+    Example: attribution-bridge plan --config new.yaml --since 7d
+    """
+    config: Path = asked["config"]
+    against = asked["against"] or (options.DEFAULT if _is_another(config) else None)
+    settings = settings_of(config)
+    old = None if against is None else settings_of(against)
+    found = options.wait_for(_planned(settings, old, asked))
+    if asked["as_json"]:
+        options.print_json(_plain(found))
+    else:
+        _tell(found, against)
+
+
+def _is_another(config: Path) -> bool:
+    return options.DEFAULT.exists() and not options.DEFAULT.samefile(config)
+
+
+async def _planned(settings: Settings, old: Settings | None, asked: dict[str, Any]) -> Plan:
+    planner = Planner(settings.rules, list(settings.destinations), None if old is None else old.rules)
+    now = datetime.now(UTC)
+    span = {"since": _moment("since", asked, now), "until": _moment("until", asked, now)}
+    async with _journal(asked) as journal:
+        total = (await journal.stats()).envelopes
+        with click.progressbar(length=total, label="documents", file=sys.stderr) as bar:
+            after = 0
+            while page := await journal.orders(after=after, limit=_PAGE, **span):
+                for kept in page:
+                    planner.add(kept)
+                bar.update(sum(len(kept.documents) for kept in page))
+                after = page[-1].lane
+    return planner.plan
+
+
+@asynccontextmanager
+async def _journal(asked: dict[str, Any]) -> AsyncIterator[Reading]:
+    if asked["envelopes"] is None:
+        async with options.to_read(asked["config"], asked["path"]) as journal:
+            yield journal
+        return
+    with TemporaryDirectory(prefix="plan-") as folder:
+        async with opened(Path(folder) / "journal.db", destinations=()) as own:
+            await _filled(own, asked["envelopes"])
+            yield own
+
+
+async def _filled(journal: Journal, lines: IO[bytes]) -> None:
+    """Envelopes of one order need not stand together: a journal of their own gathers them, within a bound of memory."""
+    decode = msgspec.json.Decoder(Envelope).decode
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            await journal.append(decode(line))
+        except msgspec.DecodeError as problem:
+            raise click.UsageError(f"--envelopes: line {number}: {problem}") from None
+
+
+def _moment(name: str, asked: dict[str, Any], now: datetime) -> datetime | None:
+    given = asked[name]
+    if given is None:
+        return None
+    if match := _SPAN.fullmatch(given):
+        return now - timedelta(**{"h": {"hours": int(match[1])}, "d": {"days": int(match[1])}}[match[2]])
+    try:
+        moment = datetime.fromisoformat(given)
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise click.UsageError(f"--{name} takes 7d, 12h, or an instant with its zone: 2026-11-20T00:00:00Z")
+    return moment
+
+
+def _tell(found: Plan, against: Path | None) -> None:
+    compared = f"compared with {against}" if against else "compared with the keys that are held (content is not kept)"
+    click.echo(f"{found.documents} documents, {compared}")
+    if found.without_body:
+        click.echo(f"{found.without_body} of them have no body any more, and were left out")
+    for sort in SORTS:
+        if found.total(sort):
+            click.echo(f"{sort:<8} {found.total(sort):>8}  {_MEANING[sort]}")
+            for place, counts in sorted(found.counts.items()):
+                if sort in counts:
+                    _tell_one(found, sort, place, counts[sort])
+    if not found.counts:
+        click.echo("nothing differs, and nothing would be sent")
+
+
+def _tell_one(found: Plan, sort: Any, place: tuple[str, str, str], count: int) -> None:  # noqa: ANN401  one of SORTS
+    dest, rule, fact = place
+    click.echo(f"  {count:>14}  {dest}: {rule or 'no rule'} -> {fact}")
+    for sample in found.samples[(*place, sort)]:
+        once = f" {sample.once}" if sample.once else ""
+        click.echo(f"                    order {sample.order}{once}: {sample.detail}")
+
+
+def _plain(found: Plan) -> dict[str, object]:
+    return {
+        "documents": found.documents,
+        "without_body": found.without_body,
+        "facts": [
+            {
+                "destination": dest,
+                "rule": rule,
+                "fact": fact,
+                **counts,
+                "samples": {
+                    sort: [asdict(each) for each in found.samples.get((dest, rule, fact, sort), ())]
+                    for sort in SORTS
+                    if sort in counts
+                },
+            }
+            for (dest, rule, fact), counts in sorted(found.counts.items())
+        ],
+    }

@@ -1,0 +1,121 @@
+"""`plan`: new rules on what a journal holds, beside a running bridge, and on a file of envelopes."""
+
+import asyncio
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import msgspec
+import pytest
+from multidict import CIMultiDict
+
+from bridge.cli.sending import example
+from bridge.config import read
+from bridge.contract import HttpArrival, State, Verified
+from bridge.journal import Done, Record, Settled
+from bridge.journal.sqlite import opened
+from bridge.rehearsal.planning import mapped
+from tests.cli.conftest import CONFIG
+
+ENVIRON = {"SHOPIFY_SECRET": "s", "HELLOTEXT_TOKEN": "t"}
+RECEIVED = datetime(2026, 11, 20, 14, tzinfo=UTC)
+ORDER = json.loads(example("shopify", "order.json"), parse_float=str)
+
+
+def envelope(number=1, **changes):
+    raw = json.dumps({**ORDER, "id": 6042000001000 + number, **changes}).encode()
+    shop = read(CONFIG, environ=ENVIRON).sources["shop"]
+    headers = shop.sign(raw, topic="orders/create", tenant=None, delivery_id=f"d-{number}-{len(changes)}")
+    arrival = HttpArrival(source="shop", headers=CIMultiDict(headers), body=raw, received_at=RECEIVED)
+    return shop.read(arrival, Verified(tenant="example.myshopify.com", secret=0))
+
+
+@pytest.fixture
+def planned(configured, tmp_path):
+    """Plans these rules against a file of envelopes; output and JSON."""
+
+    def made(rules, *envelopes, words=()):
+        (tmp_path / "new.yaml").write_text(CONFIG + rules)
+        (tmp_path / "lines.jsonl").write_bytes(b"\n".join(map(msgspec.json.encode, envelopes)))
+        asked = ("plan", "--config", "new.yaml", "--envelopes", "lines.jsonl", *words)
+        told = configured(*asked)
+        assert 0 == told.exit_code, told.output
+        return told.output, json.loads(configured(*asked, "--json").stdout.splitlines()[-1])
+
+    return made
+
+
+def counts(found):
+    return {
+        entry["rule"]: {
+            name: entry[name] for name in ("added", "removed", "changed", "sent", "failing") if name in entry
+        }
+        for entry in found["facts"]
+    }
+
+
+def test_the_same_rules_differ_in_nothing_and_say_what_would_be_sent(planned):
+    output, found = planned("", envelope(1), envelope(2, financial_status="pending"))
+    assert {"placed": {"sent": 2}, "confirmed": {"sent": 1}} == counts(found)
+    assert "compared with bridge.yaml" in output
+
+
+def test_added_removed_changed_and_failing_facts_are_counted_once_each(planned):
+    rules = """
+rules:
+  placed: {at: = order.processed_at}
+  confirmed: {when: = order.financial_status == "pending"}
+  cancelled: {at: = order.closed_at, when: = order.total_price > 98}
+"""
+    several = [envelope(1), envelope(1, name="again"), envelope(2, financial_status="pending")]
+    output, found = planned(rules, *several)
+    assert {
+        "placed": {"changed": 2, "sent": 2},
+        "confirmed": {"added": 1, "removed": 1, "sent": 1},
+        "cancelled": {"failing": 2},
+    } == counts(found)
+    assert 'at: "2026-11-20T13:05:33Z" -> "2026-11-20T13:05:31Z"' in output
+    assert "order 6042000001001" in output
+
+
+def test_a_late_older_document_and_a_duplicate_change_nothing():
+    settings = read(CONFIG, environ=ENVIRON)
+    new, old = envelope(1, updated_at="2026-11-21T10:00:00Z"), envelope(1, cancelled_at="2026-11-20T14:10:00Z")
+    assert {"order.placed", "order.confirmed"} == {fact for fact, _ in mapped(settings.rules, [new, old], "hellotext")}
+
+
+def test_a_body_that_retention_removed_is_counted_and_left_out(planned):
+    output, found = planned("", replace(envelope(1), raw=b""))
+    assert (1, 1, []) == (found["documents"], found["without_body"], found["facts"])
+    assert "1 of them have no body any more" in output
+
+
+def test_a_span_leaves_out_what_came_before_and_after(planned):
+    _, found = planned("", envelope(1), words=("--since", "2026-11-21T00:00:00Z"))
+    assert 0 == found["documents"]
+    _, found = planned("", envelope(1), words=("--since", "2026-11-01T00:00:00Z", "--until", "2026-11-21T00:00:00Z"))
+    assert 1 == found["documents"]
+
+
+def test_without_another_configuration_the_held_keys_are_compared_beside_a_running_bridge(configured, tmp_path):
+    """The journal of a bridge that sent `placed` only, and is still open."""
+
+    async def filled():
+        async with opened(tmp_path / "var" / "journal.db", destinations=["hellotext"]) as journal:
+            arrived = envelope(1)
+            await journal.append(arrived)
+            (claim,) = await journal.claim("hellotext", now=arrived.received_at.replace(year=2027), limit=1, budget=1)
+            settled = Settled(fact="order.placed", once="[]", rule="placed", state=State.DELIVERED)
+            await journal.record(claim, Record(settled=(settled,), end=Done()), now=arrived.received_at)
+            (tmp_path / "bridge.yaml").write_text(CONFIG + "rules: {placed: false}\n")
+            return await asyncio.to_thread(configured, "plan", "--config", "bridge.yaml", "--json")
+
+    told = asyncio.run(filled())
+    found = json.loads(told.stdout.splitlines()[-1])
+    assert {"confirmed": {"added": 1, "sent": 1}, "": {"removed": 1}} == counts(found)
+
+
+def test_a_line_that_is_no_envelope_says_which(configured, tmp_path):
+    (tmp_path / "lines.jsonl").write_text("{}\n")
+    told = configured("plan", "--config", "bridge.yaml", "--envelopes", "lines.jsonl")
+    assert (2, True) == (told.exit_code, "line 1" in told.output)
