@@ -1,5 +1,6 @@
 """The program as the manifests start it: installed by the Dockerfile's steps into a clean folder, with the arguments,
-files, environment and working directory of the rendered pods, and nothing to write to but their volumes.
+files, environment and working directory of the rendered pods, and (as root) with a root file system that is read-only
+but for their volumes.
 """
 
 import asyncio
@@ -53,6 +54,26 @@ def test_the_image_starts_the_program_itself_as_nobody():
     assert "\nUSER 65532:65532\n" in DOCKERFILE
 
 
+READ_ONLY = """
+mount --make-rprivate /
+for folder in $WRITABLE; do mount --bind "$folder" "$folder"; done
+mount -o remount,bind,ro /
+cd "$PWD"
+exec "$@"
+"""
+
+
+def _read_only_root(writable):
+    """What runs a command with a root file system that is read-only but for these folders; nothing for who may not."""
+    if os.geteuid() != 0 or shutil.which("unshare") is None:
+        return [], {}
+    names = " ".join(map(str, writable))
+    probe = subprocess.run(
+        ["unshare", "--mount", "sh", "-ec", READ_ONLY, "sh", "true"], env={**os.environ, "WRITABLE": names}, check=False
+    )
+    return ([], {}) if probe.returncode else (["unshare", "--mount", "sh", "-ec", READ_ONLY, "sh"], {"WRITABLE": names})
+
+
 class Pod:
     """A container of a rendered manifest, its mounts in a folder."""
 
@@ -77,8 +98,10 @@ class Pod:
 
     async def started(self, **environ):
         """Arguments and working directory of the manifest; a clean environment."""
-        given = {"PATH": os.defpath, "HOME": "/nonexistent", "PYTHONDONTWRITEBYTECODE": "1", **environ}
+        prefix, more = _read_only_root(folder for folder in self._mounts.values() if folder.name in ("tmp", "journal"))
+        given = {"PATH": os.defpath, "HOME": "/nonexistent", "PYTHONDONTWRITEBYTECODE": "1", **more, **environ}
         return await asyncio.create_subprocess_exec(
+            *prefix,
             self._program,
             *(self.local(argument) for argument in self._container["args"]),
             cwd=self.local(self._container["workingDir"]) if "workingDir" in self._container else self._folder,
