@@ -50,6 +50,7 @@ EVENTS: Mapping[str, Kind] = {
     "stream.assigned": Kind("info", "rebalances", ("source",), "Times the group gave us partitions"),
     "stream.revoked": Kind("info"),
     "stream.topics_missing": Kind("error"),
+    "stream.group_shared": Kind("error", "shared_groups", ("source",), "Times a group was shared without one journal"),
     "partition.placed": Kind("info"),
     "partition.stopped": Kind("error", "partition_stops", ("source",), "Times a partition lost its position"),
     "fact.departed": Kind("debug", "departures", ("dest",), "Unrepeatable requests marked before they left"),

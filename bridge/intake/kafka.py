@@ -300,6 +300,12 @@ class Consumer:
         )
         return found[key].offset if found[key] is not None else None
 
+    def elsewhere(self) -> int:
+        """How many partitions of our topics are not ours: another member of the group has them, or nobody yet."""
+        topics = self._client.subscription()
+        counts = [len(self._client.partitions_for_topic(topic) or ()) for topic in topics]
+        return sum(counts) - len(self._client.assignment())
+
     async def missing(self, topics: Sequence[str]) -> Sequence[str]:
         """Those of the topics that are not there, or not for us."""
         there = await _within(self._client.topics(), "asking for the topics")

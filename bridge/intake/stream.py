@@ -64,6 +64,7 @@ class Stream:
         self._consumer: Consumer | None = None
         self._tasks: asyncio.TaskGroup | None = None
         self._in_flight = 0
+        self._shares_its_group = False
         self.trouble = "not connected yet"
 
     def stop(self) -> None:
@@ -372,7 +373,13 @@ class Stream:
     async def _looking(self, consumer: Consumer, patience: _Patience) -> None:
         """Lag for gauges, topics that are not there, and whether the brokers still answer."""
         missing: Sequence[str] = ()
+        elsewhere = [0, 0]
         while True:
+            elsewhere = [elsewhere[-1], consumer.elsewhere()]
+            # Looked at twice: while the group is forming, nobody has anything.
+            if not self._journal.is_shared and min(elsewhere) and not self._shares_its_group:
+                self._shares_its_group = True
+                emit("stream.group_shared", source=self.name, group=self._subscription.group, detail=_SHARED)
             found = () if self._subscription.pattern else await consumer.missing(self._subscription.topics)
             if found and found != missing:
                 detail = "they are read as soon as they are there; check their names and what this user may see"
@@ -397,6 +404,10 @@ class Stream:
                 POSITION.labels(*labels).set(partition.position)
 
 
+_SHARED = (
+    "another bridge reads in this group, and a SQLite journal knows only what its own bridge took: after a crash an "
+    "order could be sent by both. Give each bridge a group of its own, or keep one journal for all in Postgres"
+)
 _LOST = (
     "the log has no record at the committed position {position}: it goes from {first} to {end}. Records may be "
     "missing, so nothing more is read of this partition. Decide, write `on_lost_position: earliest` (all that the log "

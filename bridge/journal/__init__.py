@@ -299,6 +299,10 @@ class Journal(Acting, Protocol):
     """
 
     @property
+    def is_shared(self) -> bool:
+        """Several processes work with it: what one of them took in, all know."""
+
+    @property
     def broken(self) -> Awaitable[None]:
         """Ends with JournalBroken when the process must end."""
 

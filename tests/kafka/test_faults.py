@@ -136,6 +136,7 @@ async def test_bridges_of_one_group_lose_nothing_when_one_is_killed_in_a_rebalan
     await first.end(signal.SIGKILL)
     await process(cluster.bootstrap, topic, name="third", group=topic)
     await second.said('"event":"record.received"')
+    await second.said('"event":"stream.group_shared"')
     stop.set()
     acknowledged = await asyncio.wait_for(load, 180)
     await first.start()  # its journal still has what it took and did not send
@@ -162,6 +163,7 @@ async def test_replicas_of_one_group_over_one_journal_store_each_record_once_who
     stop.set()
     acknowledged = await asyncio.wait_for(load, 180)
     await delivered(acknowledged)
+    assert "stream.group_shared" not in third.log.read_text()
     async with opened_to_read(postgres_place) as kept:
         async with asyncio.timeout(60):
             while (stats := await kept.stats()).waiting:

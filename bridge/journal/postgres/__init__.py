@@ -78,6 +78,8 @@ async def opened(
 class PostgresJournal(Actor):
     """Implements Journal. Made by `opened`."""
 
+    is_shared = True
+
     def __init__(self, database: Database, destinations: Sequence[str], released: Callable[[str, str], None]) -> None:
         super().__init__(database, self._acted_here)
         self._released = released

@@ -85,6 +85,8 @@ def _now() -> int:
 class SqliteJournal(Reader):
     """Implements Journal. Made by `opened`, in a running event loop."""
 
+    is_shared = False
+
     def __init__(self, path: Path, connection: sqlite3.Connection, *, destinations: Sequence[str], room: Room) -> None:
         super().__init__(path, room.free)
         self._room = room
