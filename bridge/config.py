@@ -15,13 +15,13 @@ from typing import Annotated, Any, Literal, Union, cast, get_args, get_origin
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, ValidationError
 
 from bridge import registry
+from bridge.composing import Composing, Place
 from bridge.contract import EXPRESSIONS, Destination, Duration, EventShape, Fields, Json, Secret, Source
 from bridge.errors import ConfigurationError, Problem
 from bridge.mapping.loader import Document, load
 from bridge.mapping.records import compiled
 from bridge.mapping.rules import Rules, Written, compile_rules
 
-Place = tuple[str | int, ...]
 Port = Annotated[int, Field(ge=0, le=65535)]
 FilePath = Annotated[Path, BeforeValidator(lambda given: Path(given) if isinstance(given, str) else given)]
 
@@ -129,6 +129,7 @@ class File(_Section):
     include: list[str] = []
     rules: dict[str, Any] = {}
     vars: dict[str, Any] = {}
+    tables: dict[str, str] = {}
     fields: dict[str, Any] = {}
     door: Door = Door()
     private: Private = Private()
@@ -169,6 +170,8 @@ class Settings:
     """All that was read for it, itself first; none where it came as text."""
     switched_off: Mapping[str, str] = field(default_factory=dict)
     """Included rules that `NAME: false` switches off, each with the file and line that says so."""
+    written: tuple[Written, ...] = field(default=(), repr=False)
+    """The rules as they result from what is included and overridden."""
 
 
 def read_file(path: Path, *, environ: Mapping[str, str] | None = None) -> Settings:
@@ -200,8 +203,8 @@ class _Reading:
     document: Document
     environ: Mapping[str, str]
     problems: list[Problem] = field(default_factory=list)
-    files: list[Path] = field(default_factory=list)
-    switched_off: dict[str, str] = field(default_factory=dict)
+    written: list[Written] = field(default_factory=list)
+    composing: Composing | None = None
 
     def settings(self) -> Settings | None:
         top = self._top()
@@ -212,7 +215,7 @@ class _Reading:
         rules = self._rules(top, sources, destinations)
         if rules is not None:
             self._check_keep(top.journal.keep, rules)
-        if rules is None or self.problems:
+        if rules is None or self.composing is None or self.problems:
             return None
         return Settings(
             sources=sources,
@@ -224,8 +227,9 @@ class _Reading:
             delivery=top.delivery,
             logs=top.logs,
             sections=self.document.value,
-            files=tuple(self.files),
-            switched_off=self.switched_off,
+            files=tuple(self.composing.files),
+            switched_off=self.composing.switched_off,
+            written=tuple(self.written),
         )
 
     def _add(self, message: str, path: Place) -> None:
@@ -313,8 +317,12 @@ class _Reading:
     # -- rules ---------------------------------------------------------------------------------------------------------
 
     def _rules(self, top: File, sources: Mapping[str, Source], destinations: Mapping[str, Outlet]) -> Rules | None:
-        included = self._included(top.include)
-        written = self._written(top, included)
+        composing = self.composing = Composing(
+            document=self.document, include=top.include, rules=top.rules, vars=top.vars, tables=top.tables,
+            fields=top.fields, problems=self.problems,
+        )  # fmt: skip
+        self.written = composing.written()
+        variables, fields = composing.variables(), composing.described()
         kinds: dict[str, Fields] = {}
         topics: dict[str, str] = {}
         for source in sources.values():
@@ -326,68 +334,16 @@ class _Reading:
             return None  # rules cannot be checked against a connector that could not be read
         try:
             return compile_rules(
-                written, kinds=kinds, topics=topics, destinations=shapes, variables=top.vars, fields=top.fields
+                self.written, kinds=kinds, topics=topics, destinations=shapes, variables=variables, fields=fields
             )
         except ConfigurationError as wrong:
-            self.problems.extend(wrong.problems)
+            self.problems.extend(composing.placed(each) for each in wrong.problems)
             return None
-
-    def _included(self, names: Sequence[str]) -> dict[str, Written]:
-        rules: dict[str, Written] = {}
-        for index, name in enumerate(names):
-            for rule in self._include(name, ("include", index)):
-                if rule.name in rules:
-                    self._add(f"rule {rule.name} is in {rules[rule.name].file} too", ("include", index))
-                rules[rule.name] = rule
-        return rules
-
-    def _include(self, name: str, at: Place) -> Sequence[Written]:
-        try:
-            path = self._included_path(name)
-            self.files.append(path)
-            document = load(path.read_text(encoding="utf-8"), str(path))
-        except registry.NoSuchConnector as unknown:
-            self._add(str(unknown), at)
-        except OSError as problem:
-            self._add(f"cannot include {name}: {_cure(name) or problem.strerror}", at)
-        except ConfigurationError as wrong:
-            self.problems.extend(wrong.problems)
-        else:
-            body = document.value
-            rules = body.get("rules") if isinstance(body, dict) else None
-            if isinstance(rules, dict):
-                return [_written(document, rule, rules[rule]) for rule in rules]
-            self._add(f"{path} has no `rules:`", at)
-        return ()
-
-    def _included_path(self, name: str) -> Path:
-        """`shopify/default` is a connector's; what ends in .yaml is a file beside this one."""
-        if name.endswith((".yaml", ".yml")):
-            return Path(self.document.file).parent / name
-        connector, _, rules = name.partition("/")
-        return registry.folder(connector) / "rules" / f"{rules}.yaml"
-
-    def _written(self, top: File, included: Mapping[str, Written]) -> list[Written]:
-        """Included rules first; a rule of the same name replaces their keys one by one, `false` switches one off."""
-        rules = dict(included)
-        for name, body in top.rules.items():
-            own = _written(self.document, name, body)
-            if body is False and name in rules:
-                del rules[name]
-                self.switched_off[name] = f"{self.document.file}:{self.document.where(('rules', name))[0]}"
-            elif name in rules and isinstance(body, dict) and isinstance(rules[name].body, dict):
-                rules[name] = _overridden(rules[name], own)
-            else:
-                rules[name] = own
-        if not rules and not self.problems:
-            self._add("there are no rules: write `include: [shopify/default]`, or rules of your own", ())
-        return list(rules.values())
 
 
 def _without_core(value: Mapping[str, Json]) -> File | None:
-    readable = {
-        name: value[name] for name in ("sources", "destinations", "include", "rules", "vars", "fields") if name in value
-    }
+    core = ("sources", "destinations", "include", "rules", "vars", "tables", "fields")
+    readable = {name: value[name] for name in core if name in value}
     try:
         return File.model_validate(readable)
     except ValidationError:
@@ -405,28 +361,6 @@ def journal_of(path: Path | None) -> SqliteSettings | PostgresSettings:
     if found is None:
         raise ConfigurationError(reading.problems)
     return found
-
-
-def _cure(name: str) -> str:
-    """For an include that names a connector: the rules that it has."""
-    connector, _, rules = name.partition("/")
-    if not rules or rules.endswith((".yaml", ".yml")):
-        return ""
-    there = sorted(f"{connector}/{path.stem}" for path in (registry.folder(connector) / "rules").glob("*.yaml"))
-    return f"connector {connector} has no such rules; there are: {', '.join(there) or 'none'}"
-
-
-def _written(document: Document, name: str, body: Json) -> Written:
-    return Written(name=name, body=body, file=document.file, where=lambda path: document.where(("rules", name, *path)))
-
-
-def _overridden(base: Written, own: Written) -> Written:
-    """Keys of `own` go before those of `base`; each is reported where it stands."""
-
-    def where(path: Sequence[str | int]) -> tuple[int, int]:
-        return own.where(path) if path and path[0] in own.body else base.where(path)
-
-    return Written(name=base.name, body={**base.body, **own.body}, file=own.file, where=where)
 
 
 # -- messages ----------------------------------------------------------------------------------------------------------

@@ -8,12 +8,14 @@ from bridge.cli import options
 from bridge.config import Settings, read_file
 from bridge.contract import Source, StreamSource
 from bridge.intake.webhook import PATH
+from bridge.mapping.showing import WIDTH, shown
 
 
 @click.command()
 @options.config
+@click.option("--show", is_flag=True, help="Print the rules as they result, each line with the place it comes from.")
 @options.as_json
-def check(config: Path | None, as_json: bool) -> None:  # noqa: FBT001  click passes flags so
+def check(config: Path | None, show: bool, as_json: bool) -> None:  # noqa: FBT001  click passes flags so
     """Read a configuration as `run` would, and say everything that is wrong with it.
 
     Exits 2 with a line for each problem: file, line, path and what to write instead.
@@ -22,6 +24,9 @@ def check(config: Path | None, as_json: bool) -> None:  # noqa: FBT001  click pa
     """
     path = options.chosen(config)
     settings = read_file(path)
+    if show:
+        _show(settings)
+        return
     if as_json:
         options.print_json(_summary(settings))
         return
@@ -35,6 +40,15 @@ def check(config: Path | None, as_json: bool) -> None:  # noqa: FBT001  click pa
             click.echo(f"    rule {rule} -> {fact}")
     for rule, place in settings.switched_off.items():
         click.echo(f"  rule {rule} is switched off by {place}")
+
+
+def _show(settings: Settings) -> None:
+    click.echo("rules:")
+    for written in settings.written:
+        for line in shown(written):
+            click.echo(line)
+    for rule, where in settings.switched_off.items():
+        click.echo(f"  {f'{rule}: false':<{WIDTH}}  # {where}")
 
 
 def _way_in(name: str, source: Source) -> str:

@@ -97,10 +97,12 @@ def _copied(shape: Shape) -> Shape:
 
 def _add(kinds: dict[str, Any], names: Sequence[str], declared: Json) -> str:
     complaint = _wrong_type(declared)
-    if complaint or len(names) < 2 or not all(names):  # noqa: PLR2004 - a kind and a field
+    if complaint or not all(names):
         return complaint or "write the kind of document and the field: order.new_field"
     if names[0] not in kinds:
         return f"no source brings {names[0]} documents{nearest(names[0], kinds)}"
+    if len(names) == 1:
+        return _describe(kinds, names[0], declared)
     place = kinds[names[0]]
     for name in names[1:-1]:
         place = place.setdefault(name, {})
@@ -108,6 +110,14 @@ def _add(kinds: dict[str, Any], names: Sequence[str], declared: Json) -> str:
         if not isinstance(place, dict):
             return f"{name} is {spoken(place)}, and has no fields"
     place[names[-1]] = declared
+    return ""
+
+
+def _describe(kinds: dict[str, Any], kind: str, declared: Json) -> str:
+    """A whole kind: what its source says of it, and this."""
+    if not isinstance(declared, Mapping):
+        return "write its fields, a file that describes them (.yaml, .json), or one field of it: order.new_field"
+    kinds[kind] = {**kinds[kind], **_copied(declared)}
     return ""
 
 

@@ -46,12 +46,11 @@ _PERSONAL: Final = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Written:
-    """One rule as it stands in a file; `where` gives line and column of a path inside it."""
+    """One rule as it stands in the files; `where` gives file, line and column of a path inside it."""
 
     name: str
     body: Json
-    file: str
-    where: Callable[[Sequence[str | int]], tuple[int, int]]
+    where: Callable[[Sequence[str | int]], tuple[str, int, int]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,9 +76,9 @@ class Reading:
         self.problems: list[Problem] = []
 
     def say(self, path: Path, message: str) -> None:
-        line, column = self._written.where([int(each) if each.isdecimal() else each for each in path])
+        file, line, column = self._written.where([int(each) if each.isdecimal() else each for each in path])
         where = ".".join(("rules", self._written.name, *path))
-        problem = Problem(message=message, path=where, file=self._written.file, line=line, column=column)
+        problem = Problem(message=message, path=where, file=file, line=line, column=column)
         if problem not in self.problems:
             self.problems.append(problem)
 

@@ -174,7 +174,8 @@ def compile_rules(
         found.extend(reading.problems)
     if found:
         raise ConfigurationError(found)
-    digests = {each.name: digest_of([each.body, variables, fields]) for each in written}
+    around = digest_of([variables, fields])
+    digests = {each.name: digest_of([each.body, around]) for each in written}
     return Rules(rules, digests, formerly)
 
 

@@ -93,7 +93,7 @@ DOCUMENT = {
 def written(text, file="bridge.yaml"):
     document = load(dedent(text), file)
     return [
-        Written(name=name, body=body, file=file, where=lambda path, name=name: document.where([name, *path]))
+        Written(name=name, body=body, where=lambda path, name=name: (file, *document.where([name, *path])))
         for name, body in document.value.items()
     ]
 

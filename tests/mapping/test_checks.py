@@ -92,7 +92,11 @@ def test_a_declared_field_is_known():
             "write one of any, boolean, integer, money, number, text, time, a mapping of fields, or [element]",
         ),
         ({"oder.gift": "text"}, "no source brings oder documents: did you mean order?"),
-        ({"order": "text"}, "write the kind of document and the field: order.new_field"),
+        (
+            {"order": "text"},
+            "write its fields, a file that describes them (.yaml, .json), or one field of it: order.new_field",
+        ),
+        ({"order.": "text"}, "write the kind of document and the field: order.new_field"),
         ({"order.name.x": "text"}, "name is text, and has no fields"),
         ({"order.gift": ["text", "text"]}, "a list is written with one element, its type: [text]"),
     ],

@@ -319,7 +319,7 @@ def test_a_number_is_read_exactly_or_stays_text(written):
 def _default_rules():
     document = load((SHOPIFY / "rules/default.yaml").read_text(), "default.yaml")
     written = [
-        Written(name=name, body=body, file="default.yaml", where=lambda path, name=name: document.where(["rules", name, *path]))
+        Written(name=name, body=body, where=lambda path, name=name: ("x", *document.where(["rules", name, *path])))
         for name, body in document.value["rules"].items()
     ]  # fmt: skip
     shape = CONNECTOR.model_construct(token=None, actions=[]).shape()

@@ -1,0 +1,126 @@
+"""Field descriptions that no connector brings: from a JSON Schema, or inferred from sample documents."""
+
+import re
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Final
+
+from bridge.contract import Json
+from bridge.mapping.fields import Shape, element_of, is_list, is_mapping
+
+_DEEPEST: Final = 12
+_MONEY: Final = re.compile(r"-?[0-9]{1,15}\.[0-9]{2,3}")
+_SIMPLE: Final = {"string": "text", "integer": "integer", "number": "number", "boolean": "boolean"}
+
+
+def from_schema(schema: Json, root: Json = None, depth: int = 0) -> Shape:
+    """The shape that a JSON Schema describes, as far as shapes go; what they cannot say is `any`."""
+    root = schema if root is None else root
+    if not isinstance(schema, Mapping) or depth > _DEEPEST:
+        return "any"
+    if "$ref" in schema:
+        return from_schema(_referred(str(schema["$ref"]), root), root, depth + 1)
+    if "allOf" in schema:
+        return _together([from_schema(each, root, depth + 1) for each in schema["allOf"]])
+    for word in ("anyOf", "oneOf"):
+        if word in schema:
+            some = [each for each in schema[word] if not (isinstance(each, Mapping) and each.get("type") == "null")]
+            return from_schema(some[0], root, depth + 1) if len(some) == 1 else "any"
+    return _of_type(schema, root, depth)
+
+
+def _of_type(schema: Mapping[str, Json], root: Json, depth: int) -> Shape:
+    kinds = schema.get("type", "object" if "properties" in schema else None)
+    kinds = [each for each in (kinds if isinstance(kinds, list) else [kinds]) if each != "null"]
+    kind = kinds[0] if len(kinds) == 1 else None
+    if kind == "object" and schema.get("properties"):
+        return {name: from_schema(each, root, depth + 1) for name, each in schema["properties"].items()}
+    if kind == "array":
+        return [from_schema(schema.get("items"), root, depth + 1)]
+    if kind == "string" and schema.get("format") == "date-time":
+        return "time"
+    return _SIMPLE.get(str(kind), "any")
+
+
+def _referred(reference: str, root: Json) -> Json:
+    found = root
+    for step in reference.removeprefix("#").strip("/").split("/") if reference.startswith("#/") else [""]:
+        found = found.get(step.replace("~1", "/").replace("~0", "~")) if isinstance(found, Mapping) else None
+    return found
+
+
+def _together(shapes: Iterable[Shape]) -> Shape:
+    found: dict[str, Any] = {}
+    for shape in shapes:
+        if not is_mapping(shape):
+            return "any"
+        found.update(shape)
+    return found
+
+
+_UNSEEN: Final = "unseen"
+"""Null so far: whatever else is seen there says what it is."""
+
+
+def inferred(samples: Iterable[Json]) -> Shape:
+    """The shape that fits all samples; what only ever was null, or was of several types, is `any`."""
+    found: Shape = _UNSEEN
+    for sample in samples:
+        found = _either(found, _seen(sample))
+    return _settled(found)
+
+
+def _seen(value: Json) -> Shape:
+    if isinstance(value, Mapping):
+        return {key: _seen(each) for key, each in value.items()}
+    if isinstance(value, list):
+        element: Shape = _UNSEEN
+        for each in value:
+            element = _either(element, _seen(each))
+        return [element]
+    return _single(value)
+
+
+def _single(value: Json) -> Shape:
+    if isinstance(value, str):
+        return _written(value)
+    named = ((bool, "boolean"), (int, "integer"), (Decimal, "number"))
+    return next((name for kind, name in named if isinstance(value, kind)), _UNSEEN)
+
+
+def _written(text: str) -> str:
+    """An instant with its zone is a time, two or three decimals are money."""
+    if _MONEY.fullmatch(text):
+        return "money"
+    try:
+        return "time" if "T" in text and datetime.fromisoformat(text).tzinfo is not None else "text"
+    except ValueError:
+        return "text"
+
+
+_WIDER: Final = {frozenset(("integer", "number")): "number", frozenset(("money", "text")): "text",
+                 frozenset(("time", "text")): "text", frozenset(("money", "time")): "text"}  # fmt: skip
+
+
+def _either(left: Shape, right: Shape) -> Shape:
+    if right in (left, _UNSEEN):
+        return left
+    if left == _UNSEEN:
+        return right
+    if is_mapping(left) and is_mapping(right):
+        names = dict.fromkeys((*left, *right))
+        return {name: _either(left.get(name, _UNSEEN), right.get(name, _UNSEEN)) for name in names}
+    if is_list(left) and is_list(right):
+        return [_either(element_of(left), element_of(right))]
+    if isinstance(left, str) and isinstance(right, str):
+        return _WIDER.get(frozenset((left, right)), "any")
+    return "any"
+
+
+def _settled(shape: Shape) -> Shape:
+    if is_mapping(shape):
+        return {name: _settled(each) for name, each in shape.items()} or "any"
+    if is_list(shape):
+        return [_settled(element_of(shape))]
+    return "any" if shape == _UNSEEN else shape

@@ -1,0 +1,109 @@
+"""Rules from several files: overrides keep their places, tables are looked up, what is off is said."""
+
+import pytest
+
+from bridge.config import read
+from bridge.errors import ConfigurationError
+from bridge.mapping.loader import load
+from bridge.mapping.tables import table
+from tests.cli.conftest import CONFIG
+from tests.cli.test_plan import ENVIRON, envelope
+
+OWN = """
+tables: {channels: channels.csv, tiers: tiers.yaml}
+vars: {shop: Linen}
+rules:
+  cancelled: false
+  placed:
+    give:
+      action: order.placed
+      session: = session(named(order.note_attributes, "hello_session"))
+      metadata:
+        channel?: = lookup(vars.channels, order.source_name).group
+        tier?: = lookup(vars.tiers, order.total_price)
+        shop: = vars.shop
+"""
+
+
+@pytest.fixture
+def composed(tmp_path):
+    (tmp_path / "channels.csv").write_text("key,group,note\nweb,Online,\npos,Till,x\n")
+    (tmp_path / "tiers.yaml").write_text("'99': gold\n")
+
+    def settings(text=CONFIG + OWN):
+        return read(text, file=str(tmp_path / "bridge.yaml"), environ=ENVIRON)
+
+    return settings
+
+
+def wrong(text, composed):
+    with pytest.raises(ConfigurationError) as raised:
+        composed(text)
+    return str(raised.value)
+
+
+def test_tables_from_csv_and_yaml_are_looked_up(composed):
+    settings = composed()
+    placed, _ = settings.rules.apply(envelope(source_name="web"), "hellotext")
+    assert {"channel": "Online", "tier": "gold", "shop": "Linen"} == placed.give["metadata"]
+
+
+def test_a_changed_table_changes_the_digest_of_the_rules(composed, tmp_path):
+    before = composed().rules.digest_of("placed")
+    (tmp_path / "tiers.yaml").write_text("'99': silver\n")
+    assert before != composed().rules.digest_of("placed")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "is empty"),
+        ("a\n1\n", "t.csv:1: has one column"),
+        ("a,b\n1,2\n1,3\n", "t.csv:3: 1 is written twice; the first is in line 2: keep one"),
+        ("a,b\n1\n", "t.csv:2: has 1 cells, and the first line 2"),
+        ("a,b,b\n", "two columns have the same name"),
+    ],
+)
+def test_a_table_that_is_wrong_says_where(text, said):
+    with pytest.raises(ConfigurationError) as raised:
+        table(text, "t.csv")
+    assert said in str(raised.value)
+
+
+def test_a_spreadsheets_semicolons_and_byte_order_mark_are_understood():
+    assert {"1": "Hemd, blau", "2": "x"} == table("\ufeffNr;Name\n1;Hemd, blau\n2;x\n", "t.csv")
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ("tables: {a: no.csv}\n", "tables.a: cannot read"),
+        ("tables: {a: channels.csv}\nvars: {a: 1}\n", "a is a variable too"),
+        ("fields: {order: no.yaml}\n", "fields.order: cannot read"),
+        ("fields: {oder.x: text}\n", "bridge.yaml:7:18: fields.oder.x: no source brings oder documents"),
+        ("rules: {placed: {at: = order.creatd}}\n", "bridge.yaml:7:22: rules.placed.at"),
+    ],
+)
+def test_what_is_wrong_is_said_with_its_place(composed, more, said):
+    assert said in wrong(CONFIG + more, composed)
+
+
+def test_a_fault_in_an_included_part_of_an_overridden_rule_is_said_where_it_stands(composed, tmp_path):
+    (tmp_path / "more.yaml").write_text(
+        "rules:\n  a:\n    for: order\n    at: = order.creatd\n    give: {action: a.b}\n"
+    )
+    text = CONFIG.replace("[shopify/default]", "[more.yaml]") + "rules: {a: {max_age: 1d}}\n"
+    assert "more.yaml:4:9: rules.a.at" in wrong(text, composed)
+
+
+def test_check_shows_the_resulting_rules_with_the_place_of_each_line(configured, tmp_path, composed):
+    (tmp_path / "bridge.yaml").write_text(CONFIG + OWN)
+    told = configured("check", "--show").output
+    assert load(told, "shown").value["rules"]["cancelled"] is False
+    bodies = {written.name: written.body for written in composed().written}
+    assert bodies == {name: body for name, body in load(told, "shown").value["rules"].items() if body}
+    lines = {line.split("#")[0].strip(): line.rpartition("# ")[2] for line in told.splitlines()}
+    assert "bridge.yaml:11" == lines["cancelled: false"]
+    assert "bridge.yaml:15" == lines['session: = session(named(order.note_attributes, "hello_session"))']
+    assert lines["for: order"].endswith("shopify/rules/default.yaml:8") or "confirmed" in told
+    assert "rule cancelled is switched off by bridge.yaml:11" in configured("check").output
