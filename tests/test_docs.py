@@ -1,15 +1,22 @@
 """What the pages show, works."""
 
+import json
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from bridge.cli import command
 from bridge.config import read
+from bridge.contract import Envelope, Event, EventShape
+from bridge.mapping.checking import NotAllowed
+from bridge.mapping.expressions import Names, compile_expression
 from bridge.mapping.functions import FUNCTIONS, SPECIAL
+from bridge.mapping.rules import Written, compile_rules
 
 ROOT = Path(__file__).parents[1]
+MAPPING = (ROOT / "docs/mapping.md").read_text()
 ENVIRON = {
     "SHOPIFY_SECRET": "s",
     "HELLOTEXT_TOKEN": "t",
@@ -50,3 +57,78 @@ def test_the_readme_names_only_commands_that_there_are():
 def test_links_of_a_page_lead_somewhere(page):
     links = re.findall(r"\]\((?!https?:)([^)#]+)\)", (ROOT / page).read_text())
     assert [] == [link for link in links if not ((ROOT / page).parent / link).exists()]
+
+
+SCOPE = Names(shapes={"vars": {"channels": {"web": "text"}}}, sure=frozenset({"vars"}))
+ROWS = re.findall(r"^\| `(\w+)\((.*?)\) -> (\w+)` \|.*\| `(.*)` is `(.*)` \|$", MAPPING, re.MULTILINE)
+
+
+@pytest.mark.parametrize(("called", "expected"), [row[3:] for row in ROWS], ids=[row[0] for row in ROWS])
+def test_the_example_of_every_function_gives_what_the_page_says(called, expected):
+    scope = {"vars": {"channels": {"web": "Website"}}}
+    values = [compile_expression(f"= {source}", SCOPE).evaluate(scope) for source in (expected, called)]
+    assert values[0] == values[1]
+    assert isinstance(values[0], bool) is isinstance(values[1], bool)
+
+
+def test_every_function_has_an_example():
+    assert {*FUNCTIONS, *SPECIAL} == {row[0] for row in ROWS}
+
+
+@pytest.mark.parametrize("sign", ["==", "!=", "<", "<=", ">", ">=", "+", "-", "*", "/"])
+def test_every_operator_of_the_grammar_is_there(sign):
+    assert f'"{sign}"' in MAPPING
+    compile_expression(f"= 4 {sign} 2", SCOPE)
+
+
+@pytest.mark.parametrize("sign", ["//", "%", "**", "@", "|", "&", "^", "<<", "is"])
+def test_no_operator_is_there_that_the_grammar_does_not_have(sign):
+    assert f'"{sign}"' not in MAPPING
+    with pytest.raises(NotAllowed):
+        compile_expression(f"= 4 {sign} 2", SCOPE)
+
+
+EMPTIES = {"empty": (None, "any"), "`false`": (False, "boolean"), "`0`": (0, "integer"), '`""`': ("", "text")}
+Y = {"boolean": True, "integer": 7, "text": "y", "any": "y"}
+
+
+def evaluated(source, shape, value):
+    names = Names(shapes={"x": shape, "y": shape, "z": shape})
+    return compile_expression(f"= {source}", names).evaluate({"x": value, "y": Y[shape], "z": Y[shape]})
+
+
+@pytest.mark.parametrize(("at", "column"), list(enumerate(EMPTIES)))
+def test_the_table_of_empties_says_what_is(at, column):
+    table = MAPPING.partition("**One empty value")[2]
+    rows = dict(re.findall(r"^\| (`.*?`(?:, `.*?`)*) \| (.*) \|$", table, re.MULTILINE))
+    said = {row: cells.split(" | ")[at] for row, cells in rows.items() if len(cells.split(" | ")) == 4}
+    value, shape = EMPTIES[column]
+    spoken = {"x": value, "y": Y[shape], "empty": None, "true": True, "false": False, "0": 0, '""': ""}
+    for source in ("x or y", "x and y", "default(x, y)", "not x", "has(x)"):
+        assert spoken[said[f"`{source}`"]] == evaluated(source, shape, value), source
+    for source in ("x == z", "x in [z]"):
+        assert ("empty" == said["`x == z`, `x < z`, `x in z`"]) is (evaluated(source, shape, value) is None)
+    if shape == "boolean":
+        with pytest.raises(NotAllowed):
+            evaluated("x + z", shape, value)
+    else:
+        assert (None if value is None else value + Y[shape]) == evaluated("x + z", shape, value)
+    assert "not true" == said["`when: = x`"]
+    for key, cell in (("note", said["`key: = x`"]), ("note?", said["`key?: = x`"])):
+        assert cell == outcome(key, value, shape)
+
+
+def outcome(key, value, shape):
+    """What a rule gives under `key: = order.x`, in the page's words."""
+    event = EventShape(fields={"action": "text", "note": "any"}, name="action")
+    body = {"for": "order", "at": "= order.at", "give": {"action": "a", key: "= order.x"}}
+    written = [Written(name="r", body=body, where=lambda _path: ("x", 1, 1))]
+    kinds = {"order": {"at": "time", "x": shape}}
+    rules = compile_rules(written, kinds=kinds, topics={}, destinations={"d": event})
+    at = datetime(2026, 11, 20, tzinfo=UTC)
+    raw = json.dumps({"at": at.isoformat(), "x": value}).encode()
+    told = Envelope(source="s", id="1", topic="t", kind="order", tenant="t", lane="1", received_at=at, raw=raw)
+    (step,) = rules.apply(told, "d")
+    if not isinstance(step, Event):
+        return "the rule fails"
+    return json.dumps(step.give["note"]) if "note" in step.give else "left out"
