@@ -76,29 +76,34 @@ def by_hand(raw: bytes) -> list[Event]:
     return events
 
 
-def pair() -> tuple[float, float]:
-    """Microseconds for one order: by hand, and by the rules."""
-    raw = order()
-    rules = read(CONFIG, environ={"S": "s", "T": "t"}).rules
-    received = datetime(2026, 11, 20, 13, 6, tzinfo=UTC)
-    envelope = Envelope(
+def enveloped(raw: bytes) -> Envelope:
+    """As a delivery of it is kept."""
+    return Envelope(
         source="shop",
         id="1",
         topic="orders/create",
         kind="order",
         tenant="example.myshopify.com",
         lane="1",
-        received_at=received,
+        received_at=datetime(2026, 11, 20, 13, 6, tzinfo=UTC),
         raw=raw,
     )
+
+
+def pair() -> tuple[float, float]:
+    """Microseconds for one order: by hand, and by the rules."""
+    raw = order()
+    rules = read(CONFIG, environ={"S": "s", "T": "t"}).rules
+    envelope = enveloped(raw)
     same = [event.give for event in rules.apply(envelope, "hellotext") if isinstance(event, Event)]
     if [event.give for event in by_hand(raw)] != same:
         raise RuntimeError("the two do not give the same")
-    return _timed(lambda: by_hand(raw)), _timed(lambda: rules.apply(envelope, "hellotext"))
+    return timed(lambda: by_hand(raw)), timed(lambda: rules.apply(envelope, "hellotext"))
 
 
-def _timed(work: Any) -> float:
-    started = time.perf_counter()
-    for _ in range(_RUNS):
+def timed(work: Any, runs: int = _RUNS) -> float:
+    """Microseconds of processor time each."""
+    started = time.process_time()
+    for _ in range(runs):
         work()
-    return (time.perf_counter() - started) / _RUNS * 1e6
+    return (time.process_time() - started) / runs * 1e6

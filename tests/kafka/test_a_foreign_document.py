@@ -109,10 +109,10 @@ rules:
       currency: = bestellung.Waehrung
 """
 CASE = """
-says: a paid order of the ERP
+received_at: 2026-11-20T14:10:00Z
 deliveries:
-  - {body: bestellung.json, key: AB-2026-0815, changes: {Bezahlt: false, Geaendert: "2026-11-20T14:02:11"}}
-  - {body: bestellung.json, key: AB-2026-0815}
+  - {topic: TOPIC, value: bestellung.json, key: AB-2026-0815, with: {Bezahlt: false, Geaendert: "2026-11-20T14:02:11"}}
+  - {topic: TOPIC, value: bestellung.json, key: AB-2026-0815}
 """
 EVENT = {
     "action": "order.placed",
@@ -161,10 +161,10 @@ async def _described(desk, folder, *, brokers, topic, url):
     assert "rule bezahlt -> order.confirmed" in (await desk("check"))[1]
 
 
-def _case(folder):
+def _case(folder, topic):
     case = folder / "cases" / "bezahlt"
     case.mkdir(parents=True)
-    (case / "case.yaml").write_text(CASE)
+    (case / "case.yaml").write_text(CASE.replace("TOPIC", topic))
     (case / "bestellung.json").write_text(json.dumps(SAMPLES[0]))
 
 
@@ -181,10 +181,10 @@ async def test_a_foreign_order_is_mapped_tested_previewed_sent_and_a_change_plan
     await create_topic(cluster.bootstrap, topic)
     await _described(desk, tmp_path, brokers=list(cluster.bootstrap), topic=topic, url=sandbox)
 
-    _case(tmp_path)
+    _case(tmp_path, topic)
     assert (0, True) == (
         (await desk("test", "cases", "--update"))[0],
-        (tmp_path / "cases/bezahlt/expected.yaml").exists(),
+        (tmp_path / "cases/bezahlt/expected.json").exists(),
     )
     assert 0 == (await desk("test", "cases", "--shuffle"))[0]
 
