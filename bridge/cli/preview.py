@@ -1,5 +1,6 @@
 """`preview`: what each rule says of a payload, and the exact requests, without sending."""
 
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
@@ -10,7 +11,7 @@ import click
 from bridge.cli import options
 from bridge.cli.sending import payload
 from bridge.config import Settings
-from bridge.contract import Reason, StreamSource
+from bridge.contract import Reason, Source, StreamSource
 from bridge.errors import Refusal
 from bridge.rehearsal import Rehearsal, Verdict
 from bridge.rehearsal.deliveries import Posted, Streamed, only_source, settings_of
@@ -24,7 +25,7 @@ _BAD = (Reason.RULE_FAILED, Reason.REFUSED, Reason.CONNECTOR_FAILED)
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True, allow_dash=True))
 @options.config
 @click.option("--source", help="The source's name in the configuration. Unsaid: the only one.")
-@click.option("--topic", default="orders/create", show_default=True)
+@click.option("--topic", help="Unsaid: the source's first.")
 @click.option("--shop", help="The tenant. Unsaid: the source's first.")
 @click.option(
     "--at", type=click.DateTime(["%Y-%m-%dT%H:%M:%SZ"]), help="When it came, UTC (2026-11-21T12:00:00Z). Unsaid: now."
@@ -64,7 +65,7 @@ def _verdicts(settings: Settings, path: Path, asked: dict[str, object]) -> Seque
     source = str(asked["source"] or only_source(settings))
     at = asked["at"]
     received_at = at.replace(tzinfo=UTC) if isinstance(at, datetime) else datetime.now(UTC)
-    topic, body = str(asked["topic"]), payload(path)
+    topic, body = _topic(settings.sources.get(source), asked["topic"]), payload(path)
     delivery: Posted | Streamed
     if isinstance(settings.sources.get(source), StreamSource):
         delivery = Streamed(source=source, topic=topic, value=body, received_at=received_at, offset=0)
@@ -72,6 +73,18 @@ def _verdicts(settings: Settings, path: Path, asked: dict[str, object]) -> Seque
         shop = None if asked["shop"] is None else str(asked["shop"])
         delivery = Posted(source=source, topic=topic, body=body, received_at=received_at, shop=shop, id="preview")
     return delivery.walk(Rehearsal(settings), settings)
+
+
+def _topic(source: Source | None, given: object) -> str:
+    """The topic that is meant. One that a stream source does not read is asked wrongly."""
+    known = [] if source is None else list(source.topics())
+    topic = str(given or next(iter(known), ""))
+    if isinstance(source, StreamSource) and topic not in known:
+        pattern = source.subscription().pattern
+        if pattern is None or re.fullmatch(pattern, topic) is None:
+            raise click.UsageError(f"--topic: the source does not read {topic or 'a topic without a name'}; "
+                                   f"it reads {', '.join(known) or pattern}")  # fmt: skip
+    return topic
 
 
 def _print(path: Path, verdicts: Sequence[Verdict], *, as_json: bool) -> None:

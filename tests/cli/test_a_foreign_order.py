@@ -101,3 +101,9 @@ def test_what_is_missing_is_named_by_the_test(typed, tmp_path):
     path = tmp_path / "tests" / "bestellt" / "auftrag.json"
     path.write_text(json.dumps(ORDER | {"Summe": None}))
     assert "auftrag.Summe is null" in typed("test").output
+
+
+def test_a_topic_that_is_not_read_is_asked_wrongly_and_unsaid_it_is_the_first(typed):
+    told = typed("preview", "tests/bestellt/auftrag.json", "--topic", "nope")
+    assert (2, True) == (told.exit_code, "it reads auftraege" in told.output)
+    assert 0 == typed("preview", "tests/bestellt/auftrag.json", "--at", "2026-07-02T12:00:00Z").exit_code
