@@ -38,7 +38,15 @@ def values_schema() -> dict:
         "properties": {"journal": {"required": ["kind"], "properties": {"kind": {"const": "postgres"}}}},
         "required": ["journal"],
     }
+    over_the_journal = {
+        "properties": {"mountPath": {"pattern": "^/var/lib/attribution-bridge"}},
+        "required": ["mountPath"],
+    }
     alone = {
+        "extraVolumeMounts": {
+            "items": {"not": over_the_journal},
+            "description": "the journal is on the claim: an emptyDir goes with the pod, on nfs its locks do not hold",
+        },
         "replicaCount": {"maximum": 1, "description": _ONLY_ONE},
         "autoscaling": {"properties": {"enabled": {"const": False}}},
         "keda": {"properties": {"enabled": {"const": False}}},

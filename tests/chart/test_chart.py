@@ -238,6 +238,7 @@ def test_what_would_lose_orders_is_refused_with_a_sentence(refused, scenario, gi
         ("sqlite", "replicaCount=2", "/replicaCount"),
         ("sqlite", "autoscaling.enabled=true", "/autoscaling/enabled"),
         ("sqlite", "persistence.accessMode=ReadWriteMany", "/persistence/accessMode"),
+        ("sqlite", "extraVolumeMounts[0].mountPath=/var/lib/attribution-bridge", "/extraVolumeMounts/0"),
         ("sqlite", "replicacount=2", "replicacount"),
         ("sqlite", "image.tagg=x", "tagg"),
         ("sqlite", "config.dor.port=1", "dor"),
