@@ -6,13 +6,14 @@ import signal
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import asyncpg
 import pytest
 
 from bridge.contract import Reason, State
 from bridge.errors import JournalBusy, JournalUnreadable, LaneLost
-from bridge.journal import Done, Hold, Record
+from bridge.journal import Done, Hold, Record, Retention
 from bridge.journal.postgres import acting, init, opened, reading
 from bridge.journal.postgres.database import statements
 
@@ -281,3 +282,26 @@ def test_after_the_claim_every_statement_names_its_lanes():
         assert re.search(r"\blane = (w|e|g|f|t|excluded|ANY)\b|\(lane, |\(dest, lane|l\.n = w\.lane|= w\.lane", text), (
             name
         )
+
+
+async def test_the_roles_of_the_page_are_enough_and_make_no_tables(postgres_place, desk):
+    """The grants as docs/scaling.md shows them, for a role that owns nothing."""
+    page = (Path(__file__).parents[2] / "docs" / "scaling.md").read_text()
+    (grants,) = re.findall(r"```sql\n(.*?)```", page, flags=re.DOTALL)
+    role = f"role_{postgres_place.schema}"
+    await _sql(postgres_place, f'CREATE ROLE "{role}" LOGIN')
+    named = grants.replace("SCHEMA bridge", f'SCHEMA "{postgres_place.schema}"').replace("TO bridge", f'TO "{role}"')
+    for grant in named.strip().split(";"):
+        if grant.strip():
+            await _sql(postgres_place, grant)
+    narrow = replace(postgres_place, dsn=postgres_place.dsn.replace("//postgres:@", f"//{role}:@"))
+    if narrow.dsn == postgres_place.dsn:
+        pytest.skip("POSTGRES_URL names another user than postgres without a password")
+    async with opened(narrow, destinations=("api",)) as journal:
+        appended = await desk.carry(journal, desk.document(), desk.fact())
+        assert {"placed": "delivered"} == await desk.states(journal, appended.lane)
+        await journal.hold(Hold(dest="api", rule="r", digest="d", since=desk.now, detail=""))
+        assert 0 == await journal.release("api", "r")
+        assert 1 == (await journal.prune(Retention(), now=desk.later)).bodies
+    with pytest.raises(JournalBusy, match="InsufficientPrivilege"):
+        await init(replace(narrow, schema=f"{postgres_place.schema}_more"))
