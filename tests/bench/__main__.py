@@ -17,6 +17,7 @@ from pathlib import Path
 
 from bridge.journal import postgres
 from tests.bench import journals, languages, mapping, streams
+from tests.bench.filled import filled
 from tests.bench.programs import CORES, Program, free_port, get, load, running
 from tests.postgres import PostgresServer, new_place, open_folder
 
@@ -247,6 +248,24 @@ def from_a_topic(bench: Bench) -> None:
     streams.kafka(bench, KNOWN)
 
 
+def _flat_in_postgres(bench: Bench, server: PostgresServer) -> None:
+    """The cost of an order by what the journal holds, in the bridge and in the database."""
+    sys.stdout.write(f"the same by what the journal holds ({bench.rows} orders)\n")
+    costs: dict[str, list[tuple[float, float]]] = {}
+    for kind in ("empty", "waiting", "settled"):
+        place = new_place(server.dsn, lease=timedelta(seconds=15), poll=timedelta(seconds=5))
+        filled(place, kind, bench.rows, now=time.time_ns() // 1000)
+        with bench.sink() as sink, bench.bridge(KNOWN, sink=sink, place=place) as (program, _):
+            bench.measured(program, sink)  # warm
+            for _ in range(bench.rounds):
+                before = server.cpu()
+                told = bench.measured(program, sink)
+                costs.setdefault(kind, []).append((told["cpu"], (server.cpu() - before) / bench.count * 1e6))
+    for kind, values in costs.items():
+        bench.tell(f"processor time of the bridge, {kind}", [ours for ours, _ in values], unit="us each")
+        bench.tell(f"processor time of the database, {kind}", [its for _, its in values], unit="us each")
+
+
 def over_postgres(bench: Bench) -> None:
     """Intake and chain with the journal in Postgres, whose processes have the last core, beside one bare statement."""
     folder = open_folder("bench-postgres-")
@@ -266,6 +285,7 @@ def over_postgres(bench: Bench) -> None:
             told = [bench.measured(program, sink) for _ in range(bench.rounds)]
         bench.tell("bridge", [one["rate"] for one in told], unit="/s")
         bench.tell("processor time of the bridge", [one["cpu"] for one in told], unit="us each")
+        _flat_in_postgres(bench, server)
     finally:
         server.signal(signal.SIGINT)
         shutil.rmtree(folder, ignore_errors=True)

@@ -53,8 +53,7 @@ async def test_who_stops_waiting_for_an_append_has_woken_the_worker_all_the_same
     await asyncio.sleep(0)
     waiting.cancel()
     async with asyncio.timeout(5):
-        while not await desk.claims(journal):  # woken, it may find that it was for nothing
-            woken.clear()
+        while woken.clear() or not await desk.claims(journal):  # woken, it may find that it was for nothing
             await woken.wait()
 
 
