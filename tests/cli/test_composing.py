@@ -44,7 +44,7 @@ def wrong(text, composed):
 
 def test_tables_from_csv_and_yaml_are_looked_up(composed):
     settings = composed()
-    placed, _ = settings.rules.apply(envelope(source_name="web"), "hellotext")
+    placed, *_ = settings.rules.apply(envelope(source_name="web"), "hellotext")
     assert {"channel": "Online", "tier": "gold", "shop": "Linen"} == placed.give["metadata"]
 
 

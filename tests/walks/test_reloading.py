@@ -1,5 +1,6 @@
 """Rules that change while the bridge runs: taken over whole, or refused loudly with the old ones in force."""
 
+import asyncio
 import json
 import os
 import signal
@@ -176,6 +177,7 @@ async def test_a_signal_reads_the_rules_again_in_a_real_process(sandbox, environ
                 async with session.get(f"http://127.0.0.1:{process.private}/status") as answer:
                     if (await answer.json())["rules"]["generation"] == 2:
                         break
+                await asyncio.sleep(0.05)
     finally:
         assert 0 == await process.end(signal.SIGTERM)
     lines = [json.loads(line) for line in process.log.read_text().splitlines() if line.startswith("{")]
