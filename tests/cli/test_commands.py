@@ -5,32 +5,10 @@ import json
 from importlib.metadata import version
 
 import pytest
-from click.testing import CliRunner
 
 from bridge.__main__ import main
-from bridge.cli import command
 from bridge.errors import BridgeError
-
-CONFIG = """
-sources:
-  shop: {connector: shopify, shops: {example.myshopify.com: {secrets: [env:SHOPIFY_SECRET]}}}
-destinations:
-  hellotext: {connector: hellotext, token: env:HELLOTEXT_TOKEN}
-include: [shopify/default]
-"""
-
-
-@pytest.fixture
-def typed(monkeypatch, environ, tmp_path):
-    """Runs a command; its result."""
-    for name, value in environ.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.chdir(tmp_path)
-
-    def invoke(*words, **options):
-        return CliRunner().invoke(command, [str(word) for word in words], catch_exceptions=False, **options)
-
-    return invoke
+from tests.cli.conftest import CONFIG
 
 
 @pytest.fixture

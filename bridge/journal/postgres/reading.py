@@ -21,7 +21,7 @@ from bridge.journal.cells import (
     told,
 )
 from bridge.journal.postgres.database import Database
-from bridge.journal.postgres.recording import text
+from bridge.journal.postgres.recording import text as storable
 
 _PAGE = 200
 
@@ -59,7 +59,7 @@ class Reader:
         tenants = [tenant] if tenant else [name for (name,) in await self._database.fetch("tenants")]
         found: dict[int, None] = {}
         for shop in tenants:
-            found.update(dict.fromkeys(await self._lanes("lane_by_name", shop, _plain(meant))))
+            found.update(dict.fromkeys(await self._lanes("lane_by_name", shop, storable(meant))))
             for form in ALIAS_FORMS:
                 found.update(dict.fromkeys(await self._by_alias(shop, form.format(meant, meant.lower()))))
         return list(found)
@@ -140,7 +140,3 @@ class Reader:
             Hold(dest=dest, rule=rule, digest=digest, since=moment(since), detail=detail)
             for dest, rule, digest, since, detail in await self._database.fetch("holds")
         ]
-
-
-def _plain(given: str) -> str:
-    return text(given)
