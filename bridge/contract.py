@@ -306,6 +306,7 @@ class EventShape:
     at_most_one groups of keys of which an event may have only one
     name        the key whose literal value names the fact where a rule has no `fact:`
     choices     key to the literal values it may have
+    worth       the keys of an amount and its currency: what an accepted event adds to accounts
     """
 
     fields: Fields
@@ -314,6 +315,7 @@ class EventShape:
     at_most_one: tuple[frozenset[str], ...] = ()
     name: str | None = None
     choices: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    worth: tuple[str, ...] = ()
 
 
 # -- what a connector implements ---------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from bridge.config import JournalSettings, PostgresSettings, SqliteSettings
 from bridge.errors import BridgeError
-from bridge.journal import Acting, Journal, Reading, control, sqlite
+from bridge.journal import Acting, Feeding, Journal, Reading, control, sqlite
 from bridge.journal.moving import Giving, Taking
 from bridge.journal.sqlite.moving import given as given_sqlite
 from bridge.journal.sqlite.moving import taken as taken_sqlite
@@ -55,6 +55,18 @@ def acting(settings: JournalSettings) -> AbstractAsyncContextManager[Acting]:
         case PostgresSettings():
             found: AbstractAsyncContextManager[Acting] = _postgres().acting(place(settings))
             return found
+
+
+@asynccontextmanager
+async def feeding(settings: JournalSettings, *, destinations: Sequence[str]) -> AsyncIterator[Feeding]:
+    """To bring documents in beside whoever works with it; what they wait for is done by whoever serves, or will."""
+    match settings:
+        case SqliteSettings():
+            async with control.acting(settings.path, destinations=destinations) as found:
+                yield found
+        case PostgresSettings():
+            async with _postgres().opened(place(settings), destinations=destinations) as shared:
+                yield shared
 
 
 async def init(settings: JournalSettings) -> bool:

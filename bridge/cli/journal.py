@@ -145,7 +145,7 @@ async def _read_in(settings: JournalSettings, file: Path, *, restored: bool) -> 
             raise JournalError("this is the backup of a moment, more was sent since: use `journal restore`")
         async with opening.taken(settings) as taking:
             with _bar("reading", header.rows) as bar:
-                sums = await read_in(taking, given, bar.update)
+                sums = await read_in(taking, given, header, bar.update)
             if restored:
                 await taking.doubt()
     click.echo(f"{opening.name_of(settings)}: {_summed(sums)}; counts and digests agree")

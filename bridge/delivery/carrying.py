@@ -17,6 +17,7 @@ from bridge.mapping.rules import Failure, Passed, Rules, Step
 from bridge.telemetry import emit
 
 _SAME_REFUSALS = 20
+_ACCEPTED = frozenset({State.DELIVERED, State.SHADOWED})
 _STORE_AGAIN = (0.2, 0.5, 1.0, 2.0, 5.0)
 
 
@@ -54,6 +55,7 @@ class Carrier:
         self._book = book
         self._courier = courier
         self._feel = feel
+        self._worth = road.destination.shape().worth
         self._refusals: dict[str, tuple[str, int]] = {}
         self.held: set[str] = set()
         self.unstored = 0
@@ -174,7 +176,8 @@ class Carrier:
         if self._road.shadow and decision.state is State.DELIVERED:
             decision = Settle(state=State.SHADOWED, detail=decision.detail)
         document.ended = True
-        _note(document, (event.fact, event.once), event.rule, decision, occurred_at=event.at)
+        amount = self._amount(event) if decision.state in _ACCEPTED else ""
+        _note(document, (event.fact, event.once), event.rule, decision, occurred_at=event.at, amount=amount)
         if decision.state is State.DEAD:
             return
         held = document.claim.held
@@ -184,6 +187,11 @@ class Carrier:
             # A rule that failed before its once was known: the next success of the fact in the lane ends its letter.
             document.verdicts.append(Verdict(reason=Reason.HEALED, rule=event.rule))
             document.released.append((event.fact, ""))
+
+    def _amount(self, event: Event) -> str:
+        """What the event is worth, for accounts: `99.00 EUR`; empty where it has no amount."""
+        worth = [event.give.get(key) for key in self._worth]
+        return f"{worth[0]} {worth[1]}" if worth and None not in worth else ""
 
     async def _count_refusals(self, rules: Rules, rule: str, outcome: Outcome) -> None:
         """The same refusal twenty times running holds the rule instead of filling the dead list."""
@@ -260,7 +268,15 @@ class Carrier:
             emit("document.skipped", **_names(claim), dest=self._road.name, reason=reason, seconds=seconds)
 
 
-def _note(document: _Document, key: Key, rule: str, decision: Settle, *, occurred_at: datetime | None = None) -> None:
+def _note(
+    document: _Document,
+    key: Key,
+    rule: str,
+    decision: Settle,
+    *,
+    occurred_at: datetime | None = None,
+    amount: str = "",
+) -> None:
     fact, once = key
     document.settled.append(
         Settled(
@@ -271,6 +287,7 @@ def _note(document: _Document, key: Key, rule: str, decision: Settle, *, occurre
             reason=decision.reason,
             detail=decision.detail,
             occurred_at=occurred_at,
+            amount=amount,
         )
     )
 

@@ -72,7 +72,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settled:
-    """The state that a fact has from now on."""
+    """The state that a fact has from now on. amount: what the accepted request said, such as `99.00 EUR`."""
 
     fact: str
     once: str
@@ -81,6 +81,7 @@ class Settled:
     reason: Reason | None = None
     detail: str = ""
     occurred_at: datetime | None = None
+    amount: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -241,6 +242,28 @@ class Kept:
     by_these: frozenset[tuple[str, str, str]]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fact:
+    """A key's state, and the amount that the API accepted with it (`99.00 EUR`; empty: none)."""
+
+    state: State
+    amount: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """Where one order stands, for reconciliation and accounts.
+
+    newest   the newest version that is stored of the source and kind that were asked for, mapped or not
+    facts    (destination, fact, once) to its state
+    waiting  destinations for which a document of it waits
+    """
+
+    newest: datetime | None
+    facts: Mapping[tuple[str, str, str], Fact]
+    waiting: frozenset[str]
+
+
 class Reading(Protocol):
     """The calls that change nothing. They work beside a running owner, and are safe to repeat."""
 
@@ -273,6 +296,12 @@ class Reading(Protocol):
     async def fact_names(self) -> Sequence[tuple[str, str]]:
         """(destination, fact) of all keys that were ever kept."""
 
+    async def standings(self, tenant: str, orders: Sequence[str], *, source: str, kind: str) -> Mapping[str, Standing]:
+        """Of those orders (their lanes' names) that the journal knows; meant for a page of some hundred."""
+
+    async def recall(self, name: str) -> str | None:
+        """What `remember` was told last under this name."""
+
 
 class Acting(Reading, Protocol):
     """The calls by which a person acts. The owner performs them; see control.py for the way to it."""
@@ -293,7 +322,17 @@ class Acting(Reading, Protocol):
         """A held rule is held no longer; its lanes are due. Returns how many."""
 
 
-class Journal(Acting, Protocol):
+class Feeding(Acting, Protocol):
+    """The calls by which documents come in that nobody posted: reconciliation, by hand or on a schedule."""
+
+    async def append(self, envelope: Envelope) -> Appended:
+        """Returns only when the disk has it (fsync), or when its id was known."""
+
+    async def remember(self, name: str, value: str) -> None:
+        """A small thing, such as how far a reconciliation has come; durable when it returns."""
+
+
+class Journal(Feeding, Protocol):
     """What the rooms need. Raises JournalBusy where nothing could be stored, JournalBroken where the disk fails, and
     LaneLost where a claim is not this process's any more.
     """
@@ -312,8 +351,9 @@ class Journal(Acting, Protocol):
     async def levels(self) -> Levels:
         """For gauges; looks at what waits and what is parked only."""
 
-    async def append(self, envelope: Envelope) -> Appended:
-        """Returns only when the disk has it (fsync), or when its id was known."""
+    async def take_turn(self, name: str, *, every: timedelta, now: datetime) -> bool:
+        """True for one of all processes, if nobody took this turn within `every`: scheduled work is done once, and a
+        restart does not do it again."""
 
     async def claim(self, dest: str, *, now: datetime, limit: int, budget: int) -> Sequence[Claim]:
         """Lanes that are due, at most `limit` and about `budget` bytes of documents; each is in flight from now on."""

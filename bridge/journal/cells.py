@@ -11,7 +11,7 @@ import cramjam
 import msgspec
 
 from bridge.contract import Envelope, State
-from bridge.journal import Kept, Parked, Selection
+from bridge.journal import Fact, Kept, Parked, Selection, Standing
 
 Row: TypeAlias = tuple[Any, ...]
 """Cells as a database gives and takes them: None, int, float, str or bytes."""
@@ -95,6 +95,25 @@ def envelope_of(row: Row) -> Envelope:
         headers=_decode_headers(headers) if headers is not None else {},
         raw=unpacked(raw) if raw is not None else b"",
     )
+
+
+def standings_of(
+    names: Mapping[int, str], *, newest: Sequence[Row], facts: Sequence[Row], waiting: Sequence[Row]
+) -> Mapping[str, Standing]:
+    """Lane to order's name; from the queries `newest_stored`, `facts_of` and `waiting_of`."""
+    versions: dict[int, int | None] = dict(newest)
+    return {
+        name: Standing(
+            newest=moment_or_none(versions.get(lane)),
+            facts={
+                (dest, fact, once): Fact(state=State(state), amount=amount)
+                for of, dest, fact, once, state, amount in facts
+                if of == lane
+            },
+            waiting=frozenset(dest for of, dest in waiting if of == lane),
+        )
+        for lane, name in names.items()
+    }
 
 
 def kept_of(lanes: Sequence[int], documents: Sequence[Row], facts: Sequence[Row]) -> list[Kept]:

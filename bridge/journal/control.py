@@ -15,15 +15,16 @@ from typing import Any
 
 import msgspec
 
-from bridge.contract import State
+from bridge.contract import Envelope, State
 from bridge.errors import BridgeError, JournalError, JournalInUse
-from bridge.journal import Acting
+from bridge.journal import Appended, Feeding
 from bridge.journal.sqlite import opened, reading
 from bridge.journal.sqlite.reading import Reader
 
-_CALLS = ("retry", "drop", "resend", "settle", "release")
+_CALLS = ("retry", "drop", "resend", "settle", "release", "append", "remember")
 _LONGEST_PATH = 100
-_LONGEST_LINE = 1 << 20
+_LONGEST_LINE = 1 << 24
+"""A document of the largest size that a door takes, as base64."""
 
 
 def socket_path(journal: Path) -> Path:
@@ -37,7 +38,7 @@ def socket_path(journal: Path) -> Path:
 
 @asynccontextmanager
 async def answering(
-    journal: Acting, path: Path, *, released: Callable[[str, str], None] = lambda _dest, _rule: None
+    journal: Feeding, path: Path, *, released: Callable[[str, str], None] = lambda _dest, _rule: None
 ) -> AsyncIterator[None]:
     """The owner listens, for this user only (mode 0600). `released` is told of rules that a person released."""
 
@@ -80,12 +81,21 @@ class _Rule(msgspec.Struct, forbid_unknown_fields=True):
     rule: str
 
 
+class _Feed(msgspec.Struct, forbid_unknown_fields=True):
+    envelope: Envelope
+
+
+class _Memory(msgspec.Struct, forbid_unknown_fields=True):
+    name: str
+    value: str
+
+
 class _Asked(msgspec.Struct):
     call: str
     arguments: msgspec.Raw
 
 
-async def _answer(journal: Acting, line: bytes, released: Callable[[str, str], None]) -> Mapping[str, object]:
+async def _answer(journal: Feeding, line: bytes, released: Callable[[str, str], None]) -> Mapping[str, object]:
     try:
         asked = msgspec.json.decode(line, type=_Asked)
         if asked.call not in _CALLS:
@@ -97,7 +107,7 @@ async def _answer(journal: Acting, line: bytes, released: Callable[[str, str], N
         return {"error": str(problem)}
 
 
-async def _done(journal: Acting, asked: _Asked, released: Callable[[str, str], None]) -> int:
+async def _done(journal: Feeding, asked: _Asked, released: Callable[[str, str], None]) -> object:
     """What arrives is checked before the journal sees it: nobody's garbage reaches the writer."""
     match asked.call:
         case "release":
@@ -107,6 +117,12 @@ async def _done(journal: Acting, asked: _Asked, released: Callable[[str, str], N
         case "settle":
             settling = msgspec.json.decode(asked.arguments, type=_Settling)
             return await journal.settle(settling.refs, settling.state)
+        case "append":
+            return await journal.append(msgspec.json.decode(asked.arguments, type=_Feed).envelope)
+        case "remember":
+            memory = msgspec.json.decode(asked.arguments, type=_Memory)
+            await journal.remember(memory.name, memory.value)
+            return None
         case call:
             refs = msgspec.json.decode(asked.arguments, type=_Refs).refs
             acts = {"retry": journal.retry, "drop": journal.drop, "resend": journal.resend}
@@ -114,14 +130,14 @@ async def _done(journal: Acting, asked: _Asked, released: Callable[[str, str], N
 
 
 class Remote(Reader):
-    """Acting, over the owner's socket; what only reads is read from the file."""
+    """Feeding, over the owner's socket; what only reads is read from the file."""
 
     def __init__(self, path: Path, stream: tuple[asyncio.StreamReader, asyncio.StreamWriter]) -> None:
         super().__init__(path, lambda: 0)
         self._stream = stream
         self._turn = asyncio.Lock()
 
-    async def _call(self, call: str, **arguments: object) -> int:
+    async def _call(self, call: str, **arguments: object) -> Any:  # noqa: ANN401  what the call returns
         reader, writer = self._stream
         async with self._turn:
             try:
@@ -135,26 +151,32 @@ class Remote(Reader):
         answer: Any = msgspec.json.decode(line)
         if "error" in answer:
             raise JournalError(f"the running bridge says: {answer['error']}")
-        return int(answer["result"])
+        return answer["result"]
 
     async def retry(self, refs: Sequence[str]) -> int:
-        return await self._call("retry", refs=list(refs))
+        return int(await self._call("retry", refs=list(refs)))
 
     async def drop(self, refs: Sequence[str]) -> int:
-        return await self._call("drop", refs=list(refs))
+        return int(await self._call("drop", refs=list(refs)))
 
     async def resend(self, refs: Sequence[str]) -> int:
-        return await self._call("resend", refs=list(refs))
+        return int(await self._call("resend", refs=list(refs)))
 
     async def settle(self, refs: Sequence[str], state: State) -> int:
-        return await self._call("settle", refs=list(refs), state=state.value)
+        return int(await self._call("settle", refs=list(refs), state=state.value))
 
     async def release(self, dest: str, rule: str) -> int:
-        return await self._call("release", dest=dest, rule=rule)
+        return int(await self._call("release", dest=dest, rule=rule))
+
+    async def append(self, envelope: Envelope) -> Appended:
+        return msgspec.convert(await self._call("append", envelope=envelope), Appended)
+
+    async def remember(self, name: str, value: str) -> None:
+        await self._call("remember", name=name, value=value)
 
 
 @asynccontextmanager
-async def acting(path: Path, *, destinations: Sequence[str]) -> AsyncIterator[Acting]:
+async def acting(path: Path, *, destinations: Sequence[str]) -> AsyncIterator[Feeding]:
     """The journal's owner, or the journal itself where nobody owns it. Raises JournalUnreadable where there is none."""
     async with reading(path):
         pass  # a command makes no journal

@@ -16,7 +16,10 @@ import msgspec
 from bridge.errors import JournalError
 from bridge.journal.cells import Row
 
-FORMAT = "attribution-bridge journal 1"
+FORMAT = "attribution-bridge journal 2"
+_OLDER = {"attribution-bridge journal 1": {"fact": 12, "memory": 0, "blocked": 0}}
+"""Formats that are read too: to each table that has grown, how many columns it had (0: there was no such table)."""
+
 PAGE = 500
 _LONGEST_FRAME = 1 << 30
 
@@ -40,13 +43,17 @@ TABLES: Mapping[str, Table] = {
     "body": _table("lane seq headers raw", "seq"),
     "work": _table("dest lane seq asked", "dest lane seq"),
     "turn": _table("dest lane due attempt first held", "dest lane"),
-    "fact": _table("lane dest fact once state seq rule occurred settled attempt reason detail", "lane dest fact once"),
+    "fact": _table(
+        "lane dest fact once state seq rule occurred settled attempt reason detail amount", "lane dest fact once"
+    ),
     "name": _table("dest fact", "dest fact"),
     "verdict": _table("lane seq dest rule reason detail at", "lane seq dest rule reason"),
     "attempt": _table("lane seq dest at fact reason detail until", "lane seq dest at"),
     "version": _table("lane dest source kind newest", "lane dest source kind"),
     "alias": _table("bucket hash lane", "bucket hash lane"),
     "hold": _table("dest rule digest since detail", "dest rule"),
+    "memory": _table("name value at", "name"),
+    "blocked": _table("hash at", "hash"),
 }
 
 
@@ -71,10 +78,12 @@ class Summing:
 
     _digests: dict[str, Any] = field(default_factory=lambda: {name: hashlib.sha256() for name in TABLES})
     _counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(TABLES, 0))
+    widths: Mapping[str, int] = field(default_factory=dict)
 
     def add(self, table: str, rows: Sequence[Row]) -> None:
+        width = self.widths.get(table)
         for row in rows:
-            self._digests[table].update(msgspec.msgpack.encode(row))
+            self._digests[table].update(msgspec.msgpack.encode(row[:width]))
         self._counts[table] += len(rows)
 
     def sums(self) -> dict[str, Sum]:
@@ -129,31 +138,37 @@ def header_of(file: IO[bytes]) -> Header:
         header = msgspec.msgpack.decode(_frame(file), type=Header)
     except (msgspec.DecodeError, JournalError):
         raise JournalError("this is no file of `journal export` or `journal backup`") from None
-    if header.format != FORMAT:
-        raise JournalError(f"this file has the format {header.format!r}; this program reads {FORMAT!r}")
+    if header.format not in (FORMAT, *_OLDER):
+        raise JournalError(f"this file has the format {header.format!r}; this program reads {FORMAT!r} and older ones")
     return header
 
 
-async def read_in(journal: Taking, file: IO[bytes], progress: Progress) -> Mapping[str, Sum]:
+async def read_in(journal: Taking, file: IO[bytes], header: Header, progress: Progress) -> Mapping[str, Sum]:
     """What follows the header into a new journal, read back and compared. Raises JournalError where they differ."""
     told: dict[str, Sum] | None = None
+    widths = _OLDER.get(header.format, {})
     for table, rows in _pages(file):
         if table in TABLES:
-            await journal.put(table, rows)
+            await journal.put(table, [_widened(table, row) for row in rows])
             progress(len(rows))
         else:
             told = msgspec.convert(rows, dict[str, Sum])
     if told is None:
         raise JournalError("the file ends too early: it is not whole")
-    found = await sums_of(journal)
-    if differing := [name for name in TABLES if told.get(name) != found[name]]:
+    found = await sums_of(journal, widths)
+    if differing := [name for name in TABLES if widths.get(name) != 0 and told.get(name) != found[name]]:
         raise JournalError(f"what was read in differs from the file in: {', '.join(differing)}")
     return found
 
 
-async def sums_of(journal: Giving) -> Mapping[str, Sum]:
-    """Read anew."""
-    summing = Summing()
+def _widened(table: str, row: Row) -> Row:
+    """What was added to a table since is text, and was empty before."""
+    return row + ("",) * (len(TABLES[table].columns) - len(row))
+
+
+async def sums_of(journal: Giving, widths: Mapping[str, int] | None = None) -> Mapping[str, Sum]:
+    """Read anew; of a table that had fewer columns, only those count."""
+    summing = Summing(widths=widths or {})
     for table in TABLES:
         async for rows in journal.pages(table):
             summing.add(table, rows)

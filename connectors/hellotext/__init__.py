@@ -83,6 +83,7 @@ class Hellotext(BaseModel):
             at_most_one=(frozenset(("object", "object_parameters")),),
             name="action",
             choices={"action": BUILT_IN | frozenset(self.actions)},
+            worth=("amount", "currency"),
         )
 
     def converse(self, event: Event, moment: Moment) -> Conversation:

@@ -10,7 +10,7 @@ import pytest
 
 from bridge.contract import Reason, State
 from bridge.errors import BridgeError, JournalError, JournalUnreadable
-from bridge.journal import Hold, Postponed
+from bridge.journal import Hold, Postponed, control
 from bridge.journal.control import Remote, acting, answering, socket_path
 from bridge.journal.sqlite import SqliteJournal, opened
 
@@ -148,7 +148,7 @@ async def test_a_path_that_is_too_long_for_a_socket_moves_to_the_runtime_directo
 @pytest.mark.parametrize(
     ("said", "line"),
     [
-        ("no such call; there are: retry, drop, resend, settle, release", _asked("prune", now=0)),
+        ("no such call; there are: retry, drop, resend, settle, release, append, remember", _asked("prune", now=0)),
         ("no such call", _asked("__class__")),
         ("not understood", b"hello\n"),
         ("not understood", b"\xff\xfe\n"),
@@ -177,7 +177,8 @@ async def test_what_is_not_understood_is_answered_and_harms_nothing(owning, path
         assert not journal.broken.done()
 
 
-async def test_a_line_that_is_too_long_is_said_and_ends_the_connection(owning, path, desk):
+async def test_a_line_that_is_too_long_is_said_and_ends_the_connection(owning, path, desk, monkeypatch):
+    monkeypatch.setattr(control, "_LONGEST_LINE", 1 << 20)
     async with owning() as journal:
         dead, _ = await _parked(journal, desk)
         async with acting(path, destinations=()) as remote:
@@ -185,6 +186,17 @@ async def test_a_line_that_is_too_long_is_said_and_ends_the_connection(owning, p
                 await remote.drop([dead] * 100_000)
         async with acting(path, destinations=()) as remote:
             assert 1 == await remote.drop([dead])
+
+
+async def test_a_command_hands_a_document_to_the_owner_and_is_told_where_it_is(owning, path, desk):
+    async with owning() as journal, acting(path, destinations=()) as remote:
+        document = desk.document(raw=bytes(range(256)) * 20_000, version=desk.now)
+        appended = await remote.append(document)
+        assert document == await journal.document(appended.seq)
+        assert (appended.seq, True) == ((again := await remote.append(document)).seq, again.known)
+        assert appended.seq == (await desk.claim(journal)).seq
+        await remote.remember("mark", "seen")
+        assert "seen" == await remote.recall("mark")
 
 
 async def test_what_the_owner_refuses_reads_as_its_words(owning, path):

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from bridge.contract import Reason, State
-from bridge.journal import Done, Hold, Postponed, Record, Retention, Selection, Settled, Verdict
+from bridge.journal import Done, Fact, Hold, Postponed, Record, Retention, Selection, Settled, Verdict
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 LATER = NOW + timedelta(hours=1)
@@ -435,3 +435,53 @@ async def test_orders_are_paged_with_their_documents_in_a_span_and_their_keys(jo
     spans = [await journal.orders(after=0, limit=9, since=late), await journal.orders(after=0, limit=9, until=late)]
     assert [[0, 1, 0], [1, 1, 1]] == [[len(kept.documents) for kept in span] for span in spans]
     assert not spans[0][0].by_these
+
+
+# -- standings, memory and turns ---------------------------------------------------------------------------------------
+
+
+async def test_a_standing_tells_the_newest_document_the_facts_and_what_waits(journal, envelope):
+    await journal.append(envelope("1", minutes=5))
+    (claim,) = await _claimed(journal)
+    await _done(journal, claim, _settled(amount="99.00 EUR"), _settled("refunded", State.DEAD, once='["7"]'))
+    await journal.append(envelope("1", minutes=3))
+    await journal.append(envelope("1", minutes=9, kind="refund"))
+    await journal.append(envelope("2", version=False))
+    found = await journal.standings("shop.example", ["1", "2", "3"], source="shop", kind="order")
+    assert {"1", "2"} == set(found)
+    assert NOW + timedelta(minutes=5) == found["1"].newest
+    assert found["2"].newest is None
+    assert {"api"} == found["1"].waiting
+    assert {
+        ("api", "placed", "[]"): Fact(state=State.DELIVERED, amount="99.00 EUR"),
+        ("api", "refunded", '["7"]'): Fact(state=State.DEAD),
+    } == found["1"].facts
+
+
+async def test_standings_are_of_one_shop_and_one_source(journal, envelope):
+    await journal.append(envelope("1", minutes=5, tenant="other.example"))
+    await journal.append(envelope("1", minutes=1, source="till"))
+    found = await journal.standings("shop.example", ["1"], source="shop", kind="order")
+    assert found["1"].newest is None
+    assert {} == await journal.standings("third.example", ["1"], source="shop", kind="order")
+    assert {} == await journal.standings("shop.example", [], source="shop", kind="order")
+
+
+async def test_what_is_remembered_is_there_after_the_journal_is_opened_again(opened):
+    async with opened() as journal:
+        assert await journal.recall("mark") is None
+        await journal.remember("mark", "one")
+        await journal.remember("mark", "two")
+    async with opened() as journal:
+        assert "two" == await journal.recall("mark")
+
+
+async def test_a_turn_is_taken_once_in_its_time_also_after_a_restart(opened):
+    hour = timedelta(hours=1)
+    async with opened() as journal:
+        assert await journal.take_turn("check", every=hour, now=NOW)
+        assert not await journal.take_turn("check", every=hour, now=NOW + timedelta(minutes=59))
+        assert await journal.take_turn("other", every=hour, now=NOW)
+    async with opened() as journal:
+        assert not await journal.take_turn("check", every=hour, now=NOW + timedelta(minutes=59))
+        assert await journal.take_turn("check", every=hour, now=NOW + hour)

@@ -15,7 +15,7 @@ from bridge.contract import Reason, State
 from bridge.errors import JournalBusy, JournalUnreadable, LaneLost
 from bridge.journal import Done, Hold, Record, Retention
 from bridge.journal.postgres import acting, init, opened, reading
-from bridge.journal.postgres.database import statements
+from bridge.journal.postgres.database import VERSION, statements
 
 
 @pytest.fixture
@@ -180,12 +180,41 @@ async def test_a_schema_that_is_none_is_refused_with_the_cure(postgres_place):
 
 
 async def test_a_newer_journal_is_refused(postgres_place):
-    await _sql(postgres_place, "UPDATE meta SET value = '2' WHERE name = 'version'")
-    with pytest.raises(JournalUnreadable, match="version 2, this one knows 1"):
+    await _sql(postgres_place, "UPDATE meta SET value = '99' WHERE name = 'version'")
+    with pytest.raises(JournalUnreadable, match=f"version 99, this one knows {VERSION}"):
         async with opened(postgres_place, destinations=()):
             pass
     with pytest.raises(JournalUnreadable, match="newer"):
         await init(postgres_place)
+
+
+_FIRST_VERSION = (
+    "ALTER TABLE fact DROP COLUMN amount",
+    "DROP TABLE memory",
+    "DROP TABLE blocked",
+    "UPDATE meta SET value = '1' WHERE name = 'version'",
+)
+
+
+async def test_a_journal_of_the_first_version_is_brought_on_once_while_an_older_replica_works(postgres_place, desk):
+    async with opened(postgres_place, destinations=("api",)) as older:
+        appended = await older.append(desk.document())
+        for text in _FIRST_VERSION:
+            await _sql(postgres_place, text)
+        with pytest.raises(JournalUnreadable, match=r"has version 1, this bridge works with 2: run `.* journal init`"):
+            async with opened(postgres_place, destinations=("api",)):
+                pass
+        made = await asyncio.gather(*(init(postgres_place) for _ in range(4)))
+        assert 1 == sum(made)
+        await _sql(
+            postgres_place,  # as a bridge of the first version writes it
+            "INSERT INTO fact (lane, dest, fact, once, state, seq, rule, settled, attempt, reason, detail) "
+            "VALUES (1, 'api', 'placed', '[]', 'delivered', 1, 'r', 1, 1, '', '')",
+        )
+    async with opened(postgres_place, destinations=("api",)) as journal:
+        claim = await desk.claim(journal)
+        assert appended.seq == claim.seq
+        assert {("placed", "[]"): State.DELIVERED} == claim.held
 
 
 async def test_many_migrators_make_one_journal(postgres_place):

@@ -124,20 +124,35 @@ async def test_a_folder_in_its_place_is_said(path):
 async def test_an_older_journal_is_upgraded_in_one_piece(path, desk, monkeypatch):
     async with _opened(path) as journal:
         appended = await journal.append(desk.document())
-    monkeypatch.setattr(file, "VERSION", 3)
-    monkeypatch.setattr(sys.modules["bridge.journal.sqlite.reading"], "VERSION", 3)
-    scripts = {2: "CREATE TABLE two (a);", 3: "CREATE TABLE three (a); SELECT * FROM nowhere;"}
+    monkeypatch.setattr(file, "VERSION", file.VERSION + 2)
+    monkeypatch.setattr(sys.modules["bridge.journal.sqlite.reading"], "VERSION", file.VERSION)
+    last = file.VERSION
+    scripts = {last - 1: "CREATE TABLE two (a);", last: "CREATE TABLE three (a); SELECT * FROM nowhere;"}
     monkeypatch.setattr(file, "upgrade", scripts.get)
     with pytest.raises(JournalUnreadable, match="run the bridge once"):
         async with reading(path):
             pass
     with pytest.raises(JournalBroken, match="nowhere"):
         await _made(path)
-    assert ({"two"}, 2) == _tables_beyond_the_schema(path)  # each step is whole, or not at all
-    scripts[3] = "CREATE TABLE three (a);"
+    assert ({"two"}, last - 1) == _tables_beyond_the_schema(path)  # each step is whole, or not at all
+    scripts[last] = "CREATE TABLE three (a);"
     async with _opened(path) as journal:
         assert appended.seq == (await desk.claim(journal)).seq
-    assert ({"two", "three"}, 3) == _tables_beyond_the_schema(path)
+    assert ({"two", "three"}, last) == _tables_beyond_the_schema(path)
+
+
+async def test_a_journal_of_the_first_version_is_upgraded_with_all_that_is_in_it(path, desk):
+    async with _opened(path) as journal:
+        appended = await journal.append(desk.document())
+    connection = sqlite3.connect(path)
+    connection.executescript(
+        "ALTER TABLE fact DROP COLUMN amount; DROP TABLE memory; DROP TABLE blocked; PRAGMA user_version = 1;"
+    )
+    connection.close()
+    async with _opened(path) as journal:
+        assert appended.seq == (await desk.claim(journal)).seq
+        await journal.remember("upgraded", "yes")
+        assert "yes" == await journal.recall("upgraded")
 
 
 def _tables_beyond_the_schema(path):

@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from bridge.contract import Envelope, State
 from bridge.errors import JournalBroken, JournalBusy, LaneLost
@@ -236,6 +236,12 @@ class PostgresJournal(Actor):
         row = (hold.dest, hold.rule, hold.digest, micros(hold.since), text(hold.detail))
         await self._database.fetch("put_hold", *row)
         self._held.add((hold.dest, hold.rule))
+
+    async def remember(self, name: str, value: str) -> None:
+        await self._database.fetch("remember", name, text(value), now())
+
+    async def take_turn(self, name: str, *, every: timedelta, now: datetime) -> bool:
+        return bool(await self._database.fetch("take_turn", name, micros(now), micros(now - every)))
 
     # -- levels and retention ------------------------------------------------------------------------------------------
 

@@ -120,7 +120,7 @@ async def _documents(
     )
     ended = [(lane, append, seq) for (lane, _), append, seq in fresh if append.envelope.verdict is not None]
     if facts := [_parked(*one) for one in ended if one[1].envelope.verdict in _DEAD_ON_ARRIVAL]:
-        await connection.execute(sql["put_facts"], *columns(facts, 12))
+        await connection.execute(sql["put_facts"], *columns(facts, 13))
     if verdicts := [_skipped(*one) for one in ended if one[1].envelope.verdict not in _DEAD_ON_ARRIVAL]:
         await connection.execute(sql["put_verdicts"], *columns(verdicts, 7))
 
@@ -130,7 +130,7 @@ def _parked(lane: int, append: Append, seq: int) -> Row:
     once = msgspec.json.encode([append.id]).decode()
     received, occurred = micros(envelope.received_at), micros_or_none(envelope.occurred_at)
     reason = str(envelope.verdict)
-    end = (seq, "", occurred, received, 0, reason, envelope.detail)
+    end = (seq, "", occurred, received, 0, reason, envelope.detail, "")
     return (lane, "", envelope.topic, once, State.DEAD.value, *end)
 
 

@@ -17,10 +17,10 @@ T = TypeVar("T")
 Connection: TypeAlias = Any
 """An asyncpg connection, from the pool or not."""
 
-VERSION = 1
+VERSION = 2
 OLDEST_SERVER = 13
 _TRIES = 4
-_TABLES = "lane|envelope|body|work|turn|owner|fact|name|verdict|attempt|version|alias|hold|meta"
+_TABLES = "lane|envelope|body|work|turn|owner|fact|name|verdict|attempt|version|alias|hold|memory|blocked|meta"
 _TABLE = re.compile(rf"\b(FROM|JOIN|INTO|UPDATE|DELETE FROM) ({_TABLES})\b")
 _CLASHES = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 _NOT_STORABLE = (asyncpg.DataError, OverflowError, UnicodeEncodeError)
@@ -34,6 +34,11 @@ def _read(name: str) -> str:
 def schema_script() -> str:
     """Makes all tables of this version, in the schema that is searched first."""
     return _read("schema.sql")
+
+
+def upgrade_script(version: int) -> str:
+    """Makes a journal of the version before into one of this version."""
+    return _read(f"upgrade_{version}.sql")
 
 
 @cache
@@ -137,6 +142,11 @@ async def check(database: Database) -> None:
     if found > VERSION:
         raise JournalUnreadable(
             f"the journal was made by a newer version of the bridge (journal version {found}, this one knows {VERSION})"
+        )
+    if found < VERSION:
+        raise JournalUnreadable(
+            f"the journal has version {found}, this bridge works with {VERSION}: run `attribution-bridge journal init` "
+            "(older replicas may work on meanwhile)"
         )
 
 

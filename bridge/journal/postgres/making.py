@@ -3,7 +3,7 @@
 import secrets
 
 from bridge.errors import JournalUnreadable
-from bridge.journal.postgres.database import VERSION, Connection, Database, schema_script
+from bridge.journal.postgres.database import VERSION, Connection, Database, schema_script, upgrade_script
 
 _LOCK = 0x41425247
 
@@ -17,7 +17,7 @@ async def _made(connection: Connection, database: Database) -> bool:
     quoted = '"' + database.place.schema.replace('"', '""') + '"'
     await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
     if await connection.fetchval("SELECT to_regclass($1)", f"{quoted}.meta") is not None:
-        return await _brought_on(connection, database)
+        return await _brought_on(connection, database, quoted)
     if await connection.fetchval("SELECT to_regnamespace($1)", quoted) is None:
         await connection.execute(f"CREATE SCHEMA {quoted}")
     await connection.execute(f"SET LOCAL search_path = {quoted}")
@@ -27,8 +27,13 @@ async def _made(connection: Connection, database: Database) -> bool:
     return True
 
 
-async def _brought_on(connection: Connection, database: Database) -> bool:
+async def _brought_on(connection: Connection, database: Database, quoted: str) -> bool:
+    """What is added has defaults, so that older replicas work on meanwhile; they refuse to start anew."""
     found = int(await connection.fetchval(database.sql["version"]))
     if found > VERSION:
         raise JournalUnreadable(f"the journal has version {found}, made by a newer bridge; this one knows {VERSION}")
-    return False
+    await connection.execute(f"SET LOCAL search_path = {quoted}")
+    for version in range(found + 1, VERSION + 1):
+        await connection.execute(upgrade_script(version))
+    await connection.execute("UPDATE meta SET value = $1 WHERE name = 'version'", str(VERSION).encode())
+    return found < VERSION

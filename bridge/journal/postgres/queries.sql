@@ -93,12 +93,12 @@ DELETE FROM fact f USING unnest($1::bigint[], $2::text[], $3::text[], $4::text[]
 WHERE f.lane = w.lane AND f.dest = w.dest AND f.fact = w.fact AND f.once = w.once
 
 -- name: put_facts
-INSERT INTO fact (lane, dest, fact, once, state, seq, rule, occurred, settled, attempt, reason, detail)
+INSERT INTO fact (lane, dest, fact, once, state, seq, rule, occurred, settled, attempt, reason, detail, amount)
 SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::text[],
-    $8::bigint[], $9::bigint[], $10::integer[], $11::text[], $12::text[])
+    $8::bigint[], $9::bigint[], $10::integer[], $11::text[], $12::text[], $13::text[])
 ON CONFLICT (lane, dest, fact, once) DO UPDATE SET state = excluded.state, seq = excluded.seq, rule = excluded.rule,
     occurred = excluded.occurred, settled = excluded.settled, attempt = excluded.attempt, reason = excluded.reason,
-    detail = excluded.detail
+    detail = excluded.detail, amount = excluded.amount
 
 -- name: put_names
 INSERT INTO name (dest, fact) SELECT * FROM unnest($1::text[], $2::text[]) ON CONFLICT DO NOTHING
@@ -355,3 +355,26 @@ WHERE l.n > $1 AND l.n <= $2 AND e.received >= $3 AND e.received < $4
 
 -- name: order_facts
 SELECT lane, dest, fact, once, state, seq FROM fact WHERE lane > $1 AND lane <= $2
+
+-- name: lanes_by_name
+SELECT n, name FROM lane WHERE tenant = $1 AND name = ANY ($2::text[])
+
+-- name: newest_stored
+SELECT lane, max(version) FROM envelope WHERE source = $1 AND kind = $2 AND lane = ANY ($3::bigint[]) GROUP BY lane
+
+-- name: facts_of
+SELECT lane, dest, fact, once, state, amount FROM fact WHERE lane = ANY ($1::bigint[])
+
+-- name: waiting_of
+SELECT lane, dest FROM turn WHERE dest = ANY ($1::text[]) AND lane = ANY ($2::bigint[])
+
+-- name: recall
+SELECT value FROM memory WHERE name = $1
+
+-- name: remember
+INSERT INTO memory (name, value, at) VALUES ($1, $2, $3)
+ON CONFLICT (name) DO UPDATE SET value = excluded.value, at = excluded.at
+
+-- name: take_turn
+INSERT INTO memory (name, value, at) VALUES ($1, '', $2)
+ON CONFLICT (name) DO UPDATE SET at = excluded.at WHERE memory.at <= $3 RETURNING true

@@ -1,10 +1,10 @@
 """Questions to the journal: any process may put them, at any time."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 
 from bridge.contract import Envelope
-from bridge.journal import Hold, Kept, Parked, Selection, Stats, Story
+from bridge.journal import Hold, Kept, Parked, Selection, Standing, Stats, Story
 from bridge.journal.cells import (
     ALIAS_FORMS,
     NEVER,
@@ -18,6 +18,7 @@ from bridge.journal.cells import (
     micros,
     moment,
     parked_of,
+    standings_of,
     told,
 )
 from bridge.journal.postgres.database import Database
@@ -123,6 +124,20 @@ class Reader:
 
     async def fact_names(self) -> Sequence[tuple[str, str]]:
         return [(dest, fact) for dest, fact in await self._database.fetch("names")]
+
+    async def standings(self, tenant: str, orders: Sequence[str], *, source: str, kind: str) -> Mapping[str, Standing]:
+        wanted = [storable(order) for order in orders]
+        names = dict(await self._database.fetch("lanes_by_name", storable(tenant), wanted))
+        lanes = list(names)
+        destinations = [dest for (dest,) in await self._database.fetch("destinations")]
+        newest = await self._database.fetch("newest_stored", source, kind, lanes)
+        facts = await self._database.fetch("facts_of", lanes)
+        waiting = await self._database.fetch("waiting_of", destinations, lanes)
+        return standings_of(names, newest=newest, facts=facts, waiting=waiting)
+
+    async def recall(self, name: str) -> str | None:
+        rows = await self._database.fetch("recall", name)
+        return rows[0][0] if rows else None
 
     async def orders(
         self, *, after: int, limit: int, since: datetime | None = None, until: datetime | None = None

@@ -91,6 +91,7 @@ def _fact(entry: Entry, settled: Settled) -> Row:
         claim.attempt + 1,
         settled.reason.value if settled.reason is not None else "",
         text(settled.detail),
+        settled.amount,
     )
 
 

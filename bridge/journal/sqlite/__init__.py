@@ -10,7 +10,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -294,6 +294,13 @@ class SqliteJournal(Reader):
         while page := await self._act(partial(acting.release, dest=dest, rule=rule, now=_now())):
             released += page
         return released
+
+    async def remember(self, name: str, value: str) -> None:
+        await self._act(lambda connection: connection.execute(statements()["remember"], (name, value, _now())))
+
+    async def take_turn(self, name: str, *, every: timedelta, now: datetime) -> bool:
+        row = (name, micros(now), micros(now - every))
+        return await self._act(lambda connection: connection.execute(statements()["take_turn"], row).rowcount > 0)
 
     async def prune(self, retention: Retention, *, now: datetime, limit: int = 500) -> Pruned:
         limits = {

@@ -30,11 +30,11 @@ INSERT INTO turn (dest, lane, due, attempt) VALUES rows(?, ?, ?, 0) ON CONFLICT 
 INSERT INTO alias (bucket, hash, lane) VALUES rows(?, ?, ?) ON CONFLICT DO NOTHING
 
 -- name: put_facts
-INSERT INTO fact (lane, dest, fact, once, state, seq, rule, occurred, settled, attempt, reason, detail)
-VALUES rows(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO fact (lane, dest, fact, once, state, seq, rule, occurred, settled, attempt, reason, detail, amount)
+VALUES rows(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT DO UPDATE SET state = excluded.state, seq = excluded.seq, rule = excluded.rule,
     occurred = excluded.occurred, settled = excluded.settled, attempt = excluded.attempt, reason = excluded.reason,
-    detail = excluded.detail
+    detail = excluded.detail, amount = excluded.amount
 
 -- name: add_names
 INSERT INTO name (dest, fact) VALUES rows(?, ?) ON CONFLICT DO NOTHING
@@ -261,3 +261,23 @@ WHERE l.n > ? AND l.n <= ? AND e.received >= ? AND e.received < ?
 
 -- name: order_facts
 SELECT lane, dest, fact, once, state, seq FROM fact WHERE lane > ? AND lane <= ?
+
+-- name: newest_stored
+SELECT lane, max(version) FROM envelope WHERE source = ? AND kind = ? AND lane IN (VALUES rows(?)) GROUP BY lane
+
+-- name: facts_of
+SELECT lane, dest, fact, once, state, amount FROM fact WHERE lane IN (VALUES rows(?))
+
+-- name: waiting_of
+SELECT lane, dest FROM turn WHERE dest = ? AND lane IN (VALUES rows(?))
+
+-- name: recall
+SELECT value FROM memory WHERE name = ?
+
+-- name: remember
+INSERT INTO memory (name, value, at) VALUES (?, ?, ?)
+ON CONFLICT DO UPDATE SET value = excluded.value, at = excluded.at
+
+-- name: take_turn
+INSERT INTO memory (name, value, at) VALUES (?, '', ?)
+ON CONFLICT DO UPDATE SET at = excluded.at WHERE memory.at <= ?

@@ -2,7 +2,7 @@
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from functools import partial
@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from bridge.contract import Envelope, State
 from bridge.errors import JournalUnreadable
-from bridge.journal import Hold, Kept, Parked, Selection, Stats, Story
+from bridge.journal import Hold, Kept, Parked, Selection, Standing, Stats, Story
 from bridge.journal.cells import (
     ALIAS_FORMS,
     NEVER,
@@ -25,6 +25,7 @@ from bridge.journal.cells import (
     micros,
     moment,
     parked_of,
+    standings_of,
     told,
 )
 from bridge.journal.sqlite.file import VERSION, check_content, version_of
@@ -130,6 +131,13 @@ class Reader:
         rows = await self.ask(lambda connection: _query(connection, "names"))
         return [(dest, fact) for dest, fact in rows]
 
+    async def standings(self, tenant: str, orders: Sequence[str], *, source: str, kind: str) -> Mapping[str, Standing]:
+        return await self.ask(partial(_standings, tenant=tenant, orders=orders, document=(source, kind)))
+
+    async def recall(self, name: str) -> str | None:
+        rows = await self.ask(lambda connection: _query(connection, "recall", name))
+        return rows[0][0] if rows else None
+
     async def orders(
         self, *, after: int, limit: int, since: datetime | None = None, until: datetime | None = None
     ) -> Sequence[Kept]:
@@ -154,6 +162,20 @@ def _orders(connection: sqlite3.Connection, *, after: int, limit: int, span: tup
         return []
     documents = _query(connection, "order_documents", after, lanes[-1], *span)
     return kept_of(lanes, documents, _query(connection, "order_facts", after, lanes[-1]))
+
+
+def _standings(
+    connection: sqlite3.Connection, *, tenant: str, orders: Sequence[str], document: tuple[str, str]
+) -> Mapping[str, Standing]:
+    names = {lane: name for _, name, lane in fetched(connection, "lanes", [(tenant, order) for order in orders])}
+    lanes = [(lane,) for lane in names]
+    waiting = [
+        row
+        for (dest,) in _query(connection, "destinations")
+        for row in fetched(connection, "waiting_of", lanes, before=(dest,))
+    ]
+    newest = fetched(connection, "newest_stored", lanes, before=document)
+    return standings_of(names, newest=newest, facts=fetched(connection, "facts_of", lanes), waiting=waiting)
 
 
 def parked_of_lane(connection: sqlite3.Connection, *, state: State, ref: str) -> list[Parked]:

@@ -1,4 +1,4 @@
--- Version 1. Times are microseconds since 1970 in UTC. Keys are led by numbers that grow (lane, seq), so that the cost
+-- Version 2. Times are microseconds since 1970 in UTC. Keys are led by numbers that grow (lane, seq), so that the cost
 -- of an order does not depend on how many there were before.
 
 CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -40,11 +40,11 @@ CREATE TABLE turn (
 CREATE INDEX turn_due ON turn (dest, due, lane);
 CREATE INDEX turn_held ON turn (dest, held, lane) WHERE held IS NOT NULL;
 
--- A key and its state. dest '' is a document that its source parked.
+-- A key and its state, and the amount that was accepted with it. dest '' is a document that its source parked.
 CREATE TABLE fact (
     lane INTEGER NOT NULL, dest TEXT NOT NULL, fact TEXT NOT NULL, once TEXT NOT NULL,
     state TEXT NOT NULL, seq INTEGER NOT NULL, rule TEXT NOT NULL, occurred INTEGER, settled INTEGER NOT NULL,
-    attempt INTEGER NOT NULL, reason TEXT NOT NULL, detail TEXT NOT NULL,
+    attempt INTEGER NOT NULL, reason TEXT NOT NULL, detail TEXT NOT NULL, amount TEXT NOT NULL DEFAULT '',
     PRIMARY KEY (lane, dest, fact, once)
 ) WITHOUT ROWID;
 CREATE INDEX fact_parked ON fact (state, lane) WHERE state IN ('dead', 'uncertain', 'departed');
@@ -82,3 +82,9 @@ CREATE TABLE hold (
     dest TEXT NOT NULL, rule TEXT NOT NULL, digest TEXT NOT NULL, since INTEGER NOT NULL, detail TEXT NOT NULL,
     PRIMARY KEY (dest, rule)
 ) WITHOUT ROWID;
+
+-- Small things to remember, and when scheduled work was last begun.
+CREATE TABLE memory (name TEXT PRIMARY KEY, value TEXT NOT NULL, at INTEGER NOT NULL) WITHOUT ROWID;
+
+-- Salted hashes of erased persons: what comes of them later is stored without body, and skipped.
+CREATE TABLE blocked (hash BLOB PRIMARY KEY, at INTEGER NOT NULL) WITHOUT ROWID;

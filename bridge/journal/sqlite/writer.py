@@ -378,7 +378,7 @@ def _end_on_arrival(batch: _Batch, envelope: Envelope, lane: int, seq: int) -> N
     if envelope.verdict in _DEAD_ON_ARRIVAL:
         once = msgspec.json.encode([envelope.id]).decode()
         occurred = micros_or_none(envelope.occurred_at)
-        end = (seq, "", occurred, received, 0, str(reason), envelope.detail)
+        end = (seq, "", occurred, received, 0, str(reason), envelope.detail, "")
         batch.add("put_facts", (lane, "", envelope.topic, once, State.DEAD.value, *end))
     else:
         batch.add("put_verdicts", (lane, seq, "", "", str(reason), "", received))
@@ -418,6 +418,7 @@ def _fact_row(claim: Claim, settled: Settled, now: int) -> Row:
         claim.attempt + 1,
         settled.reason.value if settled.reason is not None else "",
         settled.detail,
+        settled.amount,
     )
 
 

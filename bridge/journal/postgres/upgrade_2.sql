@@ -1,0 +1,3 @@
+ALTER TABLE fact ADD COLUMN amount text NOT NULL DEFAULT '';
+CREATE TABLE memory (name text PRIMARY KEY, value text NOT NULL, at bigint NOT NULL);
+CREATE TABLE blocked (hash bytea PRIMARY KEY, at bigint NOT NULL);
