@@ -157,6 +157,8 @@ class Settings:
     """All that the rooms are opened with."""
 
     sources: Mapping[str, Source]
+    connectors: Mapping[str, str]
+    """Source to its connector's name."""
     destinations: Mapping[str, Outlet]
     rules: Rules
     journal: JournalSettings
@@ -219,6 +221,7 @@ class _Reading:
             return None
         return Settings(
             sources=sources,
+            connectors={name: top.sources[name]["connector"] for name in sources},
             destinations=destinations,
             rules=rules,
             journal=top.journal,

@@ -196,7 +196,7 @@ class Share:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Response:
-    """What the other side answered. Header names are in lower case; the body is cut at 64 KiB."""
+    """What the other side answered. Header names are in lower case; the body is cut at the request's `longest`."""
 
     status: int
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -211,6 +211,7 @@ class Request:
                 first that is not, the fact is marked `departed` in the journal.
     shadow      stands in for the answer where the destination is in shadow mode; None: the request only reads, and is
                 sent in shadow mode too
+    longest     bytes of the answer's body that are read; the rest is cut off
     """
 
     method: Literal["GET", "POST", "PATCH", "PUT", "DELETE"]
@@ -220,6 +221,7 @@ class Request:
     repeatable: bool = False
     share: Share | None = None
     shadow: Response | None = None
+    longest: int = 65_536
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

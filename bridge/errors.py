@@ -6,6 +6,8 @@
     │   └── Malformed          400: authentic, but not a document of its topic
     ├── NotNow                 a record that can be read later
     ├── StreamError            a stream cannot be read now, and why
+    ├── ErrandFailed           a platform could not be asked, and what to do
+    │   └── NoAnswer           it did not answer
     ├── ConfigurationError     every problem of a configuration at once
     └── JournalError
         ├── JournalBusy        the journal cannot take writes now (full disk, too slow): try again
@@ -47,6 +49,14 @@ class NotNow(BridgeError):
 
 class StreamError(BridgeError):
     """The brokers cannot be used now: out of reach, or they refuse us. It is tried again."""
+
+
+class ErrandFailed(BridgeError):
+    """A platform could not be asked for something beside its deliveries. On a schedule it is tried again."""
+
+
+class NoAnswer(ErrandFailed):
+    """Out of reach, or silent for too long."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,6 +4,7 @@ The only importlib. A connector's package has an attribute CONNECTOR, the pydant
 """
 
 import importlib
+import importlib.util
 import pkgutil
 from collections.abc import Mapping
 from importlib.metadata import entry_points
@@ -57,6 +58,17 @@ def sandbox(name: str) -> ModuleType:
         if missing.name != module:
             raise
         raise NoSuchConnector(f"connector {name} has no sandbox") from None
+
+
+def admin_of(name: str) -> Any:  # noqa: ANN401  what makes a bridge.errand.Admin
+    """What makes the connector's errands; None where it has none. Loads what they need."""
+    return importlib.import_module(f"{_package(name).__name__}.admin").ADMIN if has_admin(name) else None
+
+
+def has_admin(name: str) -> bool:
+    """Without loading it: a blocking package comes with it."""
+    package = _package(name)
+    return hasattr(package, "__path__") and importlib.util.find_spec(f"{package.__name__}.admin") is not None
 
 
 def _package(name: str) -> ModuleType:

@@ -31,6 +31,7 @@ from bridge.journal import Journal, Retention
 from bridge.mapping.rulebook import Rulebook
 from bridge.reloading import Reloading, check_names, tell_loaded
 from bridge.telemetry import emit
+from bridge.upkeep.scheduling import Upkeep
 
 EXIT_BROKEN = 74
 """EX_IOERR of sysexits.h: the journal's disk failed; a supervisor should not restart on the same disk in a loop."""
@@ -82,7 +83,8 @@ async def serve(settings: Settings, ending: Ending, *, opened_as: Callable[[Hous
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
         running = [tasks.create_task(worker.run()) for worker in workers]
         reloading = Reloading(settings=settings, book=book, journal=journal, workers=workers)
-        endless = (_guarded(journal), _pruning(journal, settings), reloading.run(ending.reload))
+        upkeep = Upkeep(settings=settings, journal=journal, book=book)
+        endless = (_guarded(journal), _pruning(journal, settings), reloading.run(ending.reload), upkeep.run())
         watching = [tasks.create_task(each) for each in endless]
         flowing = [tasks.create_task(stream.run()) for stream in streams]
         async with _door(settings, journal) as port:

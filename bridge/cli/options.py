@@ -1,10 +1,11 @@
 """What commands share: where the configuration and the journal are, and how results are printed."""
 
 import asyncio
+import re
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,6 +21,7 @@ T = TypeVar("T")
 
 DEFAULT = Path("bridge.yaml")
 _PAGE = 100
+_SPAN = re.compile(r"(\d{1,5})([hd])")
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 config = click.option(
@@ -90,6 +92,19 @@ def print_json(value: object) -> None:
 def when(moment: object) -> str:
     """A time as people read it: UTC, to the second."""
     return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S") if isinstance(moment, datetime) else str(moment or "-")
+
+
+def moment(name: str, given: str, now: datetime) -> datetime:
+    """What a person means by `7d`, `12h` or an instant with its zone, as the value of --`name`."""
+    if match := _SPAN.fullmatch(given):
+        return now - (timedelta(hours=int(match[1])) if match[2] == "h" else timedelta(days=int(match[1])))
+    try:
+        meant = datetime.fromisoformat(given)
+    except ValueError:
+        meant = None
+    if meant is None or meant.tzinfo is None:
+        raise click.UsageError(f"--{name} takes 7d, 12h, or an instant with its zone: 2026-11-20T00:00:00Z")
+    return meant
 
 
 def table(rows: Sequence[Sequence[object]]) -> None:

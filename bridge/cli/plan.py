@@ -1,11 +1,10 @@
 """`plan`: what other rules would make of the orders that the journal holds, without sending."""
 
-import re
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import IO, Any
@@ -22,7 +21,6 @@ from bridge.rehearsal.deliveries import settings_of
 from bridge.rehearsal.planning import SORTS, Plan, Planner
 
 _PAGE = 64
-_SPAN = re.compile(r"(\d{1,5})([hd])")
 _MEANING = {
     "added": "given now, and not before",
     "removed": "given before, and not now",
@@ -69,7 +67,7 @@ def _is_another(config: Path) -> bool:
 async def _planned(settings: Settings, old: Settings | None, asked: dict[str, Any]) -> Plan:
     planner = Planner(settings.rules, list(settings.destinations), None if old is None else old.rules)
     now = datetime.now(UTC)
-    span = {"since": _moment("since", asked, now), "until": _moment("until", asked, now)}
+    span = {name: options.moment(name, asked[name], now) if asked[name] else None for name in ("since", "until")}
     async with _journal(asked) as journal:
         total = (await journal.stats()).envelopes
         with click.progressbar(length=total, label="documents", file=sys.stderr) as bar:
@@ -104,21 +102,6 @@ async def _filled(journal: Journal, lines: IO[bytes]) -> None:
             await journal.append(decode(line))
         except msgspec.DecodeError as problem:
             raise click.UsageError(f"--envelopes: line {number}: {problem}") from None
-
-
-def _moment(name: str, asked: dict[str, Any], now: datetime) -> datetime | None:
-    given = asked[name]
-    if given is None:
-        return None
-    if match := _SPAN.fullmatch(given):
-        return now - timedelta(**{"h": {"hours": int(match[1])}, "d": {"days": int(match[1])}}[match[2]])
-    try:
-        moment = datetime.fromisoformat(given)
-    except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None:
-        raise click.UsageError(f"--{name} takes 7d, 12h, or an instant with its zone: 2026-11-20T00:00:00Z")
-    return moment
 
 
 def _tell(found: Plan, against: Path | None) -> None:

@@ -16,7 +16,6 @@ import aiohttp
 
 from bridge.contract import Reason, Request, Response, Share
 
-_LONGEST_BODY = 65_536
 _REMEMBERED = 20_000
 _OK = range(200, 300)
 
@@ -61,7 +60,7 @@ class Courier:
             async with session.request(
                 request.method, request.url, headers=request.headers, data=request.body, allow_redirects=False
             ) as response:
-                body = await _body(response)
+                body = await _body(response, request.longest)
                 headers = {name.lower(): value for name, value in response.headers.items()}
                 return Response(status=response.status, headers=headers, body=body)
         except aiohttp.ConnectionTimeoutError:
@@ -141,16 +140,16 @@ async def travelling(*, timeouts: Timeouts, connections: int, user_agent: str) -
         yield Courier(pooled_session, fresh_session)
 
 
-async def _body(response: aiohttp.ClientResponse) -> bytes:
-    if response.content_length is not None and response.content_length <= _LONGEST_BODY:
+async def _body(response: aiohttp.ClientResponse, longest: int) -> bytes:
+    if response.content_length is not None and response.content_length <= longest:
         return await response.read()
     body = bytearray()
     async for piece in response.content.iter_any():
         body += piece
-        if len(body) > _LONGEST_BODY:
+        if len(body) > longest:
             response.close()
             break
-    return bytes(body[:_LONGEST_BODY])
+    return bytes(body[:longest])
 
 
 def _said(problem: aiohttp.ClientConnectorError) -> str:

@@ -46,6 +46,11 @@ class Rules:
         return tuple(dict.fromkeys(rule.name for rule in self._for(destination)))
 
     @property
+    def kinds(self) -> frozenset[str]:
+        """The kinds of document that there are rules for."""
+        return frozenset(kind for kind, _ in self._groups)
+
+    @property
     def longest_max_age(self) -> timedelta:
         """The oldest that a fact may be and still be sent."""
         return max((rule.max_age for group in self._groups.values() for rule in group.rules), default=timedelta())

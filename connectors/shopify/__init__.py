@@ -6,16 +6,18 @@ A pure connector: it checks signatures over raw bytes and names documents. Nothi
 import hashlib
 import re
 from collections.abc import Mapping
+from datetime import datetime
 from functools import cached_property
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from bridge.contract import Envelope, Fields, HttpArrival, Reason, Secret, Verified
 from bridge.errors import BridgeError, NotAuthentic
 from bridge.signing import matching_secret, signature_text
 from connectors.shopify import fields, naming
+from connectors.shopify.access import Access, Upkeep
 
 API_VERSION = "2026-10"
 """The version that the field descriptions and the examples were written for."""
@@ -32,21 +34,29 @@ class Shop(BaseModel):
 
     secrets      the app's client secret, the shop's notification secret, and during a rotation the old one beside
                  the new: any of them may have signed
+    access       how the shop itself is asked: for reconciliation and subscriptions; None: it is not
     test_orders  orders with `test: true` are stored and skipped, or sent like any other
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     secrets: list[Secret] = Field(min_length=1)
+    access: Access | None = None
     test_orders: Literal["skip", "send"] = "skip"
 
 
 class Shopify(BaseModel):
-    """A door for the webhooks of one or more shops."""
+    """A door for the webhooks of one or more shops.
+
+    address  the public https address of this source's door, as Shopify is to know it
+    upkeep   what is done by itself for shops with `access`
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     shops: dict[str, Shop] = Field(min_length=1)
+    address: str | None = Field(default=None, pattern=r"^https?://[^/\s]+/\S*$")
+    upkeep: Upkeep = Upkeep()
 
     @field_validator("shops")
     @classmethod
@@ -55,6 +65,16 @@ class Shopify(BaseModel):
             if not _PERMANENT.fullmatch(name):
                 raise PydanticCustomError("shop", "{complaint}", {"complaint": _complaint(name)})
         return shops
+
+    @model_validator(mode="after")
+    def _is_reachable(self) -> "Shopify":
+        if self.address is None and self.upkeep.subscriptions != "leave" and any(s.access for s in self.shops.values()):
+            raise PydanticCustomError(
+                "address",
+                "with `access:` in a shop, write `address:` (the public https address that Shopify posts to), or "
+                "`upkeep: {{subscriptions: leave}}`",
+            )
+        return self
 
     def kinds(self) -> Mapping[str, Fields]:
         return fields.KINDS
@@ -99,6 +119,26 @@ class Shopify(BaseModel):
             received_at=arrival.received_at,
             headers=headers,
             raw=arrival.body,
+            verdict=self._verdict(name, tenant),
+        )
+
+    def found(self, raw: bytes, *, source: str, tenant: str, now: datetime) -> Envelope:
+        """An order that the shop was asked for, named as its webhook would have been. Raises Malformed."""
+        topic = "orders/updated"
+        name = naming.named(topic, raw, tenant=tenant, delivery="")
+        version = name.version.isoformat() if name.version is not None else hashlib.sha256(raw).hexdigest()
+        return Envelope(
+            source=source,
+            id=f"found:{name.lane}:{version}",
+            topic=topic,
+            kind=name.kind,
+            tenant=tenant,
+            lane=name.lane,
+            version=name.version,
+            aliases=name.aliases,
+            occurred_at=name.version,
+            received_at=now,
+            raw=raw,
             verdict=self._verdict(name, tenant),
         )
 

@@ -1,0 +1,217 @@
+"""A platform's own commands, for every connector that can do errands: `attribution-bridge shopify subscribe`."""
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import click
+
+from bridge import opening
+from bridge.cli import options
+from bridge.config import Settings, read_file
+from bridge.errand import Admin, Finding
+from bridge.upkeep.performing import Performer, performing
+from bridge.upkeep.reconciling import Reconciliation, Tally
+from bridge.upkeep.scheduling import admins
+
+_MARKS = {"well": "ok", "mended": "mended", "would": "would", "wrong": "WRONG", "other": "-"}
+_source = click.option("--source", default="", help="One source only.")
+_shop = click.option("--shop", default="", help="One shop only.")
+_dry_run = click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
+
+
+def platform_of(name: str) -> click.Group:
+    """The commands of one connector."""
+    group = click.Group(name, help=f"Ask {name} itself: subscriptions, a check-up, and what never came.")
+    for command in (subscribe, doctor, reconcile):
+        group.add_command(command)
+    return group
+
+
+@click.command()
+@options.config
+@_source
+@_shop
+@_dry_run
+@options.as_json
+@click.pass_context
+def subscribe(ctx: click.Context, /, **asked: Any) -> None:  # noqa: ANN401  click's parameters
+    """Make, correct and list the webhook subscriptions that the rules need, and no more. As often as you like.
+
+    Exits 1 where something is wrong that it cannot mend, and with --dry-run where something would be done.
+
+    Example: attribution-bridge shopify subscribe --dry-run
+    """
+    dry_run: bool = asked["dry_run"]
+    _findings(
+        ctx,
+        asked,
+        lambda admin, tenant, kinds: admin.subscribe(tenant, kinds=kinds, dry_run=dry_run),
+    )
+
+
+@click.command()
+@options.config
+@_source
+@_shop
+@options.as_json
+@click.pass_context
+def doctor(ctx: click.Context, /, **asked: Any) -> None:  # noqa: ANN401  click's parameters
+    """Look at all that must be right for orders to come: token, scopes, version, address, subscriptions, secret, clock.
+
+    Changes nothing. Exits 1 where something is wrong; each line says how to mend it.
+
+    Example: attribution-bridge shopify doctor
+    """
+    _findings(ctx, asked, lambda admin, tenant, kinds: admin.examine(tenant, kinds=kinds, now=datetime.now(UTC)))
+
+
+@click.command()
+@click.option("--since", required=True, help="What changed from then on: 7d, 12h, or an instant with its zone.")
+@click.option("--until", help="What changed up to then; unsaid: now.")
+@options.config
+@_source
+@_shop
+@_dry_run
+@click.option("--restart", is_flag=True, help="Begin anew, where the last one with this --since was broken off.")
+@options.as_json
+@click.pass_context
+def reconcile(ctx: click.Context, /, **asked: Any) -> None:  # noqa: ANN401  click's parameters
+    """Ask the shop for its orders, and take in what never came. What is settled is not sent again.
+
+    Works beside a running bridge, which sends what was found; without one it is sent at the next start. Broken off, it
+    goes on where it was when it is asked for the same --since again.
+
+    Example: attribution-bridge shopify reconcile --since 7d --dry-run
+    """
+    tallies = options.wait_for(_reconciled(ctx, asked))
+    if asked["as_json"]:
+        options.print_json([{"source": s, "shop": t, **_plain(tally)} for (s, t), tally in tallies.items()])
+        return
+    for (_, tenant), tally in tallies.items():
+        _tell_tally(tenant, tally, dry_run=asked["dry_run"])
+
+
+# -- what they share ---------------------------------------------------------------------------------------------------
+
+
+def _chosen(ctx: click.Context, settings: Settings, asked: Mapping[str, Any]) -> Sequence[tuple[str, str, Admin]]:
+    """(source, tenant, admin) of those that are meant."""
+    connector = ctx.parent.info_name if ctx.parent is not None else ""
+    sources = [name for name, of in settings.connectors.items() if of == connector]
+    if not sources:
+        raise click.UsageError(f"no source of this configuration is of the connector {connector}")
+    if asked["source"] and asked["source"] not in sources:
+        raise click.UsageError(f"there is no source {asked['source']}; there are: {', '.join(sources)}")
+    found = [
+        (source, tenant, admin)
+        for source, admin in admins(settings).items()
+        if source in sources and asked["source"] in ("", source)
+        for tenant in admin.tenants()
+        if asked["shop"] in ("", tenant)
+    ]
+    if not found:
+        raise click.UsageError("no shop that is meant can be asked: write `access:` for it in the source's `shops:`")
+    return found
+
+
+def _findings(ctx: click.Context, asked: Mapping[str, Any], errand: Callable[[Admin, str, Any], Any]) -> None:
+    found = options.wait_for(_found(ctx, asked, errand))
+    if asked["as_json"]:
+        options.print_json([{"source": s, "shop": t, **asdict(finding)} for s, t, finding in found])
+    else:
+        _tell_findings(found)
+    if any(finding.state in ("wrong", "would") for _, _, finding in found):
+        sys.exit(1)
+
+
+async def _found(
+    ctx: click.Context, asked: Mapping[str, Any], errand: Callable[[Admin, str, Any], Any]
+) -> Sequence[tuple[str, str, Finding]]:
+    settings = read_file(options.chosen(asked["config"]))
+    found: list[tuple[str, str, Finding]] = []
+    async with performing(told=_say) as performer:
+        for source, tenant, admin in _chosen(ctx, settings, asked):
+            kinds = settings.rules.kinds & settings.sources[source].kinds().keys()
+            findings = await performer.perform(errand(admin, tenant, kinds))
+            found += [(source, tenant, finding) for finding in findings]
+    return found
+
+
+def _tell_findings(found: Sequence[tuple[str, str, Finding]]) -> None:
+    shop = ""
+    for _, tenant, finding in found:
+        if tenant != shop:
+            click.echo(tenant)
+            shop = tenant
+        click.echo(f"  {_MARKS[finding.state]:<6}  {finding.subject}: {finding.detail}".rstrip(": "))
+        if finding.cure:
+            click.echo(f"          -> {finding.cure}")
+
+
+def _say(text: str) -> None:
+    click.echo(text, err=True)
+
+
+# -- reconcile ---------------------------------------------------------------------------------------------------------
+
+
+async def _reconciled(ctx: click.Context, asked: Mapping[str, Any]) -> dict[tuple[str, str], Tally]:
+    settings = read_file(options.chosen(asked["config"]))
+    now = datetime.now(UTC)
+    since = options.moment("since", asked["since"], now)
+    until = options.moment("until", asked["until"], now) if asked["until"] else now
+    if until <= since:
+        raise click.UsageError("--until is not after --since")
+    tallies: dict[tuple[str, str], Tally] = {}
+    chosen = _chosen(ctx, settings, asked)
+    feeding = opening.feeding(settings.journal, destinations=list(settings.destinations))
+    async with performing(told=_say) as performer, feeding as journal:
+        for source, tenant, admin in chosen:
+            work = Reconciliation(journal=journal, source=source, tenant=tenant, dry_run=asked["dry_run"])
+            tallies[source, tenant] = await _shown(work, admin, performer, asked, (since, until))
+    return tallies
+
+
+async def _shown(
+    work: Reconciliation, admin: Admin, performer: Performer, asked: Mapping[str, Any], span: tuple[datetime, datetime]
+) -> Tally:
+    """With a progress bar, and from where the last one was broken off."""
+    since, until = span
+    work.mark = f"reconciling:{work.source}:{work.tenant}:{asked['since']}"
+    began = None if asked["restart"] else await work.journal.recall(work.mark)
+    if began:
+        _say(f"{work.tenant}: going on at {began}, where the last one was broken off (--restart begins anew)")
+        since = max(since, datetime.fromisoformat(began) - admin.schedule.overlap)
+    length = max(1, int((until - since).total_seconds()))
+    with click.progressbar(length=length, label=work.tenant, file=sys.stderr) as bar:
+
+        def came_to(upto: datetime, tally: Tally) -> None:
+            bar.label = f"{work.tenant}: {tally.found} orders"
+            bar.update(int((upto - since) / timedelta(seconds=1)) - bar.pos)
+
+        work.came_to = came_to
+        tally = await work.made(admin, performer, since=since, until=until, now=datetime.now(UTC))
+    if not work.dry_run:
+        await work.journal.remember(work.mark, "")
+    return tally
+
+
+def _plain(tally: Tally) -> dict[str, object]:
+    return {**asdict(tally), "healed": tally.healed, "skipped": dict(tally.skipped)}
+
+
+def _tell_tally(tenant: str, tally: Tally, *, dry_run: bool) -> None:
+    click.echo(tenant)
+    healed = "would be taken in" if dry_run else "taken in"
+    rows = [
+        ("found", tally.found, "orders that changed then, at the shop"),
+        ("already", tally.already, "are in the journal as new as that"),
+        ("missing", tally.missing, f"were not known: {healed}"),
+        ("newer", tally.newer, f"have changed since: {healed}"),
+        *(("skipped", count, reason) for reason, count in sorted(tally.skipped.items())),
+    ]
+    for name, count, meaning in rows:
+        click.echo(f"  {name:<8} {count:>8}  {meaning}")

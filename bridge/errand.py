@@ -1,0 +1,119 @@
+"""What a platform is asked beside the hot path: its subscriptions, what it knows that never came, whether all is well.
+
+As a destination is a conversation, an errand is a generator: it yields what it needs and is sent the answer, and ends
+with its result. So a connector stays without I/O here too; the core performs the steps, on a schedule or by hand.
+
+A connector that can do errands has a module `admin` with `ADMIN(name, settings)`, which makes the Admin of a source. It
+is the one module that may import a blocking package of the platform; the registry loads it by name, nobody else does.
+"""
+
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Literal, Protocol, TypeAlias, TypeVar
+
+from bridge.contract import Envelope, Request, Response
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Blocking:
+    """A call for the one thread that blocking packages live in. It is sent what the call returns, or thrown what it
+    raises; a call that takes longer than `within` is given up with NoAnswer."""
+
+    call: Callable[[], Response]
+    within: timedelta = timedelta(seconds=60)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wait:
+    """As long as the platform says, or as patience asks."""
+
+    span: timedelta
+    because: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """Documents of the platform, named as the door would have named them.
+
+    upto  every change before this instant was in this page or in one before it
+    """
+
+    documents: Sequence[Envelope]
+    upto: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """What could be fetched: lane to version, of one kind. It is sent the lanes that are wanted."""
+
+    kind: str
+    versions: Mapping[str, datetime]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Note:
+    """Something that the person who runs the bridge should see; nothing personal."""
+
+    text: str
+
+
+Step: TypeAlias = Request | Blocking | Wait | Page | Offer | Note
+"""Request and Blocking are answered with a Response, or NoAnswer is thrown; Offer with lanes; the others with None."""
+
+Errand: TypeAlias = Generator[Step, Any, T]
+
+
+FindingState: TypeAlias = Literal["well", "mended", "would", "wrong", "other"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing that was looked at.
+
+    state  well: as it should be; mended: it was not, and is now; would: it is not, and is mended without `--dry-run`;
+           wrong: a person has to mend it, and `cure` says how; other: not ours to judge
+    """
+
+    subject: str
+    state: FindingState
+    detail: str = ""
+    cure: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schedule:
+    """What is done inside `run`, and how often; None: not at all.
+
+    repair  what the check of the subscriptions finds is mended, not only reported
+    overlap how far back a reconciliation looks behind where the last one came to
+    first   how far back the first one looks
+    """
+
+    check: timedelta | None
+    repair: bool
+    reconcile: timedelta | None
+    overlap: timedelta
+    first: timedelta
+
+
+class Admin(Protocol):
+    """The errands of one source. All calls are pure; errands raise ErrandFailed with what a person should do."""
+
+    @property
+    def schedule(self) -> Schedule:
+        """What `run` does by itself."""
+
+    def tenants(self) -> Sequence[str]:
+        """Those that may be asked: what they need for it is configured."""
+
+    def documents(self, tenant: str, *, since: datetime, until: datetime, now: datetime) -> Errand[None]:
+        """Yields a Page at a time of all that changed from `since` up to `until`, oldest change first."""
+
+    def subscribe(self, tenant: str, *, kinds: Collection[str], dry_run: bool) -> Errand[Sequence[Finding]]:
+        """Bring the platform's subscriptions in line with what rules read."""
+
+    def examine(self, tenant: str, *, kinds: Collection[str], now: datetime) -> Errand[Sequence[Finding]]:
+        """Look at everything that must be right for orders to come."""

@@ -1,0 +1,139 @@
+"""The shop itself, asked through the ShopifyAPI package: the one importer of it, and the errands of a Shopify source.
+
+What the package does unasked is fenced off here (contract/shopify.md 8): it waits without end, follows redirects with
+the token to any host, logs tokens at level debug, forces the host to *.myshopify.com, keeps sessions per class and
+thread, and loses fields in `to_dict()`. So one function enters the session, takes the raw bytes, and leaves it again.
+"""
+
+import logging
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+import shopify
+from pyactiveresource import connection as active
+from pyactiveresource import formats
+from shopify.base import ShopifyConnection
+
+from bridge.contract import Response
+from bridge.errors import ErrandFailed, NoAnswer
+from connectors.shopify import Shopify
+from connectors.shopify.errands import ShopifyErrands
+
+TIMEOUT = timedelta(seconds=10)
+"""Between two pieces of an answer."""
+WHOLE = timedelta(seconds=45)
+"""For all of it."""
+_PIECE = 1 << 16
+_LONGEST = 64 * 1024 * 1024
+
+# It logs every header of a request, the token among them.
+logging.getLogger("pyactiveresource.connection").disabled = True
+
+
+class _Session:
+    """What `activate_session` reads of a session: the host stays as it is configured."""
+
+    def __init__(self, site: str, token: str, version: str) -> None:
+        self.site = site
+        self.url = urlsplit(site).netloc
+        self.token = token
+        try:
+            self.api_version = shopify.ApiVersion.coerce_to_version(version)
+        except (shopify.VersionNotFoundError, TypeError):
+            raise ErrandFailed(f"there is no API version {version!r}: write one such as 2026-10") from None
+
+
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    """A redirect would be followed with the token, to whatever host it names."""
+
+    def redirect_request(self, *_: object, **__: object) -> None:
+        return None
+
+
+class _Bounded:
+    """An answer that is read within a time and a size, whatever the other side does."""
+
+    def __init__(self, response: Any, until: float) -> None:  # noqa: ANN401  of urllib
+        self._response = response
+        self._until = until
+        self.code = response.code
+        self.headers = response.headers
+        self.msg = response.msg
+
+    def read(self) -> bytes:
+        body = bytearray()
+        while piece := self._response.read1(_PIECE):
+            body += piece
+            if time.monotonic() > self._until:
+                raise NoAnswer("Shopify's answer did not end in time")
+            if len(body) > _LONGEST:
+                raise ErrandFailed("Shopify's answer is larger than 64 MiB")
+        return bytes(body)
+
+    def close(self) -> None:
+        self._response.close()
+
+
+class _Connection(ShopifyConnection):  # type: ignore[misc]  # the package has no types
+    """The package's connection with the fences: `_urlopen` is there to be overridden."""
+
+    def _urlopen(self, request: urllib.request.Request) -> _Bounded:
+        opener = urllib.request.build_opener(_NoRedirects)
+        until = time.monotonic() + WHOLE.total_seconds()
+        return _Bounded(opener.open(request, timeout=self.timeout), until)
+
+
+def get(url: str, token: str) -> Response:
+    """One GET of the REST API, blocking; called in one thread only. Raises NoAnswer, ErrandFailed.
+
+    url  whole: .../admin/api/VERSION/...
+    """
+    site, _, rest = url.partition("/admin/api/")
+    version = rest.partition("/")[0]
+    session = _Session(f"{site}/admin/api/{version}", token, version)
+    try:
+        shopify.ShopifyResource.activate_session(session)
+        connection = _Connection(shopify.ShopifyResource.site, timeout=TIMEOUT.total_seconds())
+        return _response(lambda: connection.get(url, headers=dict(shopify.ShopifyResource.headers)))
+    finally:
+        shopify.ShopifyResource.clear_session()
+
+
+def _response(ask: Callable[[], Any]) -> Response:
+    """What the package raises, as what was answered. An answer of 5xx comes without its headers."""
+    try:
+        found = ask()
+    except active.ServerError as problem:
+        return Response(status=problem.code)
+    except active.ConnectionError as problem:
+        headers = problem.response.headers
+        return Response(status=problem.response.code, headers={name.lower(): text for name, text in headers.items()})
+    except active.Error as problem:
+        raise NoAnswer(f"Shopify cannot be reached: {_kind(problem)}") from None
+    except (TimeoutError, OSError, formats.Error) as problem:
+        raise NoAnswer(f"Shopify does not answer: {type(problem).__name__}") from None
+    return Response(
+        status=found.code,
+        headers={name.lower(): text for name, text in found.headers.items()},
+        body=found.body,
+    )
+
+
+def _kind(problem: BaseException) -> str:
+    """Its kind, not its text, which may quote an answer."""
+    inner = problem.args[0] if problem.args else problem
+    reason = getattr(inner, "reason", inner)
+    return type(reason).__name__ if isinstance(reason, BaseException) else type(problem).__name__
+
+
+def made(source: str, settings: Shopify) -> ShopifyErrands:
+    """The errands of a source."""
+    return ShopifyErrands(source, settings, get)
+
+
+ADMIN = made
