@@ -10,9 +10,9 @@ is the one module that may import a blocking package of the platform; the regist
 from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Literal, Protocol, TypeAlias, TypeVar
+from typing import Any, Literal, Protocol, TypeAlias, TypeVar, runtime_checkable
 
-from bridge.contract import Envelope, Request, Response
+from bridge.contract import Envelope, Event, Request, Response
 
 T = TypeVar("T")
 
@@ -117,3 +117,14 @@ class Admin(Protocol):
 
     def examine(self, tenant: str, *, kinds: Collection[str], now: datetime) -> Errand[Sequence[Finding]]:
         """Look at everything that must be right for orders to come."""
+
+
+@runtime_checkable
+class Lists(Protocol):
+    """Optional for destinations: what the other side can list, for accounts."""
+
+    def reference_of(self, event: Event) -> str | None:
+        """By which it is listed; None: nothing of it is."""
+
+    def missing(self, references: Collection[str]) -> Errand[Collection[str]]:
+        """Those that the other side does not list."""

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from bridge.cli import options
+from bridge.cli.account import account
 from bridge.journal import Story
 
 
@@ -82,3 +83,6 @@ def _why(row: Mapping[str, object]) -> str:
 
 def _held(row: Mapping[str, object]) -> str:
     return f"rule {row['held']} is held" if row["held"] else f"tried {row['attempt']} times"
+
+
+orders.add_command(account)

@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import timedelta
 from functools import cached_property
 from ipaddress import ip_address
@@ -13,9 +13,11 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from pydantic_core import PydanticCustomError
 
 from bridge.contract import Conversation, Duration, Event, EventShape, Fields, Moment, Request, Secret
+from bridge.errand import Errand
 from connectors.hellotext.actions import BUILT_IN, CONSENT, GENERATED
 from connectors.hellotext.api import Api
 from connectors.hellotext.conversation import Talk
+from connectors.hellotext.listing import Listing, reference_of
 
 _CUSTOM_ACTION = re.compile(r"[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*")
 _FIELDS: Fields = {
@@ -91,6 +93,12 @@ class Hellotext(BaseModel):
 
     def probe(self) -> Request:
         return self._api.list_profiles()
+
+    def reference_of(self, event: Event) -> str | None:
+        return reference_of(event)
+
+    def missing(self, references: Collection[str]) -> Errand[Collection[str]]:
+        return Listing(url=self.url, headers=self._headers()).missing(references)
 
     @cached_property
     def _api(self) -> Api:

@@ -1,8 +1,12 @@
 """A shop on this machine, the errands of a source that asks it, and a performer that does them without waiting."""
 
+import asyncio
 import io
 import json
+import os
 import socket
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -180,3 +184,24 @@ def put(fake, an_order):
         ]
 
     return make
+
+
+@pytest.fixture
+def typed():
+    """Types a command in a process of its own; exit code, stdout, stderr."""
+    environ = {**os.environ, **ENVIRON}
+
+    async def run(*words):
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "bridge",
+            *map(str, words),
+            env=environ,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        out, err = await process.communicate()
+        return process.returncode, out.decode(), err.decode()
+
+    return run

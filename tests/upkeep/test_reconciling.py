@@ -115,27 +115,6 @@ def config(text_of, tmp_path):
     return make
 
 
-@pytest.fixture
-def typed(monkeypatch):
-    """Types a command in a process of its own; exit code, stdout, stderr."""
-    environ = {**os.environ, **ENVIRON}
-
-    async def run(*words):
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "bridge",
-            *map(str, words),
-            env=environ,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-        out, err = await process.communicate()
-        return process.returncode, out.decode(), err.decode()
-
-    return run
-
-
 async def test_beside_a_running_bridge_what_was_missing_is_sent(
     fake, put, running, settings_of, sandbox, config, typed
 ):

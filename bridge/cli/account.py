@@ -1,0 +1,116 @@
+"""`orders account`: shop, journal and API compared, to the order and the cent."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import click
+
+from bridge import opening
+from bridge.cli import options
+from bridge.config import read_file
+from bridge.upkeep.accounting import Account, Accounting, by_day
+from bridge.upkeep.performing import performing
+from bridge.upkeep.scheduling import admins
+
+_MOST = 20
+
+
+@click.command()
+@click.option("--since", required=True, help="Orders that changed from then on: 7d, 12h, or an instant with its zone.")
+@click.option("--until", help="Orders that changed up to then; unsaid: now.")
+@options.config
+@click.option("--source", default="", help="One source only.")
+@click.option("--shop", default="", help="One shop only.")
+@click.option("--each", is_flag=True, help="Name every difference, not only the first ones.")
+@options.as_json
+def account(**asked: Any) -> None:  # noqa: ANN401  click's parameters
+    """Compare the shop with the journal: orders, facts, and the amounts that were accepted, by day; and ask the API
+    which of the accepted orders it lists (of amounts it tells nothing that can be compared).
+
+    Reads only. Exits 1 where something differs for good; what is still on its way is told, and is no difference.
+
+    Example: attribution-bridge orders account --since 7d
+    """
+    found = options.wait_for(_accounts(asked))
+    if asked["as_json"]:
+        options.print_json([_plain(source, tenant, one) for (source, tenant), one in found.items()])
+    else:
+        for (_, tenant), one in found.items():
+            _tell(tenant, one, most=None if asked["each"] else _MOST)
+    if not all(one.is_even() for one in found.values()):
+        sys.exit(1)
+
+
+async def _accounts(asked: Mapping[str, Any]) -> dict[tuple[str, str], Account]:
+    settings = read_file(options.chosen(asked["config"]))
+    now = datetime.now(UTC)
+    since = options.moment("since", asked["since"], now)
+    until = options.moment("until", asked["until"], now) if asked["until"] else now
+    chosen = [
+        (source, tenant, admin)
+        for source, admin in admins(settings).items()
+        for tenant in admin.tenants()
+        if asked["source"] in ("", source) and asked["shop"] in ("", tenant)
+    ]
+    if not chosen:
+        raise click.UsageError("no shop that is meant can be asked: write `access:` for it in the source's `shops:`")
+    found: dict[tuple[str, str], Account] = {}
+    async with performing(told=_say) as performer, opening.reading(settings.journal) as journal:
+        for source, tenant, admin in chosen:
+            work = Accounting(
+                journal=journal, rules=settings.rules, outlets=settings.destinations, source=source, tenant=tenant
+            )
+            found[source, tenant] = await work.made(admin, performer, since=since, until=until, now=now)
+    return found
+
+
+def _say(text: str) -> None:
+    click.echo(text, err=True)
+
+
+def _tell(tenant: str, account: Account, *, most: int | None) -> None:
+    click.echo(f"{tenant}: {account.orders} orders changed then, at the shop")
+    for reason, count in sorted(account.skipped.items()):
+        click.echo(f"  {count} of them are not sent: {reason}")
+    rows: list[Sequence[object]] = [("  day", "destination", "fact", "due", "accepted", "amount due", "accepted", "")]
+    for (day, dest, fact), line in by_day(account):
+        mark = "" if line.agrees() else "differs"
+        rows.append((f"  {day}", dest, fact, line.expected, line.accepted, _sums(line.due), _sums(line.taken), mark))
+    options.table(rows)
+    for dest, (asked, there) in account.listed.items():
+        click.echo(f"  {dest} lists {there} of the {asked} orders that it accepted")
+    _tell_differences(account, most)
+
+
+def _tell_differences(account: Account, most: int | None) -> None:
+    if not account.differences:
+        click.echo("  shop, journal and API agree")
+    for one in account.differences[:most]:
+        once = "" if one.once == "[]" else f" {one.once}"
+        click.echo(f"  {one.sort}: order {one.order}: {one.dest}: {one.fact}{once}: {one.detail}")
+    if most is not None and len(account.differences) > most:
+        click.echo(f"  ... and {len(account.differences) - most} more (--each)")
+
+
+def _sums(sums: Mapping[str, Decimal]) -> str:
+    return ", ".join(f"{amount} {currency}" for currency, amount in sorted(sums.items())) or "-"
+
+
+def _plain(source: str, tenant: str, account: Account) -> dict[str, object]:
+    return {
+        "source": source,
+        "shop": tenant,
+        "orders": account.orders,
+        "skipped": dict(account.skipped),
+        "even": account.is_even(),
+        "lines": [
+            {"day": day.isoformat(), "destination": dest, "fact": fact, **asdict(line)}
+            for (day, dest, fact), line in by_day(account)
+        ],
+        "listed": {dest: {"asked": asked, "listed": there} for dest, (asked, there) in account.listed.items()},
+        "differences": [asdict(one) for one in account.differences],
+    }
