@@ -48,6 +48,19 @@ async def test_a_new_order_is_claimed_without_a_question(journal, desk, question
     assert [] == questions
 
 
+async def test_an_order_that_a_search_finds_before_it_is_handed_is_claimed_once(journal, desk, monkeypatch):
+    told = []
+    monkeypatch.setattr(journal, "_stored", lambda *stored: told.append(stored))
+    await journal.append(desk.document())
+    journal._handing["api"].ask()
+    (claim,) = await desk.claims(journal)
+    monkeypatch.undo()
+    journal._stored(*told.pop())  # the writer's word came later than the table's
+    assert [] == list(await desk.claims(journal))
+    await desk.done(journal, claim, desk.fact())
+    assert [] == list(await desk.claims(journal))
+
+
 async def test_as_many_as_asked_for_and_the_rest_later(journal, desk, questions):
     await _append(journal, *(desk.document(str(order)) for order in range(5)))
     counts = [len(await desk.claims(journal, limit=2)) for _ in range(4)]

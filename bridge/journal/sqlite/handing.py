@@ -73,7 +73,10 @@ class Handing:
         return self._ask or (self._cut and not self._queue) or (self.due is not None and self.due <= now)
 
     def offer(self, lane: int, seq: int, envelope: Envelope) -> None:
-        """A stored document that opened its lane."""
+        """A stored document that opened its lane. A search may have found it in the table before it is told here."""
+        if lane in self.in_flight:
+            self._deep.add(lane)
+            return
         self._cut = self._cut or self._bytes > _MOST_BYTES
         if not self._ask and not self._cut:
             self._queue.append((lane, seq, envelope))
