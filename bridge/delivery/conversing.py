@@ -8,6 +8,7 @@ from bridge.delivery.courier import Courier, Silence
 from bridge.delivery.policy import Patience
 from bridge.errors import LaneLost
 from bridge.telemetry import emit, frames
+from bridge.verdicts import judged
 
 _MOST_REQUESTS = 32
 _DEFINITE_NO = range(300, 500)
@@ -101,9 +102,9 @@ class Conversing:
         return request.repeatable or self._event.resend
 
     def _silence(self, request: Request, silence: Silence) -> Outcome:
-        if self._repeatable(request) or not silence.left:
-            return self._doubted(Retry(silence.reason, silence.detail))
-        return Uncertain(Reason.NO_ANSWER, f"{silence.reason}: {silence.detail}")
+        row = silence.row
+        outcome = judged(row, f"{row.happening} ({silence.detail})", repeatable=self._repeatable(request))
+        return self._doubted(outcome)
 
     def _doubted(self, outcome: Outcome) -> Outcome:
         """An unrepeatable request that may have had its effect is not begun again from the start."""

@@ -14,10 +14,23 @@ from urllib.request import getproxies
 
 import aiohttp
 
-from bridge.contract import Reason, Request, Response, Share
+from bridge.contract import Request, Response, Share
+from bridge.verdicts import SILENCES, Row, Silent
 
 _REMEMBERED = 20_000
 _OK = range(200, 300)
+_PROBLEMS: tuple[tuple[type[Exception], Silent], ...] = (
+    (aiohttp.ConnectionTimeoutError, Silent.NO_CONNECTION_IN_TIME),
+    (aiohttp.ClientConnectorDNSError, Silent.NO_NAME),
+    (aiohttp.ClientSSLError, Silent.NO_TLS),
+    (aiohttp.ClientConnectorError, Silent.NO_CONNECTION),
+    (aiohttp.ClientHttpProxyError, Silent.PROXY),
+    (aiohttp.SocketTimeoutError, Silent.NO_BYTE_IN_TIME),
+    (TimeoutError, Silent.NOT_WHOLE_IN_TIME),
+    (aiohttp.ClientPayloadError, Silent.CUT),
+    (aiohttp.ClientResponseError, Silent.NOT_HTTP),
+)
+"""The first that fits counts; whatever else is wrong, the connection is lost."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,11 +45,15 @@ class Timeouts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Silence:
-    """No whole answer. left: the request may have reached the other side."""
+    """No whole answer."""
 
-    reason: Reason
-    left: bool
+    silent: Silent
     detail: str
+
+    @property
+    def row(self) -> Row:
+        """What it means."""
+        return SILENCES[self.silent]
 
 
 class Courier:
@@ -63,14 +80,9 @@ class Courier:
                 body = await _body(response, request.longest)
                 headers = {name.lower(): value for name, value in response.headers.items()}
                 return Response(status=response.status, headers=headers, body=body)
-        except aiohttp.ConnectionTimeoutError:
-            return Silence(reason=Reason.TIMED_OUT, left=False, detail="no connection in time")
-        except aiohttp.ClientConnectorError as problem:
-            return Silence(reason=Reason.UNREACHABLE, left=False, detail=_said(problem))
-        except TimeoutError:
-            return Silence(reason=Reason.TIMED_OUT, left=True, detail="no answer in time")
         except (aiohttp.ClientError, OSError) as problem:
-            return Silence(reason=Reason.NO_ANSWER, left=True, detail=type(problem).__name__)
+            silent = next((silent for kind, silent in _PROBLEMS if isinstance(problem, kind)), Silent.LOST)
+            return Silence(silent=silent, detail=_said(problem))
 
     # -- requests that several facts share -----------------------------------------------------------------------------
 
@@ -152,7 +164,7 @@ async def _body(response: aiohttp.ClientResponse, longest: int) -> bytes:
     return bytes(body[:longest])
 
 
-def _said(problem: aiohttp.ClientConnectorError) -> str:
-    """Which way it failed: a name that does not resolve, a certificate, a port that nobody listens at."""
-    reason = problem.os_error.strerror or ""
+def _said(problem: Exception) -> str:
+    """Which way it failed, in the system's words where it has some: a name, a certificate, a port."""
+    reason = problem.os_error.strerror if isinstance(problem, aiohttp.ClientConnectorError) else ""
     return f"{type(problem).__name__}: {reason}" if reason else type(problem).__name__

@@ -95,7 +95,7 @@ class Performer:
     async def _sent(self, request: Request) -> Response:
         answer = await self.courier.send(request)
         if isinstance(answer, Silence):
-            raise NoAnswer(f"{request.url}: {answer.reason}: {answer.detail}")
+            raise NoAnswer(f"{request.url}: {answer.row.happening} ({answer.detail})")
         return answer
 
     async def _called(self, blocking: Blocking) -> Response:

@@ -6,19 +6,24 @@ from collections.abc import Collection, Mapping
 from datetime import timedelta
 from functools import cached_property
 from ipaddress import ip_address
-from typing import Literal
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 from pydantic_core import PydanticCustomError
 
 from bridge.contract import Conversation, Duration, Event, EventShape, Fields, Moment, Request, Secret
 from bridge.errand import Errand
+from bridge.verdicts import Fate
 from connectors.hellotext.actions import BUILT_IN, CONSENT, GENERATED
+from connectors.hellotext.answers import Answers
 from connectors.hellotext.api import Api
 from connectors.hellotext.conversation import Talk
 from connectors.hellotext.listing import Listing, reference_of
 
+Status = Annotated[
+    int, BeforeValidator(lambda given: int(given) if str(given).isdecimal() else given), Field(ge=400, le=599)
+]
 _CUSTOM_ACTION = re.compile(r"[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*")
 _FIELDS: Fields = {
     "action": "text",
@@ -44,6 +49,7 @@ class Hellotext(BaseModel):
     session_patience  how long a session that the API does not know (yet) is tried again
     profile_ttl       how long a person's profile and an attached session are remembered
     profile_fields    `email[primary]` as documented (`brackets`), or `email` (`plain`)
+    answers           statuses that mean something else than the table of verdicts says: `{402: dead}`
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -54,6 +60,7 @@ class Hellotext(BaseModel):
     session_patience: Duration = timedelta(minutes=10)
     profile_ttl: Duration = timedelta(hours=24)
     profile_fields: Literal["brackets", "plain"] = "brackets"
+    answers: dict[Status, Annotated[Fate, Field(strict=False)]] = Field(default_factory=dict)
 
     @field_validator("token")
     @classmethod
@@ -89,7 +96,8 @@ class Hellotext(BaseModel):
         )
 
     def converse(self, event: Event, moment: Moment) -> Conversation:
-        return Talk(api=self._api, event=event, moment=moment, patience=self.session_patience).held()
+        talk = Talk(api=self._api, answers=self._answers, event=event, moment=moment, patience=self.session_patience)
+        return talk.held()
 
     def probe(self) -> Request:
         return self._api.list_profiles()
@@ -98,7 +106,7 @@ class Hellotext(BaseModel):
         return reference_of(event)
 
     def missing(self, references: Collection[str]) -> Errand[Collection[str]]:
-        return Listing(url=self.url, headers=self._headers()).missing(references)
+        return Listing(url=self.url, headers=self._headers(), answers=self._answers).missing(references)
 
     @cached_property
     def _api(self) -> Api:
@@ -109,6 +117,10 @@ class Hellotext(BaseModel):
             profile_fields=self.profile_fields,
             ttl=self.profile_ttl,
         )
+
+    @cached_property
+    def _answers(self) -> Answers:
+        return Answers.changed(self.answers)
 
     def _headers(self) -> Mapping[str, str]:
         return {

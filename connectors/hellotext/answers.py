@@ -1,43 +1,18 @@
-"""What an answer of the API means: one table of statuses, and a reader of error bodies that trusts nothing in them."""
+"""What an answer of the API means: its row in the table of verdicts, and a reader of bodies that trusts nothing."""
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from enum import Enum
 
 import msgspec
 
-from bridge.contract import Json, Moment, Outcome, Paused, Reason, Rejected, Response, Retry, Uncertain
+from bridge.contract import Json, Moment, Outcome, Response
+from bridge.verdicts import NO_STATUS, PAGE, Fate, Row, judged, statuses
 
-
-class Meaning(Enum):
-    """What a status says about the request."""
-
-    ACCEPTED = "it has it"
-    REFUSED = "a no to this request, for good"
-    NOT_ALLOWED = "a no to everything from this token"
-    ELSEWHERE = "not the API: the configured url leads to something else"
-    NOT_NOW = "certainly not done; later"
-    UNKNOWN = "it may have been done"
-
-
-TABLE: Mapping[int, Meaning] = {
-    **dict.fromkeys(range(200, 300), Meaning.ACCEPTED),
-    **dict.fromkeys(range(300, 400), Meaning.ELSEWHERE),
-    **dict.fromkeys(range(400, 500), Meaning.REFUSED),
-    **dict.fromkeys(range(500, 600), Meaning.UNKNOWN),
-    401: Meaning.NOT_ALLOWED,  # token missing, wrong or revoked
-    402: Meaning.NOT_ALLOWED,  # assumed: a subscription that has ended
-    403: Meaning.NOT_ALLOWED,  # subscription, plan or permission
-    405: Meaning.ELSEWHERE,  # the API knows our methods; whoever answers is not it
-    407: Meaning.ELSEWHERE,  # a proxy wants a password
-    408: Meaning.UNKNOWN,  # somebody gave up waiting, perhaps a proxy with the request passed on
-    425: Meaning.NOT_NOW,
-    429: Meaning.NOT_NOW,  # documented nowhere (contract 1.2); Retry-After is honoured
-}
-"""What each status means. A status that is not here is no answer of HTTP: UNKNOWN."""
-
+_ELSEWHERE = frozenset((*range(300, 400), 405, 407))
+"""Whoever answers so is not the API."""
 _LONGEST_WAIT = timedelta(days=1)
 _SAFE = re.compile(r"[A-Za-z](?:[A-Za-z_.]|\[(?:[0-9]{1,3}|[a-z_]{0,20})\])*")
 """What may be shown of an error body: names of types and parameters, such as `items[0].price`. No @, and digits only as
@@ -55,29 +30,33 @@ _identified = msgspec.json.Decoder(_Identified)
 _anything = msgspec.json.Decoder()
 
 
-def meaning(response: Response) -> Meaning:
-    """A page in HTML is from a proxy or a website: also with status 200 nothing has been accepted."""
-    said = TABLE.get(response.status, Meaning.UNKNOWN)
-    is_page = said is Meaning.ACCEPTED and response.body.lstrip().startswith(b"<")
-    return Meaning.ELSEWHERE if is_page else said
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """Reads answers by the table of verdicts, in which the setting `answers` may have changed some statuses."""
 
+    rows: Mapping[int, Row]
 
-def verdict(response: Response, what: str, moment: Moment, *, repeatable: bool) -> Outcome:
-    """The outcome of a fact whose request was answered with anything but yes."""
-    detail = f"{what}: {described(response)}"
-    match meaning(response):
-        case Meaning.REFUSED:
-            return Rejected(Reason.REFUSED, detail)
-        case Meaning.NOT_ALLOWED:
-            return Paused(Reason.NOT_ALLOWED, detail)
-        case Meaning.NOT_NOW:
-            return Retry(Reason.THROTTLED, detail, retry_after(response, moment.now))
-        case Meaning.UNKNOWN if repeatable:
-            return Retry(Reason.SERVER_ERROR, detail, retry_after(response, moment.now))
-        case Meaning.UNKNOWN:
-            return Uncertain(Reason.SERVER_ERROR, detail)
-        case Meaning.ELSEWHERE | Meaning.ACCEPTED:
-            return Paused(Reason.NOT_ALLOWED, f"{detail}, which is not the API's answer: is the setting url right?")
+    @classmethod
+    def changed(cls, fates: Mapping[int, Fate]) -> "Answers":
+        return cls(statuses(fates))
+
+    def row(self, response: Response) -> Row:
+        """A page in HTML is from a proxy or a website: also with status 200 nothing has been accepted."""
+        row = self.rows.get(response.status, NO_STATUS)
+        return PAGE if row.is_yes and response.body.lstrip().startswith(b"<") else row
+
+    def is_yes(self, response: Response) -> bool:
+        return self.row(response).is_yes
+
+    def is_no(self, response: Response) -> bool:
+        return self.row(response).is_no
+
+    def verdict(self, response: Response, what: str, moment: Moment, *, repeatable: bool) -> Outcome:
+        """The outcome of a fact whose request was answered so."""
+        row, detail = self.row(response), f"{what}: {described(response)}"
+        if row is PAGE or (row.other is Fate.PAUSED and response.status in _ELSEWHERE):
+            detail += ", which is not the API's answer: is the setting url right?"
+        return judged(row, detail, repeatable=repeatable, after=retry_after(response, moment.now))
 
 
 def described(response: Response) -> str:

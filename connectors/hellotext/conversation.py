@@ -30,7 +30,7 @@ from bridge.contract import (
     Retry,
     Skipped,
 )
-from connectors.hellotext.answers import Meaning, identity, meaning, named, verdict
+from connectors.hellotext.answers import Answers, identity, named
 from connectors.hellotext.api import Api, has_contact, is_kept_once, usable_session
 
 Found: TypeAlias = Generator[Request, Response, str | Outcome]
@@ -46,6 +46,7 @@ class Talk:
     """One conversation, and what it has learned on its way."""
 
     api: Api
+    answers: Answers
     event: Event
     moment: Moment
     patience: timedelta
@@ -73,14 +74,14 @@ class Talk:
         """The id of the person's profile; asked for anew if what was remembered is of no use."""
         self.may_ask_anew = self.may_ask_anew and not anew
         response = yield self.api.find_profile(self.event.give["person"], anew=anew)
-        is_accepted = meaning(response) is Meaning.ACCEPTED
+        is_accepted = self.answers.is_yes(response)
         if is_accepted and (profile := identity(response)) is not None:
             return profile
         if response.status // 100 == 2 and not anew:  # noqa: PLR2004 - what is of no use may have been remembered
             return (yield from self._find(anew=True))
         if is_accepted:
             return Retry(Reason.SERVER_ERROR, f"{_PROFILE}: {response.status} without an id")
-        return verdict(response, _PROFILE, self.moment, repeatable=True)
+        return self.answers.verdict(response, _PROFILE, self.moment, repeatable=True)
 
     def _with_profile(self, profile: str, session: str | None) -> Conversation:
         if session is not None:
@@ -92,7 +93,7 @@ class Talk:
             if attached:
                 session = None
         response = yield self.api.record(self.event, profile, session)
-        about = named(response) if meaning(response) is Meaning.REFUSED else frozenset()
+        about = named(response) if self.answers.is_no(response) else frozenset()
         if "profile" in about and self.may_ask_anew:
             return (yield from self._asked_anew(profile, session))
         if about and session is not None:
@@ -107,11 +108,10 @@ class Talk:
         A 200 does not tell whether the session changed its owner: the event will.
         """
         response = yield self.api.attach(session, profile)
-        said = meaning(response)
-        if said is Meaning.ACCEPTED:
+        if self.answers.is_yes(response):
             return frozenset()
-        if said is not Meaning.REFUSED:
-            return verdict(response, _SESSION, self.moment, repeatable=True)
+        if not self.answers.is_no(response):
+            return self.answers.verdict(response, _SESSION, self.moment, repeatable=True)
         if "profile" in named(response) and self.may_ask_anew:
             return frozenset(("profile",))
         if response.status == 404 and self._is_patient():  # noqa: PLR2004
@@ -131,17 +131,17 @@ class Talk:
     def _with_session_only(self, session: str) -> Conversation:
         """Nobody but the visitor is known: the API keeps no two such events apart, so silence is uncertain."""
         response = yield self.api.record(self.event, None, session)
-        is_unknown = meaning(response) is Meaning.REFUSED and "session" in named(response)
+        is_unknown = self.answers.is_no(response) and "session" in named(response)
         if is_unknown and self._is_patient():
             return Retry(Reason.SESSION_UNKNOWN, f"{_EVENT}: {response.status}")
         return self._end(response, None, session)
 
     def _end(self, response: Response, profile: str | None, session: str | None) -> Outcome:
-        if meaning(response) is Meaning.ACCEPTED:
+        if self.answers.is_yes(response):
             both = "profile+session" if session else "profile"
             return Delivered(f"{response.status} {both if profile else 'session'}{self.left_out}")
         repeatable = profile is not None and is_kept_once(self.event.give)
-        return verdict(response, _EVENT, self.moment, repeatable=repeatable)
+        return self.answers.verdict(response, _EVENT, self.moment, repeatable=repeatable)
 
     def _is_patient(self) -> bool:
         return self.moment.now - self.moment.first_tried_at < self.patience

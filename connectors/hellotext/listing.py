@@ -12,7 +12,8 @@ import msgspec
 from bridge.contract import Event, Request, Response
 from bridge.errand import Errand, Wait
 from bridge.errors import ErrandFailed, NoAnswer
-from connectors.hellotext.answers import Meaning, meaning
+from bridge.verdicts import Fate
+from connectors.hellotext.answers import Answers
 
 _PAGE = 100
 _TRIES = 6
@@ -45,6 +46,7 @@ class Listing:
 
     url: str
     headers: Mapping[str, str]
+    answers: Answers
 
     def missing(self, references: Collection[str]) -> Errand[Collection[str]]:
         """Those that the list does not have. Ends early where all were found."""
@@ -68,10 +70,9 @@ class Listing:
                 if attempt + 1 == _TRIES:
                     raise
             else:
-                said = meaning(response)
-                if said is Meaning.ACCEPTED:
+                if self.answers.is_yes(response):
                     return _read(response)
-                if said not in (Meaning.NOT_NOW, Meaning.UNKNOWN):
+                if self.answers.row(response).repeatable is not Fate.POSTPONED:
                     raise ErrandFailed(f"{self.url} answers {response.status} when it is asked for its orders")
             yield Wait(span=timedelta(seconds=1 << attempt), because="the API does not list its orders now")
         raise ErrandFailed(f"{self.url} did not list its orders in {_TRIES} tries; try again later")

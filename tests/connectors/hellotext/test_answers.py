@@ -4,54 +4,47 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bridge.contract import Moment, Paused, Reason, Rejected, Response, Retry, Uncertain
-from connectors.hellotext.answers import TABLE, Meaning, described, errors, meaning, named, retry_after, verdict
+from bridge.contract import Delivered, Moment, Paused, Reason, Rejected, Response, Retry, Uncertain
+from bridge.verdicts import Fate
+from connectors.hellotext.answers import Answers, described, errors, named, retry_after
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 NOW = Moment(now=NOON, first_tried_at=NOON, attempt=1)
-OUTCOMES = {
-    Meaning.REFUSED: (Rejected, Rejected),
-    Meaning.NOT_ALLOWED: (Paused, Paused),
-    Meaning.ELSEWHERE: (Paused, Paused),
-    Meaning.NOT_NOW: (Retry, Retry),
-    Meaning.UNKNOWN: (Retry, Uncertain),
-}
+ANSWERS = Answers.changed({})
 
 
-@pytest.mark.parametrize(("status", "said"), [each for each in TABLE.items() if each[1] is not Meaning.ACCEPTED])
-def test_every_status_of_the_table_has_its_outcome(status, said):
-    ended = [type(verdict(Response(status=status), "POST events", NOW, repeatable=each)) for each in (True, False)]
-    assert list(OUTCOMES[said]) == ended
+def _ended(status, answers=ANSWERS, body=b""):
+    response = Response(status=status, body=body)
+    return [type(answers.verdict(response, "POST events", NOW, repeatable=each)) for each in (True, False)]
 
 
 @pytest.mark.parametrize(
-    ("status", "said"),
+    ("ended", "statuses"),
     [
-        (200, Meaning.ACCEPTED),
-        (201, Meaning.ACCEPTED),
-        (204, Meaning.ACCEPTED),
-        (302, Meaning.ELSEWHERE),
-        (400, Meaning.REFUSED),
-        (401, Meaning.NOT_ALLOWED),
-        (403, Meaning.NOT_ALLOWED),
-        (404, Meaning.REFUSED),
-        (408, Meaning.UNKNOWN),
-        (409, Meaning.REFUSED),
-        (422, Meaning.REFUSED),
-        (429, Meaning.NOT_NOW),
-        (500, Meaning.UNKNOWN),
-        (504, Meaning.UNKNOWN),
-        (0, Meaning.UNKNOWN),
-        (103, Meaning.UNKNOWN),
-        (999, Meaning.UNKNOWN),
+        ([Delivered, Delivered], (200, 201, 204)),
+        ([Rejected, Rejected], (400, 404, 409, 422, 499)),
+        ([Paused, Paused], (302, 401, 402, 403, 405, 407)),
+        ([Retry, Retry], (425, 429)),
+        ([Retry, Uncertain], (0, 103, 408, 500, 504, 599, 999)),
     ],
 )
-def test_what_a_status_means(status, said):
-    assert said is meaning(Response(status=status))
+def test_what_becomes_of_a_fact_by_its_status(ended, statuses):
+    assert [ended] * len(statuses) == [_ended(status) for status in statuses]
 
 
-def test_a_page_is_no_yes():
-    assert Meaning.ELSEWHERE is meaning(Response(status=200, body=b" \n<html>"))
+def test_a_page_is_no_yes_and_asks_after_the_url():
+    assert [Paused, Paused] == _ended(200, body=b" \n<html>")
+    assert "is the setting url right?" in ANSWERS.verdict(Response(status=302), "x", NOW, repeatable=True).detail
+
+
+def test_a_setting_gives_a_status_another_verdict_and_no_other_status():
+    changed = Answers.changed({402: Fate.DEAD, 409: Fate.DELIVERED, 418: Fate.UNCERTAIN, 503: Fate.PAUSED})
+    assert [Rejected, Rejected] == _ended(402, changed)
+    assert [Delivered, Delivered] == _ended(409, changed)
+    assert [Retry, Uncertain] == _ended(418, changed)
+    assert [Paused, Paused] == _ended(503, changed)
+    assert [Retry, Uncertain] == _ended(500, changed)
+    assert "url" not in changed.verdict(Response(status=503), "x", NOW, repeatable=True).detail
 
 
 @pytest.mark.parametrize(
@@ -112,7 +105,7 @@ def test_no_more_than_a_few_errors_are_told():
 )
 def test_nothing_personal_is_told(personal):
     body = f'{{"errors":[{{"type":"{personal}","parameter":"{personal}"}}]}}'.encode()
-    outcome = verdict(Response(status=422, body=body), "POST events", NOW, repeatable=True)
+    outcome = ANSWERS.verdict(Response(status=422, body=body), "POST events", NOW, repeatable=True)
     assert Rejected(Reason.REFUSED, "POST events: 422 ") == Rejected(outcome.reason, outcome.detail.rstrip() + " ")
 
 
