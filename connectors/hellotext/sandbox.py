@@ -8,6 +8,7 @@ Beside the API's own paths it has these:
     DELETE /fail              nothing fails any more
     POST   /sessions/unknown  {"sessions": [...]}: sessions that it does not know; it knows every other
     DELETE /sessions/unknown  it knows every session
+    DELETE /profiles          it knows nobody any more
 
 This module alone here does I/O. It is loaded by its name; nothing imports it.
 """
@@ -116,6 +117,10 @@ class Sandbox:
 
     async def find_sessions(self, _request: web.Request) -> web.Response:
         self.business.unknown_sessions.clear()
+        return web.Response(status=204)
+
+    async def forget_profiles(self, _request: web.Request) -> web.Response:
+        self.business.forget_profiles()
         return web.Response(status=204)
 
     def _answered(self, request: web.Request, raw: bytes, answer: Answering) -> Answer:
@@ -249,6 +254,7 @@ def _control_routes(sandbox: Sandbox) -> list[web.RouteDef]:
         web.delete("/fail", sandbox.recover),
         web.post("/sessions/unknown", sandbox.lose_sessions),
         web.delete("/sessions/unknown", sandbox.find_sessions),
+        web.delete("/profiles", sandbox.forget_profiles),
     ]
 
 

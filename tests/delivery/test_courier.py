@@ -177,6 +177,15 @@ async def test_an_answer_is_remembered_no_longer_than_it_may_be(courier, serve):
     assert 2 == handler.asked
 
 
+async def test_what_is_remembered_is_bounded_and_the_longest_unused_goes_first(courier, serve, monkeypatch):
+    monkeypatch.setattr("bridge.delivery.courier._REMEMBERED", 2)
+    handler = _Counting()
+    url = await serve(handler)
+    for key in ("a", "b", "a", "c", "a", "b"):
+        await courier.send(_get(url, share=Share(key=key, ttl=timedelta(hours=1))))
+    assert 4 == handler.asked
+
+
 async def test_a_fresh_request_replaces_what_was_remembered(courier, serve):
     handler = _Counting()
     url = await serve(handler)
