@@ -18,6 +18,7 @@ from bridge.verdicts import Fate
 from connectors.hellotext.actions import BUILT_IN, CONSENT, GENERATED
 from connectors.hellotext.answers import Answers
 from connectors.hellotext.api import Api
+from connectors.hellotext.contracts import CONTRACTS
 from connectors.hellotext.conversation import Talk
 from connectors.hellotext.listing import Listing, reference_of
 
@@ -49,6 +50,10 @@ class Hellotext(BaseModel):
     session_patience  how long a session that the API does not know (yet) is tried again
     profile_ttl       how long a person's profile and an attached session are remembered
     profile_fields    `email[primary]` as documented (`brackets`), or `email` (`plain`)
+    contract          the form of the API: `current`, or `legacy` as it was first documented
+    session_conflict  which refusal of an event with profile and session is tried without the session: one that names
+                      either of them (`named`), or `any`
+    repeat_orders     an order's event with a profile is sent again after silence, for the API keeps one (`current`)
     answers           statuses that mean something else than the table of verdicts says: `{402: dead}`
     """
 
@@ -60,6 +65,9 @@ class Hellotext(BaseModel):
     session_patience: Duration = timedelta(minutes=10)
     profile_ttl: Duration = timedelta(hours=24)
     profile_fields: Literal["brackets", "plain"] = "brackets"
+    contract: Literal["current", "legacy"] = "current"
+    session_conflict: Literal["named", "any"] = "named"
+    repeat_orders: bool = True
     answers: dict[Status, Annotated[Fate, Field(strict=False)]] = Field(default_factory=dict)
 
     @field_validator("token")
@@ -91,12 +99,20 @@ class Hellotext(BaseModel):
             one_of=(frozenset(("person", "profile", "session")),),
             at_most_one=(frozenset(("object", "object_parameters")),),
             name="action",
-            choices={"action": BUILT_IN | frozenset(self.actions)},
+            choices={"action": self._sendable},
             worth=("amount", "currency"),
         )
 
     def converse(self, event: Event, moment: Moment) -> Conversation:
-        talk = Talk(api=self._api, answers=self._answers, event=event, moment=moment, patience=self.session_patience)
+        talk = Talk(
+            api=self._api,
+            answers=self._answers,
+            event=event,
+            moment=moment,
+            patience=self.session_patience,
+            actions=self._sendable,
+            any_refusal_is_a_conflict=self.session_conflict == "any",
+        )
         return talk.held()
 
     def probe(self) -> Request:
@@ -116,7 +132,13 @@ class Hellotext(BaseModel):
             key=hashlib.sha256(self.token.reveal().encode()).digest(),
             profile_fields=self.profile_fields,
             ttl=self.profile_ttl,
+            contract=CONTRACTS[self.contract],
+            repeat_orders=self.repeat_orders and CONTRACTS[self.contract].keeps_orders_once,
         )
+
+    @cached_property
+    def _sendable(self) -> frozenset[str]:
+        return BUILT_IN | frozenset(self.actions)
 
     @cached_property
     def _answers(self) -> Answers:

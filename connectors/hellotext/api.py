@@ -10,13 +10,13 @@ from typing import Literal
 import msgspec
 
 from bridge.contract import Event, Json, Request, Response, Share
+from connectors.hellotext.contracts import Contract
 
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 _FOUND = Response(status=201, body=b'{"id":"shadow","type":"profile"}')
 _ATTACHED = Response(status=200, body=b'{"id":"shadow","type":"session","profile":1}')
 _RECEIVED = Response(status=200, body=b'{"status":"received"}')
 
-_COPIED = ("object", "object_parameters", "object_type", "amount", "currency", "metadata", "url")
 _PROFILE_KEYS: Mapping[str, Mapping[str, str]] = {
     "brackets": {"email": "email[primary]", "phone": "phone[mobile]"},
     "plain": {},
@@ -41,7 +41,8 @@ def has_contact(person: Json) -> bool:
 class Api:
     """Where the API is, and how it is spoken to.
 
-    key  keys the hashes by which requests are shared, so that they tell nothing of a person
+    key            keys the hashes by which requests are shared, so that they tell nothing of a person
+    repeat_orders  an order's event is kept once by the API and may be repeated
     """
 
     url: str
@@ -49,6 +50,8 @@ class Api:
     key: bytes
     profile_fields: Literal["brackets", "plain"]
     ttl: timedelta
+    contract: Contract
+    repeat_orders: bool
 
     def find_profile(self, person: Mapping[str, Json], *, anew: bool = False) -> Request:
         """Finds the profile by e-mail or phone, or creates it; a second one finds the first one's.
@@ -69,11 +72,12 @@ class Api:
 
     def attach(self, session: str, profile: str) -> Request:
         """Tells whose the session is; doing it again is harmless."""
+        method, body = self.contract.attach(profile)
         return Request(
-            method="PATCH",
+            method=method,
             url=f"{self.url}/v1/sessions/{session}",
             headers=self.headers,
-            body=_encode({"profile": profile}),
+            body=_encode(body),
             repeatable=True,
             share=Share(key=self._hash("session", session, profile), ttl=self.ttl),
             shadow=_ATTACHED,
@@ -81,24 +85,22 @@ class Api:
 
     def record(self, event: Event, profile: str | None, session: str | None) -> Request:
         """The event. The API keeps one for each order and action if it knows whose it is: such a one is repeatable."""
-        give = event.give
-        body: dict[str, Json] = {"action": give["action"]}
-        if profile is not None:
-            body["profile"] = profile
-        if session is not None:
-            body["session"] = session
-        for name in _COPIED:
-            if name in give:
-                body[name] = give[name]
+        body = self.contract.event(event.give, profile, session)
         body["tracked_at"] = int(event.at.timestamp())
         return Request(
             method="POST",
             url=f"{self.url}/v1/attribution/events",
             headers=self.headers,
             body=_encode(body),
-            repeatable=profile is not None and is_kept_once(give),
+            repeatable=self.is_kept_once(event, profile),
             shadow=_RECEIVED,
         )
+
+    def is_kept_once(self, event: Event, profile: str | None) -> bool:
+        """Orders only, and only where order and profile are named (contract 3.5 and 3.6)."""
+        give = event.give
+        is_named = profile is not None and ("object" in give or "object_parameters" in give)
+        return self.repeat_orders and is_named and str(give.get("action")).startswith("order.")
 
     def list_profiles(self) -> Request:
         return Request(method="GET", url=f"{self.url}/v1/profiles?limit=1", headers=self.headers, repeatable=True)
@@ -106,8 +108,3 @@ class Api:
     def _hash(self, kind: str, *parts: str) -> str:
         digest = hashlib.blake2b("\0".join(parts).encode(errors="surrogatepass"), key=self.key, digest_size=16)
         return f"{kind}:{digest.hexdigest()}"
-
-
-def is_kept_once(give: Mapping[str, Json]) -> bool:
-    """Orders only, and only where the order is named (contract 3.5 and 3.6)."""
-    return str(give.get("action")).startswith("order.") and ("object" in give or "object_parameters" in give)

@@ -9,6 +9,7 @@ from typing import Generic, TypeAlias, TypeVar
 
 from bridge.contract import Json
 from connectors.hellotext.actions import BUILT_IN, CONSENT
+from connectors.hellotext.former import in_current_names, in_legacy_names
 
 Answer: TypeAlias = tuple[int, Json]
 Problem: TypeAlias = tuple[str, str]
@@ -50,6 +51,7 @@ class Business:
     """What the API knows of one business: profiles, sessions, orders, events. No I/O."""
 
     def __init__(self, *, unknown_sessions: Collection[str], actions: Collection[str], remember: int) -> None:
+        self.contract = "current"
         self.unknown_sessions = set(unknown_sessions)
         self.actions = {*BUILT_IN, *CONSENT, *actions}
         self.profiles: Last[dict[str, Json]] = Last(remember)
@@ -88,6 +90,19 @@ class Business:
 
     def attach(self, session: str, body: dict[str, Json]) -> Answer:
         """200 also where the session is another's and stays so; `profile` is then somebody's internal number."""
+        return (404, errors(("not_found", ""))) if self.contract == "legacy" else self._attached(session, body)
+
+    def attach_as_before(self, session: str, body: dict[str, Json]) -> Answer:
+        """The legacy form: POST with `profile_id`, answered 201."""
+        if self.contract == "current":
+            return 404, errors(("not_found", ""))
+        profile = body.get("profile_id")
+        status, answer = self._attached(session, {"profile": profile})
+        if status != 200:  # noqa: PLR2004
+            return status, in_legacy_names(answer, {"profile": "profile_id"})
+        return 201, {"id": session, "type": "session", "profile_id": profile, "created_at": _now()}
+
+    def _attached(self, session: str, body: dict[str, Json]) -> Answer:
         if session in self.unknown_sessions:
             return 404, errors(("not_found", "session"))
         profile = body.get("profile")
@@ -99,7 +114,16 @@ class Business:
         return 200, {"id": session, "type": "session", "profile": 1, "created_at": _now()}
 
     def record(self, body: dict[str, Json]) -> Answer:
-        """Takes an event, or says why not."""
+        """Takes an event in the form of its contract, or says why not."""
+        if self.contract == "current":
+            return self._recorded(body)
+        body, names, problems = in_current_names(body)
+        if problems:
+            return refused(*problems)
+        status, answer = self._recorded(body)
+        return (201, {"state": "ok"}) if status == 200 else (status, in_legacy_names(answer, names))  # noqa: PLR2004
+
+    def _recorded(self, body: dict[str, Json]) -> Answer:
         action = body.get("action")
         if not isinstance(action, str) or not action:
             return refused(("parameter_missing", "action"))

@@ -10,7 +10,7 @@ Every request before the event is repeatable and shared by all facts of the same
 bounded: a profile is asked for anew once at most, and each other step happens once per profile.
 """
 
-from collections.abc import Generator, Mapping
+from collections.abc import Collection, Generator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
@@ -31,7 +31,7 @@ from bridge.contract import (
     Skipped,
 )
 from connectors.hellotext.answers import Answers, identity, named
-from connectors.hellotext.api import Api, has_contact, is_kept_once, usable_session
+from connectors.hellotext.api import Api, has_contact, usable_session
 
 Found: TypeAlias = Generator[Request, Response, str | Outcome]
 """Ends with the id of a profile, or with the outcome that ends the conversation."""
@@ -50,12 +50,14 @@ class Talk:
     event: Event
     moment: Moment
     patience: timedelta
+    actions: Collection[str]
+    any_refusal_is_a_conflict: bool = False
     may_ask_anew: bool = False
     left_out: str = ""
 
     def held(self) -> Conversation:
         give = self.event.give
-        if fault := _fault(give):
+        if fault := _fault(give, self.actions):
             return Rejected(Reason.RULE_FAILED, fault)
         session = usable_session(give.get("session"))
         profile: str | Outcome = str(give.get("profile") or "")
@@ -90,10 +92,10 @@ class Talk:
                 return attached
             if "profile" in attached:
                 return (yield from self._asked_anew(profile, session))
-            if attached:
+            if attached or not self.api.contract.takes_both:
                 session = None
         response = yield self.api.record(self.event, profile, session)
-        about = named(response) if self.answers.is_no(response) else frozenset()
+        about = self._about(response, session)
         if "profile" in about and self.may_ask_anew:
             return (yield from self._asked_anew(profile, session))
         if about and session is not None:
@@ -101,6 +103,13 @@ class Talk:
             response = yield self.api.record(self.event, profile, None)
             session = None
         return self._end(response, profile, session)
+
+    def _about(self, response: Response, session: str | None) -> frozenset[str]:
+        """Which of profile and session a refusal of the event is about, as far as it is told or to be guessed."""
+        if not self.answers.is_no(response):
+            return frozenset()
+        guessed = frozenset(("session",)) if self.any_refusal_is_a_conflict and session is not None else frozenset()
+        return named(response) or guessed
 
     def _attach(self, session: str, profile: str) -> Generator[Request, Response, frozenset[str] | Outcome]:
         """What the API does not know of the two, so that nothing means attached; or an outcome that ends it all.
@@ -140,17 +149,19 @@ class Talk:
         if self.answers.is_yes(response):
             both = "profile+session" if session else "profile"
             return Delivered(f"{response.status} {both if profile else 'session'}{self.left_out}")
-        repeatable = profile is not None and is_kept_once(self.event.give)
+        repeatable = self.api.is_kept_once(self.event, profile)
         return self.answers.verdict(response, _EVENT, self.moment, repeatable=repeatable)
 
     def _is_patient(self) -> bool:
         return self.moment.now - self.moment.first_tried_at < self.patience
 
 
-def _fault(give: Mapping[str, Json]) -> str:
+def _fault(give: Mapping[str, Json], actions: Collection[str]) -> str:
     """Why this event cannot be sent at all, so that nothing half-right leaves; empty if it can."""
     if not isinstance(give.get("action"), str):
         return "action is not text"
+    if give["action"] not in actions:
+        return "action is none that may be sent: it is neither built in nor named in the setting actions"
     if ("amount" in give) != ("currency" in give):
         return "amount and currency belong together: give both or neither"
     if "object" in give and "object_parameters" in give:

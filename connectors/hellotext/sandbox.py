@@ -9,6 +9,7 @@ Beside the API's own paths it has these:
     POST   /sessions/unknown  {"sessions": [...]}: sessions that it does not know; it knows every other
     DELETE /sessions/unknown  it knows every session
     DELETE /profiles          it knows nobody any more
+    POST   /contract          {"contract": "legacy"}: it speaks the form that was first documented; `current`: as now
 
 This module alone here does I/O. It is loaded by its name; nothing imports it.
 """
@@ -27,6 +28,7 @@ from aiohttp import web
 from bridge.contract import Json
 from connectors.hellotext.business import Answer, Business, errors, one, page
 
+Form: TypeAlias = Literal["current", "legacy"]
 Answering: TypeAlias = Callable[[web.Request, dict[str, Json]], Answer]
 
 _decode = msgspec.json.Decoder(float_hook=Decimal).decode
@@ -117,6 +119,14 @@ class Sandbox:
 
     async def find_sessions(self, _request: web.Request) -> web.Response:
         self.business.unknown_sessions.clear()
+        return web.Response(status=204)
+
+    async def speak(self, request: web.Request) -> web.Response:
+        try:
+            told = msgspec.json.decode(await request.read(), type=dict[Literal["contract"], Form])
+        except msgspec.DecodeError as problem:
+            return web.Response(status=400, text=f"{problem}\n")
+        self.business.contract = told.get("contract", "current")
         return web.Response(status=204)
 
     async def forget_profiles(self, _request: web.Request) -> web.Response:
@@ -229,6 +239,9 @@ def _api_routes(sandbox: Sandbox, business: Business) -> list[web.RouteDef]:
             "/v1/profiles/{id}", on(lambda request, body: business.update_profile(request.match_info["id"], body))
         ),
         web.patch("/v1/sessions/{id}", on(lambda request, body: business.attach(request.match_info["id"], body))),
+        web.post(
+            "/v1/sessions/{id}", on(lambda request, body: business.attach_as_before(request.match_info["id"], body))
+        ),
         web.post("/v1/attribution/events", on(lambda _, body: business.record(body))),
         web.get(
             "/v1/attribution/events", on(lambda request, _: page(business.events, request.query)), allow_head=False
@@ -255,6 +268,7 @@ def _control_routes(sandbox: Sandbox) -> list[web.RouteDef]:
         web.post("/sessions/unknown", sandbox.lose_sessions),
         web.delete("/sessions/unknown", sandbox.find_sessions),
         web.delete("/profiles", sandbox.forget_profiles),
+        web.post("/contract", sandbox.speak),
     ]
 
 

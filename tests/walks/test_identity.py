@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from dataclasses import replace
 from itertools import groupby
 
 import pytest
@@ -41,7 +42,7 @@ async def _sent(bridge):
 
 def _line(line):
     path, body = line["path"].removeprefix("/v1/").removeprefix("attribution/"), line["body"]
-    whose = "+".join(name for name in ("profile", "session") if name in body) if path == "events" else ""
+    whose = "+".join(name for name in ("profile", "session", "session_id") if name in body) if path == "events" else ""
     return " ".join(filter(None, (line["method"], path, whose, str(line["status"]))))
 
 
@@ -190,3 +191,29 @@ async def test_nothing_is_sent_about_consent(running, ordered):
         (profile,) = await bridge.received("/v1/profiles")
         allowed = {"email[primary]", "phone[mobile]", "first_name", "last_name", "reference"}
         assert set() == profile["body"].keys() - allowed
+
+
+async def test_in_the_legacy_form_the_whole_conversation_is_taken_by_an_api_that_speaks_it(
+    running, settings_for, sandbox, ordered
+):
+    settings = settings_for(sandbox)
+    outlet = settings.destinations["hellotext"]
+    legacy = outlet.destination.model_copy(update={"contract": "legacy"})
+    legacy = replace(settings, destinations={"hellotext": replace(outlet, destination=legacy)})
+    async with running(legacy) as bridge:
+        await _ask(bridge, "POST", "/contract", {"contract": "legacy"})
+        sent, story = await _carried(bridge, *ordered())
+        assert ["POST profiles 201", f"POST sessions/{SESSION} 201", "POST events profile 201"] == sent
+        assert "201 profile" == story.facts[0]["detail"]
+        assert ["POST events session_id 201"] == (await _carried(bridge, *ordered(**NOBODY)))[0]
+
+
+async def test_an_api_that_speaks_the_other_form_refuses_and_nothing_is_lost(running, ordered):
+    async with running() as bridge:
+        await _ask(bridge, "POST", "/contract", {"contract": "legacy"})
+        number, body = ordered(**NO_VISIT)
+        await bridge.post(body)
+        story = await bridge.settled(number)
+        assert [("dead", "POST events: 422 invalid object_parameters")] == [
+            (fact["state"], fact["detail"]) for fact in story.facts
+        ]

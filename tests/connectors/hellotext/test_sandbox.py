@@ -296,3 +296,39 @@ async def test_the_connector_is_understood(address, call, give, detail):
 
 async def test_the_probe_is_answered(address, call):
     assert 200 == (await call.sent(Hellotext(token=Secret("t0ken"), url=address).probe())).status
+
+
+LEGACY = {"action": "product.purchased", "session_id": "s-1", "product_parameters": {"name": "Linen shirt"}}
+
+
+@pytest.mark.parametrize(
+    ("problems", "changes"),
+    [
+        ([], {}),
+        ([("invalid", "object_parameters")], {"object_parameters": {"name": "x"}}),
+        ([("ambiguous_parameter", "product_id")], {"product_id": "p1"}),
+        ([("ambiguous_parameter", "profile")], {"profile": "p1"}),
+        ([("not_found", "session_id")], {"session_id": "lost"}),
+        ([("parameter_missing", "name")], {"product_parameters": {"sku": "x"}}),
+    ],
+)
+async def test_in_the_legacy_form_it_is_as_strict(call, problems, changes):
+    await call("POST", "/contract", {"contract": "legacy"})
+    status, body = await call("POST", "/v1/attribution/events", {**LEGACY, **changes})
+    assert ((422 if problems else 201), problems) == (status, _problems(body))
+    assert problems or {"state": "ok"} == body
+
+
+def _problems(body):
+    found = [(error["type"], error["parameter"]) for error in body.get("errors", ())]
+    return sorted(set(found), key=found.index)[:1]
+
+
+async def test_in_the_legacy_form_a_session_is_attached_by_post(call):
+    profile = await call.profile()
+    assert 404 == (await call("POST", "/v1/sessions/s-1", {"profile_id": profile}))[0]
+    await call("POST", "/contract", {"contract": "legacy"})
+    status, body = await call("POST", "/v1/sessions/s-1", {"profile_id": profile})
+    assert (201, profile) == (status, body["profile_id"])
+    assert 404 == (await call("PATCH", "/v1/sessions/s-1", {"profile": profile}))[0]
+    assert 422 == (await call("POST", "/v1/sessions/s-1", {"profile_id": "nobody"}))[0]
