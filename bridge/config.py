@@ -5,6 +5,7 @@ Nobody after this sees a dict. A connector's section is read by the connector's 
 
 import difflib
 import os
+import re
 import types
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -12,7 +13,17 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, cast, get_args, get_origin
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+    WithJsonSchema,
+)
+from pydantic_core import PydanticCustomError
 
 from bridge import registry
 from bridge.composing import Composing, Place
@@ -25,6 +36,23 @@ from bridge.mapping.rules import Rules, Written, compile_rules
 Port = Annotated[int, Field(ge=0, le=65535)]
 FilePath = Annotated[Path, BeforeValidator(lambda given: Path(given) if isinstance(given, str) else given)]
 
+_PER = {"s": 1, "m": 60, "h": 3600}
+
+
+def _rate(given: object) -> object:
+    number, _, unit = given.partition("/") if isinstance(given, str) else ("", "", "")
+    if isinstance(given, float):
+        return given
+    if not re.fullmatch(r"\d{1,9}(\.\d{1,9})?", number) or unit not in _PER or not float(number):
+        raise PydanticCustomError("rate", "a rate is written as a number above 0 and a unit: 20/s, 600/m or 5000/h")
+    return float(number) / _PER[unit]
+
+
+Rate = Annotated[
+    float,
+    BeforeValidator(_rate),
+    WithJsonSchema({"type": "string", "pattern": r"^\d+(\.\d+)?/[smh]$", "description": "requests: 20/s, 600/m"}),
+]
 _MIB = 1024 * 1024
 
 
@@ -99,10 +127,17 @@ JournalSettings = Annotated[
 ]
 
 
-class DeliverySettings(_Section):
-    """For every destination. Waits double from `first_wait` to `longest_wait` with full jitter."""
+class OwnDelivery(_Section):
+    """How facts are sent. Waits double from `first_wait` to `longest_wait` with full jitter.
+
+    As many orders as `concurrency` are on their way at once; refusals, and answers slower than `slow_after` on the
+    average, lower that, to `least_concurrency` at the least. `rate`: 20/s, 600/m; every request counts.
+    """
 
     concurrency: int = Field(default=64, ge=1, le=10_000)
+    least_concurrency: int = Field(default=1, ge=1, le=10_000)
+    slow_after: Duration = timedelta(seconds=2)
+    rate: Rate | None = None
     first_wait: Duration = timedelta(seconds=1)
     longest_wait: Duration = timedelta(minutes=10)
     give_up: Duration = timedelta(days=14)
@@ -110,7 +145,16 @@ class DeliverySettings(_Section):
     read_timeout: Duration = timedelta(seconds=15)
     total_timeout: Duration = timedelta(seconds=30)
     keep_alive: Duration = timedelta(seconds=4)
+
+
+class DeliverySettings(OwnDelivery):
+    """For every destination; each may have its own `delivery` with the same keys but `grace`."""
+
     grace: Duration = timedelta(seconds=25)
+
+    def of(self, own: Mapping[str, Any]) -> "DeliverySettings":
+        """With what a destination says itself."""
+        return self.model_copy(update=dict(own)) if own else self
 
 
 class Logs(_Section):
@@ -148,6 +192,8 @@ class Outlet:
     connector: str
     destination: Destination
     shadow: bool
+    delivery: Mapping[str, Any] = field(default_factory=dict)
+    """Its own settings of delivery, by name: those that the file says."""
     is_another: bool = False
     """`formerly: []`: it is not one that was renamed, though the journal has keys of one that is gone."""
 
@@ -303,7 +349,8 @@ class _Reading:
         if given.get("formerly", []) != []:
             self._add("a destination keeps its name, which is part of its keys; `formerly: []` says that it is another",
                       ("destinations", name, "formerly"))  # fmt: skip
-        made = self._connector("destinations", name, given, ("connector", "mode", "formerly"))
+        own = self._own_delivery(name, top.delivery, given.get("delivery", {}))
+        made = self._connector("destinations", name, given, ("connector", "mode", "formerly", "delivery"))
         if made is None:
             return None
         if not hasattr(made, "converse"):
@@ -314,8 +361,18 @@ class _Reading:
             connector=given["connector"],
             destination=destination,
             shadow=mode == "shadow",
+            delivery=own,
             is_another="formerly" in given,
         )
+
+    def _own_delivery(self, name: str, common: DeliverySettings, given: Json) -> Mapping[str, Any]:
+        at = ("destinations", name, "delivery")
+        read = self._validated(OwnDelivery, given, at)
+        own = {key: getattr(read, key) for key in read.model_fields_set} if read is not None else {}
+        whole = common.of(own)
+        if whole.least_concurrency > whole.concurrency:
+            self._add("least_concurrency is greater than concurrency", at if own else ("delivery", "least_concurrency"))
+        return own
 
     # -- rules ---------------------------------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from bridge import registry
-from bridge.config import File
+from bridge.config import File, OwnDelivery
 from bridge.contract import Json
 
 _ID = "https://json-schema.org/draft/2020-12/schema"
@@ -41,6 +41,7 @@ _OWN = {
     "sources": {},
     "destinations": {
         "mode": {"enum": ["live", "shadow"]},
+        "delivery": OwnDelivery.model_json_schema(),
         "formerly": {"type": "array", "maxItems": 0, "description": "[]: it is another one, not one that was renamed"},
     },
 }

@@ -9,8 +9,8 @@ import asyncio
 import gc
 import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext, suppress
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
@@ -18,11 +18,12 @@ from importlib.metadata import version
 import uvloop
 
 from bridge import opening
-from bridge.config import Settings
+from bridge.config import DeliverySettings, Settings
 from bridge.contract import Request, Response, StreamSource, WebhookSource
 from bridge.delivery.conversing import Road
 from bridge.delivery.courier import Courier, Timeouts, travelling
 from bridge.delivery.policy import Patience
+from bridge.delivery.window import Bounds
 from bridge.delivery.worker import Worker
 from bridge.errors import JournalBroken, JournalBusy
 from bridge.intake import status, webhook
@@ -74,8 +75,10 @@ async def serve(settings: Settings, ending: Ending, *, opened_as: Callable[[Hous
         )
         await check_names(journal, settings)
         book = Rulebook(settings.rules)
-        courier = await stack.enter_async_context(_courier(settings))
-        workers = _workers(settings, book, journal, courier)
+        workers = [
+            await stack.enter_async_context(_worker(settings, name, book, journal)) for name in settings.destinations
+        ]
+        courier = await stack.enter_async_context(_courier(settings.delivery.of({"rate": None})))
         streams = _streams(settings, journal, courier)
         told = status.Status(journal, workers, streams, book)
         private_port = await stack.enter_async_context(_private(settings, told))
@@ -148,8 +151,7 @@ def _private(settings: Settings, told: status.Status) -> AbstractAsyncContextMan
     return status.serving(told, host=private.host, port=private.port)
 
 
-def _courier(settings: Settings) -> AbstractAsyncContextManager[Courier]:
-    delivery = settings.delivery
+def _courier(delivery: DeliverySettings) -> AbstractAsyncContextManager[Courier]:
     timeouts = Timeouts(
         connect=delivery.connect_timeout,
         read=delivery.read_timeout,
@@ -157,23 +159,25 @@ def _courier(settings: Settings) -> AbstractAsyncContextManager[Courier]:
         keep_alive=delivery.keep_alive,
     )
     agent = f"attribution-bridge/{version('attribution-bridge')}"
-    return travelling(timeouts=timeouts, connections=delivery.concurrency, user_agent=agent)
+    return travelling(timeouts=timeouts, connections=delivery.concurrency, user_agent=agent, rate=delivery.rate)
 
 
-def _workers(settings: Settings, book: Rulebook, journal: Journal, courier: Courier) -> Sequence[Worker]:
-    delivery = settings.delivery
-    patience = Patience(first_wait=delivery.first_wait, longest_wait=delivery.longest_wait, give_up=delivery.give_up)
-    roads = [
-        Road(
-            name=name,
-            destination=outlet.destination,
-            shadow=outlet.shadow,
-            concurrency=delivery.concurrency,
-            patience=patience,
-        )
-        for name, outlet in settings.destinations.items()
-    ]
-    return [Worker(road, journal=journal, book=book, courier=courier) for road in roads]
+@asynccontextmanager
+async def _worker(settings: Settings, name: str, book: Rulebook, journal: Journal) -> AsyncIterator[Worker]:
+    """With a courier of its own: connections that one destination keeps waiting are none of another's."""
+    outlet = settings.destinations[name]
+    delivery = settings.delivery.of(outlet.delivery)
+    road = Road(
+        name=name,
+        destination=outlet.destination,
+        shadow=outlet.shadow,
+        bounds=Bounds(
+            least=delivery.least_concurrency, most=delivery.concurrency, slow=delivery.slow_after.total_seconds()
+        ),
+        patience=Patience(first_wait=delivery.first_wait, longest_wait=delivery.longest_wait, give_up=delivery.give_up),
+    )
+    async with _courier(delivery) as courier:
+        yield Worker(road, journal=journal, book=book, courier=courier)
 
 
 def _streams(settings: Settings, journal: Journal, courier: Courier) -> Sequence[Stream]:

@@ -60,6 +60,7 @@ EVENTS: Mapping[str, Kind] = {
     "destination.paused": Kind("error", "pauses", ("dest", "reason"), "Times a destination was paused"),
     "destination.resumed": Kind("info"),
     "destination.suspicious": Kind("warning"),
+    "concurrency.changed": Kind("info", "concurrency_changes", ("dest", "reason"), "Times the limit was changed"),
     "rule.held": Kind("error", "holds", ("dest", "rule"), "Rules held for the same refusal running"),
     "rule.released": Kind("info"),
     "rule.switched_off": Kind("warning"),
@@ -96,6 +97,9 @@ SECONDS = Histogram("bridge_fact_seconds", "From received to final", ("dest",), 
 WAITING = Gauge("bridge_waiting_lanes", "Orders with work that is not done", ("dest",), registry=REGISTRY)
 PARKED = Gauge("bridge_parked_facts", "Facts that wait for a person", ("dest", "state"), registry=REGISTRY)
 UP = Gauge("bridge_destination_up", "1: sending, 0: paused", ("dest",), registry=REGISTRY)
+BREAKER = Gauge("bridge_destination_breaker", "0: closed, 1: half open, 2: open", ("dest",), registry=REGISTRY)
+LIMIT = Gauge("bridge_concurrency_limit", "Orders that may be on their way at once", ("dest",), registry=REGISTRY)
+IN_FLIGHT = Gauge("bridge_in_flight_lanes", "Orders on their way", ("dest",), registry=REGISTRY)
 STREAM_UP = Gauge("bridge_stream_up", "1: reading, 0: the brokers cannot be used", ("source",), registry=REGISTRY)
 _PARTITION = ("source", "topic", "partition")
 LAG = Gauge("bridge_stream_lag_records", "Records of a partition that are not stored", _PARTITION, registry=REGISTRY)

@@ -115,3 +115,35 @@ def test_a_secret_from_a_file_has_no_newline(tmp_path):
 def test_the_journals_path_is_found_without_any_secret(tmp_path):
     (tmp_path / "bridge.yaml").write_text(GOOD + "journal: {path: elsewhere.db}\n")
     assert "elsewhere.db" == str(journal_of(tmp_path / "bridge.yaml").path)
+
+
+def test_a_destination_has_settings_of_delivery_of_its_own_beside_the_common_ones():
+    own = "{connector: hellotext, token: env:T, delivery: {rate: 600/m, concurrency: 4}}"
+    text = GOOD.replace("{connector: hellotext, token: env:T}", own) + "delivery: {concurrency: 8, slow_after: 1s}\n"
+    settings = read(text, environ=ENVIRON)
+    whole = settings.delivery.of(settings.destinations["hellotext"].delivery)
+    assert (4, 10.0, 1.0) == (whole.concurrency, whole.rate, whole.slow_after.total_seconds())
+    assert (8, None) == (settings.delivery.concurrency, settings.delivery.rate)
+
+
+@pytest.mark.parametrize(
+    ("own", "said"),
+    [
+        ("{rate: 20}", "a rate is written as a number above 0 and a unit: 20/s, 600/m or 5000/h"),
+        ("{rate: 0/s}", "a rate is written as a number above 0"),
+        ("{rate: 20/d}", "a rate is written as a number above 0"),
+        ("{least_concurrency: 65}", "least_concurrency is greater than concurrency"),
+        ("{grace: 1s}", "unknown key"),
+        ("{concurency: 3}", "unknown key; did you mean `concurrency`?"),
+    ],
+)
+def test_a_setting_of_delivery_that_is_wrong_is_said_with_its_place(own, said):
+    text = GOOD.replace("token: env:T}", f"token: env:T, delivery: {own}}}")
+    (problem,) = _problems(text)
+    assert "destinations.hellotext.delivery" in problem
+    assert said in problem
+
+
+def test_the_common_settings_of_delivery_are_checked_too():
+    (problem,) = _problems(GOOD + "delivery: {least_concurrency: 9, concurrency: 8}\n")
+    assert "delivery.least_concurrency: least_concurrency is greater than concurrency" in problem

@@ -45,10 +45,16 @@ class _Document:
 
 
 class Carrier:
-    """Carries documents of one destination. `feel` is told the outcome of every conversation."""
+    """Carries documents of one destination. `feel` is told the outcome of every conversation, and when it began."""
 
     def __init__(
-        self, road: Road, *, journal: Journal, book: Rulebook, courier: Courier, feel: Callable[[Outcome], None]
+        self,
+        road: Road,
+        *,
+        journal: Journal,
+        book: Rulebook,
+        courier: Courier,
+        feel: Callable[[Outcome, datetime], None],
     ) -> None:
         self._road = road
         self._journal = journal
@@ -137,7 +143,7 @@ class Carrier:
             self._road, self._courier, event, lambda: self._depart(claim, event), doubtful=claim.doubtful
         )
         outcome = await conversing.held(moment)
-        self._feel(outcome)
+        self._feel(outcome, moment.now)
         await self._count_refusals(document.rules, event.rule, outcome)
         decision = decide(
             outcome,

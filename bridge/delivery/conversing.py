@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from bridge.contract import Destination, Event, Moment, Outcome, Reason, Rejected, Request, Response, Retry, Uncertain
 from bridge.delivery.courier import Courier, Silence
 from bridge.delivery.policy import Patience
+from bridge.delivery.window import Bounds
 from bridge.errors import LaneLost
 from bridge.telemetry import emit, frames
 from bridge.verdicts import judged
@@ -21,7 +22,7 @@ class Road:
     name: str
     destination: Destination
     shadow: bool = False
-    concurrency: int = 64
+    bounds: Bounds = field(default_factory=Bounds)
     patience: Patience = field(default_factory=Patience)
 
 
@@ -90,10 +91,11 @@ class Conversing:
             return request.shadow
         if self._repeatable(request):
             return await self._courier.send(request)
+        await self._courier.turn()
         if not self.departed:
             await self._depart()
             self.departed = True
-        answer = await self._courier.send(request)
+        answer = await self._courier.send(request, has_turn=True)
         if isinstance(answer, Response) and answer.status not in _DEFINITE_NO:
             self._arrived = True
         return answer

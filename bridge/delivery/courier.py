@@ -15,10 +15,12 @@ from urllib.request import getproxies
 import aiohttp
 
 from bridge.contract import Request, Response, Share
+from bridge.delivery.pacing import Pace
 from bridge.verdicts import SILENCES, Row, Silent
 
 _REMEMBERED = 20_000
 _OK = range(200, 300)
+_SMOOTHING = 0.1
 _PROBLEMS: tuple[tuple[type[Exception], Silent], ...] = (
     (aiohttp.ConnectionTimeoutError, Silent.NO_CONNECTION_IN_TIME),
     (aiohttp.ClientConnectorDNSError, Silent.NO_NAME),
@@ -57,21 +59,43 @@ class Silence:
 
 
 class Courier:
-    """Made by `travelling`."""
+    """Made by `travelling`. `latency`: of the last requests, smoothed, in seconds; a silence counts as it lasted."""
 
-    def __init__(self, pooled: aiohttp.ClientSession, fresh: aiohttp.ClientSession) -> None:
+    def __init__(
+        self, pooled: aiohttp.ClientSession, fresh: aiohttp.ClientSession, *, pace: Pace | None = None
+    ) -> None:
         self._pooled = pooled
         self._fresh = fresh
+        self._pace = pace
+        self._clock = asyncio.get_running_loop().time
+        self.latency = 0.0
         self._answers: OrderedDict[str, tuple[float, Response]] = OrderedDict()
         self._asking: dict[str, asyncio.Future[Response | Silence]] = {}
 
-    async def send(self, request: Request) -> Response | Silence:
-        """Never raises for what the network or the other side does."""
+    def room(self) -> int | None:
+        """How many more conversations may begin so that none waits long for its turn; None: any number."""
+        return None if self._pace is None else self._pace.room(self._clock())
+
+    async def turn(self) -> None:
+        """Wait for a turn, where there is a rate to be kept."""
+        if self._pace is not None and (wait := self._pace.turn(self._clock())) > 0:
+            await asyncio.sleep(wait)
+
+    async def send(self, request: Request, *, has_turn: bool = False) -> Response | Silence:
+        """Never raises for what the network or the other side does. Every request that really leaves takes a turn."""
         if request.share is not None:
             return await self._shared(request, request.share)
+        if not has_turn:
+            await self.turn()
         return await self._send(request)
 
     async def _send(self, request: Request) -> Response | Silence:
+        began = self._clock()
+        answer = await self._exchanged(request)
+        self.latency += _SMOOTHING * (self._clock() - began - self.latency)
+        return answer
+
+    async def _exchanged(self, request: Request) -> Response | Silence:
         session = self._pooled if request.repeatable else self._fresh
         try:
             async with session.request(
@@ -114,6 +138,7 @@ class Courier:
         loop = asyncio.get_running_loop()
         asking = self._asking[share.key] = loop.create_future()
         try:
+            await self.turn()
             answer = await self._send(request)
             asking.set_result(answer)
         finally:
@@ -127,8 +152,10 @@ class Courier:
 
 
 @asynccontextmanager
-async def travelling(*, timeouts: Timeouts, connections: int, user_agent: str) -> AsyncIterator[Courier]:
-    """A courier with a pool of at most `connections` to each host."""
+async def travelling(
+    *, timeouts: Timeouts, connections: int, user_agent: str, rate: float | None = None
+) -> AsyncIterator[Courier]:
+    """A courier with a pool of at most `connections` to each host, and at most `rate` requests a second."""
     timeout = aiohttp.ClientTimeout(
         total=timeouts.total.total_seconds(),
         connect=timeouts.connect.total_seconds(),
@@ -149,7 +176,7 @@ async def travelling(*, timeouts: Timeouts, connections: int, user_agent: str) -
     pooled = aiohttp.TCPConnector(limit=0, limit_per_host=connections, keepalive_timeout=keep_alive)
     fresh = aiohttp.TCPConnector(limit=0, limit_per_host=connections, force_close=True)
     async with session(pooled) as pooled_session, session(fresh) as fresh_session:
-        yield Courier(pooled_session, fresh_session)
+        yield Courier(pooled_session, fresh_session, pace=Pace(rate) if rate is not None else None)
 
 
 async def _body(response: aiohttp.ClientResponse, longest: int) -> bytes:

@@ -11,10 +11,11 @@ from bridge.delivery.carrying import Carrier
 from bridge.delivery.conversing import Road
 from bridge.delivery.courier import Courier
 from bridge.delivery.limits import Health, Mood, after, after_probe, allowed, probe_is_due
+from bridge.delivery.window import Window
 from bridge.errors import JournalBusy
 from bridge.journal import Claim, Journal
 from bridge.mapping.rulebook import Rulebook
-from bridge.telemetry import UP, emit
+from bridge.telemetry import BREAKER, LIMIT, UP, emit
 
 _BUDGET = 16 * 1024 * 1024
 _SERVER_ERROR = 500
@@ -30,6 +31,7 @@ class Worker:
         self._courier = courier
         self._carrier = Carrier(road, journal=journal, book=book, courier=courier, feel=self._feel)
         self._health = Health()
+        self._window = Window(road.bounds)
         self._ready: deque[Claim] = deque()
         self._in_flight = 0
         self._stopping = False
@@ -38,6 +40,8 @@ class Worker:
         self._wake = asyncio.Event()
         journal.watch(road.name, self._something_due)
         UP.labels(road.name).set(1)
+        BREAKER.labels(road.name).set(0)
+        LIMIT.labels(road.name).set(self._window.limit)
 
     @property
     def name(self) -> str:
@@ -50,6 +54,16 @@ class Worker:
     @property
     def in_flight(self) -> int:
         return self._in_flight
+
+    @property
+    def limit(self) -> int:
+        """How many may be in flight at once, as the destination's answers have taught."""
+        return self._window.limit
+
+    @property
+    def latency(self) -> float:
+        """Of the last requests, in seconds."""
+        return self._courier.latency
 
     @property
     def held_rules(self) -> Sequence[str]:
@@ -86,8 +100,8 @@ class Worker:
                     await self._sleep()
 
     def _has_room(self) -> bool:
-        room = self._road.concurrency - len(self._ready)
-        return self._health.mood is not Mood.DOWN and room >= (self._road.concurrency + 1) // 2
+        room = self._window.limit - len(self._ready)
+        return self._health.mood is not Mood.DOWN and room >= (self._window.limit + 1) // 2
 
     async def _refill(self) -> None:
         """Claim in bulk: one question to the journal serves many lanes."""
@@ -105,7 +119,7 @@ class Worker:
         self._ready.extend(claims)
 
     async def _claimed(self) -> Sequence[Claim]:
-        room = self._road.concurrency - len(self._ready)
+        room = self._window.limit - len(self._ready)
         claims = await self._journal.claim(self._road.name, now=_now(), limit=room, budget=_BUDGET)
         self._maybe_due |= bool(claims)
         return claims
@@ -113,10 +127,18 @@ class Worker:
     def _start(self, lanes: asyncio.TaskGroup) -> None:
         if self._carrier.unstored or self._stopping:
             return
-        free = allowed(self._health, in_flight=self._in_flight, concurrency=self._road.concurrency, now=_now())
-        for _ in range(min(free, len(self._ready))):
+        for _ in range(min(self._free(), len(self._ready))):
             self._in_flight += 1
             lanes.create_task(self._carry(self._ready.popleft()))
+
+    def _free(self) -> int:
+        """How many more may start: as many as the breaker, the window and the rate allow."""
+        now = _now()
+        if now < self._window.rests_until:
+            return 0
+        free = allowed(self._health, in_flight=self._in_flight, concurrency=self._window.limit, now=now)
+        room = self._courier.room()
+        return free if room is None else min(free, room)
 
     async def _carry(self, claim: Claim) -> None:
         try:
@@ -139,6 +161,8 @@ class Worker:
             moments.append(self._next_due)
         if self._health.probe_at is not None and (self._health.mood is Mood.DOWN or self._can_probe_with_a_lane()):
             moments.append(self._health.probe_at)
+        if self._ready and self._window.rests_until > _now():
+            moments.append(self._window.rests_until)
         return max(0.001, (min(moments) - _now()).total_seconds()) if moments else None
 
     def _can_probe_with_a_lane(self) -> bool:
@@ -149,8 +173,15 @@ class Worker:
         answered = isinstance(answer, Response) and answer.status < _SERVER_ERROR
         self._become(after_probe(self._health, answered=answered, now=_now()))
 
-    def _feel(self, outcome: Outcome) -> None:
-        self._become(after(self._health, outcome, _now()))
+    def _feel(self, outcome: Outcome, began: datetime) -> None:
+        now, before = _now(), self._window.limit
+        self._become(after(self._health, outcome, now))
+        reason = self._window.felt(
+            outcome, began=began, now=now, latency=self._courier.latency, in_flight=self._in_flight
+        )
+        if reason:
+            LIMIT.labels(self._road.name).set(self._window.limit)
+            emit("concurrency.changed", dest=self._road.name, before=before, limit=self._window.limit, reason=reason)
 
     def _become(self, health: Health) -> None:
         before, self._health = self._health, health
@@ -159,6 +190,7 @@ class Worker:
         self._wake.set()
         blocked = health.mood in (Mood.PAUSED, Mood.DOWN)
         UP.labels(self._road.name).set(0 if blocked else 1)
+        BREAKER.labels(self._road.name).set(2 if blocked else int(health.mood is Mood.SUSPICIOUS))
         if blocked:
             emit("destination.paused", dest=self._road.name, reason=health.mood, detail=health.reason)
         elif health.mood is Mood.WELL:

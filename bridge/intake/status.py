@@ -12,7 +12,7 @@ from bridge.intake.site import listen
 from bridge.intake.stream import Stream
 from bridge.journal import Journal, Story
 from bridge.mapping.rulebook import Rulebook
-from bridge.telemetry import FREE, OLDEST, PARKED, REGISTRY, WAITING
+from bridge.telemetry import FREE, IN_FLIGHT, OLDEST, PARKED, REGISTRY, WAITING
 
 _json = msgspec.json.Encoder(enc_hook=str)
 
@@ -24,6 +24,10 @@ class Working(Protocol):
     def name(self) -> str: ...
     @property
     def in_flight(self) -> int: ...
+    @property
+    def limit(self) -> int: ...
+    @property
+    def latency(self) -> float: ...
     @property
     def held_rules(self) -> Sequence[str]: ...
     @property
@@ -54,6 +58,7 @@ class Status:
     async def _refresh(self) -> None:
         levels = await self._journal.levels()
         for worker in self._workers:
+            IN_FLIGHT.labels(worker.name).set(worker.in_flight)
             WAITING.labels(worker.name).set(levels.waiting.get(worker.name, 0))
             OLDEST.labels(worker.name).set(levels.overdue.get(worker.name, 0))
         for state in ("dead", "uncertain"):
@@ -90,6 +95,8 @@ def _told(worker: Working) -> Mapping[str, object]:
         "name": worker.name,
         "state": worker.mood,
         "in_flight": worker.in_flight,
+        "limit": worker.limit,
+        "latency_ms": round(worker.latency * 1000, 1),
         "held_rules": list(worker.held_rules),
     }
 

@@ -1,0 +1,97 @@
+"""How many may be in flight: pure, the clock is an argument."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bridge.contract import Delivered, Paused, Reason, Rejected, Retry, Uncertain
+from bridge.delivery.window import Bounds, Window
+
+NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
+SECOND = timedelta(seconds=1)
+THROTTLED = Retry(Reason.THROTTLED)
+
+
+def _felt(window, outcome, *, began=NOON, now=NOON, latency=0.1, in_flight=99):
+    return window.felt(outcome, began=began, now=now, latency=latency, in_flight=in_flight)
+
+
+def test_it_begins_wide_open_and_good_answers_change_nothing():
+    window = Window(Bounds(most=64))
+    assert ("", 64) == (_felt(window, Delivered()), window.limit)
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [THROTTLED, Retry(Reason.SERVER_ERROR), Uncertain(Reason.NO_ANSWER), Uncertain(Reason.TIMED_OUT)],
+    ids=lambda each: f"{type(each).__name__} {each.reason}",
+)
+def test_a_refusal_halves_the_limit_and_is_the_reason(refusal):
+    window = Window(Bounds(most=64))
+    assert (refusal.reason, 32) == (_felt(window, refusal), window.limit)
+
+
+@pytest.mark.parametrize(
+    "outcome", [Rejected(Reason.REFUSED), Retry(Reason.SESSION_UNKNOWN), Paused(Reason.NOT_ALLOWED)]
+)
+def test_what_says_nothing_of_the_load_lowers_nothing(outcome):
+    window = Window(Bounds(most=64))
+    assert ("", 64) == (_felt(window, outcome), window.limit)
+
+
+def test_answers_that_are_slow_on_the_average_take_a_fifth_off():
+    window = Window(Bounds(most=50, slow=2))
+    assert ("slow answers", 40) == (_felt(window, Delivered(), latency=2.1), window.limit)
+
+
+def test_what_began_before_the_last_decrease_lowers_nothing_again():
+    window = Window(Bounds(most=64))
+    reasons = [_felt(window, THROTTLED, began=NOON - SECOND, now=NOON + n * SECOND) for n in range(5)]
+    assert (["throttled", "", "", "", ""], 32) == (reasons, window.limit)
+    assert ("throttled", 16) == (_felt(window, THROTTLED, began=NOON + SECOND, now=NOON + 9 * SECOND), window.limit)
+
+
+def test_a_whole_limit_of_good_answers_adds_one_while_it_is_used_up():
+    window = Window(Bounds(most=16))
+    _felt(window, THROTTLED)
+    assert [""] * 8 == [_felt(window, Delivered(), in_flight=7) for _ in range(8)]
+    reasons = [_felt(window, Delivered(), in_flight=8) for _ in range(9)]
+    assert (1, 9) == (len([reason for reason in reasons if reason == "good answers"]), window.limit)
+
+
+def test_it_comes_back_to_the_most_and_no_further():
+    window = Window(Bounds(most=4))
+    for n in range(9):
+        _felt(window, THROTTLED, began=NOON + n * SECOND, now=NOON + n * SECOND)
+    assert 1 == window.limit
+    for _ in range(100):
+        _felt(window, Delivered())
+    assert 4 == window.limit
+
+
+def test_who_asks_to_be_left_alone_is_but_for_a_minute_at_the_most():
+    window = Window(Bounds())
+    _felt(window, Retry(Reason.THROTTLED, after=30 * SECOND))
+    assert NOON + 30 * SECOND == window.rests_until
+    _felt(window, Retry(Reason.SERVER_ERROR, after=timedelta(days=1)))
+    assert NOON + timedelta(minutes=1) == window.rests_until
+    _felt(window, Retry(Reason.THROTTLED, after=SECOND))
+    assert NOON + timedelta(minutes=1) == window.rests_until
+
+
+@given(
+    least=st.integers(1, 8),
+    felt=st.lists(
+        st.tuples(
+            st.sampled_from([Delivered(), THROTTLED, Uncertain(Reason.NO_ANSWER)]), st.floats(0, 9), st.integers(0, 9)
+        )
+    ),
+)
+def test_whatever_happens_the_limit_stays_within_its_bounds(least, felt):
+    window = Window(Bounds(least=least, most=8))
+    for seconds, (outcome, latency, in_flight) in enumerate(felt):
+        now = NOON + seconds * SECOND
+        _felt(window, outcome, began=now, now=now, latency=latency, in_flight=in_flight)
+        assert least <= window.limit <= 8
