@@ -46,6 +46,26 @@ def test_answers_that_are_slow_on_the_average_take_a_fifth_off():
     assert ("slow answers", 40) == (_felt(window, Delivered(), latency=2.1), window.limit)
 
 
+def _slow(window, *latencies):
+    moments = [NOON + n * SECOND for n in range(len(latencies))]
+    return [
+        bool(_felt(window, Delivered(), began=now, now=now, latency=latency))
+        for now, latency in zip(moments, latencies, strict=True)
+    ]
+
+
+def test_answers_that_stay_as_slow_take_off_no_more():
+    window = Window(Bounds(most=50, slow=2))
+    assert [True, False, False] == _slow(window, 3.0, 2.9, 3.1)
+    assert 40 == window.limit
+
+
+def test_answers_that_became_quicker_or_much_slower_take_off_more():
+    assert [True, True, True] == _slow(Window(Bounds(most=50, slow=2)), 4.0, 3.0, 2.5)
+    assert [True, True] == _slow(Window(Bounds(most=50, slow=2)), 3.0, 5.0)
+    assert [True, False, True] == _slow(Window(Bounds(most=50, slow=2)), 3.0, 1.0, 3.0)
+
+
 def test_what_began_before_the_last_decrease_lowers_nothing_again():
     window = Window(Bounds(most=64))
     reasons = [_felt(window, THROTTLED, began=NOON - SECOND, now=NOON + n * SECOND) for n in range(5)]
