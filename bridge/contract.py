@@ -43,6 +43,7 @@ class Reason(StrEnum):
     NO_IDENTITY = "no identity"
     TEST_ORDER = "test order"
     ALREADY = "already"
+    ERASED = "erased"
     # A dead letter is ended by a person, or by a later document of the order.
     RULE_FAILED = "rule failed"
     REFUSED = "refused"
@@ -70,6 +71,7 @@ class Reason(StrEnum):
     SENT_BY_HAND = "sent by hand"
     SETTLED_BY_HAND = "settled by hand"
     NO_SUCH_KEY = "no such key"
+    CARRIED_OUT = "carried out"
 
 
 # -- what comes in ----------------------------------------------------------------------------------------------------

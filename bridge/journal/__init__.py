@@ -264,6 +264,36 @@ class Standing:
     waiting: frozenset[str]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Erasure:
+    """Whom or what to erase in one tenant. aliases: as envelopes have them, `customer:7`, `email:a@b.example`.
+
+    orders      by their ids (the lanes' names)
+    everything  all that is kept of the tenant
+    after       go on behind this lane
+    """
+
+    tenant: str
+    orders: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
+    everything: bool = False
+    after: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Erased:
+    """What one call erased. last: the last lane that was looked at; more: there is more to erase behind it.
+
+    is_lasting  nothing of it is left in the journal's files; False: a reader keeps an older picture for a while
+    """
+
+    orders: int = 0
+    bodies: int = 0
+    last: int = 0
+    more: bool = False
+    is_lasting: bool = True
+
+
 class Reading(Protocol):
     """The calls that change nothing. They work beside a running owner, and are safe to repeat."""
 
@@ -299,6 +329,9 @@ class Reading(Protocol):
     async def standings(self, tenant: str, orders: Sequence[str], *, source: str, kind: str) -> Mapping[str, Standing]:
         """Of those orders (their lanes' names) that the journal knows; meant for a page of some hundred."""
 
+    async def lanes(self, erasure: Erasure, *, limit: int) -> Sequence[int]:
+        """The next lanes of whom or what is meant, in their order."""
+
     async def recall(self, name: str) -> str | None:
         """What `remember` was told last under this name."""
 
@@ -320,6 +353,19 @@ class Acting(Reading, Protocol):
 
     async def release(self, dest: str, rule: str) -> int:
         """A held rule is held no longer; its lanes are due. Returns how many."""
+
+    async def block(self, erasure: Erasure) -> int:
+        """From now on what comes of these persons and orders is kept without its body, and skipped as erased."""
+
+    async def allow(self, erasure: Erasure) -> int:
+        """Ends that. Returns how many were blocked."""
+
+    async def erase(self, erasure: Erasure) -> Erased:
+        """A page of orders: bodies, aliases and history go, keys stay, what waits is not sent, what is parked is
+        dropped as erased. What is in flight ends first."""
+
+    async def conclude(self, ref: str) -> int:
+        """A platform's request (parked as `not carried out yet`) has been carried out. Returns how many were."""
 
 
 class Feeding(Acting, Protocol):

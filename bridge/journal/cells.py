@@ -3,6 +3,7 @@
 import hashlib
 import zlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from operator import itemgetter
 from typing import Any, TypeAlias
@@ -10,7 +11,7 @@ from typing import Any, TypeAlias
 import cramjam
 import msgspec
 
-from bridge.contract import Envelope, State
+from bridge.contract import Envelope, Reason, State
 from bridge.journal import Fact, Kept, Parked, Selection, Standing
 
 Row: TypeAlias = tuple[Any, ...]
@@ -72,6 +73,16 @@ def alias_hash(salt: bytes, tenant: str, text: str) -> bytes:
     return hashlib.blake2b(
         f"{tenant}\0{text}".encode(errors="replace"), key=salt, digest_size=9, usedforsecurity=True
     ).digest()
+
+
+def order_alias(order: str) -> str:
+    """The alias by which an order is blocked: later documents of it may not name its buyer."""
+    return f"order:{order}"
+
+
+def without_person(envelope: Envelope) -> Envelope:
+    """What is kept of a document of somebody who was erased."""
+    return replace(envelope, verdict=Reason.ERASED, raw=b"", aliases=(), headers={}, detail="")
 
 
 def delivery_alias(source: str, delivery: str) -> str:

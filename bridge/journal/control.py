@@ -17,11 +17,10 @@ import msgspec
 
 from bridge.contract import Envelope, State
 from bridge.errors import BridgeError, JournalError, JournalInUse
-from bridge.journal import Appended, Feeding
+from bridge.journal import Appended, Erased, Erasure, Feeding
 from bridge.journal.sqlite import opened, reading
 from bridge.journal.sqlite.reading import Reader
 
-_CALLS = ("retry", "drop", "resend", "settle", "release", "append", "remember")
 _LONGEST_PATH = 100
 _LONGEST_LINE = 1 << 24
 """A document of the largest size that a door takes, as base64."""
@@ -90,9 +89,29 @@ class _Memory(msgspec.Struct, forbid_unknown_fields=True):
     value: str
 
 
+class _Erasing(msgspec.Struct, forbid_unknown_fields=True):
+    erasure: Erasure
+
+
+class _Ref(msgspec.Struct, forbid_unknown_fields=True):
+    ref: str
+
+
 class _Asked(msgspec.Struct):
     call: str
     arguments: msgspec.Raw
+
+
+_CALLS: Mapping[str, type[msgspec.Struct]] = {
+    **dict.fromkeys(("retry", "drop", "resend"), _Refs),
+    "settle": _Settling,
+    "release": _Rule,
+    "append": _Feed,
+    "remember": _Memory,
+    **dict.fromkeys(("block", "allow", "erase"), _Erasing),
+    "conclude": _Ref,
+}
+"""Names of calls of the journal, each with its arguments."""
 
 
 async def _answer(journal: Feeding, line: bytes, released: Callable[[str, str], None]) -> Mapping[str, object]:
@@ -109,24 +128,10 @@ async def _answer(journal: Feeding, line: bytes, released: Callable[[str, str], 
 
 async def _done(journal: Feeding, asked: _Asked, released: Callable[[str, str], None]) -> object:
     """What arrives is checked before the journal sees it: nobody's garbage reaches the writer."""
-    match asked.call:
-        case "release":
-            rule = msgspec.json.decode(asked.arguments, type=_Rule)
-            released(rule.dest, rule.rule)
-            return await journal.release(rule.dest, rule.rule)
-        case "settle":
-            settling = msgspec.json.decode(asked.arguments, type=_Settling)
-            return await journal.settle(settling.refs, settling.state)
-        case "append":
-            return await journal.append(msgspec.json.decode(asked.arguments, type=_Feed).envelope)
-        case "remember":
-            memory = msgspec.json.decode(asked.arguments, type=_Memory)
-            await journal.remember(memory.name, memory.value)
-            return None
-        case call:
-            refs = msgspec.json.decode(asked.arguments, type=_Refs).refs
-            acts = {"retry": journal.retry, "drop": journal.drop, "resend": journal.resend}
-            return await acts[call](refs)
+    arguments = msgspec.json.decode(asked.arguments, type=_CALLS[asked.call])
+    if isinstance(arguments, _Rule):
+        released(arguments.dest, arguments.rule)
+    return await getattr(journal, asked.call)(**msgspec.structs.asdict(arguments))
 
 
 class Remote(Reader):
@@ -167,6 +172,18 @@ class Remote(Reader):
 
     async def release(self, dest: str, rule: str) -> int:
         return int(await self._call("release", dest=dest, rule=rule))
+
+    async def block(self, erasure: Erasure) -> int:
+        return int(await self._call("block", erasure=erasure))
+
+    async def allow(self, erasure: Erasure) -> int:
+        return int(await self._call("allow", erasure=erasure))
+
+    async def erase(self, erasure: Erasure) -> Erased:
+        return msgspec.convert(await self._call("erase", erasure=erasure), Erased)
+
+    async def conclude(self, ref: str) -> int:
+        return int(await self._call("conclude", ref=ref))
 
     async def append(self, envelope: Envelope) -> Appended:
         return msgspec.convert(await self._call("append", envelope=envelope), Appended)

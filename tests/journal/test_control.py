@@ -148,7 +148,10 @@ async def test_a_path_that_is_too_long_for_a_socket_moves_to_the_runtime_directo
 @pytest.mark.parametrize(
     ("said", "line"),
     [
-        ("no such call; there are: retry, drop, resend, settle, release, append, remember", _asked("prune", now=0)),
+        (
+            "no such call; there are: retry, drop, resend, settle, release, append, remember, block, allow, erase, ",
+            _asked("prune", now=0),
+        ),
         ("no such call", _asked("__class__")),
         ("not understood", b"hello\n"),
         ("not understood", b"\xff\xfe\n"),

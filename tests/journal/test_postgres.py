@@ -283,7 +283,7 @@ async def test_no_statement_of_the_hot_path_scans(postgres_place, open_again, de
         "held_facts": ("api", [1]),
         "newest": ("api", [1]),
         "known": ([1], ["x"]),
-        "lanes": (["t"], ["n"], [1]),
+        "lanes": (["t"], ["n"], [1], [b"x"]),
         "finish": (["api"], [1], [1], [0], [1]),
         "postpone": (["api"], [1], [1], [1], [None]),
         "parked": ("dead", 0, "", "", "", 10),

@@ -21,6 +21,7 @@ from bridge.journal.cells import (
     micros,
     moment,
     moment_or_none,
+    order_alias,
     packed,
     packed_headers,
 )
@@ -168,6 +169,7 @@ class PostgresJournal(Actor):
                 headers=packed_headers(envelope.headers),
                 raw=packed(envelope.raw),
                 aliases=aliases,
+                order=alias_hash(salt, envelope.tenant, order_alias(envelope.lane)),
             )
         )
 

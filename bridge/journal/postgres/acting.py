@@ -6,8 +6,9 @@ from time import time_ns
 
 from bridge.contract import Reason, State
 from bridge.errors import JournalError
-from bridge.journal import ENDS, Parked
+from bridge.journal import ENDS, Erased, Erasure, Parked
 from bridge.journal.cells import lane_of, parked_of
+from bridge.journal.postgres import erasing
 from bridge.journal.postgres.appending import columns
 from bridge.journal.postgres.database import Connection, Database
 from bridge.journal.postgres.reading import Reader
@@ -50,6 +51,21 @@ class Actor(Reader):
         while page := await self._act(partial(self._release, dest=dest, rule=rule, at=now())):
             released += page
         return released
+
+    async def block(self, erasure: Erasure) -> int:
+        return await erasing.block(self._database, erasing.hashes(await self.salt(), erasure), now())
+
+    async def allow(self, erasure: Erasure) -> int:
+        return len(await self._database.fetch("allow", erasing.hashes(await self.salt(), erasure)))
+
+    async def erase(self, erasure: Erasure) -> Erased:
+        lanes = await self.lanes(erasure, limit=erasing.PAGE + 1)
+        erased = await erasing.erase(self._database, lanes, erasure, now())
+        await self._acted()
+        return erased
+
+    async def conclude(self, ref: str) -> int:
+        return await erasing.conclude(self._database, ref, now())
 
     # -- in a transaction ----------------------------------------------------------------------------------------------
 

@@ -1,13 +1,13 @@
 """A group of envelopes, stored in one transaction: lanes, documents, and the work for each destination."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 
 from bridge.contract import Envelope, Reason, State
 from bridge.journal import Appended
-from bridge.journal.cells import Row, micros, micros_or_none
+from bridge.journal.cells import Row, micros, micros_or_none, without_person
 from bridge.journal.postgres.database import Connection
 
 _DEAD_ON_ARRIVAL = frozenset({Reason.NOT_CARRIED_OUT_YET, Reason.UNREADABLE})
@@ -17,7 +17,8 @@ Delivery = tuple[int, str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Append:
-    """An envelope to store, packed before it is queued; texts are such as Postgres can hold."""
+    """An envelope to store, packed before it is queued; texts are such as Postgres can hold. raw: empty where no
+    body is kept."""
 
     envelope: Envelope
     lane: Name
@@ -25,6 +26,7 @@ class Append:
     headers: bytes
     raw: bytes
     aliases: Sequence[bytes]
+    order: bytes
 
 
 def columns(rows: Sequence[Row], count: int) -> list[list[object]]:
@@ -36,7 +38,8 @@ async def appended(
     connection: Connection, sql: Mapping[str, str], destinations: Sequence[str], group: Sequence[Append]
 ) -> Sequence[Appended]:
     """Where each is kept, in their order."""
-    lanes = await _lanes(connection, sql, group)
+    lanes, blocked = await _lanes(connection, sql, group)
+    group = [_shut_out(append, blocked) for append in group] if blocked else group
     wanted: dict[Delivery, Append] = {}
     for append in group:
         wanted.setdefault((lanes[append.lane][0], append.id), append)
@@ -63,19 +66,31 @@ def _answers(
     return answers
 
 
+def _shut_out(append: Append, blocked: set[bytes]) -> Append:
+    """Of somebody who was erased no body comes in again."""
+    if blocked.isdisjoint((*append.aliases, append.order)):
+        return append
+    return replace(append, envelope=without_person(append.envelope), raw=b"", aliases=())
+
+
 async def _lanes(
     connection: Connection, sql: Mapping[str, str], group: Sequence[Append]
-) -> Mapping[Name, tuple[int, bool]]:
-    """Number of each lane, and whether it was made now. One that another process is making, or has just removed, is
-    seen the next time."""
+) -> tuple[Mapping[Name, tuple[int, bool]], set[bytes]]:
+    """Number of each lane, and whether it was made now; and which of the group's hashes are blocked. A lane that
+    another process is making, or has just removed, is seen the next time."""
     found: dict[Name, tuple[int, bool]] = {}
+    hashes = [one for append in group for one in (*append.aliases, append.order)]
+    blocked: set[bytes] = set()
     missing = {append.lane: micros(append.envelope.received_at) for append in reversed(group)}
     while missing:
         rows = [(tenant, name, seen) for (tenant, name), seen in missing.items()]
-        for number, tenant, name, opened in await connection.fetch(sql["lanes"], *columns(rows, 3)):
+        for number, tenant, name, opened, hashed in await connection.fetch(sql["lanes"], *columns(rows, 3), hashes):
+            if number is None:
+                blocked.add(bytes(hashed))
+                continue
             found[tenant, name] = (number, opened)
             missing.pop((tenant, name), None)
-    return found
+    return found, blocked
 
 
 async def _envelopes(
@@ -108,7 +123,7 @@ async def _documents(
 ) -> None:
     if not fresh:
         return
-    bodies = [(lane, seq, append.headers, append.raw) for (lane, _), append, seq in fresh]
+    bodies = [(lane, seq, append.headers, append.raw) for (lane, _), append, seq in fresh if append.raw]
     aliases = [(alias, lane) for (lane, _), append, _ in fresh for alias in append.aliases]
     work = [
         (lane, seq, micros(append.envelope.received_at))

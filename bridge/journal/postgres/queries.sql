@@ -13,7 +13,9 @@ WITH wanted AS (
     WHERE NOT EXISTS (SELECT 1 FROM there t WHERE t.tenant = w.tenant AND t.name = w.name) ORDER BY tenant, name
     ON CONFLICT (tenant, name) DO NOTHING RETURNING n, tenant, name
 )
-SELECT n, tenant, name, false AS opened FROM there UNION ALL SELECT n, tenant, name, true FROM made
+SELECT n, tenant, name, false AS opened, NULL::bytea AS blocked FROM there
+UNION ALL SELECT n, tenant, name, true, NULL FROM made
+UNION ALL SELECT NULL, NULL, NULL, NULL, hash FROM blocked WHERE hash = ANY ($4::bytea[])
 
 -- name: add_envelopes
 INSERT INTO envelope (lane, id, source, topic, kind, version, occurred, received, size)
@@ -378,3 +380,43 @@ ON CONFLICT (name) DO UPDATE SET value = excluded.value, at = excluded.at
 -- name: take_turn
 INSERT INTO memory (name, value, at) VALUES ($1, '', $2)
 ON CONFLICT (name) DO UPDATE SET at = excluded.at WHERE memory.at <= $3 RETURNING true
+
+-- name: block
+INSERT INTO blocked (hash, at) SELECT hash, $2 FROM unnest($1::bytea[]) AS w (hash) ON CONFLICT DO NOTHING
+
+-- name: own_transaction
+SELECT pg_current_xact_id()::text::bigint
+
+-- name: all_ended
+SELECT pg_snapshot_xmin(pg_current_snapshot()) > $1::text::xid8
+
+-- name: allow
+DELETE FROM blocked WHERE hash = ANY ($1::bytea[]) RETURNING hash
+
+-- name: lanes_of_tenant
+SELECT n FROM lane WHERE tenant = $1 AND n > $2 ORDER BY n LIMIT $3
+
+-- name: documents_of
+SELECT lane, seq FROM envelope WHERE lane = ANY ($1::bigint[]) ORDER BY lane, seq
+
+-- name: lock_turns
+SELECT lane, owner FROM turn WHERE dest = ANY ($1::text[]) AND lane = ANY ($2::bigint[]) ORDER BY dest, lane FOR UPDATE
+
+-- name: drop_lane_work
+DELETE FROM work WHERE dest = ANY ($1::text[]) AND lane = ANY ($2::bigint[])
+
+-- name: drop_lane_turns
+DELETE FROM turn WHERE dest = ANY ($1::text[]) AND lane = ANY ($2::bigint[])
+
+-- name: end_lane_facts
+UPDATE fact SET state = CASE WHEN state IN ('dead', 'uncertain', 'departed') THEN $1 ELSE state END,
+    reason = CASE WHEN state IN ('dead', 'uncertain', 'departed') THEN $2 ELSE reason END,
+    settled = CASE WHEN state IN ('dead', 'uncertain', 'departed') THEN $3 ELSE settled END, detail = ''
+WHERE lane = ANY ($4::bigint[])
+
+-- name: requests_of_lane
+SELECT fact, once FROM fact WHERE lane = $1 AND dest = '' AND state IN ('dead', 'dropped')
+
+-- name: conclude
+UPDATE fact SET state = $1, reason = $2, settled = $3, detail = ''
+WHERE lane = $4 AND dest = '' AND fact = $5 AND once = $6 RETURNING lane

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 
 from bridge.contract import Envelope
-from bridge.journal import Hold, Kept, Parked, Selection, Standing, Stats, Story
+from bridge.journal import Erasure, Hold, Kept, Parked, Selection, Standing, Stats, Story
 from bridge.journal.cells import (
     ALIAS_FORMS,
     NEVER,
@@ -134,6 +134,17 @@ class Reader:
         facts = await self._database.fetch("facts_of", lanes)
         waiting = await self._database.fetch("waiting_of", destinations, lanes)
         return standings_of(names, newest=newest, facts=facts, waiting=waiting)
+
+    async def lanes(self, erasure: Erasure, *, limit: int) -> Sequence[int]:
+        tenant = storable(erasure.tenant)
+        if erasure.everything:
+            return await self._lanes("lanes_of_tenant", tenant, erasure.after, limit)
+        found: set[int] = set()
+        for order in erasure.orders:
+            found.update(await self._lanes("lane_by_name", tenant, storable(order)))
+        for alias in erasure.aliases:
+            found.update(await self._by_alias(erasure.tenant, alias))
+        return sorted(lane for lane in found if lane > erasure.after)[:limit]
 
     async def recall(self, name: str) -> str | None:
         rows = await self._database.fetch("recall", name)

@@ -9,7 +9,7 @@ import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import TypeVar
 
 from bridge.contract import Envelope, Reason, State
 from bridge.errors import JournalBroken, JournalError
-from bridge.journal import ENDS, Appended, Claim, Hold, Key, Levels, Pruned, Record, Retention
+from bridge.journal import ENDS, Appended, Claim, Erased, Erasure, Hold, Key, Levels, Pruned, Record, Retention
 from bridge.journal.cells import (
     NEVER,
     Row,
@@ -27,10 +27,11 @@ from bridge.journal.cells import (
     micros,
     moment,
     moment_or_none,
+    order_alias,
     packed,
     packed_headers,
 )
-from bridge.journal.sqlite import acting
+from bridge.journal.sqlite import acting, erasing
 from bridge.journal.sqlite.file import owned, writable
 from bridge.journal.sqlite.handing import Fresh, Handed, Handing
 from bridge.journal.sqlite.pruning import Pruning
@@ -41,6 +42,8 @@ from bridge.journal.sqlite.writer import Act, Append, Entry, Writer
 from bridge.telemetry import emit
 
 T = TypeVar("T")
+_EMPTYING_TRIES = 20
+_EMPTYING_PAUSE = 0.1
 
 
 @asynccontextmanager
@@ -142,6 +145,7 @@ class SqliteJournal(Reader):
                 headers=packed_headers(envelope.headers),
                 raw=packed(envelope.raw),
                 aliases=self._hashes(envelope),
+                order=alias_hash(self._salt, envelope.tenant, order_alias(envelope.lane)),
                 future=future,
                 stored=self._stored,
             )
@@ -242,9 +246,9 @@ class SqliteJournal(Reader):
             if changed := self._watchers.get(claim.dest):
                 changed()
 
-    async def _act(self, call: Callable[[sqlite3.Connection], T]) -> T:
+    async def _act(self, call: Callable[[sqlite3.Connection], T], *, after: bool = False) -> T:
         future: asyncio.Future[object] = self._loop.create_future()
-        self._writer.submit(Act(call=call, future=future))
+        self._writer.submit(Act(call=call, future=future, after=after))
         try:
             answer = await future
         finally:
@@ -295,6 +299,38 @@ class SqliteJournal(Reader):
             released += page
         return released
 
+    async def block(self, erasure: Erasure) -> int:
+        return await self._act(lambda connection: self._blocking(connection, erasure))
+
+    def _blocking(self, connection: sqlite3.Connection, erasure: Erasure) -> int:
+        found = erasing.block(connection, self._salt, erasure, now=_now())
+        self._writer.reload_blocked()
+        return found
+
+    async def allow(self, erasure: Erasure) -> int:
+        return await self._act(lambda connection: self._allowing(connection, erasure))
+
+    def _allowing(self, connection: sqlite3.Connection, erasure: Erasure) -> int:
+        found = erasing.allow(connection, self._salt, erasure)
+        self._writer.reload_blocked()
+        return found
+
+    async def erase(self, erasure: Erasure) -> Erased:
+        erased = await self._act(partial(erasing.erase, erasure=erasure, now=_now()))
+        self._fresh.clear()
+        return erased if erased.more else replace(erased, is_lasting=await self._emptied())
+
+    async def _emptied(self) -> bool:
+        """Readers are short: those of this process and of commands are gone a moment later."""
+        for _ in range(_EMPTYING_TRIES):
+            if await self._act(erasing.emptied, after=True):
+                return True
+            await asyncio.sleep(_EMPTYING_PAUSE)
+        return False
+
+    async def conclude(self, ref: str) -> int:
+        return await self._act(partial(erasing.conclude, ref=ref, now=_now()))
+
     async def remember(self, name: str, value: str) -> None:
         await self._act(lambda connection: connection.execute(statements()["remember"], (name, value, _now())))
 
@@ -311,7 +347,8 @@ class SqliteJournal(Reader):
         return await self._act(lambda connection: self._prune(connection, limits, limit))
 
     def _prune(self, connection: sqlite3.Connection, limits: dict[str, int], limit: int) -> Pruned:
-        pruned = self._pruning.step(connection, **limits, limit=limit)
+        with erasing.overwriting(connection):
+            pruned = self._pruning.step(connection, **limits, limit=limit)
         if pruned.lanes:
             self._writer.forget_lanes()
         return pruned

@@ -32,6 +32,11 @@ class Fresh:
         while self._bytes > _MOST_BYTES:
             self._bytes -= len(self._envelopes.popitem(last=False)[1].raw)
 
+    def clear(self) -> None:
+        """Somebody of whom they may be was erased."""
+        self._envelopes.clear()
+        self._bytes = 0
+
     def take(self, seq: int) -> Envelope | None:
         envelope = self._envelopes.pop(seq, None)
         if envelope is not None:

@@ -281,3 +281,36 @@ ON CONFLICT DO UPDATE SET value = excluded.value, at = excluded.at
 -- name: take_turn
 INSERT INTO memory (name, value, at) VALUES (?, '', ?)
 ON CONFLICT DO UPDATE SET at = excluded.at WHERE memory.at <= ?
+
+-- name: block
+INSERT INTO blocked (hash, at) VALUES rows(?, ?) ON CONFLICT DO NOTHING
+
+-- name: allow
+DELETE FROM blocked WHERE hash IN (VALUES rows(?))
+
+-- name: blocked
+SELECT hash FROM blocked
+
+-- name: lanes_of_tenant
+SELECT n FROM lane WHERE n > ? AND +tenant = ? ORDER BY n LIMIT ?
+
+-- name: documents_of
+SELECT lane, seq FROM envelope WHERE lane IN (VALUES rows(?))
+
+-- name: drop_lane_work
+DELETE FROM work WHERE dest = ? AND lane IN (VALUES rows(?))
+
+-- name: drop_lane_turns
+DELETE FROM turn WHERE dest = ? AND lane IN (VALUES rows(?))
+
+-- name: end_lane_facts
+UPDATE fact SET state = CASE WHEN state IN ('dead', 'uncertain') THEN ? ELSE state END,
+    reason = CASE WHEN state IN ('dead', 'uncertain') THEN ? ELSE reason END,
+    settled = CASE WHEN state IN ('dead', 'uncertain') THEN ? ELSE settled END, detail = ''
+WHERE lane IN (VALUES rows(?))
+
+-- name: conclude
+UPDATE fact SET state = ?, reason = ?, settled = ?, detail = '' WHERE lane = ? AND dest = '' AND fact = ? AND once = ?
+
+-- name: requests_of_lane
+SELECT fact, once FROM fact WHERE lane = ? AND dest = '' AND state IN ('dead', 'dropped')

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from bridge.contract import Envelope, State
 from bridge.errors import JournalUnreadable
-from bridge.journal import Hold, Kept, Parked, Selection, Standing, Stats, Story
+from bridge.journal import Erasure, Hold, Kept, Parked, Selection, Standing, Stats, Story
 from bridge.journal.cells import (
     ALIAS_FORMS,
     NEVER,
@@ -134,6 +134,9 @@ class Reader:
     async def standings(self, tenant: str, orders: Sequence[str], *, source: str, kind: str) -> Mapping[str, Standing]:
         return await self.ask(partial(_standings, tenant=tenant, orders=orders, document=(source, kind)))
 
+    async def lanes(self, erasure: Erasure, *, limit: int) -> Sequence[int]:
+        return await self.ask(partial(lanes_of, erasure=erasure, limit=limit))
+
     async def recall(self, name: str) -> str | None:
         rows = await self.ask(lambda connection: _query(connection, "recall", name))
         return rows[0][0] if rows else None
@@ -162,6 +165,16 @@ def _orders(connection: sqlite3.Connection, *, after: int, limit: int, span: tup
         return []
     documents = _query(connection, "order_documents", after, lanes[-1], *span)
     return kept_of(lanes, documents, _query(connection, "order_facts", after, lanes[-1]))
+
+
+def lanes_of(connection: sqlite3.Connection, erasure: Erasure, limit: int) -> list[int]:
+    """The next lanes of whom or what is meant."""
+    if erasure.everything:
+        return [lane for (lane,) in _query(connection, "lanes_of_tenant", erasure.after, erasure.tenant, limit)]
+    found = {lane for order in erasure.orders for (lane,) in _query(connection, "lane_by_name", erasure.tenant, order)}
+    for alias in erasure.aliases:
+        found.update(_by_alias(connection, erasure.tenant, alias))
+    return sorted(lane for lane in found if lane > erasure.after)[:limit]
 
 
 def _standings(

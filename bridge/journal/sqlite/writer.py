@@ -15,7 +15,8 @@ import msgspec
 from bridge.contract import Envelope, Reason, State
 from bridge.errors import JournalBroken, JournalBusy
 from bridge.journal import Appended, Claim, Done, Postponed, Record, Settled
-from bridge.journal.cells import BUCKET, NEVER, Row, micros, micros_or_none
+from bridge.journal.cells import BUCKET, NEVER, Row, micros, micros_or_none, without_person
+from bridge.journal.sqlite import erasing
 from bridge.journal.sqlite.room import Room
 from bridge.journal.sqlite.statements import fetched, run, statements
 
@@ -33,12 +34,13 @@ _DISK_FAILED = frozenset({sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.
 
 @dataclass(slots=True, kw_only=True)
 class Append:
-    """An envelope to store, packed before it is queued."""
+    """An envelope to store, packed before it is queued. raw: empty where no body is kept."""
 
     envelope: Envelope
     headers: bytes
     raw: bytes
     aliases: Sequence[bytes]
+    order: bytes
     future: asyncio.Future[Appended]
     stored: Callable[[Envelope, Appended], None]
     """Told of every new envelope, also where nobody waits for the answer any more."""
@@ -56,10 +58,11 @@ class Entry:
 
 @dataclass(slots=True, kw_only=True)
 class Act:
-    """Any other change: runs inside the transaction of its group."""
+    """Any other change: runs inside the transaction of its group, or by itself `after` it."""
 
     call: Callable[[sqlite3.Connection], object]
     future: asyncio.Future[object]
+    after: bool = False
 
 
 Operation: TypeAlias = Append | Entry | Act
@@ -108,6 +111,7 @@ class Writer:
         self._queue: queue.SimpleQueue[Operation | None] = queue.SimpleQueue()
         self._lanes: OrderedDict[tuple[str, str], int] = OrderedDict()
         sequences = dict(connection.execute("SELECT name, seq FROM sqlite_sequence").fetchall())
+        self._blocked = erasing.blocked(connection)
         self._names = {(dest, fact) for dest, fact in connection.execute(statements()["names"])}
         self._counters = Counters(seq=sequences.get("envelope", 0), lane=sequences.get("lane", 0))
         self._group: Sequence[Operation | None] = ()
@@ -157,8 +161,17 @@ class Writer:
                 group.append(self._queue.get())
             stopping = None in group
             self._group = group
-            if operations := [operation for operation in group if operation is not None]:
+            later = [operation for operation in group if type(operation) is Act and operation.after]
+            if operations := [operation for operation in group if operation is not None and operation not in later]:
                 self._answer(self._committed(operations))
+            for act in later:
+                self._answer([(act, self._afterwards(act))])
+
+    def _afterwards(self, act: Act) -> object:
+        try:
+            return act.call(self._connection)
+        except sqlite3.Error as problem:
+            return JournalBusy(f"the journal's log cannot be emptied now: {problem}")
 
     def _answer(self, answers: Sequence[Answer]) -> None:
         self._loop.call_soon_threadsafe(_tell, answers)
@@ -216,6 +229,7 @@ class Writer:
     def _roll_back(self) -> None:
         if self._connection.in_transaction:
             self._connection.execute("ROLLBACK")
+            self.reload_blocked()
 
     def _transaction(self, operations: Sequence[Operation]) -> Sequence[Answer]:
         appends = [operation for operation in operations if type(operation) is Append]
@@ -247,7 +261,19 @@ class Writer:
         """After lanes were deleted. Runs in the writer's thread."""
         self._lanes.clear()
 
+    def reload_blocked(self) -> None:
+        """After it was changed. Runs in the writer's thread."""
+        self._blocked = erasing.blocked(self._connection)
+
+    def _shut_out(self, append: Append) -> None:
+        """Of somebody who was erased no body comes in again."""
+        if not self._blocked.isdisjoint((*append.aliases, append.order)):
+            append.envelope = without_person(append.envelope)
+            append.raw, append.aliases = b"", ()
+
     def _append(self, appends: Sequence[Append], seen: dict[tuple[str, str], int]) -> list[Answer]:
+        for append in appends if self._blocked else ():
+            self._shut_out(append)
         last_lane = self._counters.lane
         lanes = self._lanes_of(appends, seen)
         known = self._known(appends, lanes, last_lane)
@@ -311,7 +337,8 @@ class Writer:
                 len(envelope.raw),
             ),
         )
-        batch.add("add_bodies", (seq, append.headers, append.raw))
+        if append.raw:
+            batch.add("add_bodies", (seq, append.headers, append.raw))
         for alias in append.aliases:
             batch.add("add_aliases", (lane // BUCKET, alias, lane))
         if envelope.verdict is None:

@@ -1,0 +1,247 @@
+"""What an erasure leaves, in every journal: keys, and nothing that tells of a person."""
+
+import asyncio
+import sqlite3
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from bridge.contract import Reason, State
+from bridge.journal import Done, Erasure, Postponed, Record
+from bridge.journal.cells import unpacked
+
+SHOP = "shop.example"
+ADA = ("email:ada@example.com", "customer:7")
+BODY = b'{"id": 1, "email": "ada@example.com", "name": "Ada Sample-Lovelace", "padding": "%s"}' % (b"x" * 600)
+
+
+@pytest.fixture
+def hers(desk):
+    """Documents of Ada's orders."""
+    return lambda order="1", **more: desk.document(order, **{"aliases": ADA, "raw": BODY} | more)
+
+
+def _ada(**more):
+    return Erasure(tenant=SHOP, aliases=ADA, **more)
+
+
+async def test_bodies_aliases_and_history_go_and_the_keys_stay(journal, desk, hers):
+    appended = await desk.carry(
+        journal, hers(), desk.fact(detail="201"), desk.fact(State.DEAD, "refused", detail="422")
+    )
+    await journal.append(desk.document("2"))
+    erased = await journal.erase(_ada())
+    assert (1, 1, False) == (erased.orders, erased.bodies, erased.more)
+    story = await journal.story(appended.lane)
+    assert {"placed": ("delivered", ""), "refused": ("dropped", "")} == {
+        fact["fact"]: (fact["state"], fact["detail"]) for fact in story.facts
+    }
+    assert ["erased"] == [verdict["reason"] for verdict in story.verdicts]
+    assert not story.attempts
+    assert [False] == [document["body"] for document in story.documents]
+    assert b"" == (await journal.document(appended.seq)).raw
+    assert [] == list(await journal.find("ada@example.com"))
+    assert 1 == (await journal.stats()).bodies
+
+
+async def test_what_waits_and_what_is_postponed_is_not_sent_any_more(journal, desk, hers):
+    first = await journal.append(hers("1"))
+    claim = await desk.claim(journal)
+    await desk.record(
+        journal, claim, end=Postponed(until=desk.now, fact="placed", reason=Reason.THROTTLED, detail="429")
+    )
+    second = await journal.append(hers("2"))
+    await journal.erase(_ada())
+    assert [] == list(await desk.claims(journal))
+    assert await journal.next_due("api") is None
+    for lane in (first.lane, second.lane):
+        story = await journal.story(lane)
+        assert (["erased"], [], []) == (
+            [v["reason"] for v in story.verdicts],
+            list(story.attempts),
+            list(story.waiting),
+        )
+
+
+async def test_what_is_parked_is_dropped_as_erased(journal, desk, hers):
+    await desk.carry(journal, hers(), desk.fact(State.DEAD, reason=Reason.REFUSED), desk.fact(State.UNCERTAIN, "paid"))
+    await journal.erase(_ada())
+    assert [] == await desk.parked(journal)
+    assert [] == await desk.parked(journal, State.UNCERTAIN)
+    (lane,) = await journal.find("1")
+    assert {"placed": "dropped", "paid": "dropped"} == await desk.states(journal, lane)
+
+
+async def test_what_is_in_flight_ends_and_its_key_is_kept(opened, desk, hers):
+    async with opened() as journal:
+        appended = await journal.append(hers())
+        claim = await desk.claim(journal)
+        erasing = asyncio.create_task(journal.erase(_ada()))
+        await asyncio.sleep(0.1)
+        await desk.done(journal, claim, desk.fact())
+        await erasing
+        assert {"placed": "delivered"} == await desk.states(journal, appended.lane)
+        assert [] == list(await desk.claims(journal))
+        assert b"" == (await journal.document(appended.seq)).raw
+        await journal.append(desk.document("1"))
+        again = await desk.claim(journal)
+        assert {("placed", "[]"): State.DELIVERED} == again.held
+
+
+async def test_an_order_by_its_id_is_erased_alone(journal, desk, hers):
+    await journal.append(hers("1"))
+    await journal.append(hers("2"))
+    await journal.erase(Erasure(tenant=SHOP, orders=("1",)))
+    assert ["2"] == [claim.envelope.lane for claim in await desk.claims(journal)]
+    assert 1 == len(await journal.find("ada@example.com"))
+
+
+async def test_another_shops_orders_of_the_same_person_stay(journal, desk, hers):
+    await journal.append(hers(tenant="other.example"))
+    assert 0 == (await journal.erase(_ada())).orders
+    assert 1 == len(await desk.claims(journal))
+
+
+async def test_all_of_a_shop_goes_page_by_page(journal, desk, hers):
+    for order in range(130):
+        await journal.append(hers(str(order)))
+    await journal.append(hers(tenant="other.example"))
+    first = await journal.erase(Erasure(tenant=SHOP, everything=True))
+    assert (100, True) == (first.orders, first.more)
+    second = await journal.erase(Erasure(tenant=SHOP, everything=True, after=first.last))
+    assert (30, False) == (second.orders, second.more)
+    assert ["other.example"] == [claim.envelope.tenant for claim in await desk.claims(journal)]
+
+
+# -- what comes later --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("later", ["same order", "new order", "no contact"])
+async def test_what_comes_later_of_an_erased_person_is_kept_without_body_and_skipped(opened, desk, hers, later):
+    async with opened() as journal:
+        await desk.carry(journal, hers("1"), desk.fact())
+        await journal.block(_ada(orders=("1",)))
+        await journal.erase(_ada(orders=("1",)))
+    async with opened() as journal:
+        order = "2" if later == "new order" else "1"
+        aliases = () if later == "no contact" else ADA[:1]
+        appended = await journal.append(hers(order, aliases=aliases, headers={"name": "Ada"}))
+        assert not appended.known
+        assert [] == list(await desk.claims(journal))
+        kept = await journal.document(appended.seq)
+        assert (b"", {}) == (kept.raw, kept.headers)
+        story = await journal.story(appended.lane)
+        assert "erased" == story.verdicts[-1]["reason"]
+        assert [] == list(await journal.find("ada@example.com"))
+        again = await journal.append(hers(order, id=kept.id, aliases=aliases))
+        assert again.known
+
+
+async def test_others_come_in_as_before_and_she_too_once_she_is_allowed(journal, desk, hers):
+    assert 2 == await journal.block(_ada())
+    await journal.append(desk.document("3", aliases=("email:eve@example.com",)))
+    assert ["3"] == [claim.envelope.lane for claim in await desk.claims(journal)]
+    assert 2 == await journal.allow(_ada())
+    await journal.append(hers("4"))
+    assert ["4"] == [claim.envelope.lane for claim in await desk.claims(journal)]
+
+
+async def test_blocked_in_one_group_with_others_only_hers_is_shut_out(journal, desk, hers):
+    await journal.block(_ada())
+    documents = [desk.document(str(n)) if n % 2 else hers(str(n)) for n in range(20)]
+    await asyncio.gather(*map(journal.append, documents))
+    assert {str(n) for n in range(1, 20, 2)} == {claim.envelope.lane for claim in await desk.claims(journal)}
+
+
+async def test_erasing_while_she_orders_leaves_nothing_of_her(journal, desk, hers):
+    async def order(number):
+        await asyncio.sleep(number / 2000)
+        await journal.append(hers(str(number)))
+
+    orders = [asyncio.create_task(order(number)) for number in range(200)]
+    await asyncio.sleep(0.03)
+    await journal.block(_ada())
+    while (await journal.erase(_ada())).more:
+        pass
+    await asyncio.gather(*orders)
+    assert 0 == (await journal.stats()).bodies
+    assert [] == list(await desk.claims(journal))
+
+
+# -- a platform's request ----------------------------------------------------------------------------------------------
+
+
+async def test_a_request_that_was_carried_out_is_concluded_also_if_it_erased_itself(journal, desk, hers):
+    request = hers("delivery:9", topic="customers/redact", kind="compliance", verdict=Reason.NOT_CARRIED_OUT_YET)
+    await journal.append(request)
+    (parked,) = await desk.parked(journal)
+    assert "not carried out yet" == parked.reason
+    await journal.erase(_ada())
+    assert [] == await desk.parked(journal)
+    assert 1 == await journal.conclude(parked.ref)
+    (fact,) = (await journal.story(parked.lane)).facts
+    assert ("delivered", "carried out") == (fact["state"], fact["reason"])
+    assert 0 == await journal.conclude(parked.ref)
+    assert 0 == await journal.conclude("nonsense")
+
+
+async def test_only_a_platforms_request_can_be_concluded(journal, desk, hers):
+    await desk.carry(journal, hers(), desk.fact(State.DEAD, reason=Reason.REFUSED))
+    (parked,) = await desk.parked(journal)
+    assert 0 == await journal.conclude(parked.ref)
+    assert "dead" == parked.state
+
+
+# -- the bytes ---------------------------------------------------------------------------------------------------------
+
+
+async def test_a_search_of_the_stored_and_of_the_decompressed_bytes_finds_nothing(sqlite_place, desk, hers):
+    """In the embedded journal's files: what went earlier by retention, by moving pages or by being sent included."""
+    from bridge.journal import Retention, sqlite  # noqa: PLC0415
+
+    names = (b"ada@example.com", b"Sample-Lovelace", b"Geheim-Strasse")
+    address = b'{"email": "ada@example.com", "street": "Geheim-Strasse 5", "n": %d, "padding": "%s"}'
+    async with sqlite.opened(sqlite_place, destinations=("api",)) as journal:
+        for number in range(300):
+            size = 10 + 37 * (number % 97)
+            raw = address % (number, bytes(65 + (number * k) % 57 for k in range(size)))
+            document = hers(str(number), raw=raw if number % 3 else BODY, headers={"x-name": "Ada Sample-Lovelace"})
+            await journal.append(document if number % 5 else desk.document(f"other-{number}", raw=b"{}" * 900))
+        for claim in await desk.claims(journal, limit=100):
+            await journal.record(claim, Record(settled=(desk.fact(detail="201"),), end=Done()), now=desk.now)
+        pruned = 0
+        while (step := await journal.prune(replace(Retention(), bodies=timedelta()), now=desk.later, limit=40)).more:
+            pruned += step.bodies
+        assert pruned > 50
+        assert any(name in _stored(sqlite_place) for name in names)
+        await journal.block(_ada())
+        after = 0
+        while (erased := await journal.erase(_ada(after=after))).more:
+            after = erased.last
+        assert erased.is_lasting
+        stored = _stored(sqlite_place)
+        for name in names:
+            assert name not in stored
+        connection = sqlite3.connect(sqlite_place)
+        for headers, raw in connection.execute("SELECT headers, raw FROM body"):
+            assert not any(name in headers + unpacked(raw) for name in names)
+        connection.close()
+
+
+def _stored(path):
+    return b"".join(file.read_bytes() for file in path.parent.iterdir() if file.is_file())
+
+
+async def test_a_reader_that_keeps_an_older_picture_is_told(sqlite_place, desk, hers, monkeypatch):
+    from bridge.journal import sqlite  # noqa: PLC0415
+
+    monkeypatch.setattr(sqlite, "_EMPTYING_TRIES", 2)
+    async with sqlite.opened(sqlite_place, destinations=("api",)) as journal:
+        await journal.append(hers())
+        reader = sqlite3.connect(sqlite_place)
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM body").fetchone()
+        assert not (await journal.erase(_ada())).is_lasting
+        reader.close()
+        assert (await journal.erase(_ada())).is_lasting
