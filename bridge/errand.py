@@ -128,3 +128,31 @@ class Lists(Protocol):
 
     def missing(self, references: Collection[str]) -> Errand[Collection[str]]:
         """Those that the other side does not list."""
+
+
+Task: TypeAlias = Literal["disclose", "erase", "erase all", "pause"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instruction:
+    """What a platform's document tells the bridge itself to do.
+
+    task     disclose: what is kept about a person is asked for. erase: the person and those orders are to be erased.
+             erase all: everything of the tenant. pause: the platform is not to be asked any more
+    aliases  of the person, as envelopes have them
+    orders   lanes of the tenant
+    within   how long there is for it
+    """
+
+    task: Task
+    aliases: tuple[str, ...] = ()
+    orders: tuple[str, ...] = ()
+    within: timedelta
+
+
+@runtime_checkable
+class Instructs(Protocol):
+    """Optional for sources: documents that no rule sees, parked as NOT_CARRIED_OUT_YET until the core has obeyed."""
+
+    def instruction(self, document: Envelope) -> Instruction | None:
+        """What it tells; None: nothing. Raises nothing for a document that the source has read."""

@@ -90,7 +90,7 @@ async def serve(settings: Settings, ending: Ending, *, opened_as: Callable[[Hous
         endless = (_guarded(journal), _pruning(journal, settings), reloading.run(ending.reload), upkeep.run())
         watching = [tasks.create_task(each) for each in endless]
         flowing = [tasks.create_task(stream.run()) for stream in streams]
-        async with _door(settings, journal) as port:
+        async with _door(settings, journal, upkeep.wake) as port:
             _tell_started(settings, port, private_port)
             tell_loaded(book, settings)
             opened_as(House(journal=journal, port=port, private_port=private_port))
@@ -189,7 +189,7 @@ def _streams(settings: Settings, journal: Journal, courier: Courier) -> Sequence
     return [Stream(name, source, journal=journal, ask=ask) for name, source in sources]
 
 
-def _door(settings: Settings, journal: Journal) -> AbstractAsyncContextManager[int]:
+def _door(settings: Settings, journal: Journal, told: Callable[[], None]) -> AbstractAsyncContextManager[int]:
     limits = webhook.DoorLimits(
         max_body=settings.door.max_body,
         max_bodies_in_flight=settings.door.max_bodies_in_flight,
@@ -198,9 +198,8 @@ def _door(settings: Settings, journal: Journal) -> AbstractAsyncContextManager[i
     sources = {name: source for name, source in settings.sources.items() if isinstance(source, WebhookSource)}
     if not sources:
         return nullcontext(0)  # nobody posts: the port stays closed
-    return webhook.listening(
-        webhook.Door(sources, journal=journal, limits=limits), host=settings.door.host, port=settings.door.port
-    )
+    door = webhook.Door(sources, journal=journal, limits=limits, told=told)
+    return webhook.listening(door, host=settings.door.host, port=settings.door.port)
 
 
 class _Released:

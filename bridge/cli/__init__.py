@@ -8,6 +8,7 @@ from bridge.cli.dead import dead
 from bridge.cli.demo import demo
 from bridge.cli.journal import journal
 from bridge.cli.orders import orders
+from bridge.cli.persons import disclose, erase
 from bridge.cli.plan import plan
 from bridge.cli.platform import platform_of
 from bridge.cli.preview import preview
@@ -38,5 +39,22 @@ def command() -> None:
     """Takes order webhooks in, sends attribution events out, and can say of every order what became of it."""
 
 
-for part in (run, check, schema, test, preview, plan, demo, sandbox, send, orders, dead, uncertain, journal, version):
+for part in (
+    run,
+    check,
+    schema,
+    test,
+    preview,
+    plan,
+    demo,
+    sandbox,
+    send,
+    orders,
+    dead,
+    uncertain,
+    erase,
+    disclose,
+    journal,
+    version,
+):
     command.add_command(part)

@@ -14,7 +14,7 @@ import msgspec
 
 from bridge import opening
 from bridge.config import PostgresSettings, SqliteSettings, journal_of
-from bridge.journal import Acting, Parked, Reading
+from bridge.journal import Acting, Feeding, Parked, Reading
 
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
@@ -81,6 +81,13 @@ async def to_read(config: Path | None, path: Path | None) -> AsyncIterator[Readi
 async def to_act(config: Path | None, path: Path | None) -> AsyncIterator[Acting]:
     """The journal's owner, or the journal itself while nobody owns it."""
     async with opening.acting(journal_settings(config, path)) as found:
+        yield found
+
+
+@asynccontextmanager
+async def to_feed(config: Path | None, path: Path | None) -> AsyncIterator[Feeding]:
+    """As to_act; destinations are not asked for: nothing is taken in that waits."""
+    async with opening.feeding(journal_settings(config, path), destinations=()) as found:
         yield found
 
 

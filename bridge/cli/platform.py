@@ -10,8 +10,9 @@ import click
 
 from bridge import opening
 from bridge.cli import options
-from bridge.config import Settings, read_file
+from bridge.config import Settings, SqliteSettings, read_file
 from bridge.errand import Admin, Finding
+from bridge.upkeep.complying import paused_mark
 from bridge.upkeep.performing import Performer, performing
 from bridge.upkeep.reconciling import Reconciliation, Tally
 from bridge.upkeep.scheduling import admins
@@ -45,6 +46,8 @@ def subscribe(ctx: click.Context, /, **asked: Any) -> None:  # noqa: ANN401  cli
     Example: attribution-bridge shopify subscribe --dry-run
     """
     dry_run: bool = asked["dry_run"]
+    if not dry_run:
+        options.wait_for(_go_on(ctx, asked))
     _findings(
         ctx,
         asked,
@@ -153,6 +156,20 @@ def _tell_findings(found: Sequence[tuple[str, str, Finding]]) -> None:
 
 def _say(text: str) -> None:
     click.echo(text, err=True)
+
+
+async def _go_on(ctx: click.Context, asked: Mapping[str, Any]) -> None:
+    """Who subscribes has the app in the shop again: what was paused when it was uninstalled goes on."""
+    settings = read_file(options.chosen(asked["config"]))
+    if isinstance(settings.journal, SqliteSettings) and not settings.journal.path.exists():
+        return
+    marks = [paused_mark(source, tenant) for source, tenant, _ in _chosen(ctx, settings, asked)]
+    async with opening.reading(settings.journal) as journal:
+        paused = [mark for mark in marks if await journal.recall(mark)]
+    if paused:
+        async with opening.feeding(settings.journal, destinations=list(settings.destinations)) as feeding:
+            for mark in paused:
+                await feeding.remember(mark, "")
 
 
 # -- reconcile ---------------------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ Bytes stay as they came: nothing is decompressed, for signatures are over the ra
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -14,7 +14,7 @@ from typing import Self, TypedDict, Unpack, cast
 from aiohttp import HttpVersion11, web
 from aiohttp.web_protocol import RequestHandler
 
-from bridge.contract import Envelope, HttpArrival, Verified, WebhookSource
+from bridge.contract import Envelope, HttpArrival, Reason, Verified, WebhookSource
 from bridge.errors import JournalError, Malformed, Refusal
 from bridge.intake.site import listen
 from bridge.journal import Appended, Journal
@@ -79,9 +79,20 @@ class _Share:
 
 
 class Door:
-    """Handles the requests of all webhook sources: POST /webhooks/<source name>."""
+    """Handles the requests of all webhook sources: POST /webhooks/<source name>.
 
-    def __init__(self, sources: Mapping[str, WebhookSource], *, journal: Journal, limits: DoorLimits) -> None:
+    told  called when a document was stored that tells the bridge itself to do something
+    """
+
+    def __init__(
+        self,
+        sources: Mapping[str, WebhookSource],
+        *,
+        journal: Journal,
+        limits: DoorLimits,
+        told: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._told = told
         self._sources = {PATH + name: (name, source) for name, source in sources.items()}
         self._journal = journal
         self._max_body = limits.max_body
@@ -120,6 +131,8 @@ class Door:
                     raise _NotNow("the journal is slow") from None
                 raise _TooSlow("not all of the body came in time") from None
         _tell(envelope, verified, appended, time.perf_counter() - started)
+        if envelope.verdict is Reason.NOT_CARRIED_OUT_YET:
+            self._told()
         return _Stored() if request.keep_alive and request.version == HttpVersion11 else web.Response()
 
     async def _body(self, request: web.BaseRequest, share: _Share) -> bytes:

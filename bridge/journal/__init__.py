@@ -329,6 +329,9 @@ class Reading(Protocol):
     async def standings(self, tenant: str, orders: Sequence[str], *, source: str, kind: str) -> Mapping[str, Standing]:
         """Of those orders (their lanes' names) that the journal knows; meant for a page of some hundred."""
 
+    async def tenants(self) -> Sequence[str]:
+        """Those that anything is kept of."""
+
     async def lanes(self, erasure: Erasure, *, limit: int) -> Sequence[int]:
         """The next lanes of whom or what is meant, in their order."""
 

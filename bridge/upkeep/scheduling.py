@@ -7,6 +7,7 @@ soon, and is told.
 import asyncio
 import itertools
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -18,19 +19,22 @@ from bridge.journal import Journal
 from bridge.mapping.rulebook import Rulebook
 from bridge.registry import admin_of
 from bridge.telemetry import emit
+from bridge.upkeep.complying import Complying, paused_mark
 from bridge.upkeep.performing import Performer, performing
 from bridge.upkeep.reconciling import Reconciliation, Tally
 
 _AGAIN_AFTER_FAILURE = timedelta(minutes=5)
 _LONGEST_SLEEP = timedelta(minutes=15)
 _NONE = timedelta()
+_COMPLY_AGAIN = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Job:
-    """One thing that is done again and again. Its name is that of its turn."""
+    """One thing that is done again and again. Its name is that of its turn; `paused` of the mark that stops it."""
 
     name: str
+    paused: str
     every: timedelta
     work: Callable[[], Awaitable[None]]
 
@@ -54,9 +58,34 @@ class Upkeep:
     journal: Journal
     book: Rulebook
     _failed: dict[str, datetime] = field(default_factory=dict)
+    _told: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def wake(self) -> None:
+        """A document came that tells the bridge itself to do something."""
+        self._told.set()
 
     async def run(self) -> None:
-        """Without end. Where no source has anything scheduled it waits without waking."""
+        """Without end."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._comply())
+            tasks.create_task(self._keep_turns())
+
+    async def _comply(self) -> None:
+        """At the start, when something is told, and now and then: another replica may have taken it in."""
+        complying = Complying(journal=self.journal, sources=self.settings.sources)
+        while True:
+            self._told.clear()
+            try:
+                await complying.carry_out()
+            except JournalError as problem:
+                emit("errand.failed", errand="comply", detail=str(problem))
+                await asyncio.sleep(_COMPLY_AGAIN)
+                continue
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._told.wait(), _LONGEST_SLEEP.total_seconds())
+
+    async def _keep_turns(self) -> None:
+        """Where no source has anything scheduled it waits without waking."""
         found = await asyncio.to_thread(admins, self.settings)
         async with performing() as performer:
             jobs = self._jobs(found, performer)
@@ -79,10 +108,13 @@ class Upkeep:
             for tenant, (what, every, work) in itertools.product(admin.tenants(), works):
                 if every is not None:
                     done = partial(work, performer, admin, source, tenant)
-                    jobs.append(_Job(name=f"turn:{what}:{source}:{tenant}", every=every, work=done))
+                    name, paused = f"turn:{what}:{source}:{tenant}", paused_mark(source, tenant)
+                    jobs.append(_Job(name=name, paused=paused, every=every, work=done))
         return jobs
 
     async def _turn(self, job: _Job) -> None:
+        if await self.journal.recall(job.paused):
+            return
         now = datetime.now(UTC)
         failed = self._failed.get(job.name)
         is_again = failed is not None and now - failed >= min(_AGAIN_AFTER_FAILURE, job.every)

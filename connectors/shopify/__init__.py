@@ -14,10 +14,12 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from pydantic_core import PydanticCustomError
 
 from bridge.contract import Envelope, Fields, HttpArrival, Reason, Secret, Verified
+from bridge.errand import Instruction
 from bridge.errors import BridgeError, NotAuthentic
 from bridge.signing import matching_secret, signature_text
 from connectors.shopify import fields, naming
 from connectors.shopify.access import Access, Upkeep
+from connectors.shopify.instructions import TASKS, instruction
 
 API_VERSION = "2026-10"
 """The version that the field descriptions and the examples were written for."""
@@ -119,7 +121,7 @@ class Shopify(BaseModel):
             received_at=arrival.received_at,
             headers=headers,
             raw=arrival.body,
-            verdict=self._verdict(name, tenant),
+            verdict=self._verdict(name, topic, tenant),
         )
 
     def found(self, raw: bytes, *, source: str, tenant: str, now: datetime) -> Envelope:
@@ -139,8 +141,11 @@ class Shopify(BaseModel):
             occurred_at=name.version,
             received_at=now,
             raw=raw,
-            verdict=self._verdict(name, tenant),
+            verdict=self._verdict(name, topic, tenant),
         )
+
+    def instruction(self, document: Envelope) -> Instruction | None:
+        return instruction(document)
 
     def sign(self, body: bytes, *, topic: str, tenant: str | None, delivery_id: str) -> Mapping[str, str]:
         shop = tenant or next(iter(self.shops))
@@ -167,8 +172,8 @@ class Shopify(BaseModel):
     def _keys(self) -> Mapping[str, tuple[bytes, ...]]:
         return {name: tuple(key.reveal().encode() for key in shop.secrets) for name, shop in self.shops.items()}
 
-    def _verdict(self, name: naming.Name, tenant: str) -> Reason | None:
-        if name.kind == "compliance":
+    def _verdict(self, name: naming.Name, topic: str, tenant: str) -> Reason | None:
+        if topic in TASKS:
             return Reason.NOT_CARRIED_OUT_YET
         if name.is_test and self.shops[tenant].test_orders == "skip":
             return Reason.TEST_ORDER

@@ -57,7 +57,7 @@ class Reader:
 
     async def find(self, text: str, *, tenant: str = "") -> Sequence[int]:
         meant = text.strip()
-        tenants = [tenant] if tenant else [name for (name,) in await self._database.fetch("tenants")]
+        tenants = [tenant] if tenant else await self.tenants()
         found: dict[int, None] = {}
         for shop in tenants:
             found.update(dict.fromkeys(await self._lanes("lane_by_name", shop, storable(meant))))
@@ -134,6 +134,9 @@ class Reader:
         facts = await self._database.fetch("facts_of", lanes)
         waiting = await self._database.fetch("waiting_of", destinations, lanes)
         return standings_of(names, newest=newest, facts=facts, waiting=waiting)
+
+    async def tenants(self) -> Sequence[str]:
+        return [name for (name,) in await self._database.fetch("tenants")]
 
     async def lanes(self, erasure: Erasure, *, limit: int) -> Sequence[int]:
         tenant = storable(erasure.tenant)

@@ -134,6 +134,9 @@ class Reader:
     async def standings(self, tenant: str, orders: Sequence[str], *, source: str, kind: str) -> Mapping[str, Standing]:
         return await self.ask(partial(_standings, tenant=tenant, orders=orders, document=(source, kind)))
 
+    async def tenants(self) -> Sequence[str]:
+        return [name for (name,) in await self.ask(lambda connection: _query(connection, "tenants"))]
+
     async def lanes(self, erasure: Erasure, *, limit: int) -> Sequence[int]:
         return await self.ask(partial(lanes_of, erasure=erasure, limit=limit))
 

@@ -1,0 +1,164 @@
+"""`erase` and `disclose`: what is kept about a person, handed out or taken away."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from bridge.cli import options
+from bridge.config import read_file
+from bridge.contract import Envelope
+from bridge.journal import Erasure, Reading, Story
+from bridge.upkeep.complying import erase as erase_all
+from bridge.upkeep.complying import instruction_of
+
+_PAGE = 1000
+_EVERY = 100_000
+
+
+def _whom(command: options.F) -> options.F:
+    """The options that say who is meant."""
+    for name, meaning in (
+        ("order", "An order, by the id that the platform gives it."),
+        ("phone", "A phone number, as orders have it: +441632960001."),
+        ("email", "An e-mail address."),
+        ("customer", "A customer, by the id that the platform gives it."),
+    ):
+        command = click.option(f"--{name}", multiple=True, help=meaning)(command)
+    return options.journal(click.option("--shop", default="", help="In one shop only.")(command))
+
+
+def _erasures(asked: dict[str, Any], tenants: Sequence[str]) -> list[Erasure]:
+    aliases = (
+        *(f"customer:{one.strip()}" for one in asked["customer"]),
+        *(f"email:{one.strip().lower()}" for one in asked["email"]),
+        *(f"phone:{one.strip()}" for one in asked["phone"]),
+    )
+    if not aliases and not asked["order"]:
+        raise click.UsageError("say who: --customer, --email, --phone or --order, each as often as you like")
+    if asked["shop"] and asked["shop"] not in tenants:
+        raise click.UsageError(f"the journal knows no shop {asked['shop']}; there are: {', '.join(tenants) or 'none'}")
+    shops = [asked["shop"]] if asked["shop"] else tenants
+    return [Erasure(tenant=shop, aliases=aliases, orders=tuple(asked["order"])) for shop in shops]
+
+
+@click.command()
+@_whom
+@click.option("--allow", is_flag=True, help="Let what comes of them from now on in again.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def erase(**asked: Any) -> None:  # noqa: ANN401  click's parameters
+    """Erase what is kept about a person, or of an order: bodies, names and history go; keys stay, so that nothing is
+    sent again. What comes of them later is kept without its body, and skipped as erased.
+
+    Works beside a running bridge and on a stopped one. The attribution API and earlier backups are not touched.
+
+    Example: attribution-bridge erase --email ada@example.com --shop example.myshopify.com
+    """
+    options.wait_for(_erase(asked))
+
+
+async def _erase(asked: dict[str, Any]) -> None:
+    async with options.to_feed(asked["config"], asked["path"]) as journal:
+        erasures = _erasures(asked, await journal.tenants())
+        if asked["allow"]:
+            allowed = sum([await journal.allow(one) for one in erasures])
+            click.echo(f"{allowed} names are blocked no longer")
+            return
+        total = sum([len(await journal.lanes(one, limit=_EVERY)) for one in erasures])
+        if not asked["yes"]:
+            click.confirm(f"erase {total} orders and other documents? This cannot be undone", abort=True, err=True)
+        orders = bodies = 0
+        is_lasting = True
+        with click.progressbar(length=total, label="erasing", file=sys.stderr) as bar:
+            for one in erasures:
+                erased = await erase_all(journal, one, came_to=bar.update)
+                orders, bodies = orders + erased.orders, bodies + erased.bodies
+                is_lasting = is_lasting and erased.is_lasting
+    click.echo(f"erased: {bodies} documents of {orders} orders; their keys stay, and what comes later is skipped")
+    if not is_lasting:
+        click.echo("a reader keeps an older picture: its pages leave the journal's log when it is done", err=True)
+
+
+@click.command()
+@click.argument("ref", default="")
+@_whom
+@click.option("--done", is_flag=True, help="The request REF has been answered: it is parked no longer.")
+def disclose(ref: str, **asked: Any) -> None:  # noqa: ANN401  click's parameters
+    """Print as JSON all that is kept about a person: for a platform's request (REF, from `dead list --each --reason
+    'not carried out yet'`), or by name. It is personal data.
+
+    Exits 1 where nothing is kept.
+
+    Examples: attribution-bridge disclose 17-9a3e11f0 > for-the-customer.json
+    attribution-bridge disclose 17-9a3e11f0 --done
+    """
+    if asked["done"]:
+        _conclude(ref, asked)
+        return
+    found = options.wait_for(_disclosed(ref, asked))
+    options.print_json(found)
+    if not found:
+        click.echo("nothing is kept about them", err=True)
+        sys.exit(1)
+
+
+def _conclude(ref: str, asked: dict[str, Any]) -> None:
+    async def concluded() -> int:
+        async with options.to_act(asked["config"], asked["path"]) as journal:
+            return await journal.conclude(ref)
+
+    if not options.wait_for(concluded()):
+        raise click.UsageError(f"{ref or 'nothing'} is no request of a platform that waits")
+    click.echo("carried out")
+
+
+async def _disclosed(ref: str, asked: dict[str, Any]) -> list[dict[str, object]]:
+    async with options.to_read(asked["config"], asked["path"]) as journal:
+        erasures = await _requested(journal, ref, asked["config"]) if ref else _erasures(asked, await journal.tenants())
+        lanes = {lane for one in erasures for lane in await journal.lanes(one, limit=_EVERY)}
+        return [await _told(journal, lane) for lane in sorted(lanes)]
+
+
+async def _requested(journal: Reading, ref: str, config: Path | None) -> list[Erasure]:
+    """Whom the request is about."""
+    lane, _, _ = ref.partition("-")
+    story = await journal.story(int(lane)) if lane.isdecimal() and len(lane) < 18 else None  # noqa: PLR2004  a lane's
+    sources = read_file(options.chosen(config)).sources
+    for found in story.documents if story is not None else ():
+        document = await journal.document(int(str(found["seq"])))
+        told = instruction_of(sources, document)
+        if document is not None and told is not None and told.task == "disclose":
+            return [Erasure(tenant=document.tenant, aliases=told.aliases, orders=told.orders)]
+    raise click.UsageError(f"{ref} is no request for what is kept about a person")
+
+
+async def _told(journal: Reading, lane: int) -> dict[str, object]:
+    story = await journal.story(lane)
+    if story is None:
+        return {}
+    documents = [await journal.document(int(str(found["seq"]))) for found in story.documents]
+    return {
+        "shop": story.tenant,
+        "order": story.order,
+        "documents": [
+            {**found, "body": _body(document)} for found, document in zip(story.documents, documents, strict=True)
+        ],
+        "sent": _without_ids(story),
+    }
+
+
+def _without_ids(story: Story) -> list[dict[str, object]]:
+    names = ("dest", "fact", "once", "state", "occurred", "settled", "amount")
+    return [{name: fact[name] for name in names if name in fact} for fact in story.facts]
+
+
+def _body(document: Envelope | None) -> object:
+    if document is None or not document.raw:
+        return None
+    try:
+        return msgspec.json.decode(document.raw)
+    except msgspec.DecodeError:
+        return document.raw.decode(errors="replace")

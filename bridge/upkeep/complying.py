@@ -1,0 +1,79 @@
+"""What platforms tell the bridge itself to do is carried out on the journal: persons and shops erased, errands paused.
+
+Such documents are parked as `not carried out yet` when they come, so that they are in one visible state until it is
+done, whatever crashes in between. What is kept about a person is handed out by a person: `attribution-bridge disclose`.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from bridge.contract import Envelope, Reason, Source, State
+from bridge.errand import Instruction, Instructs
+from bridge.journal import Erased, Erasure, Feeding, Parked, Selection
+from bridge.telemetry import emit
+
+
+def paused_mark(source: str, tenant: str) -> str:
+    """The name under which the journal remembers that the platform is not to be asked; empty: it may be."""
+    return f"paused:{source}:{tenant}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Complying:
+    """Carries out what is parked."""
+
+    journal: Feeding
+    sources: Mapping[str, Source]
+
+    async def carry_out(self) -> None:
+        """Everything that is parked. Raises JournalError; what was not done stays parked."""
+        selection = Selection(state=State.DEAD, reason=Reason.NOT_CARRIED_OUT_YET)
+        for parked in [parked async for parked in self.journal.parked(selection)]:
+            document = await self.journal.document(parked.seq)
+            told = instruction_of(self.sources, document)
+            if document is not None and told is not None:
+                await self._carried_out(parked, document, told)
+
+    async def _carried_out(self, parked: Parked, document: Envelope, told: Instruction) -> None:
+        about = {"source": parked.source, "tenant": parked.tenant, "topic": parked.topic, "id": parked.id}
+        match told.task:
+            case "disclose":
+                emit("disclosure.due", **about, ref=parked.ref, until=(document.received_at + told.within).isoformat())
+                return
+            case "pause":
+                await self.journal.remember(paused_mark(parked.source, parked.tenant), document.topic)
+                emit("errands.paused", **about)
+            case "erase" | "erase all":
+                everything = told.task == "erase all"
+                erasure = Erasure(tenant=parked.tenant, aliases=told.aliases, orders=told.orders, everything=everything)
+                erased = await erase(self.journal, erasure)
+                emit("erased", **about, orders=erased.orders, bodies=erased.bodies, is_lasting=erased.is_lasting)
+        await self.journal.conclude(parked.ref)
+
+
+def instruction_of(sources: Mapping[str, Source], document: Envelope | None) -> Instruction | None:
+    """What the document's source says that it tells."""
+    source = sources.get(document.source) if document is not None else None
+    return source.instruction(document) if isinstance(source, Instructs) and document is not None else None
+
+
+async def erase(journal: Feeding, erasure: Erasure, *, came_to: Callable[[int], None] = lambda _orders: None) -> Erased:
+    """Page by page, after what comes later is blocked (not for all of a shop: it may be installed again)."""
+    if not erasure.everything:
+        await journal.block(erasure)
+    orders = bodies = 0
+    after = erasure.after
+    while True:
+        step = await journal.erase(
+            Erasure(
+                tenant=erasure.tenant,
+                orders=erasure.orders,
+                aliases=erasure.aliases,
+                everything=erasure.everything,
+                after=after,
+            )
+        )
+        orders, bodies, after = orders + step.orders, bodies + step.bodies, step.last
+        came_to(step.orders)
+        if not step.more:
+            return Erased(orders=orders, bodies=bodies, last=after, is_lasting=step.is_lasting)

@@ -1,0 +1,50 @@
+"""Topics that tell the bridge itself to do something (contract/shopify.md 2 and 9.5): the three of compliance, and that
+the app is gone. Ids and contacts may be absent: the customer may be only an e-mail address. Pure.
+"""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any, TypeAlias
+
+import msgspec
+
+from bridge.contract import Envelope
+from bridge.errand import Instruction, Task
+from connectors.shopify.naming import Compliance
+
+TASKS: Mapping[str, Task] = {
+    "customers/data_request": "disclose",
+    "customers/redact": "erase",
+    "shop/redact": "erase all",
+    "app/uninstalled": "pause",
+}
+_WITHIN = timedelta(days=30)
+_Ids: TypeAlias = Any
+
+
+class _Request(Compliance, frozen=True, kw_only=True):
+    orders_requested: _Ids = None
+    orders_to_redact: _Ids = None
+
+
+_request = msgspec.json.Decoder(_Request)
+
+
+def instruction(document: Envelope) -> Instruction | None:
+    """What the document tells; None: nothing, or its body is gone."""
+    task = TASKS.get(document.topic)
+    if task is None or (task in ("disclose", "erase") and not document.raw):
+        return None
+    if task in ("erase all", "pause"):
+        return Instruction(task=task, within=_WITHIN)
+    request = _request.decode(document.raw)
+    return Instruction(
+        task=task,
+        aliases=request.name(document.kind, document.id).aliases,
+        orders=_orders(request.orders_requested) + _orders(request.orders_to_redact),
+        within=_WITHIN,
+    )
+
+
+def _orders(ids: _Ids) -> tuple[str, ...]:
+    return tuple(str(one) for one in ids if type(one) in (int, str)) if isinstance(ids, list) else ()
