@@ -5,6 +5,7 @@ import re
 from datetime import UTC, datetime
 from pathlib import Path
 
+import click
 import pytest
 
 from bridge.cli import command
@@ -47,9 +48,9 @@ def test_every_function_stands_in_the_page_with_its_signature():
 def test_the_readme_names_only_commands_that_there_are():
     table = (ROOT / "README.md").read_text().partition("## Ask, and act")[2].partition("##")[0]
     named = {word.split()[0] for word in re.findall(r"`([a-z]+[^`]*)`", table) if not word.startswith("/")}
-    there = set(command.commands) | {
-        part for group in command.commands.values() for part in getattr(group, "commands", {})
-    }
+    context = click.Context(command)
+    groups = {name: command.get_command(context, name) for name in command.list_commands(context)}
+    there = set(groups) | {part for group in groups.values() for part in getattr(group, "commands", {})}
     assert named <= there
 
 
