@@ -29,7 +29,7 @@ sources:
     upkeep: {{url: "{url}"{upkeep}}}
 destinations:
   hellotext: {{connector: hellotext, token: env:HELLOTEXT_TOKEN, url: "{api}", session_patience: 300ms}}
-journal: {{path: "{path}", min_free: 0, ballast: 0}}
+journal: {journal}
 door: {{host: 127.0.0.1, port: {port}}}
 private: {{port: 0}}
 delivery: {{first_wait: 10ms, longest_wait: 50ms, grace: 5s}}
@@ -56,8 +56,16 @@ async def fake():
 def text_of(fake, tmp_path):
     """The configuration of a bridge for the shop."""
 
+    kept = f'{{path: "{tmp_path / "journal.db"}", min_free: 0, ballast: 0}}'
+
     def make(
-        *, access=LASTING, address="http://127.0.0.1:9/webhooks/shop", upkeep="", api="http://127.0.0.1:9", port=0
+        *,
+        access=LASTING,
+        address="http://127.0.0.1:9/webhooks/shop",
+        upkeep="",
+        api="http://127.0.0.1:9",
+        port=0,
+        journal=kept,
     ):
         return SOURCE.format(
             access=access,
@@ -65,7 +73,7 @@ def text_of(fake, tmp_path):
             url=fake.url,
             upkeep=upkeep,
             api=api,
-            path=tmp_path / "journal.db",
+            journal=journal,
             port=port,
         )
 
@@ -189,9 +197,9 @@ def put(fake, an_order):
 @pytest.fixture
 def typed():
     """Types a command in a process of its own; exit code, stdout, stderr."""
-    environ = {**os.environ, **ENVIRON}
 
     async def run(*words):
+        environ = {**os.environ, **ENVIRON}
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
