@@ -50,6 +50,10 @@ def _check_depth(text: str) -> None:
             raise _TooDeep(event.start_mark)
 
 
+_LIBRARY_TOO_DEEP = "exceeded maximum nesting depth"
+"""What newer versions of the library say of flow collections, before their levels can be counted here."""
+
+
 class _TooDeep(yaml.MarkedYAMLError):
     def __init__(self, mark: Any) -> None:  # noqa: ANN401 - C and Python have a Mark each
         super().__init__(problem=f"nested deeper than {DEEPEST} levels", problem_mark=mark)
@@ -106,6 +110,8 @@ def load(text: str, file: str) -> Document:
 def _syntax(problem: yaml.YAMLError, text: str, file: str) -> Problem:
     mark: Any = getattr(problem, "problem_mark", None) or getattr(problem, "context_mark", None)
     said = getattr(problem, "problem", None) or getattr(problem, "reason", None) or str(problem)
+    if said == _LIBRARY_TOO_DEEP:
+        said = f"nested deeper than {DEEPEST} levels"
     if mark is None:
         position = getattr(problem, "position", 0)
         before = text[: position if isinstance(position, int) else 0]
