@@ -27,7 +27,17 @@ _RULE: Mapping[str, Json] = {
     "when": {**_LITERAL_OR_EXPRESSION, "description": "what must be true"},
     "each": {**_TEXT, "description": "an expression that gives a list: one fact for each element"},
     "as": {**_TEXT, "description": "the name of the element"},
-    "at": {**_TEXT, "description": "when it happened"},
+    "let": {
+        "type": "object",
+        "additionalProperties": _TEXT,
+        "description": "names for expressions, to be used in what stands below",
+    },
+    "at": {
+        "type": ["string", "object"],
+        "properties": {"assumed": _TEXT},
+        "additionalProperties": False,
+        "description": "when it happened; {assumed: ...} is a time that may change with a later document",
+    },
     "once": {"type": ["string", "array"], "description": "what makes it one fact within the order"},
     "fact": {**_TEXT, "description": "the stable name of the fact; unsaid: the action"},
     "formerly": {"type": ["string", "array"], "items": _TEXT, "description": "names that the fact had before"},

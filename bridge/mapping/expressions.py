@@ -27,7 +27,7 @@ from bridge.mapping.checking import (
 from bridge.mapping.fields import HEADERS, Shape, element_of, is_list, is_mapping, joined, nearest, sort_of, spoken
 from bridge.mapping.functions import FUNCTIONS, OVER_WALKS, SPECIAL, Function
 from bridge.mapping.operations import Arithmetic, Choice, Comparison, Joined, Negative, Not
-from bridge.mapping.terms import STEPS, Element, Field, Literal, Name, Part, Several, Term
+from bridge.mapping.terms import STEPS, Defined, Element, Field, Literal, Name, Part, Several, Term
 from bridge.mapping.values import DIGITS, Value, exact
 from bridge.mapping.values import STEPS as MOST_STEPS
 from bridge.mapping.writing import expression_of
@@ -36,17 +36,22 @@ LONGEST: Final = 2_000
 LONGEST_SHOWN: Final = 100
 DEEPEST: Final = 32
 DEEPEST_WALK: Final = 2
+MOST_TERMS: Final = 2_000
+"""Of an expression with all that its names stand for."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Names:
     """What an expression may name: each name with its shape, and those that are never empty.
 
+    defined  what names stand for that the rule gave to expressions
+
     Remembers what was compiled with it, since rules of one kind say the same things again and again.
     """
 
     shapes: Mapping[str, Shape]
     sure: frozenset[str] = frozenset()
+    defined: Mapping[str, Term] = field(default_factory=dict)
     _compiled: dict[str, "Expression"] = field(default_factory=dict, repr=False)
     _wider: dict[tuple[str, int], "Names"] = field(default_factory=dict, repr=False)
 
@@ -54,7 +59,16 @@ class Names:
         """These names and one more, that of an element."""
         key = (name, id(shape))
         if key not in self._wider:
-            self._wider[key] = Names(shapes={**self.shapes, name: shape}, sure=self.sure - {name})
+            shapes = {**self.shapes, name: shape}
+            self._wider[key] = Names(shapes=shapes, sure=self.sure - {name}, defined=self.defined)
+        return self._wider[key]
+
+    def defining(self, name: str, term: Term) -> "Names":
+        """These names and one that stands for an expression."""
+        key = (name, id(term))
+        if key not in self._wider:
+            shapes, defined = {**self.shapes, name: term.shape}, {**self.defined, name: term}
+            self._wider[key] = Names(shapes=shapes, sure=self.sure, defined=defined)
         return self._wider[key]
 
     def compiled(self, source: str, make: Callable[[], "Expression"]) -> "Expression":
@@ -175,6 +189,7 @@ class _Checker:
     walks: int = 0
     rounded: bool = False
     used: set[str] = field(default_factory=set)
+    stood_for: int = 0
 
     def term(self, node: ast.expr, depth: int) -> Term:
         if depth > DEEPEST:
@@ -206,8 +221,18 @@ class _Checker:
         shape = self.names.shapes.get(node.id)
         if shape is None:
             raise NotAllowed(self._unknown(node.id))
+        if node.id in self.names.defined:
+            return self._definition(node.id, self.names.defined[node.id])
         self.used.add(node.id)
         return Name(name=node.id, shape=shape, text=node.id, sure=node.id in self.names.sure)
+
+    def _definition(self, name: str, of: Term) -> Term:
+        terms = list(of.all_terms())
+        self.stood_for += len(terms)
+        if self.stood_for > MOST_TERMS:
+            raise NotAllowed(f"with all that {name} stands for it is too long: share its parts among keys")
+        self.used |= {each.name for each in terms if isinstance(each, Name)} & self.names.shapes.keys()
+        return Defined(of=of, shape=of.shape, text=name)
 
     def _unknown(self, name: str) -> str:
         known = sorted(self.names.shapes)

@@ -12,7 +12,7 @@ from bridge.errors import Problem
 from bridge.mapping import values
 from bridge.mapping.building import Builder, Path
 from bridge.mapping.calls import Call
-from bridge.mapping.expressions import Expression, Names
+from bridge.mapping.expressions import Expression, Names, unusable
 from bridge.mapping.fields import HEADERS, nearest, shape_of, sort_of, spoken
 from bridge.mapping.operations import Comparison
 from bridge.mapping.rule import Rule
@@ -20,7 +20,7 @@ from bridge.mapping.structures import Each, Fixed, Structure
 from bridge.mapping.terms import Field, Literal, Name, Several, Term
 
 KEYS: Final = (
-    *("for", "to", "when", "each", "as", "at", "once", "fact", "give"),
+    *("for", "to", "when", "each", "as", "let", "at", "once", "fact", "give"),
     *("stale", "max_age", "since", "uncertain", "formerly"),
 )
 _DURATION: Final = re.compile(r"(?P<number>\d{1,6})(?P<unit>[smhd])")
@@ -102,11 +102,8 @@ class Reading:
         event = self._world.destinations[destination]
         builder = Builder(self._names(kind), event, self.say, self._world.structures)
         each = self._each(builder)
-        inner = (
-            builder
-            if each is None
-            else Builder(_with(self._names(kind), each), event, self.say, self._world.structures)
-        )
+        names = self._names(kind) if each is None else _with(self._names(kind), each)
+        inner = Builder(self._let(names, event), event, self.say, self._world.structures)
         when = inner.condition(self._body["when"], ("when",)) if "when" in self._body else None
         at = self._at(inner)
         once = self._once(inner, each)
@@ -187,17 +184,41 @@ class Reading:
             return None
         return Each(path=(), over=over, name=str(name), when=None, give=Fixed(path=(), constant=None))
 
+    def _let(self, names: Names, event: EventShape) -> Names:
+        """The names with those that the rule gives to expressions, each of which may use those before it."""
+        written = self._body.get("let", {})
+        if not isinstance(written, Mapping):
+            self.say(("let",), "write names, each with its expression: {paid: = order.total_price}")
+            return names
+        for name, expression in written.items():
+            if complaint := unusable(name, names):
+                self.say(("let", name), complaint)
+                continue
+            found = Builder(names, event, self.say, self._world.structures).needed(expression, ("let", name))
+            if found is not None:
+                names = names.defining(name, found.term)
+        return names
+
     def _at(self, builder: Builder) -> Expression | None:
-        found = builder.needed(self._body["at"], ("at",))
-        if found is None:
+        """The time, which no later document changes; or, written {assumed: ...}, the best that there is."""
+        written, is_assumed = self._body["at"], isinstance(self._body["at"], Mapping)
+        path: Path = ("at", "assumed") if is_assumed else ("at",)
+        if is_assumed and list(written) != ["assumed"]:
+            self.say(("at",), "write the time, or {assumed: = ...} where none is known for sure")
             return None
+        found = builder.needed(written["assumed"] if is_assumed else written, path)
+        if found is not None:
+            self._check_at(found, path, is_assumed=is_assumed)
+        return found
+
+    def _check_at(self, found: Expression, path: Path, *, is_assumed: bool) -> None:
         if found.shape not in ("time", "any"):
             cure = f": write = time({found.term.text})" if found.shape == "text" else ""
-            self.say(("at",), f"is {spoken(found.shape)}, and should be a time{cure}")
-        for term in found.term.all_terms():
+            self.say(path, f"is {spoken(found.shape)}, and should be a time{cure}")
+        for term in () if is_assumed else found.term.all_terms():
             if isinstance(term, Field) and term.key in _CHANGING:
-                self.say(("at",), f"{term.text} changes with every update: take the time at which the fact became true")
-        return found
+                self.say(path, f"{term.text} changes with every update: take the time at which the fact became true, "
+                               f"or write at: {{assumed: {found.source}}} to take it all the same")  # fmt: skip
 
     def _once(self, builder: Builder, each: Each | None) -> Sequence[Expression]:
         if "once" not in self._body:

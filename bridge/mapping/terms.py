@@ -107,6 +107,25 @@ class Name(Term):
         return f"{self.text} is empty"
 
 
+@dataclass(frozen=True, kw_only=True)
+class Defined(Term):
+    """A name that the rule gave to an expression: it stands for it wherever it is written."""
+
+    of: Term
+
+    def meaning(self, scope: Scope) -> Value:
+        return self.of.value(scope)
+
+    def python(self, writer: Writer) -> str:
+        return self.of.python(writer)
+
+    def parts(self) -> Sequence[Term]:
+        return (self.of,)
+
+    def never_empty(self) -> bool:
+        return self.of.never_empty()
+
+
 _READERS: Final[dict[str, tuple[str, Any]]] = {
     "text": ("{t} if ({t} := {raw}).__class__ is str else as_text({t})", values.as_text),
     "integer": ("{t} if ({t} := {raw}).__class__ is int else as_integer({t})", values.as_integer),

@@ -1,0 +1,95 @@
+"""Names that a rule gives to expressions, and times that it takes for want of a better one."""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import pytest
+
+from bridge.contract import Event
+from bridge.errors import ConfigurationError
+from bridge.mapping.expressions import MOST_TERMS
+from tests.mapping.making import applied, decoded, envelope, order, problems, rules
+
+LET = """
+placed:
+  for: order
+  let:
+    paid: = order.total_price
+    pieces: = sum(line.quantity for line in order.line_items)
+    each_piece: = round_money(paid / pieces, order.currency)
+  when: = paid > 0
+  at: = order.created_at
+  give:
+    action: order.placed
+    amount: = each_piece
+    names: = list(line.name for line in order.line_items if line.price < paid and line.quantity < pieces)
+"""
+
+
+def test_a_name_stands_for_its_expression_wherever_it_is_written():
+    (event,) = applied(LET)
+    assert {"action": "order.placed", "amount": Decimal("49.50"), "names": ["Wrap"]} == event.give
+
+
+def test_a_name_that_is_empty_is_explained_by_its_field():
+    (failure,) = applied(LET.replace("  when: = paid > 0\n", ""), order(total_price=None))
+    assert failure.message == "rule placed: give.amount: = each_piece: order.total_price is null"
+
+
+def test_the_fast_way_and_the_slow_way_say_the_same_of_names():
+    made = rules(LET)
+    for document in (order(), order(total_price="0"), order(line_items=None), order(line_items=[5])):
+        (rule,) = made._groups["order", "api"].rules
+        assert list(made.apply(envelope(document), "api")) == list(
+            rule.explained(decoded(document), envelope(document))
+        )
+
+
+def test_a_name_of_a_rule_with_each_may_use_the_element():
+    text = """
+refunded:
+  for: order
+  each: = order.refunds
+  as: refund
+  let: {back: = sum(t.amount for t in refund.transactions)}
+  when: = back > 1
+  at: = refund.created_at
+  once: = refund.id
+  give: {action: refund.received, amount: = back}
+"""
+    refunds = [{"id": n, "created_at": "2026-11-20T13:30:00Z", "transactions": [{"amount": str(n)}]} for n in (1, 2)]
+    (event,) = applied(text, order(refunds=refunds))
+    assert Decimal(2) == event.give["amount"]
+
+
+def test_names_that_stand_for_too_much_are_refused():
+    doubled = "".join(f"    a{n + 1}: = a{n} + a{n}\n" for n in range(40))
+    text = LET.replace("    paid: = order.total_price\n", f"    paid: = order.total_price\n    a0: = paid\n{doubled}")
+    messages = [message for _, message in problems(text)]
+    assert any("stands for it is too long" in message for message in messages)
+    assert MOST_TERMS < 2**40
+
+
+def test_rules_share_what_they_give_alike_with_the_same_names():
+    text = LET + LET.replace("placed", "confirmed")
+    first, second = applied(text)
+    assert first.give["amount"] == second.give["amount"]
+
+
+ASSUMED = """
+placed:
+  for: order
+  at: {assumed: = order.updated_at}
+  give: {action: order.placed}
+"""
+
+
+def test_an_assumed_time_may_change_with_a_later_document():
+    (event,) = applied(ASSUMED)
+    assert isinstance(event, Event)
+    assert datetime(2026, 11, 20, 13, 5, 36, tzinfo=UTC) == event.at
+
+
+def test_a_time_that_changes_is_refused_where_it_is_not_said_to_be_assumed():
+    with pytest.raises(ConfigurationError, match="order.updated_at changes with every update"):
+        rules(ASSUMED.replace("{assumed: = order.updated_at}", "= order.updated_at"))
