@@ -91,5 +91,5 @@ def test_an_assumed_time_may_change_with_a_later_document():
 
 
 def test_a_time_that_changes_is_refused_where_it_is_not_said_to_be_assumed():
-    with pytest.raises(ConfigurationError, match="order.updated_at changes with every update"):
+    with pytest.raises(ConfigurationError, match=r"order\.updated_at changes with every update"):
         rules(ASSUMED.replace("{assumed: = order.updated_at}", "= order.updated_at"))

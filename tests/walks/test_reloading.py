@@ -182,5 +182,5 @@ async def test_a_signal_reads_the_rules_again_in_a_real_process(sandbox, environ
         assert 0 == await process.end(signal.SIGTERM)
     lines = [json.loads(line) for line in process.log.read_text().splitlines() if line.startswith("{")]
     loaded = [(line["generation"], line["rules"]) for line in lines if line["event"] == "rules.loaded"]
-    assert [(1, 5), (2, 3)] == loaded
+    assert [(1, 6), (2, 4)] == loaded
     assert {"confirmed", "cancelled"} == {line["rule"] for line in lines if line["event"] == "rule.switched_off"}
