@@ -27,7 +27,7 @@ from pydantic_core import PydanticCustomError
 
 from bridge import registry
 from bridge.composing import Composing, Place
-from bridge.contract import EXPRESSIONS, Destination, Duration, EventShape, Fields, Json, Secret, Source
+from bridge.contract import EXPRESSIONS, Destination, Duration, EventShape, Fields, Json, Secret, Source, Tells
 from bridge.errors import ConfigurationError, Problem
 from bridge.mapping.loader import Document, load
 from bridge.mapping.records import compiled
@@ -394,8 +394,9 @@ class _Reading:
             return None  # rules cannot be checked against a connector that could not be read
         try:
             return compile_rules(
-                self.written, kinds=kinds, topics=topics, destinations=shapes, variables=variables, fields=fields
-            )
+                self.written, kinds=kinds, topics=topics, destinations=shapes, variables=variables, fields=fields,
+                told={name: source.tells() for name, source in sources.items() if isinstance(source, Tells)},
+            )  # fmt: skip
         except ConfigurationError as wrong:
             self.problems.extend(composing.placed(each) for each in wrong.problems)
             return None

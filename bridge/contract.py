@@ -428,6 +428,14 @@ class Signs(Protocol):
         """Says which configured secret (`example.myshopify.com: secret 1 of 2`) made the signature, or None."""
 
 
+@runtime_checkable
+class Tells(Protocol):
+    """Optional for sources: settings that rules may read, as `source.NAME`."""
+
+    def tells(self) -> Mapping[str, Json]:
+        """The same for every document that this source brings, and nothing secret."""
+
+
 class Destination(Protocol):
     """Sends facts, as conversations. Its class is a pydantic model: its settings are its fields."""
 

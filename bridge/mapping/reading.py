@@ -61,6 +61,7 @@ class World:
     topics: Mapping[str, str]
     destinations: Mapping[str, EventShape]
     variables: Mapping[str, Json]
+    told: Mapping[str, Mapping[str, Json]]
     names: dict[str, Names] = field(default_factory=dict)
     structures: dict[Hashable, Structure] = field(default_factory=dict)
     """What was built already: rules share parts, by YAML's aliases or by saying the same."""
@@ -116,7 +117,7 @@ class Reading:
             return None
         rule = Rule(
             name=self._written.name, kind=kind, destination=destination, fact=fact, when=when, each=each, at=at,
-            once=once, give=give, variables=self._world.variables, **options,
+            once=once, give=give, variables=self._world.variables, told=self._world.told, **options,
         )  # fmt: skip
         self._check_reads(rule)
         return rule
@@ -162,6 +163,8 @@ class Reading:
             "headers": HEADERS,
             "received_at": "time",
             "vars": shape_of(self._world.variables),
+            "source": shape_of({key: value for told in self._world.told.values() for key, value in told.items()})
+            or "any",
         }
         if kind.isidentifier():
             shapes[kind] = shape

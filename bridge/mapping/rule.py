@@ -63,6 +63,7 @@ class Rule:
     since: datetime | None
     resend: bool
     variables: Mapping[str, Json]
+    told: Mapping[str, Mapping[str, Json]]
 
     def expressions(self) -> Sequence[Expression]:
         """All that it reads from a document."""
@@ -75,7 +76,7 @@ class Rule:
 
     def why_not(self, document: Json, envelope: Envelope) -> str:
         """Which part of `when` is not true of this document; empty where it is not that. Holds no value of it."""
-        scope = scope_of(self.kind, document, envelope, self.variables)
+        scope = scope_of(self, document, envelope)
         if self.when is None:
             return ""
         try:
@@ -92,7 +93,7 @@ class Rule:
 
     def explained(self, document: Json, envelope: Envelope) -> Sequence[Step]:
         """The steps for this document, with the reason of every failure."""
-        scope = scope_of(self.kind, document, envelope, self.variables)
+        scope = scope_of(self, document, envelope)
         if self.each is None:
             return [self._step(scope)]
         try:
@@ -165,17 +166,18 @@ class Rule:
         return Failure(rule=self.name, fact=self.fact, once=once, message=f"rule {self.name}: {failure}")
 
 
-def scope_of(kind: str, document: Json, envelope: Envelope, variables: Mapping[str, Json]) -> Scope:
+def scope_of(rule: Rule, document: Json, envelope: Envelope) -> Scope:
     """What a rule may name, for one document."""
     return {
-        kind: document,
+        rule.kind: document,
         "doc": document,
         "topic": envelope.topic,
         "shop": envelope.tenant,
         "key": envelope.key,
         "headers": {name.lower(): text for name, text in envelope.headers.items()},
         "received_at": envelope.received_at,
-        "vars": variables,
+        "vars": rule.variables,
+        "source": dict(rule.told.get(envelope.source, {})),
         STEPS: [values.STEPS],
     }
 

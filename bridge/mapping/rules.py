@@ -117,12 +117,14 @@ class _Group:
         self.rules = rules
         shared = _shared(rules)
         self._runs = [(rule, generated(rule, shared)) for rule in rules]
+        self._told = rules[0].told
         self._reads_headers = any("headers" in each.names() for rule in rules for each in rule.expressions())
 
     def steps(self, document: Json, envelope: Envelope, *, stale: bool) -> Sequence[Step]:
         out: list[Step] = []
         memo: dict[int, Json] = {}
         topic, shop, at = envelope.topic, envelope.tenant, envelope.received_at
+        source = self._told.get(envelope.source, _NOTHING)
         headers = {name.lower(): text for name, text in envelope.headers.items()} if self._reads_headers else _NOTHING
         for rule, run in self._runs:
             if stale and not rule.uses_stale:
@@ -130,7 +132,7 @@ class _Group:
                 continue
             before = len(out)
             try:
-                run(out, memo, document, topic, shop, envelope.key, headers, at)
+                run(out, memo, document, topic, shop, envelope.key, headers, at, source)
             except WHAT_DATA_CAN_RAISE:
                 out[before:] = rule.explained(document, envelope)
         return out
@@ -148,7 +150,7 @@ def _failed(rule: Rule, reason: str) -> Failure:
     return Failure(rule=rule.name, fact=rule.fact, once=None, message=f"rule {rule.name}: {reason}")
 
 
-def compile_rules(
+def compile_rules(  # noqa: PLR0913 - one for each part of a configuration that rules are checked against
     written: Sequence[Written],
     *,
     kinds: Mapping[str, Fields],
@@ -156,15 +158,17 @@ def compile_rules(
     destinations: Mapping[str, EventShape],
     variables: Mapping[str, Json] = _NOTHING,
     fields: Mapping[str, Json] = _NOTHING,
+    told: Mapping[str, Mapping[str, Json]] = _NOTHING,
 ) -> Rules:
     """Check and compile, or raise ConfigurationError with every problem.
 
     kinds   the shapes of the documents that sources bring
     topics  the topics that sources know, each with its kind
     fields  what the configuration adds to the shapes: `{order.new_field: text}`
+    told    what sources say of themselves to rules, by the source's name
     """
     shapes, problems = merged(kinds, fields)
-    world = World(kinds=shapes, topics=topics, destinations=destinations, variables=variables)
+    world = World(kinds=shapes, topics=topics, destinations=destinations, variables=variables, told=told)
     rules: list[Rule] = []
     found: list[Problem] = list(problems)
     formerly: dict[tuple[str, str], Sequence[str]] = {}
@@ -179,7 +183,7 @@ def compile_rules(
         found.extend(reading.problems)
     if found:
         raise ConfigurationError(found)
-    around = digest_of([variables, fields])
+    around = digest_of([variables, fields, told])
     digests = {each.name: digest_of([each.body, around]) for each in written}
     return Rules(rules, digests, formerly)
 

@@ -16,7 +16,7 @@ from bridge.mapping.terms import STEPS, Scope, typed, typed_python
 from bridge.mapping.values import Failed, Value
 from bridge.mapping.writing import Writer, variable
 
-DOCUMENT: Final = "v_doc, v_topic, v_shop, v_key, v_headers, v_received_at"
+DOCUMENT: Final = "v_doc, v_topic, v_shop, v_key, v_headers, v_received_at, v_source"
 """What generated functions are told about a document."""
 
 

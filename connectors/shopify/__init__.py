@@ -13,7 +13,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from bridge.contract import Envelope, Fields, HttpArrival, Reason, Secret, Verified
+from bridge.contract import Envelope, Fields, HttpArrival, Json, Reason, Secret, Verified
 from bridge.errand import Instruction
 from bridge.errors import BridgeError, NotAuthentic
 from bridge.signing import matching_secret, signature_text
@@ -52,6 +52,7 @@ class Shopify(BaseModel):
 
     address  the public https address of this source's door, as Shopify is to know it
     upkeep   what is done by itself for shops with `access`
+    currency that of what rules give: the shop's own (`shop`), or the one that the buyer saw and paid (`buyer`)
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -59,6 +60,7 @@ class Shopify(BaseModel):
     shops: dict[str, Shop] = Field(min_length=1)
     address: str | None = Field(default=None, pattern=r"^https?://[^/\s]+/\S*$")
     upkeep: Upkeep = Upkeep()
+    currency: Literal["shop", "buyer"] = "shop"
 
     @field_validator("shops")
     @classmethod
@@ -83,6 +85,9 @@ class Shopify(BaseModel):
 
     def topics(self) -> Mapping[str, str]:
         return naming.TOPICS
+
+    def tells(self) -> Mapping[str, Json]:
+        return {"currency": self.currency}
 
     def verify(self, arrival: HttpArrival) -> Verified:
         """Whose it is, by any secret of the shop that the (unsigned) header names."""

@@ -106,5 +106,5 @@ def test_check_shows_the_resulting_rules_with_the_place_of_each_line(configured,
     assert "bridge.yaml:11" == lines["cancelled: false"]
     assert "bridge.yaml:15" == lines['session: = session(named(order.note_attributes, "hello_session"))']
     first = next(line for line in told.splitlines() if line.strip().startswith("for: order"))
-    assert first.endswith("shopify/rules/default.yaml:8")
+    assert first.endswith("shopify/rules/default.yaml:9")
     assert "rule cancelled is switched off by bridge.yaml:11" in configured("check").output

@@ -19,7 +19,7 @@ from tests.cli.test_plan import ENVIRON
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = json.loads((ROOT / "docs" / "bridge.schema.json").read_text())
-EXAMPLES = sorted(ROOT.glob("connectors/*/examples/cases/bridge.yaml"))
+EXAMPLES = sorted(ROOT.glob("connectors/*/examples/cases*/bridge.yaml"))
 
 
 def test_the_schema_beside_the_pages_is_the_one_that_the_command_prints():

@@ -9,7 +9,7 @@ from bridge.rehearsal import cases
 from bridge.rehearsal.deliveries import settings_of
 
 CONNECTORS = Path(__file__).parents[2] / "connectors"
-FOLDERS = [folder for root in sorted(CONNECTORS.glob("*/examples/cases")) for folder in cases.found(root)]
+FOLDERS = [folder for root in sorted(CONNECTORS.glob("*/examples/cases*")) for folder in cases.found(root)]
 
 
 @pytest.fixture(scope="module")

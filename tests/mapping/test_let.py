@@ -93,3 +93,29 @@ def test_an_assumed_time_may_change_with_a_later_document():
 def test_a_time_that_changes_is_refused_where_it_is_not_said_to_be_assumed():
     with pytest.raises(ConfigurationError, match=r"order\.updated_at changes with every update"):
         rules(ASSUMED.replace("{assumed: = order.updated_at}", "= order.updated_at"))
+
+
+TOLD = """
+placed:
+  for: order
+  at: = order.created_at
+  give: {action: order.placed, note?: = source.currency}
+"""
+
+
+def test_a_rule_reads_what_the_source_of_a_document_says_of_its_settings():
+    made = rules(TOLD, told={"shop": {"currency": "buyer"}, "till": {"currency": "shop"}})
+    notes = [made.apply(envelope(source=source), "api")[0].give.get("note") for source in ("shop", "till", "erp")]
+    assert ["buyer", "shop", None] == notes
+
+
+def test_a_setting_that_no_source_tells_is_refused():
+    (problem,) = problems(
+        TOLD.replace("note?: = source.currency", "note?: = source.curency"), told={"shop": {"currency": "x"}}
+    )
+    assert "source has no field curency: did you mean currency?" in problem[1]
+
+
+def test_what_a_source_tells_is_part_of_a_rules_digest():
+    digests = {rules(TOLD, told={"shop": {"currency": each}}).digest_of("placed") for each in ("shop", "buyer")}
+    assert 2 == len(digests)
