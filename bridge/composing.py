@@ -10,6 +10,7 @@ from pathlib import Path
 from bridge import registry
 from bridge.contract import Json
 from bridge.errors import ConfigurationError, Problem
+from bridge.mapping.fields import nearest
 from bridge.mapping.inferring import from_schema
 from bridge.mapping.loader import Document, load
 from bridge.mapping.rules import Written
@@ -23,6 +24,7 @@ class Composing:
     """The sections of one configuration that make its rules; collects problems, and the files that were read.
 
     switched_off  included rules that `NAME: false` switches off, each with the place that says so
+    opt_in        included rules that are off until `NAME: true` switches them on
     """
 
     document: Document
@@ -34,6 +36,7 @@ class Composing:
     problems: list[Problem] = field(default_factory=list)
     files: list[Path] = field(default_factory=list)
     switched_off: dict[str, str] = field(default_factory=dict)
+    opt_in: list[str] = field(default_factory=list)
 
     def _add(self, message: str, path: Place) -> None:
         line, column = self.document.where(path)
@@ -96,6 +99,19 @@ class Composing:
                 rules[rule.name] = rule
         return rules
 
+    def _chosen(self, rules: Mapping[str, Written]) -> dict[str, Written]:
+        """Without the included rules that are off unless the configuration names them: `opt_in` in the file says so."""
+        chosen: dict[str, Written] = {}
+        for name, rule in rules.items():
+            if not isinstance(rule.body, dict) or "opt_in" not in rule.body:
+                chosen[name] = rule
+            elif self.rules.get(name, False) is not False:
+                body = {key: value for key, value in rule.body.items() if key != "opt_in"}
+                chosen[name] = replace(rule, body=body)
+            elif name not in self.rules:
+                self.opt_in.append(name)
+        return chosen
+
     def _include(self, name: str, at: Place) -> Sequence[Written]:
         try:
             path = self._included_path(name)
@@ -124,13 +140,21 @@ class Composing:
 
     def written(self) -> list[Written]:
         """Included rules first; a rule of the same name replaces their keys one by one, `false` switches one off."""
-        rules = self._included()
+        included = self._included()
+        rules = self._chosen(included)
         for name, body in self.rules.items():
             own = _written(self.document, name, body)
             if body is False and name in rules:
                 file, line, _ = own.where(())
                 self.switched_off[name] = f"{file}:{line}"
                 del rules[name]
+            elif body is True and name not in included:
+                self._add(
+                    f"there is no included rule {name} that could be switched on{nearest(name, included)}",
+                    ("rules", name),
+                )
+            elif body is True or (body is False and name in included):
+                pass
             elif name in rules and isinstance(body, dict) and isinstance(rules[name].body, dict):
                 rules[name] = _overridden(rules[name], own)
             else:

@@ -218,6 +218,8 @@ class Settings:
     """All that was read for it, itself first; none where it came as text."""
     switched_off: Mapping[str, str] = field(default_factory=dict)
     """Included rules that `NAME: false` switches off, each with the file and line that says so."""
+    opt_in: tuple[str, ...] = ()
+    """Included rules that are off until `NAME: true` switches them on."""
     written: tuple[Written, ...] = field(default=(), repr=False)
     """The rules as they result from what is included and overridden."""
 
@@ -278,6 +280,7 @@ class _Reading:
             sections=self.document.value,
             files=tuple(self.composing.files),
             switched_off=self.composing.switched_off,
+            opt_in=tuple(self.composing.opt_in),
             written=tuple(self.written),
         )
 

@@ -68,8 +68,9 @@ def schema() -> dict[str, Json]:
         }
     definitions["Rule"] = {"type": "object", "properties": dict(_RULE), "additionalProperties": False}
     made["properties"]["rules"] |= {
-        "additionalProperties": {"anyOf": [{"const": False}, {"$ref": "#/$defs/Rule"}]},
-        "description": "`false` switches an included rule off; a rule of an included one's name replaces its keys",
+        "additionalProperties": {"anyOf": [{"type": "boolean"}, {"$ref": "#/$defs/Rule"}]},
+        "description": "`false` switches an included rule off, `true` on (where it is off unless asked for); "
+        "a rule of an included one's name replaces its keys",
     }
     whole: dict[str, Json] = _plain({**made, "title": None})
     return {"$schema": _ID, "title": "attribution-bridge configuration", **whole}

@@ -64,7 +64,7 @@ def test_what_is_good_is_taken(refused, more):
         "journal: {kind: oracle}",
         "journal: {kind: postgres}",
         "journal: {pth: x.db}",
-        "rules: {placed: true}",
+        "rules: {placed: 5}",
         "rules: {placed: {wen: x}}",
         "door: {port: eighty}",
         "delivery: {grace: 5}",

@@ -40,6 +40,8 @@ def check(config: Path | None, show: bool, as_json: bool) -> None:  # noqa: FBT0
             click.echo(f"    rule {rule} -> {fact}")
     for rule, place in settings.switched_off.items():
         click.echo(f"  rule {rule} is switched off by {place}")
+    for rule in settings.opt_in:
+        click.echo(f"  rule {rule} is off, and `rules: {{{rule}: true}}` switches it on")
 
 
 def _show(settings: Settings) -> None:
@@ -62,6 +64,7 @@ def _summary(settings: Settings) -> dict[str, object]:
     return {
         "sources": sorted(settings.sources),
         "switched_off": dict(settings.switched_off),
+        "opt_in": list(settings.opt_in),
         "destinations": {
             name: {"mode": "shadow" if outlet.shadow else "live", "facts": dict(settings.rules.facts(name))}
             for name, outlet in settings.destinations.items()

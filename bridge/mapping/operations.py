@@ -6,7 +6,7 @@ from typing import Final
 
 from bridge.mapping import reckoning
 from bridge.mapping.fields import is_list, sort_of
-from bridge.mapping.terms import Literal, Scope, Several, Term
+from bridge.mapping.terms import Defined, Literal, Scope, Several, Term
 from bridge.mapping.values import Failed, Value
 from bridge.mapping.writing import Writer
 
@@ -51,6 +51,8 @@ class Joined(Term):
 
 def untrue(term: Term, scope: Scope) -> str:
     """Why a condition is not true: of parts joined by `and` the first that is not. Empty where it is true."""
+    if isinstance(term, Defined):
+        return untrue(term.of, scope)
     if isinstance(term, Joined) and term.word == "and":
         return next((reason for side in term.sides if (reason := untrue(side, scope))), "")
     value = term.value(scope)

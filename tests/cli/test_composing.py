@@ -2,6 +2,7 @@
 
 import pytest
 
+from bridge import registry
 from bridge.config import read
 from bridge.errors import ConfigurationError
 from bridge.mapping.loader import load
@@ -96,6 +97,27 @@ def test_a_fault_in_an_included_part_of_an_overridden_rule_is_said_where_it_stan
     assert "more.yaml:4:9: rules.a.at" in wrong(text, composed)
 
 
+def test_an_included_rule_that_is_opted_in_is_off_until_the_configuration_names_it(composed, configured, tmp_path):
+    for said in ("true", "{since: 2026-11-01T00:00:00Z}"):
+        assert "redeemed" in composed(CONFIG + f"rules: {{redeemed: {said}}}\n").rules.facts("hellotext")
+    for said in ("", "rules: {redeemed: false}\n"):
+        assert "redeemed" not in composed(CONFIG + said).rules.facts("hellotext")
+    assert ("redeemed",) == composed(CONFIG).opt_in
+    (tmp_path / "bridge.yaml").write_text(CONFIG)
+    assert "rule redeemed is off, and `rules: {redeemed: true}` switches it on" in configured("check").output
+
+
+def test_what_is_switched_on_must_be_there(composed):
+    text = CONFIG + "rules: {redemed: true}\n"
+    assert (
+        "rules.redemed: there is no included rule redemed that could be switched on: did you mean redeemed?"
+        in wrong(text, composed)
+    )
+    assert "rules.own: a rule has no key opt_in" in wrong(
+        CONFIG + "rules: {own: {opt_in: true, for: order, at: = order.created_at, give: {action: a.b}}}\n", composed
+    ).replace(".opt_in:", ":")
+
+
 def test_check_shows_the_resulting_rules_with_the_place_of_each_line(configured, tmp_path, composed):
     (tmp_path / "bridge.yaml").write_text(CONFIG + OWN)
     told = configured("check", "--show").output
@@ -106,5 +128,7 @@ def test_check_shows_the_resulting_rules_with_the_place_of_each_line(configured,
     assert "bridge.yaml:11" == lines["cancelled: false"]
     assert "bridge.yaml:15" == lines['session: = session(named(order.note_attributes, "hello_session"))']
     first = next(line for line in told.splitlines() if line.strip().startswith("for: order"))
-    assert first.endswith("shopify/rules/default.yaml:9")
+    default = registry.folder("shopify") / "rules/default.yaml"
+    there = default.read_text().splitlines().index("    for: order") + 1
+    assert first.endswith(f"shopify/rules/default.yaml:{there}")
     assert "rule cancelled is switched off by bridge.yaml:11" in configured("check").output

@@ -13,16 +13,14 @@ from pathlib import Path
 from hypothesis import assume, given, settings
 from hypothesis import strategies as some
 
+from bridge.config import read
 from bridge.contract import Event, Reason
 from bridge.mapping import reckoning, values
 from bridge.mapping.checking import NotAllowed
 from bridge.mapping.expressions import compile_expression
-from bridge.mapping.loader import load
-from bridge.mapping.rules import Failure, Passed, Written, compile_rules
+from bridge.mapping.rules import Failure, Passed
 from bridge.mapping.values import WHAT_DATA_CAN_RAISE, Failed, exact
 from bridge.mapping.writing import Writer, compiled, namespace
-from connectors.hellotext import CONNECTOR
-from connectors.shopify.fields import ORDER as SHOPIFY_ORDER
 from tests.mapping import by_hand
 from tests.mapping.making import DOCUMENT, ORDER, decoded, envelope, names, rules
 
@@ -316,17 +314,15 @@ def test_a_number_is_read_exactly_or_stays_text(written):
 # -- the default rules -------------------------------------------------------------------------------------------------
 
 
-def _default_rules():
-    document = load((SHOPIFY / "rules/default.yaml").read_text(), "default.yaml")
-    written = [
-        Written(name=name, body=body, where=lambda path, name=name: ("x", *document.where(["rules", name, *path])))
-        for name, body in document.value["rules"].items()
-    ]  # fmt: skip
-    shape = CONNECTOR.model_construct(token=None, actions=[]).shape()
-    return compile_rules(written, kinds={"order": SHOPIFY_ORDER}, topics={}, destinations={"hellotext": shape})
-
-
-DEFAULT = _default_rules()
+DEFAULT = read(
+    """
+sources: {shop: {connector: shopify, shops: {example-linen.myshopify.com: {secrets: [env:S]}}}}
+destinations: {hellotext: {connector: hellotext, token: env:T}}
+include: [shopify/default]
+""",
+    file="bridge.yaml",
+    environ={"S": "s", "T": "t"},
+).rules
 CENTS = some.decimals(min_value=0, max_value=100_000, places=2).map(str)
 
 
