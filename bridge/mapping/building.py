@@ -15,7 +15,7 @@ Path: TypeAlias = tuple[str, ...]
 Say: TypeAlias = Callable[[Path, str], None]
 
 MOST_LEVELS: Final = 12
-_EACH: Final = frozenset(("each", "as", "when", "give"))
+_EACH: Final = frozenset(("each", "as", "when", "by", "group", "give"))
 
 
 class Builder:
@@ -173,7 +173,7 @@ class Builder:
         if "first_of" in written:
             return self._first_of(written, path, wanted)
         for key in written.keys() - _EACH:
-            self._say((*path, key), f"stands beside each, as, when and give{nearest(key, _EACH)}")
+            self._say((*path, key), f"stands beside each, as, when, by, group and give{nearest(key, _EACH)}")
         for key in sorted({"each", "as", "give"} - written.keys()):
             self._say(path, f"{key} is missing: a list is written with each, as and give")
         return self._each(written, path, wanted)
@@ -185,9 +185,23 @@ class Builder:
             return Fixed(path=path, constant=None)
         outer, self._names = self._names, self._names.with_(str(name), element_of(over.shape))
         when = self.condition(written["when"], (*path, "when")) if "when" in written else None
+        by, group = self._by(written, path), written.get("group", "")
+        if group and self.name(group, (*path, "group")):
+            self._names = self._names.with_(group, [element_of(over.shape)])
         give = self.build(written["give"], (*path, "give"), self._elements(path, wanted))
         self._names = outer
-        return Each(path=path, over=over, name=str(name), when=when, give=give)
+        return Each(path=path, over=over, name=str(name), when=when, give=give, by=by, group=str(group))
+
+    def _by(self, written: Mapping[str, Json], path: Path) -> Expression | None:
+        """What makes elements of a list one."""
+        if "by" not in written:
+            if "group" in written:
+                self._say((*path, "group"), "group names the elements that are one: say by what, by: = line.product_id")
+            return None
+        by = self.needed(written["by"], (*path, "by"))
+        if by is not None and sort_of(by.shape) in ("list", "mapping"):
+            self._say((*path, "by"), f"is {spoken(by.shape)}: elements are one by a single value")
+        return by
 
     def _first_of(self, written: Mapping[str, Json], path: Path, wanted: Shape) -> Structure:
         options = written["first_of"]
@@ -224,7 +238,7 @@ class Builder:
     def name(self, name: Json, path: Path) -> bool:
         """Whether an element may be called that; says what is wrong."""
         complaint = unusable(name, self._names) if isinstance(name, str) else "write a name for the element"
-        if complaint and path[-1] == "as":
+        if complaint:
             self._say(path, complaint)
         return not complaint
 

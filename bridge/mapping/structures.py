@@ -250,18 +250,37 @@ class Items(Structure):
 
 @dataclass(frozen=True, kw_only=True)
 class Each(Structure):
-    """`each`, `as`, `when`, `give`: one element for each element of a list. Empty only if the list itself is."""
+    """`each`, `as`, `when`, `give`: one element for each element of a list. Empty only if the list itself is.
+
+    by     elements of which it says the same are one: `name` is the first of them, and `group` is all of them
+    """
 
     over: Expression
     name: str
     when: Expression | None
     give: Structure
+    by: Expression | None = None
+    group: str = ""
 
     def value(self, scope: Scope) -> Value:
         over = evaluated(self.over, (*self.path, "each"), scope)
         if over is None:
             return None
-        return [self._given(inner) for inner in self.scopes(over, scope) if self._wanted(inner)]
+        wanted = [inner for inner in self.scopes(over, scope) if self._wanted(inner)]
+        return [self._given(inner) for inner in (wanted if self.by is None else self._grouped(self.by, wanted))]
+
+    def _grouped(self, by: Expression, scopes: Sequence[Scope]) -> Sequence[Scope]:
+        groups: dict[str, list[Scope]] = {}
+        path = (*self.path, "by")
+        for scope in scopes:
+            value = evaluated(by, path, scope)
+            if value is None:
+                raise missing(by, path, scope)
+            try:
+                groups.setdefault(values.canonical(value), []).append(scope)
+            except Failed as failure:
+                raise Unmapped(path, by.source, str(failure)) from None
+        return [{**same[0], self.group: [scope[self.name] for scope in same]} for same in groups.values()]
 
     def scopes(self, over: Value, scope: Scope) -> Sequence[Scope]:
         shape, path = element_of(self.over.shape), (*self.path, "each")
@@ -284,8 +303,10 @@ class Each(Structure):
         return missing(self.over, (*self.path, "each"), scope)
 
     def python(self, writer: Writer, target: str, *, strict: bool) -> None:  # noqa: ARG002 - the caller asks for None
-        over, result, given = writer.fresh(), writer.fresh("m"), writer.fresh()
+        over, result, groups = writer.fresh(), writer.fresh("m"), writer.fresh("g")
         writer.line(f"{over} = {self.over.term.python(writer)}")
+        if self.by is not None:
+            writer.line(f"{groups} = {{}}")
         writer.line(f"{result} = None if {over} is None else []")
         name = variable(self.name)
         with writer.looping(f"for {name} in walk({over}, steps):"):
@@ -294,18 +315,40 @@ class Each(Structure):
                 writer.line(f"{name} = {element}")
             if self.when is not None:
                 writer.line(f"if not {self.when.term.python(writer)}: continue")
-            self.give.python(writer, given, strict=True)
-            if not self.give.never_empty():
-                writer.line(f"if {given} is None: raise Failed")
-            writer.line(f"{result}.append({given})")
+            if self.by is None:
+                self._append(writer, result)
+            else:
+                _collect(writer, self.by, name, groups)
+        if self.by is not None:
+            same = variable(self.group) if self.group else writer.fresh()
+            with writer.looping(f"for {same} in {groups}.values():"):
+                writer.line(f"{name} = {same}[0]")
+                self._append(writer, result)
         writer.line(f"{target} = {result}")
+
+    def _append(self, writer: Writer, result: str) -> None:
+        given = writer.fresh()
+        self.give.python(writer, given, strict=True)
+        if not self.give.never_empty():
+            writer.line(f"if {given} is None: raise Failed")
+        writer.line(f"{result}.append({given})")
 
     def may_be_an_empty_list(self) -> bool:
         return True
 
     def expressions(self) -> Sequence[Expression]:
-        own = [self.over] if self.when is None else [self.over, self.when]
+        own = [each for each in (self.over, self.when, self.by) if each is not None]
         return [*own, *self.give.expressions()]
+
+
+def _collect(writer: Writer, by: Expression, name: str, groups: str) -> None:
+    key, same = writer.fresh(), writer.fresh()
+    writer.line(f"{key} = {by.term.python(writer)}")
+    writer.line(f"if {key} is None: raise Failed")
+    writer.line(f"{key} = canonical({key})")
+    writer.line(f"{same} = {groups}.get({key})")
+    writer.line(f"if {same} is None: {groups}[{key}] = [{name}]")
+    writer.line(f"else: {same}.append({name})")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -82,17 +82,18 @@ def session(order):
 
 
 def parameters(order):
-    items = []
+    items, found = [], {}
     for line in order["line_items"]:
-        quantity = line["quantity"]
-        if quantity <= 0:
-            continue
-        reference = line.get("variant_id") or line.get("product_id") or line["id"]
-        product = {"reference": str(reference), "source": "shopify", "name": line.get("name") or line["title"]}
+        if line["quantity"] > 0:
+            found.setdefault(str(line.get("variant_id") or line.get("product_id") or line["id"]), []).append(line)
+    for reference, lines in found.items():
+        line, quantity = lines[0], sum(each["quantity"] for each in lines)
+        product = {"reference": reference, "source": "shopify", "name": line.get("name") or line["title"]}
         if sku := (line.get("sku") or "").strip():
             product["sku"] = sku
-        off = sum((Decimal(each["amount"]) for each in line.get("discount_allocations") or ()), Decimal(0))
-        price = _CONTEXT.divide(Decimal(line["price"]) * quantity - off, quantity)
+        net = sum(Decimal(each["price"]) * each["quantity"] for each in lines)
+        net -= sum(Decimal(part["amount"]) for each in lines for part in each.get("discount_allocations") or ())
+        price = _CONTEXT.divide(net, quantity)
         amount = price.quantize(_CENT, rounding=ROUND_HALF_UP)
         items.append(
             {"product": product, "quantity": quantity, "price": {"amount": amount, "currency": order["currency"]}}

@@ -49,7 +49,9 @@ placed:
       each: = order.line_items
       as: line
       when: = line.quantity > 0
-      give: {name: = line.name, quantity: = line.quantity, price: {amount: = line.price, currency: = order.currency}}
+      by: = default(line.sku, line.id)
+      group: same
+      give: {name: = line.name, quantity: = sum(each.quantity for each in same), price: {amount: = line.price, currency: = order.currency}}
     names?: = order.codes
     data?: = order.extra
 confirmed:

@@ -171,7 +171,7 @@ def said(give):
         ("    items: {each: = order.line_items, as: 'a b', give: {name: x}}", "a b cannot be a name: letters, digits and _ make one"),
         ("    items: {each: = order.line_items, as: lower, give: {name: x}}", "lower is the name of a function"),
         ("    items: {each: = order.line_items, as: class, give: {name: x}}", "class cannot be a name: letters, digits and _ make one"),
-        ("    items: {each: = order.line_items, as: line, wen: true, give: {name: x}}", "stands beside each, as, when and give: did you mean when?"),
+        ("    items: {each: = order.line_items, as: line, wen: true, give: {name: x}}", "stands beside each, as, when, by, group and give: did you mean when?"),
         ("    note: {first_of: x}", "write a list: the first that is not empty is taken"),
         ("    note: {first_of: [x], also: y}", "first_of stands alone"),
     ],
@@ -182,3 +182,57 @@ def test_what_is_given_is_checked_against_what_the_destination_takes(give, sente
 
 def test_deep_structures_are_refused():
     assert "nested deeper than 12 levels" in said("    data: " + "{a: " * 15 + "1" + "}" * 15)
+
+
+GROUPED = """
+items:
+  each: = order.line_items
+  as: line
+  when: = line.quantity > 0
+  by: = line.sku
+  group: lines
+  give:
+    name: = line.name
+    quantity: = sum(each.quantity for each in lines)
+    price: {amount: = sum(each.price * each.quantity for each in lines), currency: = order.currency}
+"""
+
+
+def lines(*told):
+    return [{"name": name, "sku": sku, "quantity": quantity, "price": "1.50"} for name, sku, quantity in told]
+
+
+def test_elements_that_are_one_by_a_value_give_one_in_the_order_of_their_first():
+    items = lines(("a", "A", 1), ("b", 7, 2), ("c", "A", 3), ("off", "A", 0), ("d", "7", 1))
+    found = given(GROUPED.replace("= line.sku", "= doc.line_items[0].sku and line.sku"), order(line_items=items))
+    assert [("a", 4, Decimal("6.00")), ("b", 3, Decimal("4.50"))] == [
+        (item["name"], item["quantity"], item["price"]["amount"]) for item in found["items"]
+    ]
+
+
+def test_without_a_name_for_the_group_the_first_of_each_stands_for_it():
+    text = "items: {each: = order.line_items, as: line, by: = line.sku, give: {name: = line.name}}"
+    found = given(text, order(line_items=lines(("a", "A", 1), ("b", "B", 1), ("c", "A", 1))))
+    assert [{"name": "a"}, {"name": "b"}] == found["items"]
+
+
+def test_an_element_that_says_nothing_of_what_makes_it_one_fails_the_rule():
+    message = failed(GROUPED, order(line_items=lines(("a", None, 1))))
+    assert "rule placed: give.items.by: = line.sku: line.sku is null" == message
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "items: {each: = order.line_items, as: line, group: x, give: {name: x}}",
+            "say by what, by: = line.product_id",
+        ),
+        ("items: {each: = order.line_items, as: line, by: = line.properties, give: {name: x}}", "by a single value"),
+        ("items: {each: = order.line_items, as: line, by: = line.sku, group: order, give: {name: x}}", "already"),
+        ("items: {each: = order.line_items, as: line, by: = line.sku, group: g, give: {name: = g.sku}}", "is a list"),
+    ],
+)
+def test_a_group_is_checked_when_it_is_read(text, said):
+    head = "placed:\n  for: order\n  at: = order.created_at\n  give:\n    action: order.placed\n    "
+    assert any(said in message for _, message in problems(head + text + "\n"))
