@@ -42,6 +42,11 @@ _RULE: Mapping[str, Json] = {
     "fact": {**_TEXT, "description": "the stable name of the fact; unsaid: the action"},
     "formerly": {"type": ["string", "array"], "items": _TEXT, "description": "names that the fact had before"},
     "give": {"type": "object", "description": "what is sent; a key that ends with ? is left out where it is empty"},
+    "show": {
+        "type": "object",
+        "additionalProperties": _TEXT,
+        "description": "labels with expressions that preview shows beside the event (given); nothing of it is sent",
+    },
     "stale": {"enum": ["use", "skip"], "description": "what an older document than the newest one may still say"},
     "uncertain": {"enum": ["park", "resend"], "description": "what is done where no answer came"},
     "max_age": {**_TEXT, "description": "older facts are not sent: 30d"},

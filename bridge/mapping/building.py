@@ -29,6 +29,11 @@ class Builder:
         self._told = 0
         self._level = 0
 
+    @property
+    def names(self) -> Names:
+        """What its expressions may name."""
+        return self._names
+
     def _say(self, path: Path, message: str) -> None:
         self._told += 1
         self._tell(path, message)

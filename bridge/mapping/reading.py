@@ -20,7 +20,7 @@ from bridge.mapping.structures import Each, Fixed, Structure
 from bridge.mapping.terms import Field, Literal, Name, Several, Term
 
 KEYS: Final = (
-    *("for", "to", "when", "each", "as", "let", "at", "once", "fact", "give"),
+    *("for", "to", "when", "each", "as", "let", "at", "once", "fact", "give", "show"),
     *("stale", "max_age", "since", "uncertain", "formerly"),
 )
 _DURATION: Final = re.compile(r"(?P<number>\d{1,6})(?P<unit>[smhd])")
@@ -109,6 +109,7 @@ class Reading:
         at = self._at(inner)
         once = self._once(inner, each)
         give = inner.give(self._body["give"])
+        show = self._show(inner.names, event)
         fact = self._fact(event)
         options = self._options()
         if at is None or fact is None or (each is None and ("each" in self._body or "as" in self._body)):
@@ -117,7 +118,7 @@ class Reading:
             return None
         rule = Rule(
             name=self._written.name, kind=kind, destination=destination, fact=fact, when=when, each=each, at=at,
-            once=once, give=give, variables=self._world.variables, told=self._world.told, **options,
+            once=once, give=give, variables=self._world.variables, told=self._world.told, show=show, **options,
         )  # fmt: skip
         self._check_reads(rule)
         return rule
@@ -201,6 +202,16 @@ class Reading:
             if found is not None:
                 names = names.defining(name, found.term)
         return names
+
+    def _show(self, names: Names, event: EventShape) -> Mapping[str, Expression]:
+        """What `preview` shows beside an event: for the reader, not for the destination."""
+        written = self._body.get("show", {})
+        if not isinstance(written, Mapping):
+            self.say(("show",), "write labels, each with its expression: {items: = count(given.items)}")
+            return {}
+        builder = Builder(names.with_("given", "any"), event, self.say, self._world.structures)
+        found = {label: builder.needed(expression, ("show", label)) for label, expression in written.items()}
+        return {label: expression for label, expression in found.items() if expression is not None}
 
     def _at(self, builder: Builder) -> Expression | None:
         """The time, which no later document changes; or, written {assumed: ...}, the best that there is."""

@@ -64,6 +64,7 @@ class Rule:
     resend: bool
     variables: Mapping[str, Json]
     told: Mapping[str, Mapping[str, Json]]
+    show: Mapping[str, Expression]
 
     def expressions(self) -> Sequence[Expression]:
         """All that it reads from a document."""
@@ -88,6 +89,15 @@ class Rule:
         except WHAT_DATA_CAN_RAISE:
             return ""
         return "; ".join(reason for reason in found if reason)
+
+    def shown(self, document: Json, envelope: Envelope, event: Event) -> Mapping[str, Json]:
+        """What `show` says beside an event that this rule gave for the document."""
+        scope = scope_of(self, document, envelope)
+        if self.each is not None:
+            elements = self.each.scopes(evaluated(self.each.over, self.each.path, scope), scope)
+            scope = next(each for each in elements if self._once(each) == event.once)
+        found = {label: _shown(each, {**scope, "given": event.give}) for label, each in self.show.items()}
+        return {label: value for label, value in found.items() if value is not None}
 
     # -- the slow way
 
@@ -164,6 +174,13 @@ class Rule:
         except WHAT_DATA_CAN_RAISE:
             once = None
         return Failure(rule=self.name, fact=self.fact, once=once, message=f"rule {self.name}: {failure}")
+
+
+def _shown(expression: Expression, scope: Scope) -> Json:
+    try:
+        return values.plain(expression.evaluate(scope))
+    except WHAT_DATA_CAN_RAISE as failure:
+        return f"cannot be worked out: {failure}"
 
 
 def scope_of(rule: Rule, document: Json, envelope: Envelope) -> Scope:

@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from bridge.contract import Envelope, EventShape, Fields, Json, Reason
+from bridge.contract import Envelope, Event, EventShape, Fields, Json, Reason
 from bridge.errors import ConfigurationError, Problem
 from bridge.mapping.fields import merged
 from bridge.mapping.reading import Reading, World, Written, digest_of
@@ -108,6 +108,12 @@ class Rules:
         group = self._groups.get((envelope.kind, destination))
         found = [each for each in group.rules if each.name == rule] if group is not None else []
         return found[0].why_not(_decode(envelope.raw), envelope) if found else ""
+
+    def shown(self, envelope: Envelope, destination: str, event: Event) -> Mapping[str, Json]:
+        """What the rule that gave this event shows beside it, to people only."""
+        rules = self._groups[envelope.kind, destination].rules
+        rule = next(each for each in rules if each.name == event.rule)
+        return rule.shown(_decode(envelope.raw), envelope, event) if rule.show else _NOTHING
 
 
 class _Group:

@@ -4,8 +4,8 @@ rehearsal = Rehearsal(settings)
 for verdict in rehearsal.deliver("shop", arrival): ...
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, TypeAlias, assert_never
 
@@ -16,6 +16,7 @@ from bridge.contract import (
     Envelope,
     Event,
     HttpArrival,
+    Json,
     Moment,
     Outcome,
     Paused,
@@ -48,6 +49,7 @@ class Verdict:
 
     word      `sent`, a reason of the closed list (`not true`, `stale`, `already`, ...), or how the answers ended it
     why       which part of `when`, which empty field, what the API said; holds no value of the document
+    shown     what the rule's `show` says beside its event
     requests  in order; what was asked before and is remembered is not asked again
     """
 
@@ -58,6 +60,7 @@ class Verdict:
     lane: str = ""
     word: str
     why: str = ""
+    shown: Mapping[str, Json] = field(default_factory=dict)
     requests: Sequence[Request] = ()
 
 
@@ -161,6 +164,7 @@ class Rehearsal:
             lane=f"{envelope.tenant} {envelope.lane}",
             word=word,
             why=why,
+            shown=self._settings.rules.shown(envelope, name, event) if requests else {},
             requests=requests,
         )
 

@@ -37,6 +37,7 @@ def as_json(verdict: Verdict) -> dict[str, Json]:
         "once": "" if verdict.once == "[]" else verdict.once,
         "verdict": str(verdict.word),
         "why": verdict.why,
+        "shown": verdict.shown,
         "requests": [_request(each) for each in verdict.requests],
     }
     return {name: value for name, value in told.items() if value}
@@ -58,6 +59,10 @@ def _body(body: bytes) -> Json:
         return body.decode(errors="backslashreplace")
 
 
+def _scalar(value: Json) -> str:
+    return value if isinstance(value, str) else written(value).rstrip("\n")
+
+
 def _that_matter(headers: Mapping[str, str]) -> Mapping[str, str]:
     return {name: text for name, text in headers.items() if name.lower() not in _OF_NO_MATTER}
 
@@ -69,6 +74,7 @@ def lines(verdicts: Sequence[Verdict], *, indent: str = "  ") -> Sequence[str]:
         of = " ".join(name for name in (verdict.rule, verdict.fact) if name)
         why = f" ({verdict.why})" if verdict.why else ""
         out.append(f"{indent}{of}{': ' if of else ''}{verdict.word}{why}")
+        out += [f"{indent}  {label}: {_scalar(value)}" for label, value in verdict.shown.items()]
         for request in verdict.requests:
             out.append(f"{indent}  {request.method} {request.url}")
             if request.body is not None:

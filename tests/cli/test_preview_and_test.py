@@ -58,7 +58,8 @@ def case(tmp_path):
 def test_preview_tells_every_rule_and_the_exact_request_without_a_secret(typed):
     told = typed("preview", "order.json", "--at", AT)
     assert 0 == told.exit_code, told.output
-    assert "  placed order.placed: sent\n    POST https://api.hellotext.com/v1/profiles\n" in told.output
+    shown = "    items less lines: 0.00\n    amount less items: 22.50\n"
+    assert f"  placed order.placed: sent\n{shown}    POST https://api.hellotext.com/v1/profiles\n" in told.output
     assert '"amount": 99.00,' in told.output
     assert "  cancelled: not true (has(order.cancelled_at) is not true)" in told.output
     assert "HELLOTEXT_TOKEN" not in told.output

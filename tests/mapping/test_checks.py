@@ -21,7 +21,7 @@ EACH = RULE.replace("  at:", "  each: = order.refunds\n  as: refund\n  at:")
 @pytest.mark.parametrize(
     ("text", "path", "sentence"),
     [
-        ("placed: 5", "rules.placed", "a rule is a mapping with the keys for, to, when, each, as, let, at, once, fact, give, stale, max_age, since, uncertain, formerly"),
+        ("placed: 5", "rules.placed", "a rule is a mapping with the keys for, to, when, each, as, let, at, once, fact, give, show, stale, max_age, since, uncertain, formerly"),
         ("placed: {}", "rules.placed", "say for which kind of document it is: for: order"),
         (RULE + "  wehn: true\n", "rules.placed.wehn", "a rule has no key wehn: did you mean when?"),
         (RULE.replace("for: order", "for: oder"), "rules.placed.for", "no source brings oder documents: did you mean order?"),
@@ -35,6 +35,8 @@ EACH = RULE.replace("  at:", "  each: = order.refunds\n  as: refund\n  at:")
         (RULE.replace("= order.created_at", "{}"), "rules.placed.at", "write the time, or {assumed: = ...} where none is known for sure"),
         (RULE.replace("= order.created_at", "{assumed: now}"), "rules.placed.at.assumed", "write an expression, beginning with =: assumed: = ..."),
         (RULE.replace("= order.created_at", "{assumed: = order.name}"), "rules.placed.at.assumed", "is text, and should be a time: write = time(order.name)"),
+        (RULE + "  show: x\n", "rules.placed.show", "write labels, each with its expression: {items: = count(given.items)}"),
+        (RULE + "  show: {paid: order.total_price}\n", "rules.placed.show.paid", "this is a text, not the field: write `= order.total_price`, or `= 'order.total_price'` if the text is meant"),
         (RULE + "  let: [x]\n", "rules.placed.let", "write names, each with its expression: {paid: = order.total_price}"),
         (RULE + "  let: {order: = order.id}\n", "rules.placed.let.order", "order is the name of something else already"),
         (RULE + "  let: {sum: = order.id}\n", "rules.placed.let.sum", "sum is the name of a function"),

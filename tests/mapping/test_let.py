@@ -119,3 +119,40 @@ def test_a_setting_that_no_source_tells_is_refused():
 def test_what_a_source_tells_is_part_of_a_rules_digest():
     digests = {rules(TOLD, told={"shop": {"currency": each}}).digest_of("placed") for each in ("shop", "buyer")}
     assert 2 == len(digests)
+
+
+SHOWN = """
+placed:
+  for: order
+  let: {paid: = order.total_price}
+  at: = order.created_at
+  give: {action: order.placed, amount: = paid}
+  show: {the rest: "= given.amount - order.line_items[0].price", phone: = order.phone, wrong: = paid / 0}
+"""
+
+
+def test_what_a_rule_shows_is_for_people_and_no_part_of_the_event():
+    made = rules(SHOWN)
+    (event,) = made.apply(envelope(), "api")
+    assert {"action": "order.placed", "amount": Decimal("99.00")} == event.give
+    shown = made.shown(envelope(), "api", event)
+    assert {"the rest": Decimal("59.00"), "wrong": "cannot be worked out: paid / 0 divides by zero"} == shown
+
+
+def test_of_each_what_is_shown_is_of_the_element_that_gave_the_event():
+    text = """
+refunded:
+  for: order
+  each: = order.refunds
+  as: refund
+  at: = refund.created_at
+  once: = refund.id
+  give: {action: refund.received, count: = refund.id}
+  show: {refund: = refund.id, given: = given.count}
+"""
+    document = order(refunds=[{"id": n, "created_at": "2026-11-20T13:30:00Z"} for n in (1, 2)])
+    made = rules(text)
+    events = made.apply(envelope(document), "api")
+    assert [{"refund": n, "given": n} for n in (1, 2)] == [
+        made.shown(envelope(document), "api", each) for each in events
+    ]
