@@ -26,7 +26,7 @@ ENVIRON = {
     "REGISTRY_PASSWORD": "r",
 }
 PAGES_OF_DOCS = sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))
-PAGES = ["README.md", "docs/mapping.md", "docs/scaling.md", "docs/kafka.md", "docs/hellotext.md"]
+PAGES = ["README.md", "docs/mapping.md", "docs/shopify.md", "docs/scaling.md", "docs/kafka.md", "docs/hellotext.md"]
 BLOCKS = [
     (page, block)
     for page in PAGES

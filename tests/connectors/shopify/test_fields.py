@@ -11,7 +11,8 @@ from connectors.shopify.fields import KINDS
 from connectors.shopify.naming import TOPICS
 
 EXAMPLES = Path(__file__).parents[3] / "connectors" / "shopify" / "examples"
-DOCUMENTS = yaml.safe_load((EXAMPLES / "topics.yaml").read_text(encoding="utf-8"))
+ORDERS = {f"orders/{path.name}": "orders/updated" for path in sorted((EXAMPLES / "orders").glob("*.json"))}
+DOCUMENTS = ORDERS | yaml.safe_load((EXAMPLES / "topics.yaml").read_text(encoding="utf-8"))
 
 
 def fits(word, value):
