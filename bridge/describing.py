@@ -28,9 +28,10 @@ _RULE: Mapping[str, Json] = {
     "each": {**_TEXT, "description": "an expression that gives a list: one fact for each element"},
     "as": {**_TEXT, "description": "the name of the element"},
     "let": {
-        "type": "object",
+        "type": ["object", "array"],
         "additionalProperties": _TEXT,
-        "description": "names for expressions, to be used in what stands below",
+        "items": {"type": "object", "additionalProperties": _TEXT},
+        "description": "names for expressions, used in what stands below; a list adds names to shared ones",
     },
     "at": {
         "type": ["string", "object"],

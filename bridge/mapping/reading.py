@@ -191,14 +191,24 @@ class Reading:
     def _let(self, names: Names, event: EventShape) -> Names:
         """The names with those that the rule gives to expressions, each of which may use those before it."""
         written = self._body.get("let", {})
-        if not isinstance(written, Mapping):
-            self.say(("let",), "write names, each with its expression: {paid: = order.total_price}")
-            return names
-        for name, expression in written.items():
+        parts = (
+            [((), written)]
+            if not isinstance(written, list)
+            else [((str(at),), each) for at, each in enumerate(written)]
+        )
+        for path, part in parts:
+            if isinstance(part, Mapping):
+                names = self._defined(part, ("let", *path), names, event)
+            else:
+                self.say(("let", *path), "write names, each with its expression: {paid: = order.total_price}")
+        return names
+
+    def _defined(self, part: Mapping[str, Json], path: Path, names: Names, event: EventShape) -> Names:
+        for name, expression in part.items():
             if complaint := unusable(name, names):
-                self.say(("let", name), complaint)
+                self.say((*path, name), complaint)
                 continue
-            found = Builder(names, event, self.say, self._world.structures).needed(expression, ("let", name))
+            found = Builder(names, event, self.say, self._world.structures).needed(expression, (*path, name))
             if found is not None:
                 names = names.defining(name, found.term)
         return names

@@ -51,7 +51,7 @@ refunded:
   for: order
   each: = order.refunds
   as: refund
-  let: {back: = sum(t.amount for t in refund.transactions)}
+  let: [{moved: = refund.transactions}, {back: = sum(t.amount for t in moved)}]
   when: = back > 1
   at: = refund.created_at
   once: = refund.id
