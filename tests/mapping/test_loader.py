@@ -94,8 +94,7 @@ def test_an_alias_of_itself_is_refused():
 
 @pytest.mark.parametrize("deep", ["[" * 200_000, "- " * 100_000, "{a: " * 100_000, "? " * 100_000])
 def test_deep_nesting_is_refused_and_ends_no_process(deep):
-    (told,) = [line.partition("not YAML: ")[2] for line in said(deep)]
-    assert told in ("nested deeper than 60 levels", "exceeded maximum nesting depth")  # ours, or PyYAML's since 6.0.4
+    assert ["nested deeper than 60 levels"] == [line.partition("not YAML: ")[2] for line in said(deep)]
 
 
 def test_two_documents_in_a_file_are_refused():
