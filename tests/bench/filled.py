@@ -6,7 +6,7 @@ from string import Template
 import asyncpg
 
 _ALL = """
-INSERT INTO lane (n, tenant, name, seen) SELECT n, 'old.example', n::text, 1 FROM generate_series(1, $rows) n;
+INSERT INTO lane (n, tenant, name, seen) SELECT n, 'old.example', n::text, $now FROM generate_series(1, $rows) n;
 INSERT INTO envelope (seq, lane, id, source, topic, kind, version, occurred, received, size)
     SELECT n, n, 'd' || n, 'shop', 'orders/create', 'order', 1, 1, $now, 16 FROM generate_series(1, $rows) n;
 INSERT INTO body (lane, seq, headers, raw)

@@ -15,7 +15,7 @@ from bridge.contract import Reason, State
 from bridge.errors import JournalBusy, JournalUnreadable, LaneLost
 from bridge.journal import Done, Hold, Record, Retention
 from bridge.journal.postgres import acting, init, opened, reading
-from bridge.journal.postgres.database import VERSION, statements
+from bridge.journal.postgres.database import VERSION, connected, statements
 
 
 @pytest.fixture
@@ -270,6 +270,23 @@ async def test_a_database_that_is_killed_and_comes_back_has_all_that_was_confirm
         await desk.done(journal, claim, desk.fact())
         await journal.append(desk.document("2"))
         assert ["2"] == [found.envelope.lane for found in await desk.claims(journal)]
+
+
+async def test_plans_are_those_for_few_rows_whatever_the_planner_believes(postgres_place):
+    for listen, wanted in ((True, "off"), (False, "on")):
+        async with connected(replace(postgres_place, listen=listen)) as database, database.connection() as connection:
+            for setting in ("enable_seqscan", "enable_hashjoin", "enable_mergejoin"):
+                assert wanted == await connection.fetchval(f"SHOW {setting}")
+
+
+async def test_a_step_of_forgetting_looks_at_one_page_of_bodies(postgres_place, open_again, desk):
+    async with opened(postgres_place, destinations=("api",)) as journal:
+        await asyncio.gather(*(journal.append(desk.document(str(number))) for number in range(400)))
+    sql = statements(postgres_place.schema)["old_bodies"]
+    async with connected(postgres_place) as database, database.connection() as connection:
+        plan = "\n".join(line for (line,) in await connection.fetch(f"EXPLAIN (ANALYZE, TIMING OFF) {sql}", 0, 10))
+    looked = [int(rows.partition(".")[0]) for rows in re.findall(r"actual rows=([\d.]+)", plan)]
+    assert max(looked) <= 10, plan
 
 
 async def test_no_statement_of_the_hot_path_scans(postgres_place, open_again, desk):

@@ -20,6 +20,9 @@ Connection: TypeAlias = Any
 VERSION = 2
 OLDEST_SERVER = 13
 _TRIES = 4
+_PLANS = {"enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off"}
+"""Each statement of an order looks up few rows by key. The planner cannot know how few, keeps a plan that it made while
+a table was small, and would come to read whole tables. A pooler takes no such settings: see docs/scaling.md."""
 _TABLES = "lane|envelope|body|work|turn|owner|fact|name|verdict|attempt|version|alias|hold|memory|blocked|meta"
 _TABLE = re.compile(rf"\b(FROM|JOIN|INTO|UPDATE|DELETE FROM) ({_TABLES})\b")
 _CLASHES = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
@@ -121,7 +124,7 @@ async def connected(place: Place) -> AsyncIterator[Database]:
             timeout=place.timeout.total_seconds(),
             command_timeout=place.timeout.total_seconds(),
             statement_cache_size=1024 if place.listen else 0,
-            server_settings={"application_name": "attribution-bridge"},
+            server_settings={"application_name": "attribution-bridge", **(_PLANS if place.listen else {})},
         )
         await pool.__aenter__()
     try:

@@ -290,8 +290,8 @@ WITH page AS (
 UPDATE turn t SET due = $1, held = NULL FROM page WHERE t.dest = page.dest AND t.lane = page.lane
 
 -- name: old_bodies
-SELECT b.seq, b.lane, e.received FROM body b JOIN envelope e ON e.lane = b.lane AND e.seq = b.seq
-WHERE b.seq > $1 ORDER BY b.seq LIMIT $2
+SELECT b.seq, b.lane, e.received FROM (SELECT seq, lane FROM body WHERE seq > $1 ORDER BY seq LIMIT $2) b
+JOIN envelope e ON e.lane = b.lane AND e.seq = b.seq ORDER BY b.seq
 
 -- name: busy_lanes
 SELECT lane FROM turn WHERE dest = $1 AND lane = ANY ($2::bigint[])
