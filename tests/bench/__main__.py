@@ -10,8 +10,9 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -63,6 +64,7 @@ rules: {placed: {max_age: 3650d}, confirmed: false, cancelled: false}
 ENVIRON = {"SHOPIFY_SECRET": "bench", "HELLOTEXT_TOKEN": "bench"}
 PATH = "/webhooks/shop"
 _DRAINING = 10.0
+_CORES_OF_REPLICAS = 4
 
 
 class Bench:
@@ -81,7 +83,13 @@ class Bench:
 
     @contextmanager
     def bridge(
-        self, rules: str, *, sink: int = 1, journal: Path | None = None, place: postgres.Place | None = None
+        self,
+        rules: str,
+        *,
+        sink: int = 1,
+        journal: Path | None = None,
+        place: postgres.Place | None = None,
+        core: int = 0,
     ) -> Iterator[tuple[Program, int]]:
         """The program under test, and its private port. Its journal is a file, or is in Postgres."""
         port, private = free_port(), free_port()
@@ -92,7 +100,7 @@ class Bench:
         config.write_text(CONFIG.format(sink=sink, journal=kept, port=port, private=private) + rules)
         arguments = ["-m", "bridge", "run", "--config", str(config)]
         environ = ENVIRON | ({"DATABASE": place.dsn} if place is not None else {})
-        with running(arguments, port=port, core=0, environ=environ) as program:
+        with running(arguments, port=port, core=core, environ=environ) as program:
             yield program, private
 
     @contextmanager
@@ -122,6 +130,17 @@ class Bench:
         time.sleep(0.1)
         told["cpu"] = (program.cpu() - cpu) / self.count * 1e6
         return told
+
+    def spread(self, ports: Sequence[int], sink: int) -> float:
+        """Orders a second of a load that all these doors share, until the sink has an event of each."""
+        share = self.count // len(ports)
+        wanted = _events(sink) + share * len(ports)
+        with ThreadPoolExecutor(len(ports)) as threads:
+            began = time.monotonic()
+            list(threads.map(lambda port: load(port, PATH, share), ports))
+        while _events(sink) < wanted:
+            time.sleep(0.005)
+        return share * len(ports) / (time.monotonic() - began)
 
 
 def _events(sink: int) -> int:
@@ -266,6 +285,27 @@ def _flat_in_postgres(bench: Bench, server: PostgresServer) -> None:
         bench.tell(f"processor time of the database, {kind}", [its for _, its in values], unit="us each")
 
 
+def _replicas(bench: Bench, server: PostgresServer) -> None:
+    """Two replicas beside one: a core for each, one for the database, one for load and sink."""
+    sys.stdout.write("whole chain over Postgres, by replicas that have a core each\n")
+    if len(CORES) < _CORES_OF_REPLICAS:
+        sys.stdout.write(f"  not measured: it needs {_CORES_OF_REPLICAS} cores, here are {len(CORES)}\n")
+        return
+    server.pin(CORES[-2])
+    rates: dict[int, list[float]] = {}
+    for replicas in (1, 2):
+        place = new_place(server.dsn, lease=timedelta(seconds=15), poll=timedelta(seconds=5))
+        with bench.sink() as sink, ExitStack() as stack:
+            ports = [
+                stack.enter_context(bench.bridge(KNOWN, sink=sink, place=place, core=core))[0].port
+                for core in range(replicas)
+            ]
+            bench.spread(ports, sink)  # warm
+            rates[replicas] = [bench.spread(ports, sink) for _ in range(bench.rounds)]
+        bench.tell(f"{replicas} at once", rates[replicas], unit="/s")
+    bench.tell("two / one", [two / one for one, two in zip(*rates.values(), strict=True)], goal="at least 1.60")
+
+
 def over_postgres(bench: Bench) -> None:
     """Intake and chain with the journal in Postgres, whose processes have the last core, beside one bare statement."""
     folder = open_folder("bench-postgres-")
@@ -286,6 +326,7 @@ def over_postgres(bench: Bench) -> None:
         bench.tell("bridge", [one["rate"] for one in told], unit="/s")
         bench.tell("processor time of the bridge", [one["cpu"] for one in told], unit="us each")
         _flat_in_postgres(bench, server)
+        _replicas(bench, server)
     finally:
         server.signal(signal.SIGINT)
         shutil.rmtree(folder, ignore_errors=True)
