@@ -17,7 +17,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from bridge.journal import postgres
-from tests.bench import journals, languages, mapping, streams
+from tests.bench import journals, mapping, streams
 from tests.bench.filled import filled
 from tests.bench.programs import CORES, Program, free_port, get, load, running
 from tests.postgres import PostgresServer, new_place, open_folder
@@ -251,6 +251,8 @@ def idle(bench: Bench) -> None:
 def by_hand(bench: Bench) -> None:
     """The default rules on one order, beside Python written by hand that does the same."""
     sys.stdout.write("mapping one order by the default rules\n")
+    from tests.bench import languages  # noqa: PLC0415  its packages are of the group `bench`
+
     pairs = [mapping.pair() for _ in range(max(5, bench.rounds))]
     bench.tell("by hand", [hand for hand, _ in pairs], unit="us")
     bench.tell("by rules", [rules for _, rules in pairs], unit="us")

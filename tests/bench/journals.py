@@ -24,6 +24,7 @@ INSERTS = {
     "work": "INSERT INTO work (dest, lane, seq) VALUES ('hellotext', ?, ?)",
     "turn": "INSERT INTO turn VALUES ('hellotext', ?, ?, 0, NULL, NULL)",
     "fact": """INSERT INTO fact
+        (lane, dest, fact, once, state, seq, rule, occurred, settled, attempt, reason, detail)
         VALUES (?, 'hellotext', 'order.placed', '[]', 'delivered', ?, 'placed', ?, ?, 1, '', '200')""",
     "version": "INSERT INTO version VALUES (?, 'hellotext', 'shop', 'order', ?)",
 }
