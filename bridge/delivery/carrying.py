@@ -17,7 +17,7 @@ from bridge.mapping.rules import Failure, Passed, Rules, Step
 from bridge.telemetry import emit
 
 _SAME_REFUSALS = 20
-_ACCEPTED = frozenset({State.DELIVERED, State.SHADOWED})
+_SENT = frozenset({State.DELIVERED, State.SHADOWED, State.UNCERTAIN})
 _STORE_AGAIN = (0.2, 0.5, 1.0, 2.0, 5.0)
 
 
@@ -182,7 +182,7 @@ class Carrier:
         if self._road.shadow and decision.state is State.DELIVERED:
             decision = Settle(state=State.SHADOWED, detail=decision.detail)
         document.ended = True
-        amount = self._amount(event) if decision.state in _ACCEPTED else ""
+        amount = self._amount(event) if decision.state in _SENT else ""
         _note(document, (event.fact, event.once), event.rule, decision, occurred_at=event.at, amount=amount)
         if decision.state is State.DEAD:
             return
@@ -247,7 +247,12 @@ class Carrier:
 
     async def _depart(self, claim: Claim, event: Event) -> None:
         departed = Settled(
-            fact=event.fact, once=event.once, rule=event.rule, state=State.DEPARTED, occurred_at=event.at
+            fact=event.fact,
+            once=event.once,
+            rule=event.rule,
+            state=State.DEPARTED,
+            occurred_at=event.at,
+            amount=self._amount(event),
         )
         await self._until_stored(lambda: self._journal.record(claim, Record(settled=(departed,)), now=_now()))
         emit("fact.departed", **_names(claim), dest=self._road.name, fact=event.fact, once=event.once)

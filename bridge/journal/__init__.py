@@ -72,7 +72,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settled:
-    """The state that a fact has from now on. amount: what the accepted request said, such as `99.00 EUR`."""
+    """The state that a fact has from now on. amount: what the request said, such as `99.00 EUR`."""
 
     fact: str
     once: str
@@ -244,7 +244,7 @@ class Kept:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fact:
-    """A key's state, and the amount that the API accepted with it (`99.00 EUR`; empty: none)."""
+    """A key's state, and the amount of the request that was accepted, or may have been (`99.00 EUR`; empty: none)."""
 
     state: State
     amount: str = ""

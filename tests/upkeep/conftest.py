@@ -15,6 +15,7 @@ from bridge import telemetry
 from bridge.cli.sending import example
 from bridge.config import read
 from bridge.errand import Note, Page, Wait
+from bridge.upkeep.accounting import Accounting
 from bridge.upkeep.performing import Taking, performing
 from connectors.shopify.admin import made
 from tests.upkeep.shop import serving
@@ -213,3 +214,19 @@ def typed():
         return process.returncode, out.decode(), err.decode()
 
     return run
+
+
+@pytest.fixture
+def account(errands, do):
+    async def make(bridge):
+        work = Accounting(
+            journal=bridge.house.journal,
+            rules=bridge.settings.rules,
+            outlets=bridge.settings.destinations,
+            source="shop",
+            tenant="example.myshopify.com",
+        )
+        now = datetime.now(UTC)
+        return await work.made(errands(), do.performer, since=now - timedelta(days=2), until=now, now=now)
+
+    return make

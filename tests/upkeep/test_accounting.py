@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from bridge.journal.sqlite import opened
-from bridge.upkeep.accounting import Accounting
 
 SHOP = "example.myshopify.com"
 STILL = ", subscriptions: leave, reconcile: false"
@@ -34,23 +33,6 @@ def _at():
 def bridge(running, settings_of, sandbox, fake):
     """A whole bridge for the shop."""
     return lambda **more: running(settings_of(api=sandbox, upkeep=STILL, **more))
-
-
-@pytest.fixture
-def account(do, errands, settings_of, sandbox):
-    async def make(bridge, *, rules=None):
-        settings = bridge.settings
-        work = Accounting(
-            journal=bridge.house.journal,
-            rules=rules or settings.rules,
-            outlets=settings.destinations,
-            source="shop",
-            tenant=SHOP,
-        )
-        now = datetime.now(UTC)
-        return await work.made(errands(), do.performer, since=now - timedelta(days=1), until=now, now=now)
-
-    return make
 
 
 async def _delivered(bridge, order):

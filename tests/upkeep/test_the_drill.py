@@ -8,10 +8,7 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
-import pytest
-
 from bridge import registry
-from bridge.upkeep.accounting import Accounting
 
 SHOP = "example.myshopify.com"
 ORDERS = 60
@@ -122,19 +119,3 @@ async def _idle(bridge):
 
 async def _more(events, name, *, than):
     return len(await events(name)) > than
-
-
-@pytest.fixture
-def account(errands, do):
-    async def make(bridge):
-        work = Accounting(
-            journal=bridge.house.journal,
-            rules=bridge.settings.rules,
-            outlets=bridge.settings.destinations,
-            source="shop",
-            tenant=SHOP,
-        )
-        now = datetime.now(UTC)
-        return await work.made(errands(), do.performer, since=now - timedelta(days=2), until=now, now=now)
-
-    return make
