@@ -1,12 +1,14 @@
 """Settings of what the shop itself is asked: by which token, from where, and how often."""
 
+import difflib
 from datetime import timedelta
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from bridge.contract import Duration, Secret
+from connectors.shopify.naming import TOPICS
 
 _FROZEN = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -37,6 +39,7 @@ class Upkeep(BaseModel):
     orders         rest: the webhook's own document. graphql: for apps that may not use REST; each order costs a query
     subscriptions  repair: missing ones are made again (Shopify deletes them after eight failures); report: they are
                    only told; leave: not looked at
+    topics         subscribed to besides those that the rules' documents need: for rules that read the topic
     overlap        how far back a reconciliation looks behind where the last one came to: the search index lags
     first          how far back the first one looks
     url            instead of https://SHOP, for tests and proxies
@@ -47,9 +50,20 @@ class Upkeep(BaseModel):
     version: str = Field(default="2026-10", pattern=r"^(\d{4}-(01|04|07|10)|unstable)$")
     orders: Literal["rest", "graphql"] = "rest"
     subscriptions: Literal["repair", "report", "leave"] = "repair"
+    topics: list[str] = []
     check_every: Duration = timedelta(hours=1)
     reconcile: bool = True
     reconcile_every: Duration = timedelta(hours=1)
     overlap: Duration = timedelta(minutes=10)
     first: Duration = timedelta(hours=24)
     url: str | None = Field(default=None, pattern=r"^https?://[^/]+$")
+
+    @field_validator("topics")
+    @classmethod
+    def _are_known(cls, topics: list[str]) -> list[str]:
+        for topic in topics:
+            if TOPICS.get(topic) in (None, "compliance"):
+                near = ", ".join(difflib.get_close_matches(topic, TOPICS)) or ", ".join(TOPICS)
+                raise PydanticCustomError("topic", "{topic} cannot be subscribed to; there are: {near}",
+                                          {"topic": topic, "near": near})  # fmt: skip
+        return topics

@@ -107,14 +107,17 @@ class ShopifyErrands:
     def subscribe(self, tenant: str, *, kinds: Collection[str], dry_run: bool) -> Errand[Sequence[Finding]]:
         if self._shopify.address is None:
             raise ErrandFailed("write `address:` in the source: the public https address that Shopify posts to")
-        topics = subscriptions.wanted(kinds)
+        topics = self._topics(kinds)
         return subscriptions.brought_in_line(self._asking(tenant), topics, self._shopify.address, dry_run=dry_run)
 
     def examine(self, tenant: str, *, kinds: Collection[str], now: datetime) -> Errand[Sequence[Finding]]:
         examination = Examination(
-            shopify=self._shopify, asking=self._asking(tenant), topics=subscriptions.wanted(kinds), now=now
+            shopify=self._shopify, asking=self._asking(tenant), topics=self._topics(kinds), now=now
         )
         return examination.made()
+
+    def _topics(self, kinds: Collection[str]) -> Sequence[str]:
+        return tuple(dict.fromkeys((*subscriptions.wanted(kinds), *self._shopify.upkeep.topics)))
 
     def _asking(self, tenant: str) -> Asking:
         shop = self._shopify.shops.get(tenant)

@@ -203,6 +203,8 @@ async def test_a_token_that_is_refused_right_after_its_grant_ends_it(fake, erran
         ({"access": "{token: env:SHOPIFY_TOKEN, client_id: x}"}, "write either token"),
         ({"access": "{client_id: x}"}, "write either token"),
         ({"upkeep": ", version: soon"}, "upkeep.version"),
+        ({"upkeep": ", topics: [orders/payed]"}, "orders/payed cannot be subscribed to; there are: orders/paid"),
+        ({"upkeep": ", topics: [shop/redact]"}, "shop/redact cannot be subscribed to"),
         ({"address": "bridge.example.com"}, "address"),
     ],
 )

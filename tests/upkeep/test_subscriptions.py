@@ -119,6 +119,13 @@ async def test_silence_after_a_change_ends_it_and_the_next_turn_finds_what_was_d
     assert 3 == len(fake.subscriptions)
 
 
+async def test_topics_that_are_named_are_subscribed_to_besides_and_kept(fake, errands, do):
+    more = ", topics: [orders/paid, orders/create]"
+    await do(_subscribe(errands, upkeep=more))
+    assert TOPICS | {"ORDERS_PAID"} == {topic for topic, *_ in _there(fake)}
+    assert {"well"} == {state for _, state in _told(await do(_subscribe(errands, upkeep=more)))}
+
+
 def test_other_kinds_bring_their_own_topics():
     assert ("fulfillments/create", "fulfillments/update", "app/uninstalled") == wanted(["fulfillment"])
     assert ("refunds/create", "app/uninstalled") == wanted(["refund"])
