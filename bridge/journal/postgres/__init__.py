@@ -76,6 +76,11 @@ async def opened(
             yield journal
 
 
+_SIDE_BY_SIDE = 2
+"""Groups that are committed at once: while the database syncs one, the next is made. A lane's are all in the same one,
+so that what comes in order is stored in order."""
+
+
 class PostgresJournal(Actor):
     """Implements Journal. Made by `opened`."""
 
@@ -90,8 +95,10 @@ class PostgresJournal(Actor):
         self._watchers: dict[str, Callable[[], None]] = {}
         self._waking = Waking(database, self._wake)
         self._lease = Lease(database, freed=self._acted_here)
-        self._appends: Group[Append, Appended] = Group(self._append_group)
-        self._entries: Group[Entry, LaneLost | None] = Group(self._record_group)
+        self._appends: Sequence[Group[Append, Appended]] = [Group(self._append_group) for _ in range(_SIDE_BY_SIDE)]
+        self._entries: Sequence[Group[Entry, LaneLost | None]] = [
+            Group(self._record_group) for _ in range(_SIDE_BY_SIDE)
+        ]
         self._pruning = Pruning(database)
         self.broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -101,17 +108,20 @@ class PostgresJournal(Actor):
         await self._lease.enter()
         await self.salt()
         self._doubtful = await self._database.value("doubtful") or 0
-        groups = [self._started(group.run()) for group in (self._appends, self._entries)]
+        appending = [self._started(group.run()) for group in self._appends]
+        recording = [self._started(group.run()) for group in self._entries]
         beside = (self._lease.keep(), self._waking.telling(), self._looking(), self._waking.listening())
         tasks = [self._started(work) for work in beside]
         try:
             yield
         finally:
-            self._appends.stop()
-            self._entries.stop()
+            for append in self._appends:
+                append.stop()
+            for entry in self._entries:
+                entry.stop()
             for task in tasks:
                 task.cancel()
-            await asyncio.gather(*groups, *tasks, return_exceptions=True)
+            await asyncio.gather(*appending, *recording, *tasks, return_exceptions=True)
             self.broken.cancel()
             with suppress(JournalBusy):  # else the lease ends by itself
                 await self._lease.leave()
@@ -161,10 +171,11 @@ class PostgresJournal(Actor):
         salt = await self.salt()
         aliases = [alias_hash(salt, envelope.tenant, alias) for alias in envelope.aliases]
         aliases.append(alias_hash(salt, "", delivery_alias(envelope.source, envelope.id)))
-        return await self._appends.put(
+        lane = (text(envelope.tenant), text(envelope.lane))
+        return await self._appends[hash(lane) % _SIDE_BY_SIDE].put(
             Append(
                 envelope=envelope,
-                lane=(text(envelope.tenant), text(envelope.lane)),
+                lane=lane,
                 id=delivery,
                 headers=packed_headers(envelope.headers),
                 raw=packed(envelope.raw),
@@ -218,7 +229,7 @@ class PostgresJournal(Actor):
     # -- recording -----------------------------------------------------------------------------------------------------
 
     async def record(self, claim: Claim, record: Record, *, now: datetime) -> None:
-        lost = await self._entries.put(Entry(claim=claim, record=record, now=micros(now)))
+        lost = await self._entries[claim.lane % _SIDE_BY_SIDE].put(Entry(claim=claim, record=record, now=micros(now)))
         if record.end is not None or lost is not None:
             self._let_go(claim)
         if lost is not None:
