@@ -58,7 +58,16 @@ def _tell(story: Story) -> None:
         click.echo(" facts")
         options.table(
             [
-                ("  ", options.when(f["settled"]), f["dest"] or "-", f["fact"], f["once"], f["state"], _why(f))
+                (
+                    "  ",
+                    options.when(f["settled"]),
+                    f["dest"] or "-",
+                    f["fact"],
+                    f["once"],
+                    f["state"],
+                    f["amount"],
+                    _why(f),
+                )
                 for f in story.facts
             ]
         )

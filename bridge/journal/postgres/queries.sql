@@ -219,7 +219,7 @@ SELECT e.seq, e.id, e.source, e.topic, e.kind, e.version, e.occurred, e.received
 FROM envelope e WHERE e.lane = $1 ORDER BY e.seq
 
 -- name: lane_facts
-SELECT dest, fact, once, state, seq, rule, occurred, settled, attempt, reason, detail FROM fact WHERE lane = $1
+SELECT dest, fact, once, state, seq, rule, occurred, settled, attempt, reason, detail, amount FROM fact WHERE lane = $1
 ORDER BY settled, fact
 
 -- name: lane_verdicts

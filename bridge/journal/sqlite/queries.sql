@@ -135,7 +135,7 @@ SELECT e.seq, e.id, e.source, e.topic, e.kind, e.version, e.occurred, e.received
     EXISTS (SELECT 1 FROM body b WHERE b.seq = e.seq) AS body FROM envelope e WHERE e.lane = ? ORDER BY e.seq
 
 -- name: lane_facts
-SELECT dest, fact, once, state, seq, rule, occurred, settled, attempt, reason, detail FROM fact WHERE lane = ?
+SELECT dest, fact, once, state, seq, rule, occurred, settled, attempt, reason, detail, amount FROM fact WHERE lane = ?
 ORDER BY settled, fact
 
 -- name: lane_verdicts
