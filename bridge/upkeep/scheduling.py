@@ -113,12 +113,12 @@ class Upkeep:
         return jobs
 
     async def _turn(self, job: _Job) -> None:
-        if await self.journal.recall(job.paused):
-            return
         now = datetime.now(UTC)
         failed = self._failed.get(job.name)
         is_again = failed is not None and now - failed >= min(_AGAIN_AFTER_FAILURE, job.every)
         try:
+            if await self.journal.recall(job.paused):
+                return
             if not await self.journal.take_turn(job.name, every=_NONE if is_again else job.every, now=now):
                 return
             await job.work()
