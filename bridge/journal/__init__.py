@@ -271,6 +271,7 @@ class Erasure:
     orders      by their ids (the lanes' names)
     everything  all that is kept of the tenant
     after       go on behind this lane
+    left        lanes that are not touched: requests that are still to be carried out
     """
 
     tenant: str
@@ -278,6 +279,7 @@ class Erasure:
     aliases: tuple[str, ...] = ()
     everything: bool = False
     after: int = 0
+    left: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -365,7 +367,8 @@ class Acting(Reading, Protocol):
 
     async def erase(self, erasure: Erasure) -> Erased:
         """A page of orders: bodies, aliases and history go, keys stay, what waits is not sent, what is parked is
-        dropped as erased. What is in flight ends first."""
+        dropped as erased. What is in flight ends first. But for `everything` they are blocked by their ids, for later
+        documents of them may not name the person."""
 
     async def conclude(self, ref: str) -> int:
         """A platform's request (parked as `not carried out yet`) has been carried out. Returns how many were."""

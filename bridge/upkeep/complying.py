@@ -5,12 +5,15 @@ done, whatever crashes in between. What is kept about a person is handed out by 
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bridge.contract import Envelope, Reason, Source, State
 from bridge.errand import Instruction, Instructs
+from bridge.errors import JournalError
 from bridge.journal import Erased, Erasure, Feeding, Parked, Selection
 from bridge.telemetry import emit
+
+_ERASING = ("erase", "erase all")
 
 
 def paused_mark(source: str, tenant: str) -> str:
@@ -26,15 +29,29 @@ class Complying:
     sources: Mapping[str, Source]
 
     async def carry_out(self) -> None:
-        """Everything that is parked. Raises JournalError; what was not done stays parked."""
+        """Everything that is parked. Raises JournalError for the first that failed, when the others are done; what was
+        not done stays parked."""
         selection = Selection(state=State.DEAD, reason=Reason.NOT_CARRIED_OUT_YET)
-        for parked in [parked async for parked in self.journal.parked(selection)]:
-            document = await self.journal.document(parked.seq)
-            told = instruction_of(self.sources, document)
-            if document is not None and told is not None:
-                await self._carried_out(parked, document, told)
+        told = [found async for parked in self.journal.parked(selection) if (found := await self._told(parked))]
+        erasing = {parked.lane for parked, _, instruction in told if instruction.task in _ERASING}
+        failed: list[JournalError] = []
+        for parked, document, instruction in told:
+            try:
+                await self._carried_out(parked, document, instruction, left=tuple(erasing))
+                erasing.discard(parked.lane)
+            except JournalError as problem:
+                failed.append(problem)
+        if failed:
+            raise failed[0]
 
-    async def _carried_out(self, parked: Parked, document: Envelope, told: Instruction) -> None:
+    async def _told(self, parked: Parked) -> tuple[Parked, Envelope, Instruction] | None:
+        document = await self.journal.document(parked.seq)
+        told = instruction_of(self.sources, document)
+        return None if document is None or told is None else (parked, document, told)
+
+    async def _carried_out(
+        self, parked: Parked, document: Envelope, told: Instruction, *, left: tuple[int, ...]
+    ) -> None:
         about = {"source": parked.source, "tenant": parked.tenant, "topic": parked.topic, "id": parked.id}
         match told.task:
             case "disclose":
@@ -44,11 +61,24 @@ class Complying:
                 await self.journal.remember(paused_mark(parked.source, parked.tenant), document.topic)
                 emit("errands.paused", **about)
             case "erase" | "erase all":
-                everything = told.task == "erase all"
-                erasure = Erasure(tenant=parked.tenant, aliases=told.aliases, orders=told.orders, everything=everything)
-                erased = await erase(self.journal, erasure)
+                erased = await self._erased(parked, told, left)
                 emit("erased", **about, orders=erased.orders, bodies=erased.bodies, is_lasting=erased.is_lasting)
         await self.journal.conclude(parked.ref)
+
+    async def _erased(self, parked: Parked, told: Instruction, left: tuple[int, ...]) -> Erased:
+        """The request itself goes last, and others not with it: who is killed meanwhile knows what is left to do."""
+        erasure = Erasure(
+            tenant=parked.tenant,
+            aliases=told.aliases,
+            orders=told.orders,
+            everything=told.task == "erase all",
+            left=left,
+        )
+        others = await erase(self.journal, erasure)
+        itself = await self.journal.erase(Erasure(tenant=parked.tenant, orders=(parked.order,)))
+        return replace(
+            itself, orders=others.orders + itself.orders, bodies=others.bodies + itself.bodies, last=others.last
+        )
 
 
 def instruction_of(sources: Mapping[str, Source], document: Envelope | None) -> Instruction | None:
@@ -64,15 +94,7 @@ async def erase(journal: Feeding, erasure: Erasure, *, came_to: Callable[[int], 
     orders = bodies = 0
     after = erasure.after
     while True:
-        step = await journal.erase(
-            Erasure(
-                tenant=erasure.tenant,
-                orders=erasure.orders,
-                aliases=erasure.aliases,
-                everything=erasure.everything,
-                after=after,
-            )
-        )
+        step = await journal.erase(replace(erasure, after=after))
         orders, bodies, after = orders + step.orders, bodies + step.bodies, step.last
         came_to(step.orders)
         if not step.more:

@@ -1,13 +1,16 @@
 """Upkeep in trouble: what fails beside the hot path neither ends the service nor keeps other work from being done."""
 
-import asyncio
 import json
 from datetime import UTC, datetime
 
 import pytest
+from multidict import CIMultiDict
 
+from bridge.contract import HttpArrival, Reason, State, Verified
 from bridge.errors import JournalBusy
+from bridge.journal import Selection, sqlite
 from bridge.journal.sqlite import SqliteJournal
+from bridge.upkeep.complying import Complying
 
 SHOP = "example.myshopify.com"
 
@@ -33,3 +36,97 @@ async def test_a_journal_that_cannot_be_asked_for_a_while_does_not_end_the_servi
         await bridge.until(lambda: bridge.house.journal.find(str(order["id"])), seconds=20)
         assert failures
         assert "no connection" in (await events("errand.failed"))[0]["detail"]
+
+
+# -- what platforms tell -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+async def desk(settings_of, tmp_path):
+    """A journal, and what carries out in it what the shop tells."""
+    settings = settings_of()
+    source = settings.sources["shop"]
+
+    class Desk:
+        def envelope(self, document, topic, number):
+            headers = CIMultiDict({"X-Shopify-Topic": topic, "X-Shopify-Webhook-Id": f"{topic}-{number}"})
+            arrival = HttpArrival(
+                source="shop", headers=headers, body=json.dumps(document).encode(), received_at=datetime.now(UTC)
+            )
+            return source.read(arrival, Verified(tenant=SHOP, secret=0))
+
+        async def order(self, number, **more):
+            return await self.journal.append(self.envelope({"id": number, **more}, "orders/updated", number))
+
+        async def redact(self, number, **more):
+            document = {"shop_id": 1, "shop_domain": SHOP, "orders_to_redact": [], **more}
+            return await self.journal.append(self.envelope(document, "customers/redact", number))
+
+        async def requests(self):
+            selection = Selection(state=State.DEAD, reason=Reason.NOT_CARRIED_OUT_YET)
+            return [parked.id async for parked in self.journal.parked(selection)]
+
+        async def carry_out(self):
+            await Complying(journal=self.journal, sources=settings.sources).carry_out()
+
+    made = Desk()
+    async with sqlite.opened(tmp_path / "journal.db", destinations=("hellotext",)) as made.journal:
+        yield made
+
+
+ADA = {"customer": {"id": 7, "email": "ada@example.com"}}
+
+
+async def test_two_requests_about_one_person_are_both_carried_out(desk):
+    await desk.order(1, **ADA)
+    await desk.order(2, note="Ada")
+    await desk.redact(1, **ADA)
+    await desk.redact(2, **ADA, orders_to_redact=[2])
+    await desk.carry_out()
+    assert [] == await desk.requests()
+    assert 0 == (await desk.journal.stats()).bodies
+
+
+async def test_an_erasure_that_ends_in_the_middle_goes_on_though_its_own_request_was_among_the_first(desk, monkeypatch):
+    await desk.redact(1, **ADA)
+    for number in range(1, 151):
+        await desk.order(number, **ADA)
+    real, pages = SqliteJournal.erase, []
+
+    async def erase(self, erasure):
+        pages.append(erasure)
+        if len(pages) == 2:
+            raise JournalBusy("full")
+        return await real(self, erasure)
+
+    monkeypatch.setattr(SqliteJournal, "erase", erase)
+    with pytest.raises(JournalBusy):
+        await desk.carry_out()
+    assert ["customers/redact-1"] == await desk.requests()
+    await desk.carry_out()
+    assert [] == await desk.requests()
+    assert 0 == (await desk.journal.stats()).bodies
+
+
+async def test_a_request_that_cannot_be_carried_out_now_keeps_no_other_from_it(desk, monkeypatch):
+    await desk.redact(1, **ADA)
+    await desk.redact(2, customer={"email": "eve@example.com"})
+    real = SqliteJournal.block
+
+    async def block(self, erasure):
+        if "customer:7" in erasure.aliases:
+            raise JournalBusy("an order of it is still being sent")
+        return await real(self, erasure)
+
+    monkeypatch.setattr(SqliteJournal, "block", block)
+    with pytest.raises(JournalBusy, match="still being sent"):
+        await desk.carry_out()
+    assert ["customers/redact-1"] == await desk.requests()
+
+
+async def test_a_request_that_names_nobody_is_concluded(desk):
+    await desk.redact(1)
+    await desk.order(1, **ADA)
+    await desk.carry_out()
+    assert [] == await desk.requests()
+    assert 1 == (await desk.journal.stats()).bodies

@@ -141,13 +141,14 @@ class Reader:
     async def lanes(self, erasure: Erasure, *, limit: int) -> Sequence[int]:
         tenant = storable(erasure.tenant)
         if erasure.everything:
-            return await self._lanes("lanes_of_tenant", tenant, erasure.after, limit)
+            lanes = await self._lanes("lanes_of_tenant", tenant, erasure.after, limit + len(erasure.left))
+            return [lane for lane in lanes if lane not in erasure.left][:limit]
         found: set[int] = set()
         for order in erasure.orders:
             found.update(await self._lanes("lane_by_name", tenant, storable(order)))
         for alias in erasure.aliases:
             found.update(await self._by_alias(erasure.tenant, alias))
-        return sorted(lane for lane in found if lane > erasure.after)[:limit]
+        return sorted(lane for lane in found.difference(erasure.left) if lane > erasure.after)[:limit]
 
     async def recall(self, name: str) -> str | None:
         rows = await self._database.fetch("recall", name)

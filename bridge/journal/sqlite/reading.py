@@ -173,11 +173,13 @@ def _orders(connection: sqlite3.Connection, *, after: int, limit: int, span: tup
 def lanes_of(connection: sqlite3.Connection, erasure: Erasure, limit: int) -> list[int]:
     """The next lanes of whom or what is meant."""
     if erasure.everything:
-        return [lane for (lane,) in _query(connection, "lanes_of_tenant", erasure.after, erasure.tenant, limit)]
+        most = limit + len(erasure.left)
+        rows = _query(connection, "lanes_of_tenant", erasure.after, erasure.tenant, most)
+        return [lane for (lane,) in rows if lane not in erasure.left][:limit]
     found = {lane for order in erasure.orders for (lane,) in _query(connection, "lane_by_name", erasure.tenant, order)}
     for alias in erasure.aliases:
         found.update(_by_alias(connection, erasure.tenant, alias))
-    return sorted(lane for lane in found if lane > erasure.after)[:limit]
+    return sorted(lane for lane in found.difference(erasure.left) if lane > erasure.after)[:limit]
 
 
 def _standings(
