@@ -2,7 +2,7 @@
 
 import hashlib
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from operator import itemgetter
@@ -83,6 +83,11 @@ def order_alias(order: str) -> str:
 def without_person(envelope: Envelope) -> Envelope:
     """What is kept of a document of somebody who was erased."""
     return replace(envelope, verdict=Reason.ERASED, raw=b"", aliases=(), headers={}, detail="")
+
+
+def is_shut_out(envelope: Envelope, hashes: Iterable[bytes], blocked: set[bytes]) -> bool:
+    """Of somebody who was erased no body comes in again; but what a platform tells of them is still to be done."""
+    return not blocked.isdisjoint(hashes) and envelope.verdict is not Reason.NOT_CARRIED_OUT_YET
 
 
 def delivery_alias(source: str, delivery: str) -> str:

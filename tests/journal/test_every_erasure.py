@@ -77,7 +77,7 @@ async def test_what_is_in_flight_ends_and_its_key_is_kept(opened, desk, hers):
     async with opened() as journal:
         appended = await journal.append(hers())
         claim = await desk.claim(journal)
-        erasing = asyncio.create_task(journal.erase(_ada()))
+        erasing = asyncio.create_task(journal.erase(Erasure(tenant=SHOP, everything=True)))
         await asyncio.sleep(0.1)
         await desk.done(journal, claim, desk.fact())
         await erasing
@@ -169,6 +169,58 @@ async def test_erasing_while_she_orders_leaves_nothing_of_her(journal, desk, her
     assert [] == list(await desk.claims(journal))
 
 
+@pytest.mark.parametrize("kind", ["fulfillment", "order"])
+async def test_a_later_document_of_an_erased_order_that_names_nobody_is_shut_out_too(opened, desk, hers, kind):
+    """A parcel's document has the address, and no customer."""
+    async with opened() as journal:
+        await desk.carry(journal, hers("1"), desk.fact())
+        await journal.block(_ada())
+        await journal.erase(_ada())
+        appended = await journal.append(hers("1", kind=kind, aliases=()))
+        assert b"" == (await journal.document(appended.seq)).raw
+    async with opened() as journal:
+        appended = await journal.append(hers("1", kind=kind, aliases=()))
+        assert b"" == (await journal.document(appended.seq)).raw
+        await journal.append(desk.document("2"))
+        assert ["2"] == [claim.envelope.lane for claim in await desk.claims(journal)]
+
+
+async def test_all_of_a_shop_erased_leaves_it_open_for_what_comes_when_the_app_is_installed_again(journal, desk, hers):
+    await desk.carry(journal, hers("1"), desk.fact())
+    await journal.erase(Erasure(tenant=SHOP, everything=True))
+    await journal.append(hers("1"))
+    assert ["1"] == [claim.envelope.lane for claim in await desk.claims(journal)]
+
+
+async def test_who_was_storing_when_she_was_blocked_has_ended_when_that_returns(postgres_place, desk, hers):
+    """It had seen the table of the blocked before, and then waited for another lock."""
+    import asyncpg  # noqa: PLC0415  an extra
+
+    from bridge.journal import postgres  # noqa: PLC0415
+
+    await postgres.init(postgres_place)
+    async with postgres.opened(postgres_place, destinations=("api",)) as journal:
+        await journal.append(desk.document("1"))
+        other = await asyncpg.connect(postgres_place.dsn)
+
+        async def waiting():
+            return await other.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted")
+
+        async with other.transaction():
+            await other.execute(f'SELECT n FROM "{postgres_place.schema}".lane FOR UPDATE')
+            storing = asyncio.create_task(journal.append(hers("1")))
+            while not await waiting():
+                await asyncio.sleep(0.01)
+            blocking = asyncio.create_task(journal.block(_ada()))
+            while not blocking.done() and await waiting() < 2:
+                await asyncio.sleep(0.01)
+            assert not blocking.done()
+        await asyncio.gather(storing, blocking)
+        await other.close()
+        await journal.erase(_ada())
+        assert [False] * 2 == [found["body"] for found in (await journal.story(1)).documents]
+
+
 # -- a platform's request ----------------------------------------------------------------------------------------------
 
 
@@ -191,6 +243,33 @@ async def test_only_a_platforms_request_can_be_concluded(journal, desk, hers):
     (parked,) = await desk.parked(journal)
     assert 0 == await journal.conclude(parked.ref)
     assert "dead" == parked.state
+
+
+async def test_a_request_about_somebody_who_was_erased_before_is_not_shut_out(journal, desk, hers):
+    """It may name orders that her other names did not find."""
+    await journal.block(_ada())
+    request = hers("delivery:9", topic="customers/redact", kind="compliance", verdict=Reason.NOT_CARRIED_OUT_YET)
+    appended = await journal.append(request)
+    assert ["not carried out yet"] == [parked.reason for parked in await desk.parked(journal)]
+    assert BODY == (await journal.document(appended.seq)).raw
+
+
+@pytest.mark.parametrize("everything", [True, False])
+async def test_lanes_that_are_left_stay_whole(journal, desk, hers, everything):
+    for order in range(3):
+        await journal.append(hers(str(order)))
+    (left,) = await journal.find("1")
+    whom = Erasure(tenant=SHOP, everything=True) if everything else _ada()
+    erased = await journal.erase(replace(whom, left=(left,)))
+    assert (2, False) == (erased.orders, erased.more)
+    assert ["1"] == [claim.envelope.lane for claim in await desk.claims(journal)]
+
+
+async def test_what_cannot_be_read_is_no_request_that_could_be_concluded(journal, desk, hers):
+    await journal.append(hers(verdict=Reason.UNREADABLE))
+    (parked,) = await desk.parked(journal)
+    assert 0 == await journal.conclude(parked.ref)
+    assert 1 == len(await desk.parked(journal))
 
 
 # -- the bytes ---------------------------------------------------------------------------------------------------------

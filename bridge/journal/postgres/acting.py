@@ -60,6 +60,8 @@ class Actor(Reader):
 
     async def erase(self, erasure: Erasure) -> Erased:
         lanes = await self.lanes(erasure, limit=erasing.PAGE + 1)
+        if not erasure.everything:
+            await erasing.block_orders(self._database, await self.salt(), lanes, now())
         erased = await erasing.erase(self._database, lanes, erasure, now())
         await self._acted()
         return erased

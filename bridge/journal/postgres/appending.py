@@ -7,7 +7,7 @@ import msgspec
 
 from bridge.contract import Envelope, Reason, State
 from bridge.journal import Appended
-from bridge.journal.cells import Row, micros, micros_or_none, without_person
+from bridge.journal.cells import Row, is_shut_out, micros, micros_or_none, without_person
 from bridge.journal.postgres.database import Connection
 
 _DEAD_ON_ARRIVAL = frozenset({Reason.NOT_CARRIED_OUT_YET, Reason.UNREADABLE})
@@ -67,8 +67,7 @@ def _answers(
 
 
 def _shut_out(append: Append, blocked: set[bytes]) -> Append:
-    """Of somebody who was erased no body comes in again."""
-    if blocked.isdisjoint((*append.aliases, append.order)):
+    if not is_shut_out(append.envelope, (*append.aliases, append.order), blocked):
         return append
     return replace(append, envelope=without_person(append.envelope), raw=b"", aliases=())
 

@@ -27,19 +27,20 @@ def hashes(salt: bytes, erasure: Erasure) -> list[bytes]:
 
 
 async def block(database: Database, blocked: Sequence[bytes], at: int) -> int:
-    """Returns when every process knows: whoever began to store before it was committed has ended."""
+    """Returns when every process knows: the lock waits for whoever is storing, and who stores later sees it."""
 
-    async def work(connection: Connection) -> tuple[int, int]:
+    async def work(connection: Connection) -> int:
+        await connection.execute(database.sql["lock_blocked"])
         status: str = await connection.execute(database.sql["block"], list(blocked), at)
-        return int(status.rpartition(" ")[2]), int(await connection.fetchval(database.sql["own_transaction"]))
+        return int(status.rpartition(" ")[2])
 
-    count, own = await database.transaction(work)
-    until = time.monotonic() + _PATIENCE
-    while not await database.value("all_ended", str(own)):
-        if time.monotonic() > until:
-            raise JournalBusy("a transaction that began earlier does not end; nothing was erased yet: ask again")
-        await asyncio.sleep(_PAUSE)
-    return count
+    return await database.transaction(work)
+
+
+async def block_orders(database: Database, salt: bytes, lanes: Sequence[int], at: int) -> None:
+    """Later documents of these orders may not name their buyer: a parcel's address, a refund's note."""
+    names = await database.fetch("names_of", list(lanes))
+    await block(database, [alias_hash(salt, tenant, order_alias(name)) for tenant, name in names], at)
 
 
 async def erase(database: Database, lanes: Sequence[int], erasure: Erasure, at: int) -> Erased:

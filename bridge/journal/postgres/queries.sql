@@ -12,10 +12,13 @@ WITH wanted AS (
     SELECT tenant, name, seen FROM wanted w
     WHERE NOT EXISTS (SELECT 1 FROM there t WHERE t.tenant = w.tenant AND t.name = w.name) ORDER BY tenant, name
     ON CONFLICT (tenant, name) DO NOTHING RETURNING n, tenant, name
+), shut AS (
+    -- The lock on the table is taken before the picture of it: whoever blocks waits for what may not have seen it.
+    SELECT hash FROM blocked WHERE hash = ANY ($4::bytea[]) FOR KEY SHARE
 )
 SELECT n, tenant, name, false AS opened, NULL::bytea AS blocked FROM there
 UNION ALL SELECT n, tenant, name, true, NULL FROM made
-UNION ALL SELECT NULL, NULL, NULL, NULL, hash FROM blocked WHERE hash = ANY ($4::bytea[])
+UNION ALL SELECT NULL, NULL, NULL, NULL, hash FROM shut
 
 -- name: add_envelopes
 INSERT INTO envelope (lane, id, source, topic, kind, version, occurred, received, size)
@@ -384,17 +387,17 @@ ON CONFLICT (name) DO UPDATE SET at = excluded.at WHERE memory.at <= $3 RETURNIN
 -- name: block
 INSERT INTO blocked (hash, at) SELECT hash, $2 FROM unnest($1::bytea[]) AS w (hash) ON CONFLICT DO NOTHING
 
--- name: own_transaction
-SELECT pg_current_xact_id()::text::bigint
-
--- name: all_ended
-SELECT pg_snapshot_xmin(pg_current_snapshot()) > $1::text::xid8
+-- name: lock_blocked
+LOCK TABLE SCHEMA.blocked IN EXCLUSIVE MODE
 
 -- name: allow
 DELETE FROM blocked WHERE hash = ANY ($1::bytea[]) RETURNING hash
 
 -- name: lanes_of_tenant
 SELECT n FROM lane WHERE tenant = $1 AND n > $2 ORDER BY n LIMIT $3
+
+-- name: names_of
+SELECT tenant, name FROM lane WHERE n = ANY ($1::bigint[])
 
 -- name: documents_of
 SELECT lane, seq FROM envelope WHERE lane = ANY ($1::bigint[]) ORDER BY lane, seq
@@ -416,6 +419,7 @@ WHERE lane = ANY ($4::bigint[])
 
 -- name: requests_of_lane
 SELECT fact, once FROM fact WHERE lane = $1 AND dest = '' AND state IN ('dead', 'dropped')
+    AND reason IN ('not carried out yet', 'erased')
 
 -- name: conclude
 UPDATE fact SET state = $1, reason = $2, settled = $3, detail = ''

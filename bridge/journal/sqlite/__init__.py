@@ -316,9 +316,14 @@ class SqliteJournal(Reader):
         return found
 
     async def erase(self, erasure: Erasure) -> Erased:
-        erased = await self._act(partial(erasing.erase, erasure=erasure, now=_now()))
+        erased = await self._act(partial(self._erasing, erasure=erasure))
         self._fresh.clear()
         return erased if erased.more else replace(erased, is_lasting=await self._emptied())
+
+    def _erasing(self, connection: sqlite3.Connection, *, erasure: Erasure) -> Erased:
+        erased = erasing.erase(connection, erasure, now=_now())
+        self._writer.reload_blocked()
+        return erased
 
     async def _emptied(self) -> bool:
         """Readers are short: those of this process and of commands are gone a moment later."""

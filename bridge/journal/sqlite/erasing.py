@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from bridge.contract import Reason, State
 from bridge.journal import Erased, Erasure
 from bridge.journal.cells import BUCKET, alias_hash, lane_of, order_alias, reference
-from bridge.journal.sqlite.reading import lanes_of
+from bridge.journal.sqlite.reading import lanes_of, salt_of
 from bridge.journal.sqlite.statements import fetched, run, statements
 
 _PAGE = 100
@@ -49,12 +49,21 @@ def erase(connection: sqlite3.Connection, erasure: Erasure, *, now: int) -> Eras
     with overwriting(connection):
         lanes = lanes_of(connection, erasure, limit=_PAGE + 1)
         chosen, more = lanes[:_PAGE], len(lanes) > _PAGE
+        if not erasure.everything:
+            _block_orders(connection, chosen, now)
         return Erased(
             orders=len(chosen),
             bodies=_erase(connection, chosen, now),
             last=chosen[-1] if chosen else erasure.after,
             more=more,
         )
+
+
+def _block_orders(connection: sqlite3.Connection, lanes: Sequence[int], now: int) -> None:
+    """Later documents of these orders may not name their buyer: a parcel's address, a refund's note."""
+    salt = salt_of(connection)
+    names = fetched(connection, "names_of", [(lane,) for lane in lanes])
+    run(connection, "block", [(alias_hash(salt, tenant, order_alias(name)), now) for tenant, name in names])
 
 
 def _erase(connection: sqlite3.Connection, lanes: Sequence[int], now: int) -> int:

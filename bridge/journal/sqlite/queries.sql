@@ -130,6 +130,9 @@ SELECT alias.lane FROM bucket CROSS JOIN alias ON alias.bucket = bucket.n AND al
 -- name: lane
 SELECT tenant, name FROM lane WHERE n = ?
 
+-- name: names_of
+SELECT tenant, name FROM lane WHERE n IN (VALUES rows(?))
+
 -- name: lane_documents
 SELECT e.seq, e.id, e.source, e.topic, e.kind, e.version, e.occurred, e.received, e.size,
     EXISTS (SELECT 1 FROM body b WHERE b.seq = e.seq) AS body FROM envelope e WHERE e.lane = ? ORDER BY e.seq
@@ -314,3 +317,4 @@ UPDATE fact SET state = ?, reason = ?, settled = ?, detail = '' WHERE lane = ? A
 
 -- name: requests_of_lane
 SELECT fact, once FROM fact WHERE lane = ? AND dest = '' AND state IN ('dead', 'dropped')
+    AND reason IN ('not carried out yet', 'erased')

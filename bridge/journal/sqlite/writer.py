@@ -15,7 +15,7 @@ import msgspec
 from bridge.contract import Envelope, Reason, State
 from bridge.errors import JournalBroken, JournalBusy
 from bridge.journal import Appended, Claim, Done, Postponed, Record, Settled
-from bridge.journal.cells import BUCKET, NEVER, Row, micros, micros_or_none, without_person
+from bridge.journal.cells import BUCKET, NEVER, Row, is_shut_out, micros, micros_or_none, without_person
 from bridge.journal.sqlite import erasing
 from bridge.journal.sqlite.room import Room
 from bridge.journal.sqlite.statements import fetched, run, statements
@@ -266,8 +266,7 @@ class Writer:
         self._blocked = erasing.blocked(self._connection)
 
     def _shut_out(self, append: Append) -> None:
-        """Of somebody who was erased no body comes in again."""
-        if not self._blocked.isdisjoint((*append.aliases, append.order)):
+        if is_shut_out(append.envelope, (*append.aliases, append.order), self._blocked):
             append.envelope = without_person(append.envelope)
             append.raw, append.aliases = b"", ()
 
