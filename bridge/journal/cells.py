@@ -1,6 +1,8 @@
 """Between the bridge's values and the cells of a journal's tables, which are the same in every journal."""
 
 import hashlib
+import re
+import unicodedata
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -26,6 +28,7 @@ BUCKET = 512
 
 _MICROSECOND = timedelta(microseconds=1)
 _LONGEST_LANE = 18
+_BETWEEN_DIGITS = re.compile(r"[\s().\-/\u2010-\u2015]+")
 
 _encode = msgspec.json.Encoder().encode
 _decode_headers = msgspec.json.Decoder(dict[str, str]).decode
@@ -71,8 +74,15 @@ def packed_headers(headers: Mapping[str, str]) -> bytes:
 def alias_hash(salt: bytes, tenant: str, text: str) -> bytes:
     """What is stored of an alias: nothing can be read from it without the journal's salt and a guess."""
     return hashlib.blake2b(
-        f"{tenant}\0{text}".encode(errors="replace"), key=salt, digest_size=9, usedforsecurity=True
+        f"{tenant}\0{_as_one(text)}".encode(errors="replace"), key=salt, digest_size=9, usedforsecurity=True
     ).digest()
+
+
+def _as_one(alias: str) -> str:
+    """Orders have a phone number as it was typed, requests to erase have it as E.164; addresses differ in case."""
+    if alias.startswith("phone:"):
+        return _BETWEEN_DIGITS.sub("", alias).replace("phone:00", "phone:+", 1)
+    return unicodedata.normalize("NFC", alias).lower() if alias.startswith("email:") else alias
 
 
 def order_alias(order: str) -> str:

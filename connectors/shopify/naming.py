@@ -39,11 +39,28 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
         return Name(kind, self.lane(kind, delivery))
 
 
-class Versioned(Document, frozen=True, kw_only=True):
+class Personal(Document, frozen=True, kw_only=True):
+    """May name a person: found, and erased, by what it says of them."""
+
+    email: Loose = None
+    phone: Loose = None
+    customer: Loose = None
+
+    def name(self, kind: str, delivery: str) -> Name:
+        customer = self.customer if isinstance(self.customer, dict) else {}
+        found = _aliases(
+            ("customer:", (customer.get("id"),)),
+            ("email:", (self.email, customer.get("email"))),
+            ("phone:", (self.phone, customer.get("phone"))),
+        )
+        return Name(kind, self.lane(kind, delivery), aliases=found)
+
+
+class Versioned(Personal, frozen=True, kw_only=True):
     updated_at: Loose = None
 
     def name(self, kind: str, delivery: str) -> Name:
-        return Name(kind, self.lane(kind, delivery), instant(self.updated_at))
+        return Personal.name(self, kind, delivery)._replace(version=instant(self.updated_at))
 
 
 class Identified(Versioned, frozen=True, kw_only=True):
@@ -105,12 +122,9 @@ class Order(Document, frozen=True, kw_only=True):
 
 
 class Customer(Identified, frozen=True, kw_only=True):
-    email: Loose = None
-    phone: Loose = None
-
     def name(self, kind: str, delivery: str) -> Name:
-        found = _aliases(("customer:", (self.id,)), ("email:", (self.email,)), ("phone:", (self.phone,)))
-        return Name(kind, self.lane(kind, delivery), instant(self.updated_at), found)
+        found = Identified.name(self, kind, delivery)
+        return found._replace(aliases=(*_aliases(("customer:", (self.id,))), *found.aliases))
 
 
 class Tokened(Versioned, frozen=True, kw_only=True):
@@ -123,19 +137,9 @@ class Tokened(Versioned, frozen=True, kw_only=True):
 
 
 class Checkout(Tokened, frozen=True, kw_only=True):
-    email: Loose = None
-    phone: Loose = None
-    customer: Person | None = None
-
     def name(self, kind: str, delivery: str) -> Name:
-        customer = self.customer or Person()
-        found = _aliases(
-            ("checkout:", (self.token,)),
-            ("customer:", (customer.id,)),
-            ("email:", (self.email, customer.email)),
-            ("phone:", (self.phone, customer.phone)),
-        )
-        return Name(kind, self.lane(kind, delivery), instant(self.updated_at), found)
+        found = Tokened.name(self, kind, delivery)
+        return found._replace(aliases=(*_aliases(("checkout:", (self.token,))), *found.aliases))
 
 
 class Edited(msgspec.Struct, frozen=True, kw_only=True):
@@ -197,7 +201,7 @@ TOPICS: Mapping[str, str] = {topic: kind for kind, (_, topics) in _SHAPES.items(
 _DECODERS: Mapping[str, msgspec.json.Decoder[Document]] = {
     kind: msgspec.json.Decoder(shape) for kind, (shape, _) in _SHAPES.items()
 }
-_ANYTHING: msgspec.json.Decoder[Document] = msgspec.json.Decoder(Document)
+_ANYTHING: msgspec.json.Decoder[Document] = msgspec.json.Decoder(Personal)
 _TOPIC = re.compile(r"(?P<family>[a-z][a-z0-9_]{0,63})/[a-z0-9_]{1,64}")
 
 

@@ -97,6 +97,24 @@ async def test_an_order_by_its_id_is_erased_alone(journal, desk, hers):
     assert 1 == len(await journal.find("ada@example.com"))
 
 
+@pytest.mark.parametrize(
+    ("kept", "asked"),
+    [
+        ("phone:+44 1632 960001", "phone:+441632960001"),
+        ("phone:+441632960001", "phone:0044 (1632) 96-00-01"),
+        ("email:ADA@Example.com", "email:ada@example.com"),
+        ("email:ad\u00e1@example.com", "email:ada\u0301@example.com"),
+    ],
+)
+async def test_a_name_is_found_however_it_was_written_and_shut_out_too(journal, desk, hers, kept, asked):
+    await journal.append(hers("1", aliases=(kept,)))
+    whom = Erasure(tenant=SHOP, aliases=(asked,))
+    await journal.block(whom)
+    assert 1 == (await journal.erase(whom)).orders
+    await journal.append(hers("2", aliases=(kept,)))
+    assert [] == list(await desk.claims(journal))
+
+
 async def test_another_shops_orders_of_the_same_person_stay(journal, desk, hers):
     await journal.append(hers(tenant="other.example"))
     assert 0 == (await journal.erase(_ada())).orders
