@@ -22,12 +22,7 @@ _WITHIN = timedelta(days=30)
 _Ids: TypeAlias = Any
 
 
-class _Request(Compliance, frozen=True, kw_only=True):
-    orders_requested: _Ids = None
-    orders_to_redact: _Ids = None
-
-
-_request = msgspec.json.Decoder(_Request)
+_request = msgspec.json.Decoder(Compliance)
 
 
 def instruction(document: Envelope) -> Instruction | None:

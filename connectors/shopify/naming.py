@@ -5,7 +5,7 @@ identify are checked; contact data is taken if it is text and ignored if not: an
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, NamedTuple, TypeAlias
 
@@ -165,6 +165,17 @@ class Finished(Document, frozen=True, kw_only=True):
 class Compliance(Document, frozen=True, kw_only=True):
     shop_domain: str
     customer: Person | None = None
+    orders_requested: Loose = None
+    orders_to_redact: Loose = None
+    data_request: Loose = None
+
+    def told_as(self) -> Collection[str]:
+        """The topics that bring such a body: another's is not believed, or a question would erase the whole shop."""
+        if self.data_request is not None or self.orders_requested is not None:
+            return ("customers/data_request",)
+        if self.orders_to_redact is not None:
+            return ("customers/redact",)
+        return ("customers/data_request", "customers/redact") if self.customer is not None else ("shop/redact",)
 
     def name(self, kind: str, delivery: str) -> Name:
         who = self.customer or Person()
@@ -211,6 +222,8 @@ def named(topic: str, body: bytes, *, tenant: str, delivery: str) -> Name:
     document = _decoded(_DECODERS.get(kind, _ANYTHING), topic, body)
     if isinstance(document, Compliance) and document.shop_domain != tenant:
         raise Malformed(f"{topic}: shop_domain in the body is not the shop of the header, {tenant}")
+    if isinstance(document, Compliance) and topic not in document.told_as():
+        raise Malformed(f"{topic}: the body is one of {' or '.join(document.told_as())}")
     name = document.name(kind, delivery)
     if not name.lane.isprintable():
         raise Malformed(f"{topic}: the token that names the document is not printable")

@@ -250,6 +250,30 @@ def test_every_way_to_a_person_is_an_alias_once():
     assert ("customer:7", "email:ada@example.com", "email:a@example.com") == read("orders/create", body).aliases
 
 
+@pytest.mark.parametrize("topic", ["draft_orders/create", "fulfillments/create", "checkouts/create", "brand_new/thing"])
+def test_whatever_names_a_person_is_found_by_it(topic):
+    body = json.dumps(
+        {"id": 5, "order_id": 6, "token": "t", "email": "ADA@example.com", "customer": {"id": 7, "phone": "+4416"}}
+    ).encode()
+    assert {"customer:7", "email:ada@example.com", "phone:+4416"} <= set(read(topic, body).aliases)
+
+
+@pytest.mark.parametrize(
+    ("topic", "more"),
+    [
+        ("shop/redact", {"customer": {"id": 7}, "orders_requested": [1], "data_request": {"id": 9}}),
+        ("customers/redact", {"customer": {"id": 7}, "orders_requested": [1], "data_request": {"id": 9}}),
+        ("shop/redact", {"customer": {"id": 7}, "orders_to_redact": []}),
+        ("customers/redact", {}),
+        ("customers/data_request", {"customer": {"id": 7}, "orders_to_redact": []}),
+    ],
+)
+def test_a_request_is_not_taken_for_another_by_an_unsigned_header(topic, more):
+    body = json.dumps({"shop_id": 1, "shop_domain": LINEN, **more}).encode()
+    with pytest.raises(Malformed, match="the body is one of"):
+        read(topic, body)
+
+
 # -- ends that are known already ---------------------------------------------------------------------------------------
 
 
