@@ -22,10 +22,10 @@ _EVERY = 100_000
 def _whom(command: options.F) -> options.F:
     """The options that say who is meant."""
     for name, meaning in (
-        ("order", "An order, by the id that the platform gives it."),
+        ("order", "An order, by the id that its shop gives it."),
         ("phone", "A phone number, as orders have it: +441632960001."),
         ("email", "An e-mail address."),
-        ("customer", "A customer, by the id that the platform gives it."),
+        ("customer", "A customer, by the id that its shop gives it."),
     ):
         command = click.option(f"--{name}", multiple=True, help=meaning)(command)
     return options.journal(click.option("--shop", default="", help="In one shop only.")(command))
@@ -41,13 +41,16 @@ def _erasures(asked: dict[str, Any], tenants: Sequence[str]) -> list[Erasure]:
         raise click.UsageError("say who: --customer, --email, --phone or --order, each as often as you like")
     if asked["shop"] and asked["shop"] not in tenants:
         raise click.UsageError(f"the journal knows no shop {asked['shop']}; there are: {', '.join(tenants) or 'none'}")
+    if (asked["order"] or asked["customer"]) and not asked["shop"] and len(tenants) > 1:
+        # Numbers: another shop's order or customer may have the same.
+        raise click.UsageError(f"say whose order or customer it is by --shop: {', '.join(tenants)}")
     shops = [asked["shop"]] if asked["shop"] else tenants
     return [Erasure(tenant=shop, aliases=aliases, orders=tuple(asked["order"])) for shop in shops]
 
 
 @click.command()
 @_whom
-@click.option("--allow", is_flag=True, help="Let what comes of them from now on in again.")
+@click.option("--allow", is_flag=True, help="Let what comes of them in again; not of orders that were erased.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def erase(**asked: Any) -> None:  # noqa: ANN401  click's parameters
     """Erase what is kept about a person, or of an order: bodies, names and history go; keys stay, so that nothing is

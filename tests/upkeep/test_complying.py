@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 import pytest
 
 from bridge import registry
-from bridge.contract import Reason, State
+from bridge.contract import Envelope, Reason, State
 from bridge.journal import Erasure, Selection
+from bridge.journal.sqlite import opened
 from bridge.upkeep.complying import Complying
 
 SHOP = "example.myshopify.com"
@@ -243,6 +244,41 @@ async def test_a_mistake_is_said_and_nothing_is_done(bridge, sent, text_of, type
         assert 2 == code
         assert said in err
         assert 1 == len(await one.house.journal.find(EMAIL))
+
+
+@pytest.mark.parametrize("command", [["erase", "--yes"], ["disclose"]])
+async def test_an_id_that_several_shops_may_give_needs_its_shop(text_of, typed, tmp_path, sandbox, command):
+    config, journal = tmp_path / "bridge.yaml", tmp_path / "journal.db"
+    config.write_text(text_of(api=sandbox, upkeep=STILL))
+    for tenant in (SHOP, "other.myshopify.com"):
+        await _kept(tenant, journal)
+    code, out, err = await typed(*command, "--order", "1042", "--config", config)
+    assert (2, "") == (code, out)
+    assert "say whose order or customer it is by --shop: example.myshopify.com, other.myshopify.com" in err
+    code, out, _ = await typed(*command, "--order", "1042", "--shop", SHOP, "--config", config)
+    assert 0 == code
+    assert "other.myshopify.com" not in out
+    async with opened(journal, destinations=("hellotext",)) as journal:
+        kept = await journal.append(_order("other.myshopify.com", "later"))
+        assert b"{}" == (await journal.document(kept.seq)).raw
+
+
+def _order(tenant, delivery):
+    return Envelope(
+        source="shop",
+        id=delivery,
+        topic="orders/updated",
+        kind="order",
+        tenant=tenant,
+        lane="1042",
+        received_at=datetime.now(UTC),
+        raw=b"{}",
+    )
+
+
+async def _kept(tenant, journal):
+    async with opened(journal, destinations=("hellotext",)) as owned:
+        await owned.append(_order(tenant, "first"))
 
 
 async def test_nothing_kept_about_somebody_is_told_by_the_exit_code(bridge, text_of, typed, tmp_path, sandbox):
