@@ -23,6 +23,9 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 NEVER = 2**62
 """The due time of a lane whose rule is held."""
 
+CLOCKS_APART = timedelta(hours=1)
+"""A turn that was taken so much later than now was taken by a clock that was wrong: it holds nobody up."""
+
 BUCKET = 512
 """Lanes to a bucket of aliases; the queries and the schemas know it too."""
 

@@ -142,7 +142,7 @@ class Upkeep:
         mark = f"reconciled:{source}:{tenant}"
         came_to = await self.journal.recall(mark)
         plan = admin.schedule
-        since = datetime.fromisoformat(came_to) - plan.overlap if came_to else now - plan.first
+        since = min(datetime.fromisoformat(came_to), now) - plan.overlap if came_to else now - plan.first
         work = Reconciliation(journal=self.journal, source=source, tenant=tenant, mark=mark)
         tally = await work.made(admin, performer, since=since, until=now, now=now)
         tell_reconciled(source, tenant, tally)

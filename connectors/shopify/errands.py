@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from urllib.parse import urlencode
 
 import msgspec
@@ -72,7 +73,7 @@ class ShopifyErrands:
             found = yield from self._named(asking.shop, [bytes(order) for order in orders], now)
             url = next_page(response)
             versions = [envelope.version for envelope in found if envelope.version is not None]
-            yield Page(documents=found, upto=until if url is None else max(versions, default=since))
+            yield Page(documents=found, upto=_by_then(asking, until) if url is None else max(versions, default=since))
 
     def _by_graphql(self, asking: Asking, since: datetime, until: datetime, now: datetime) -> Errand[None]:
         query = f"updated_at:>='{_iso(since)}' AND updated_at:<='{_iso(until)}'"
@@ -90,7 +91,8 @@ class ShopifyErrands:
                     raw += [] if document is None else [msgspec.json.encode(document)]
             found = yield from self._named(asking.shop, raw, now)
             is_last = not page["pageInfo"]["hasNextPage"]
-            yield Page(documents=found, upto=until if is_last else max(versions.values(), default=since))
+            upto = _by_then(asking, until) if is_last else max(versions.values(), default=since)
+            yield Page(documents=found, upto=upto)
             if is_last:
                 return
             after = page["pageInfo"]["endCursor"]
@@ -130,6 +132,15 @@ class ShopifyErrands:
             version=self._shopify.upkeep.version,
             get=self._get,
         )
+
+
+def _by_then(asking: Asking, until: datetime) -> datetime:
+    """Where the clock here is ahead, what changes until then is not in the answer yet."""
+    try:
+        theirs = parsedate_to_datetime(asking.dated)
+    except ValueError:
+        return until
+    return until if theirs.tzinfo is None else min(until, theirs)
 
 
 def _iso(moment: datetime) -> str:

@@ -1,7 +1,7 @@
 """What a shop is asked: pages, limits, refusals, tokens, and GraphQL's documents beside REST's."""
 
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -30,6 +30,16 @@ async def test_every_page_is_read_the_oldest_change_first(fake, errands, do, put
     assert [str(order["id"]) for order in orders] == _lanes(do.documents)
     assert 3 == len(do.pages)
     assert [NOW - timedelta(minutes=4), NOW - timedelta(minutes=1), NOW] == [page.upto for page in do.pages]
+
+
+@pytest.mark.parametrize("how", ["rest", "graphql"])
+async def test_a_clock_that_is_ahead_of_shopifys_does_not_say_that_what_is_to_come_was_read(
+    fake, errands, do, put, how
+):
+    fake.skew = -timedelta(hours=3)
+    now = datetime.now(UTC)
+    await do(_documents(errands(upkeep=f", orders: {how}"), since=now - DAY, until=now))
+    assert do.pages[-1].upto <= datetime.now(UTC) - timedelta(hours=3)
 
 
 @pytest.mark.parametrize("how", ["rest", "graphql"])

@@ -14,6 +14,7 @@ from bridge.contract import Envelope, State
 from bridge.errors import JournalBroken, JournalBusy, LaneLost
 from bridge.journal import Appended, Claim, Hold, Levels, Pruned, Record, Retention
 from bridge.journal.cells import (
+    CLOCKS_APART,
     Row,
     alias_hash,
     delivery_alias,
@@ -254,7 +255,8 @@ class PostgresJournal(Actor):
         await self._database.fetch("remember", name, text(value), now())
 
     async def take_turn(self, name: str, *, every: timedelta, now: datetime) -> bool:
-        return bool(await self._database.fetch("take_turn", name, micros(now), micros(now - every)))
+        ahead = micros(now + max(every, CLOCKS_APART))
+        return bool(await self._database.fetch("take_turn", name, micros(now), micros(now - every), ahead))
 
     # -- levels and retention ------------------------------------------------------------------------------------------
 

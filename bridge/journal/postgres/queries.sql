@@ -382,7 +382,7 @@ ON CONFLICT (name) DO UPDATE SET value = excluded.value, at = excluded.at
 
 -- name: take_turn
 INSERT INTO memory (name, value, at) VALUES ($1, '', $2)
-ON CONFLICT (name) DO UPDATE SET at = excluded.at WHERE memory.at <= $3 RETURNING true
+ON CONFLICT (name) DO UPDATE SET at = excluded.at WHERE memory.at <= $3 OR memory.at > $4 RETURNING true
 
 -- name: block
 INSERT INTO blocked (hash, at) SELECT hash, $2 FROM unnest($1::bytea[]) AS w (hash) ON CONFLICT DO NOTHING

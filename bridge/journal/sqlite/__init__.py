@@ -19,6 +19,7 @@ from bridge.contract import Envelope, Reason, State
 from bridge.errors import JournalBroken, JournalError
 from bridge.journal import ENDS, Appended, Claim, Erased, Erasure, Hold, Key, Levels, Pruned, Record, Retention
 from bridge.journal.cells import (
+    CLOCKS_APART,
     NEVER,
     Row,
     alias_hash,
@@ -340,7 +341,7 @@ class SqliteJournal(Reader):
         await self._act(lambda connection: connection.execute(statements()["remember"], (name, value, _now())))
 
     async def take_turn(self, name: str, *, every: timedelta, now: datetime) -> bool:
-        row = (name, micros(now), micros(now - every))
+        row = (name, micros(now), micros(now - every), micros(now + max(every, CLOCKS_APART)))
         return await self._act(lambda connection: connection.execute(statements()["take_turn"], row).rowcount > 0)
 
     async def prune(self, retention: Retention, *, now: datetime, limit: int = 500) -> Pruned:

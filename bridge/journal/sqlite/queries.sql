@@ -283,7 +283,7 @@ ON CONFLICT DO UPDATE SET value = excluded.value, at = excluded.at
 
 -- name: take_turn
 INSERT INTO memory (name, value, at) VALUES (?, '', ?)
-ON CONFLICT DO UPDATE SET at = excluded.at WHERE memory.at <= ?
+ON CONFLICT DO UPDATE SET at = excluded.at WHERE memory.at <= ? OR memory.at > ?
 
 -- name: block
 INSERT INTO blocked (hash, at) VALUES rows(?, ?) ON CONFLICT DO NOTHING
