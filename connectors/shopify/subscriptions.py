@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from bridge.contract import Json
 from bridge.errand import Errand, Finding, FindingState
-from bridge.errors import ErrandFailed
+from bridge.errors import ErrandFailed, NoAnswer
 from connectors.shopify.asking import Asking
 from connectors.shopify.naming import TOPICS
 
@@ -153,14 +153,25 @@ def topic_of(enum: str) -> str:
 
 
 def brought_in_line(asking: Asking, topics: Sequence[str], uri: str, *, dry_run: bool) -> Errand[Sequence[Finding]]:
-    """Every topic that is wanted and every subscription that is there, with what was done about it."""
+    """Every topic that is wanted and every subscription that is there, with what was done about it.
+
+    What Shopify refuses for one keeps no other from being made.
+    """
     there = yield from listed(asking)
     changes = list(plan(there, topics, uri, asking.version))
-    for change in () if dry_run else changes:
-        yield from _carried_out(asking, change)
+    told: list[Finding] = []
+    for change in changes:
+        try:
+            if not dry_run:
+                yield from _carried_out(asking, change)
+            told.append(_told(change, dry_run=dry_run))
+        except NoAnswer:
+            raise
+        except ErrandFailed as problem:
+            told.append(Finding(subject=f"subscription {change.topic}", state="wrong", detail=str(problem)))
     changed = {change.topic for change in changes}
     return [
-        *(_told(change, dry_run=dry_run) for change in changes),
+        *told,
         *(_finding(topic, "well", f"brings to {uri}") for topic in topics if topic not in changed),
         *(_finding(each.topic, "other", f"not ours: {each.uri}") for each in there if not is_ours(each, uri)),
     ]

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bridge.errors import ErrandFailed, NoAnswer
+from bridge.errors import NoAnswer
 from connectors.shopify.subscriptions import wanted
 from tests.upkeep.conftest import ENVIRON, GRANTED
 
@@ -100,13 +100,21 @@ async def test_a_version_without_names_asks_for_none(fake, errands, do):
     assert {HERE} == {uri for _, uri, _ in _there(fake)}
 
 
-async def test_what_shopify_refuses_is_said_in_its_words(fake, errands, do):
+async def test_what_shopify_refuses_is_said_in_its_words_and_the_others_are_made(fake, errands, do):
     real = fake._webhookcreate
-    fake._webhookcreate = lambda asked: real({**asked, "input": {**asked["input"], "uri": taken}})
+
+    def create(asked):
+        uri = taken if asked["topic"] == "ORDERS_CREATE" else HERE
+        return real({**asked, "input": {**asked["input"], "uri": uri}})
+
+    fake._webhookcreate = create
     taken = "https://taken.example/"
     fake.subscribe("ORDERS_CREATE", taken, name=None)
-    with pytest.raises(ErrandFailed, match="Address for this topic has already been taken"):
-        await do(_subscribe(errands))
+    findings = await do(_subscribe(errands))
+    (wrong,) = (finding for finding in findings if finding.state == "wrong")
+    assert wrong.detail.endswith("Shopify says: Address for this topic has already been taken")
+    assert {("orders/updated", "mended"), ("app/uninstalled", "mended")} <= _told(findings)
+    assert {"ORDERS_UPDATED", "APP_UNINSTALLED"} <= {topic for topic, uri, _ in _there(fake) if uri == HERE}
 
 
 async def test_silence_after_a_change_ends_it_and_the_next_turn_finds_what_was_done(fake, errands, do):
