@@ -2,10 +2,12 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
+from queue import SimpleQueue
+from threading import Thread
 from typing import TypeVar, assert_never
 
 from bridge.contract import Request, Response
@@ -34,8 +36,34 @@ class Taking:
     offered: Callable[[Offer], Awaitable[Collection[str]]] = _all
 
 
-def _one_thread() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(max_workers=1, thread_name_prefix="errands")
+class _OneThread:
+    """Blocking calls, one after the other. A daemon, unlike an executor's: a call that hangs keeps no process from
+    ending."""
+
+    def __init__(self) -> None:
+        self._calls: SimpleQueue[tuple[Future[Response], Callable[[], Response]] | None] = SimpleQueue()
+        self._thread: Thread | None = None
+
+    def put(self, call: Callable[[], Response]) -> Future[Response]:
+        if self._thread is None:
+            self._thread = Thread(target=self._work, name="errands", daemon=True)
+            self._thread.start()
+        future: Future[Response] = Future()
+        self._calls.put((future, call))
+        return future
+
+    def end(self) -> None:
+        """After the call that it is in; nobody waits for it."""
+        self._calls.put(None)
+
+    def _work(self) -> None:
+        while (asked := self._calls.get()) is not None:
+            future, call = asked
+            if future.set_running_or_notify_cancel():
+                try:
+                    future.set_result(call())
+                except BaseException as problem:  # noqa: BLE001  handed to whoever waits
+                    future.set_exception(problem)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -44,7 +72,7 @@ class Performer:
 
     courier: Courier
     told: Callable[[str], None] = lambda _text: None
-    _thread: ThreadPoolExecutor = field(default_factory=_one_thread)
+    _thread: _OneThread = field(default_factory=_OneThread)
 
     async def perform(self, errand: Errand[T], taking: Taking | None = None) -> T:
         """To its end. Raises ErrandFailed, also for a bug in the connector's code."""
@@ -100,16 +128,16 @@ class Performer:
 
     async def _called(self, blocking: Blocking) -> Response:
         """A call that hangs keeps its thread; the next gets a new one."""
-        call = asyncio.get_running_loop().run_in_executor(self._thread, blocking.call)
+        call = asyncio.wrap_future(self._thread.put(blocking.call))
         try:
             return await asyncio.wait_for(call, blocking.within.total_seconds())
         except TimeoutError:
-            self._thread.shutdown(wait=False, cancel_futures=True)
-            self._thread = _one_thread()
+            self._thread.end()
+            self._thread = _OneThread()
             raise NoAnswer("no answer in time") from None
 
     def close(self) -> None:
-        self._thread.shutdown(wait=False, cancel_futures=True)
+        self._thread.end()
 
 
 @asynccontextmanager

@@ -1,16 +1,23 @@
 """Upkeep in trouble: what fails beside the hot path neither ends the service nor keeps other work from being done."""
 
+import asyncio
 import json
+import signal
+from contextlib import suppress
 from datetime import UTC, datetime
 
+import aiohttp
 import pytest
 from multidict import CIMultiDict
 
+from bridge.config import read
 from bridge.contract import HttpArrival, Reason, State, Verified
 from bridge.errors import JournalBusy
 from bridge.journal import Selection, sqlite
 from bridge.journal.sqlite import SqliteJournal
 from bridge.upkeep.complying import Complying
+from tests.upkeep.conftest import ENVIRON
+from tests.walks.processes import Process
 
 SHOP = "example.myshopify.com"
 
@@ -36,6 +43,49 @@ async def test_a_journal_that_cannot_be_asked_for_a_while_does_not_end_the_servi
         await bridge.until(lambda: bridge.house.journal.find(str(order["id"])), seconds=20)
         assert failures
         assert "no connection" in (await events("errand.failed"))[0]["detail"]
+
+
+@pytest.fixture
+async def dripping():
+    """A shop that answers a byte a second, for longer than anybody waits; its URL, and whether it was asked."""
+    asked = asyncio.Event()
+
+    async def drip(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+        asked.set()
+        while not ended.is_set() and not writer.is_closing():
+            writer.write(b" ")
+            with suppress(TimeoutError):
+                await asyncio.wait_for(ended.wait(), 0.5)
+        writer.close()
+
+    ended = asyncio.Event()
+    server = await asyncio.start_server(drip, "127.0.0.1", 0)
+    yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", asked
+    ended.set()
+    server.close()
+    await asyncio.sleep(0)
+
+
+async def test_a_shop_that_never_ends_its_answer_holds_up_neither_deliveries_nor_the_end(
+    dripping, sandbox, text_of, fake, tmp_path, free_port, an_order
+):
+    url, asked = dripping
+    process = Process(tmp_path, sandbox, ENVIRON, (free_port(), free_port()))
+    text = text_of(api=sandbox, upkeep=", subscriptions: leave", port=process.port).replace(fake.url, url)
+    process.config.write_text(text.replace("private: {port: 0}", f"private: {{port: {process.private}}}"))
+    await process.start()
+    await asyncio.wait_for(asked.wait(), 20)
+    body = json.dumps(an_order(1)).encode()
+    headers = (
+        read(text, environ=ENVIRON).sources["shop"].sign(body, topic="orders/create", tenant=SHOP, delivery_id="1")
+    )
+    async with aiohttp.ClientSession() as session:
+        answer = await session.post(f"http://127.0.0.1:{process.port}/webhooks/shop", data=body, headers=headers)
+        assert 200 == answer.status
+    assert 0 == await process.end(signal.SIGTERM)
+    assert "service.stopped" in process.log.read_text()
 
 
 # -- what platforms tell -----------------------------------------------------------------------------------------------
