@@ -215,14 +215,17 @@ def _backoff(attempt: int) -> timedelta:
 def _throttled(said: Mapping[str, Json]) -> timedelta | None:
     """How long until there is enough for the query again: by what the answer says, never by a constant."""
     errors = said.get("errors") or []
-    codes = {error.get("extensions", {}).get("code") for error in errors if isinstance(error, dict)}
-    if "THROTTLED" not in codes:
+    if "THROTTLED" not in [_code(error) for error in errors if isinstance(error, dict)]:
         return None
-    cost = said.get("extensions", {}).get("cost", {})
-    status = cost.get("throttleStatus", {})
+    cost = (said.get("extensions") or {}).get("cost") or {}
+    status = cost.get("throttleStatus") or {}
     rate, asked = _number(status.get("restoreRate")), _number(cost.get("requestedQueryCost"))
     missing = asked - _number(status.get("currentlyAvailable"))
     return min(timedelta(seconds=missing / rate), _LONGEST_WAIT) if rate > 0 and missing > 0 else _ONE_SECOND
+
+
+def _code(error: Mapping[str, Json]) -> str:
+    return str((error.get("extensions") or {}).get("code") or "")
 
 
 def _number(found: Json) -> float:
@@ -232,5 +235,5 @@ def _number(found: Json) -> float:
 def _said(errors: Json) -> str:
     """Codes first: messages may quote what was sent."""
     found = [error for error in errors if isinstance(error, dict)]
-    codes = sorted({str(error.get("extensions", {}).get("code") or "") for error in found} - {""})
+    codes = sorted({_code(error) for error in found} - {""})
     return ", ".join(codes) or "; ".join(str(error.get("message"))[:200] for error in found) or "nothing"

@@ -81,8 +81,11 @@ class ShopifyErrands:
         while True:
             answer = yield from asking.graphql(_IDS, {"first": _IDS_PAGE, "after": after, "query": query})
             page = answer.data["orders"]
-            versions = {node["legacyResourceId"]: _instant(node["updatedAt"]) for node in page["nodes"]}
-            ids = {node["legacyResourceId"]: node["id"] for node in page["nodes"]}
+            nodes = [node for node in page["nodes"] if node is not None]
+            if len(nodes) < len(page["nodes"]):
+                yield Note(text=f"shop {asking.shop}: orders that this app may not see are not read")
+            versions = {node["legacyResourceId"]: _instant(node["updatedAt"]) for node in nodes}
+            ids = {node["legacyResourceId"]: node["id"] for node in nodes}
             chosen: Collection[str] = yield Offer(kind="order", versions=versions)
             raw: list[bytes] = []
             for order in versions:
@@ -95,7 +98,9 @@ class ShopifyErrands:
             yield Page(documents=found, upto=upto)
             if is_last:
                 return
-            after = page["pageInfo"]["endCursor"]
+            before, after = after, page["pageInfo"]["endCursor"]
+            if after in (None, before):
+                raise ErrandFailed(f"shop {asking.shop}: the list of orders has a next page and no way to it")
 
     def _named(self, tenant: str, orders: Sequence[bytes], now: datetime) -> Errand[Sequence[Envelope]]:
         found: list[Envelope] = []

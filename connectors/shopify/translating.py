@@ -117,6 +117,11 @@ def fetched(asking: Asking, gid: str) -> Errand[Json | None]:
         node = answer.data.get("order")
         if node is None:
             return None
+        if hidden := _hidden(node):
+            yield Note(
+                text=f"shop {asking.shop}: the {hidden} of order {node['legacyResourceId']} are not given: not read"
+            )
+            return None
         lines += node["lineItems"]["nodes"]
         page = node["lineItems"]["pageInfo"]
         if not page["hasNextPage"]:
@@ -128,6 +133,18 @@ def fetched(asking: Asking, gid: str) -> Errand[Json | None]:
         )
         return None
     return order(node, lines)
+
+
+def _hidden(node: Json) -> str:
+    """A list that Shopify could not give, or not to this app: null, where an order that has none has an empty one."""
+    if (node.get("lineItems") or {}).get("nodes") is None or None in node["lineItems"]["nodes"]:
+        return "lines"
+    refunds = node.get("refunds")
+    if refunds is None or any(
+        not refund or (refund.get("transactions") or {}).get("nodes") is None for refund in refunds
+    ):
+        return "refunds"
+    return ""
 
 
 def _cut_off(node: Json) -> str:

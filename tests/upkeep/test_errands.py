@@ -250,6 +250,53 @@ def _plain(give):
     return json.loads(json.dumps(give, default=float, sort_keys=True))
 
 
+@pytest.mark.parametrize("hidden", ["lineItems", "refunds"])
+async def test_an_order_whose_lists_are_not_given_is_noted_and_not_read_without_them(fake, errands, do, put, hidden):
+    first, second = put(2)
+    real = fake._orderbyid
+
+    def order(variables):
+        answer = real(variables)
+        if str(first["id"]) in variables["id"]:
+            error = {"message": "Internal error", "path": ["order", hidden], "extensions": None}
+            return {"data": {"order": {**answer["order"], hidden: None}}, "errors": [error]}
+        return answer
+
+    fake._orderbyid = order
+    await do(_documents(errands(upkeep=", orders: graphql")))
+    assert [str(second["id"])] == _lanes(do.documents)
+    assert any(str(first["id"]) in note for note in do.notes)
+
+
+async def test_orders_that_the_app_may_not_see_are_noted_and_keep_no_other_back(fake, errands, do, put):
+    put(2)
+    real = fake._orderids
+
+    def ids(variables):
+        answer = real(variables)
+        answer["orders"]["nodes"].insert(1, None)
+        return {"data": answer, "errors": [{"message": "no", "path": ["orders", "nodes", 1]}]}
+
+    fake._orderids = ids
+    await do(_documents(errands(upkeep=", orders: graphql")))
+    assert 2 == len(do.documents)
+    assert ["orders that this app may not see are not read"] == [note.split(": ")[1] for note in do.notes]
+
+
+async def test_a_list_that_goes_in_a_circle_ends_it(fake, errands, do, put):
+    put(2)
+    real = fake._orderids
+
+    def ids(variables):
+        answer = real(variables)
+        answer["orders"]["pageInfo"] = {"hasNextPage": True, "endCursor": None}
+        return answer
+
+    fake._orderids = ids
+    with pytest.raises(ErrandFailed, match="a next page and no way to it"):
+        await do(_documents(errands(upkeep=", orders: graphql")))
+
+
 async def test_graphql_gives_the_same_facts_as_the_webhook(fake, errands, do, an_order, settings_of):
     refund = json.loads((_examples() / "refund.json").read_text())
     parcel = json.loads((_examples() / "fulfillment.json").read_text())
