@@ -242,9 +242,14 @@ class Kept:
     by_these: frozenset[tuple[str, str, str]]
 
 
+UNKNOWN = "?"
+"""The amount of a fact that was settled before amounts were kept."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fact:
-    """A key's state, and the amount of the request that was accepted, or may have been (`99.00 EUR`; empty: none)."""
+    """A key's state, and the amount of the request that was accepted, or may have been (`99.00 EUR`; empty: none; or
+    UNKNOWN)."""
 
     state: State
     amount: str = ""

@@ -14,7 +14,7 @@ from typing import Literal, TypeAlias
 from bridge.config import Outlet
 from bridge.contract import Envelope, Event, State
 from bridge.errand import Admin, Lists, Page
-from bridge.journal import Fact, Reading, Standing
+from bridge.journal import UNKNOWN, Fact, Reading, Standing
 from bridge.mapping.rules import Failure, Rules
 from bridge.upkeep.performing import Performer, Taking
 
@@ -119,10 +119,11 @@ class Accounting:
 
     async def _event(self, document: Envelope, dest: str, event: Event, standing: Standing | None) -> None:
         line = self.account.lines.setdefault((event.at.date(), dest, event.fact), Line())
-        worth = _worth(event, self.outlets[dest])
+        held = self._held(dest, event, standing)
+        # What cannot be compared is in neither sum.
+        worth = UNKNOWN if held is not None and held.amount == UNKNOWN else _worth(event, self.outlets[dest])
         line.expected += 1
         _add(line.due, worth)
-        held = self._held(dest, event, standing)
         if held is not None and held.state in _ACCEPTED:
             line.accepted += 1
             _add(line.taken, held.amount)
@@ -159,7 +160,8 @@ class Accounting:
         for number in await self.journal.find(lane, tenant=self.tenant):
             story = await self.journal.story(number)
             if story is not None and story.order == lane:
-                said = [v["reason"] for v in story.verdicts if v["dest"] == dest and v["rule"] == rule]
+                # Of the whole document no rule and no destination is named: stale, erased.
+                said = [v["reason"] for v in story.verdicts if v["dest"] in ("", dest) and v["rule"] in ("", rule)]
                 return str(said[-1]) if said else ""
         return ""
 

@@ -1,10 +1,13 @@
 """`orders account`: what differs between shop, journal and API is named, and what agrees is even to the cent."""
 
 import json
+import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from bridge.journal import UNKNOWN, Erasure
 from bridge.journal.sqlite import opened
 
 SHOP = "example.myshopify.com"
@@ -79,6 +82,28 @@ async def test_another_amount_is_named_with_both(bridge, order_now, account, fak
     assert {"amount"} == {one.sort for one in found.differences}
     assert "99.00 EUR was accepted, the shop says 98.00 EUR" == found.differences[0].detail
     assert not found.is_even()
+
+
+async def test_an_amount_from_before_amounts_were_kept_is_no_difference(bridge, order_now, account, tmp_path):
+    async with bridge() as running:
+        await _delivered(running, order_now(1))
+    with closing(sqlite3.connect(tmp_path / "journal.db")) as connection, connection:
+        connection.execute("UPDATE fact SET amount = ?", (UNKNOWN,))
+    async with bridge() as running:
+        await _delivered(running, order_now(2))
+        found = await account(running)
+    assert ([], True) == (found.differences, found.is_even())
+    lines = {fact: line for (_, _, fact), line in found.lines.items()}
+    assert {"EUR": "99.00"} == {currency: str(amount) for currency, amount in lines["order.placed"].taken.items()}
+    assert all(line.agrees() for line in lines.values())
+
+
+async def test_an_order_of_somebody_who_was_erased_is_not_sent_and_says_so(bridge, order_now, account):
+    async with bridge() as running:
+        await running.house.journal.block(Erasure(tenant=SHOP, aliases=("email:ada.sample@example.com",)))
+        await _delivered(running, order_now(1))
+        found = await account(running)
+    assert {("not sent", "erased")} == {(one.sort, one.detail) for one in found.differences}
 
 
 async def test_trailing_zeros_are_no_difference(bridge, order_now, account, fake):

@@ -57,7 +57,7 @@ CREATE TABLE owner (
 CREATE TABLE fact (
     lane bigint NOT NULL, dest text NOT NULL, fact text NOT NULL, once text NOT NULL,
     state text NOT NULL, seq bigint NOT NULL, rule text NOT NULL, occurred bigint, settled bigint NOT NULL,
-    attempt integer NOT NULL, reason text NOT NULL, detail text NOT NULL, amount text NOT NULL DEFAULT '',
+    attempt integer NOT NULL, reason text NOT NULL, detail text NOT NULL, amount text NOT NULL DEFAULT '?',
     PRIMARY KEY (lane, dest, fact, once)
 ) WITH (fillfactor = 90);
 CREATE INDEX fact_parked ON fact (state, lane) WHERE state IN ('dead', 'uncertain', 'departed');

@@ -44,7 +44,7 @@ CREATE INDEX turn_held ON turn (dest, held, lane) WHERE held IS NOT NULL;
 CREATE TABLE fact (
     lane INTEGER NOT NULL, dest TEXT NOT NULL, fact TEXT NOT NULL, once TEXT NOT NULL,
     state TEXT NOT NULL, seq INTEGER NOT NULL, rule TEXT NOT NULL, occurred INTEGER, settled INTEGER NOT NULL,
-    attempt INTEGER NOT NULL, reason TEXT NOT NULL, detail TEXT NOT NULL, amount TEXT NOT NULL DEFAULT '',
+    attempt INTEGER NOT NULL, reason TEXT NOT NULL, detail TEXT NOT NULL, amount TEXT NOT NULL DEFAULT '?',
     PRIMARY KEY (lane, dest, fact, once)
 ) WITHOUT ROWID;
 CREATE INDEX fact_parked ON fact (state, lane) WHERE state IN ('dead', 'uncertain', 'departed');
