@@ -4,6 +4,7 @@ import asyncio
 import sqlite3
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 
 import pytest
 
@@ -342,3 +343,20 @@ async def test_a_reader_that_keeps_an_older_picture_is_told(sqlite_place, desk, 
         assert not (await journal.erase(_ada())).is_lasting
         reader.close()
         assert (await journal.erase(_ada())).is_lasting
+
+
+async def test_killed_before_the_log_was_emptied_the_next_start_empties_it(sqlite_place, desk, hers, tmp_path):
+    from bridge.journal import sqlite  # noqa: PLC0415
+
+    after = tmp_path / "after" / sqlite_place.name
+    after.parent.mkdir()
+    async with sqlite.opened(sqlite_place, destinations=("api",)) as journal:
+        for number in range(20):
+            await journal.append(hers(str(number), raw=b"Geheim-Strasse %d" % number))
+        await journal._act(partial(journal._erasing, erasure=_ada()))
+        for name in ("", "-wal"):
+            file = sqlite_place.with_name(sqlite_place.name + name)
+            after.with_name(file.name).write_bytes(file.read_bytes())
+    assert b"Geheim-Strasse" in _stored(after)
+    async with sqlite.opened(after, destinations=("api",)):
+        assert b"Geheim-Strasse" not in _stored(after)

@@ -6,7 +6,7 @@ import re
 import secrets
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from bridge.errors import JournalBroken, JournalInUse, JournalUnreadable
@@ -125,6 +125,9 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
             _run(connection, upgrade(version), version)
     except sqlite3.Error as problem:
         raise JournalBroken(f"cannot make or upgrade the journal {path}: {problem}") from None
+    with suppress(sqlite3.OperationalError):  # a full disk: at the next start
+        # Who was killed while erasing left older pictures of pages in the log.
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def version_of(connection: sqlite3.Connection, path: Path) -> int:
