@@ -124,6 +124,8 @@ async def _answer(journal: Feeding, line: bytes, released: Callable[[str, str], 
         return {"error": f"not understood: {problem}"}
     except JournalError as problem:
         return {"error": str(problem)}
+    except (OverflowError, TypeError, ValueError) as problem:  # a number too large, a time without its zone
+        return {"error": f"cannot be stored: {type(problem).__name__}"}
 
 
 async def _done(journal: Feeding, asked: _Asked, released: Callable[[str, str], None]) -> object:

@@ -15,6 +15,9 @@ from bridge.journal.control import Remote, acting, answering, socket_path
 from bridge.journal.sqlite import SqliteJournal, opened
 
 
+_ENVELOPE = dict.fromkeys(("source", "id", "topic", "kind", "tenant", "lane", "raw"), "")
+
+
 @pytest.fixture
 def path(tmp_path):
     return tmp_path / "journal.db"
@@ -167,6 +170,8 @@ async def test_a_path_that_is_too_long_for_a_socket_moves_to_the_runtime_directo
         ("not understood", _asked("settle", refs=[], state="lost")),
         ("not understood", _asked("release", dest=[], rule={})),
         ("delivered or dropped", _asked("settle", refs=[], state="dead")),
+        ("cannot be stored", _asked("erase", erasure={"tenant": "t", "everything": True, "after": 2**63})),
+        ("cannot be stored", _asked("append", envelope={**_ENVELOPE, "received_at": "2026-01-01T00:00:00"})),
     ],
 )
 async def test_what_is_not_understood_is_answered_and_harms_nothing(owning, path, desk, said, line):
