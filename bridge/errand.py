@@ -112,8 +112,11 @@ class Admin(Protocol):
     def documents(self, tenant: str, *, since: datetime, until: datetime, now: datetime) -> Errand[None]:
         """Yields a Page at a time of all that changed from `since` up to `until`, oldest change first."""
 
-    def subscribe(self, tenant: str, *, kinds: Collection[str], dry_run: bool) -> Errand[Sequence[Finding]]:
-        """Bring the platform's subscriptions in line with what rules read."""
+    def subscribe(
+        self, tenant: str, *, kinds: Collection[str], dry_run: bool, elsewhere: bool = True
+    ) -> Errand[Sequence[Finding]]:
+        """Bring the platform's subscriptions in line with what rules read. elsewhere: also those of a bridge that bring
+        to another address; it may have been ours, or be another bridge's that works."""
 
     def examine(self, tenant: str, *, kinds: Collection[str], now: datetime) -> Errand[Sequence[Finding]]:
         """Look at everything that must be right for orders to come."""

@@ -129,9 +129,11 @@ class Upkeep:
             self._failed.pop(job.name, None)
 
     async def _checked(self, performer: Performer, admin: Admin, source: str, tenant: str) -> None:
-        """Shopify deletes a subscription that fails: it is made again, or told."""
+        """Shopify deletes a subscription that fails: it is made again, or told. By itself a bridge takes none over: two
+        with one app's token, such as one for trials, would take each other's deliveries in turns."""
         kinds = self.book.rules.kinds & self.settings.sources[source].kinds().keys()
-        findings = await performer.perform(admin.subscribe(tenant, kinds=kinds, dry_run=not admin.schedule.repair))
+        repaired = admin.subscribe(tenant, kinds=kinds, dry_run=not admin.schedule.repair, elsewhere=False)
+        findings = await performer.perform(repaired)
         for finding in findings:
             if finding.state in ("mended", "would", "wrong"):
                 name = "subscription.mended" if finding.state == "mended" else "subscription.missing"

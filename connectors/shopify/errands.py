@@ -111,11 +111,15 @@ class ShopifyErrands:
                 yield Note(text=f"shop {tenant}: an order that Shopify lists cannot be read: {problem}")
         return found
 
-    def subscribe(self, tenant: str, *, kinds: Collection[str], dry_run: bool) -> Errand[Sequence[Finding]]:
+    def subscribe(
+        self, tenant: str, *, kinds: Collection[str], dry_run: bool, elsewhere: bool = True
+    ) -> Errand[Sequence[Finding]]:
         if self._shopify.address is None:
             raise ErrandFailed("write `address:` in the source: the public https address that Shopify posts to")
         topics = self._topics(kinds)
-        return subscriptions.brought_in_line(self._asking(tenant), topics, self._shopify.address, dry_run=dry_run)
+        return subscriptions.brought_in_line(
+            self._asking(tenant), topics, self._shopify.address, dry_run=dry_run, elsewhere=elsewhere
+        )
 
     def examine(self, tenant: str, *, kinds: Collection[str], now: datetime) -> Errand[Sequence[Finding]]:
         examination = Examination(

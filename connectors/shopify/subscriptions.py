@@ -5,7 +5,7 @@ send everything twice under two ids. Those made in an app's file or by hand in t
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bridge.contract import Json
 from bridge.errand import Errand, Finding, FindingState
@@ -152,12 +152,16 @@ def topic_of(enum: str) -> str:
     return _BY_ENUM.get(enum, enum)
 
 
-def brought_in_line(asking: Asking, topics: Sequence[str], uri: str, *, dry_run: bool) -> Errand[Sequence[Finding]]:
+def brought_in_line(
+    asking: Asking, topics: Sequence[str], uri: str, *, dry_run: bool, elsewhere: bool
+) -> Errand[Sequence[Finding]]:
     """Every topic that is wanted and every subscription that is there, with what was done about it.
 
-    What Shopify refuses for one keeps no other from being made.
+    What Shopify refuses for one keeps no other from being made. elsewhere: those of our name at other addresses too.
     """
     there = yield from listed(asking)
+    if not elsewhere:
+        there = [each if each.uri == uri else replace(each, name="") for each in there]
     changes = list(plan(there, topics, uri, asking.version))
     told: list[Finding] = []
     for change in changes:

@@ -45,6 +45,25 @@ async def test_a_journal_that_cannot_be_asked_for_a_while_does_not_end_the_servi
         assert "no connection" in (await events("errand.failed"))[0]["detail"]
 
 
+async def test_two_bridges_of_one_app_do_not_take_each_others_deliveries(
+    fake, running, settings_of, sandbox, events, tmp_path
+):
+    address = "https://{}.example/webhooks/shop"
+    for name in ("live", "trial"):
+        kept = f'{{path: "{tmp_path / name}.db", min_free: 0, ballast: 0}}'
+        more = {"journal": kept, "address": address.format(name), "upkeep": ", reconcile: false"}
+        async with running(settings_of(api=sandbox, **more)) as one:
+            await one.until(lambda: events("subscription.mended"))
+            wanted = {(topic, address.format(name)) for topic in ("ORDERS_CREATE", "ORDERS_UPDATED", "APP_UNINSTALLED")}
+            await one.until(lambda wanted=wanted: _are_there(fake, wanted))
+    assert {address.format("live"), address.format("trial")} == {made["uri"] for made in fake.subscriptions.values()}
+    assert 6 == len(fake.subscriptions)
+
+
+async def _are_there(fake, wanted):
+    return wanted <= {(made["topic"], made["uri"]) for made in fake.subscriptions.values()}
+
+
 @pytest.fixture
 async def dripping():
     """A shop that answers a byte a second, for longer than anybody waits; its URL, and whether it was asked."""
