@@ -14,7 +14,6 @@ from bridge.journal import Hold, Postponed, control
 from bridge.journal.control import Remote, acting, answering, socket_path
 from bridge.journal.sqlite import SqliteJournal, opened
 
-
 _ENVELOPE = dict.fromkeys(("source", "id", "topic", "kind", "tenant", "lane", "raw"), "")
 
 
