@@ -49,15 +49,17 @@ class Listing:
     answers: Answers
 
     def missing(self, references: Collection[str]) -> Errand[Collection[str]]:
-        """Those that the list does not have. Ends early where all were found."""
+        """Those that the list does not have. Ends early where all were found; a page may be shorter than was asked for."""
         left = set(references)
         after = ""
         while left:
             orders = yield from self._page(after)
-            left -= {str(order.reference) for order in orders}
-            if len(orders) < _PAGE:
+            if not orders:
                 break
-            after = f"&starting_after={orders[-1].id}"
+            left -= {str(order.reference) for order in orders}
+            before, after = after, f"&starting_after={orders[-1].id}"
+            if after == before:
+                raise ErrandFailed(f"{self.url} gives the same page of its orders again and again")
         return left
 
     def _page(self, after: str) -> Errand[list[_Order]]:
