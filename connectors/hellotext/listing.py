@@ -49,7 +49,7 @@ class Listing:
     answers: Answers
 
     def missing(self, references: Collection[str]) -> Errand[Collection[str]]:
-        """Those that the list does not have. Ends early where all were found; a page may be shorter than was asked for."""
+        """Those that the list does not have. Ends early where all were found; pages may be shorter than asked."""
         left = set(references)
         after = ""
         while left:

@@ -9,7 +9,7 @@ from functools import partial
 import pytest
 
 from bridge.contract import Reason, State
-from bridge.journal import Done, Erasure, Postponed, Record
+from bridge.journal import Done, Erasure, Postponed, Record, Retention
 from bridge.journal.cells import unpacked
 
 SHOP = "shop.example"
@@ -296,7 +296,7 @@ async def test_what_cannot_be_read_is_no_request_that_could_be_concluded(journal
 
 async def test_a_search_of_the_stored_and_of_the_decompressed_bytes_finds_nothing(sqlite_place, desk, hers):
     """In the embedded journal's files: what went earlier by retention, by moving pages or by being sent included."""
-    from bridge.journal import Retention, sqlite  # noqa: PLC0415
+    from bridge.journal import sqlite  # noqa: PLC0415
 
     names = (b"ada@example.com", b"Sample-Lovelace", b"Geheim-Strasse")
     address = b'{"email": "ada@example.com", "street": "Geheim-Strasse 5", "n": %d, "padding": "%s"}'
@@ -341,7 +341,10 @@ async def test_a_reader_that_keeps_an_older_picture_is_told(sqlite_place, desk, 
         reader.execute("BEGIN")
         reader.execute("SELECT count(*) FROM body").fetchone()
         assert not (await journal.erase(_ada())).is_lasting
+        assert b"-Lovelace" in _stored(sqlite_place)
         reader.close()
+        await journal.prune(Retention(), now=desk.now)
+        assert b"-Lovelace" not in _stored(sqlite_place)
         assert (await journal.erase(_ada())).is_lasting
 
 

@@ -103,6 +103,7 @@ class SqliteJournal(Reader):
         self._claiming = {dest: asyncio.Lock() for dest in destinations}
         self._watchers: dict[str, Callable[[], None]] = {}
         self._fresh = Fresh()
+        self._must_empty = False
         self._pruning = Pruning(lambda asked: [dest for (dest,) in asked.execute(statements()["destinations"])])
         self._writer.start()
 
@@ -319,7 +320,10 @@ class SqliteJournal(Reader):
     async def erase(self, erasure: Erasure) -> Erased:
         erased = await self._act(partial(self._erasing, erasure=erasure))
         self._fresh.clear()
-        return erased if erased.more else replace(erased, is_lasting=await self._emptied())
+        if erased.more:
+            return erased
+        self._must_empty = not await self._emptied()
+        return replace(erased, is_lasting=not self._must_empty)
 
     def _erasing(self, connection: sqlite3.Connection, *, erasure: Erasure) -> Erased:
         erased = erasing.erase(connection, erasure, now=_now())
@@ -350,6 +354,8 @@ class SqliteJournal(Reader):
             "history": micros(now - retention.history),
             "keys": micros(now - retention.keys),
         }
+        if self._must_empty:
+            self._must_empty = not await self._act(erasing.emptied, after=True)
         return await self._act(lambda connection: self._prune(connection, limits, limit))
 
     def _prune(self, connection: sqlite3.Connection, limits: dict[str, int], limit: int) -> Pruned:

@@ -92,7 +92,7 @@ def conclude(connection: sqlite3.Connection, ref: str, *, now: int) -> int:
 def emptied(connection: sqlite3.Connection) -> bool:
     """The log holds older pictures of pages: all of it goes to the file, and is cut off. Outside of a transaction.
 
-    False: somebody reads an older picture; it goes with a later checkpoint.
+    False: somebody reads an older picture; it goes with a later one, see `prune`.
     """
     (is_busy, _, _) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
     return not is_busy
