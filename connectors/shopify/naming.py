@@ -72,6 +72,15 @@ class Identified(Versioned, frozen=True, kw_only=True):
         return f"{kind}:{self.id}"
 
 
+class ShopItself(Identified, frozen=True, kw_only=True):
+    myshopify_domain: Loose = None
+    plan_name: Loose = None
+
+    def is_of(self, tenant: str) -> bool:
+        """An order has an id too, and no plan."""
+        return self.myshopify_domain == tenant or (self.myshopify_domain is None and self.plan_name is not None)
+
+
 class OfOrder(Versioned, frozen=True, kw_only=True):
     """About an order, which it names: it waits its turn in the order's lane."""
 
@@ -203,7 +212,7 @@ _SHAPES: Mapping[str, tuple[type[Document], str]] = {
     "customer": (Customer, "customers/create customers/update customers/enable customers/disable"),
     "customer_deletion": (Identified, "customers/delete"),
     "customer_merge": (Document, "customers/merge"),
-    "shop": (Identified, "shop/update app/uninstalled"),
+    "shop": (ShopItself, "shop/update app/uninstalled"),
     "app_scopes": (Document, "app/scopes_update"),
     "bulk_operation": (Finished, "bulk_operations/finish"),
     "compliance": (Compliance, "customers/data_request customers/redact shop/redact"),
@@ -224,6 +233,8 @@ def named(topic: str, body: bytes, *, tenant: str, delivery: str) -> Name:
         raise Malformed(f"{topic}: shop_domain in the body is not the shop of the header, {tenant}")
     if isinstance(document, Compliance) and topic not in document.told_as():
         raise Malformed(f"{topic}: the body is one of {' or '.join(document.told_as())}")
+    if topic == "app/uninstalled" and not (isinstance(document, ShopItself) and document.is_of(tenant)):
+        raise Malformed(f"{topic}: the body is not of the shop {tenant}")
     name = document.name(kind, delivery)
     if not name.lane.isprintable():
         raise Malformed(f"{topic}: the token that names the document is not printable")

@@ -274,6 +274,12 @@ def test_a_request_is_not_taken_for_another_by_an_unsigned_header(topic, more):
         read(topic, body)
 
 
+def test_an_order_is_not_taken_for_the_news_that_the_app_is_gone():
+    with pytest.raises(Malformed, match="not of the shop"):
+        read("app/uninstalled", ORDER)
+    assert Reason.NOT_CARRIED_OUT_YET is read("app/uninstalled", b'{"id": 6, "plan_name": "basic"}').verdict
+
+
 # -- ends that are known already ---------------------------------------------------------------------------------------
 
 
