@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,8 @@ import msgspec
 
 from bridge.cli import options
 from bridge.config import read_file
-from bridge.contract import Envelope
-from bridge.journal import Erasure, Reading, Story
+from bridge.contract import Envelope, Reason, State
+from bridge.journal import Erasure, Reading, Selection, Story
 from bridge.upkeep.complying import erase as erase_all
 from bridge.upkeep.complying import instruction_of
 
@@ -70,6 +71,8 @@ async def _erase(asked: dict[str, Any]) -> None:
             allowed = sum([await journal.allow(one) for one in erasures])
             click.echo(f"{allowed} names are blocked no longer")
             return
+        waiting = await _waiting_requests(journal)
+        erasures = [replace(one, left=waiting) for one in erasures]
         total = sum([len(await journal.lanes(one, limit=_EVERY)) for one in erasures])
         if not asked["yes"]:
             click.confirm(f"erase {total} orders and other documents? This cannot be undone", abort=True, err=True)
@@ -80,9 +83,17 @@ async def _erase(asked: dict[str, Any]) -> None:
                 erased = await erase_all(journal, one, came_to=bar.update)
                 orders, bodies = orders + erased.orders, bodies + erased.bodies
                 is_lasting = is_lasting and erased.is_lasting
+        if waiting:
+            click.echo(f"left: {len(waiting)} requests of platforms, until they have been carried out", err=True)
     click.echo(f"erased: {bodies} documents of {orders} orders; their keys stay, and what comes later is skipped")
     if not is_lasting:
         click.echo("a reader keeps an older picture: its pages leave the journal's log when it is done", err=True)
+
+
+async def _waiting_requests(journal: Reading) -> tuple[int, ...]:
+    """Lanes of what a platform asked for and is still to be done: erased with the rest it would be forgotten."""
+    selection = Selection(state=State.DEAD, reason=Reason.NOT_CARRIED_OUT_YET)
+    return tuple([parked.lane async for parked in journal.parked(selection)])
 
 
 @click.command()

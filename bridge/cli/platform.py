@@ -46,13 +46,13 @@ def subscribe(ctx: click.Context, /, **asked: Any) -> None:  # noqa: ANN401  cli
     Example: attribution-bridge shopify subscribe --dry-run
     """
     dry_run: bool = asked["dry_run"]
-    if not dry_run:
-        options.wait_for(_go_on(ctx, asked))
     _findings(
         ctx,
         asked,
         lambda admin, tenant, kinds: admin.subscribe(tenant, kinds=kinds, dry_run=dry_run),
     )
+    if not dry_run:
+        options.wait_for(_go_on(ctx, asked))
 
 
 @click.command()

@@ -214,6 +214,21 @@ async def test_a_person_is_erased_by_hand_and_allowed_again(
         assert 1 == len(await one.house.journal.find(EMAIL))
 
 
+async def test_erasing_by_hand_leaves_what_a_platform_asked_for_until_it_is_carried_out(
+    bridge, sent, request_of, text_of, typed, tmp_path, sandbox
+):
+    config = tmp_path / "bridge.yaml"
+    config.write_text(text_of(api=sandbox, upkeep=STILL))
+    async with bridge() as one:
+        await sent(one)
+        await one.post(request_of("customers_data_request"), topic="customers/data_request")
+        (request,) = await _requests(one)
+        code, out, err = await typed("erase", "--email", EMAIL, "--yes", "--config", config)
+        assert (0, "erased: 1 documents of 1 orders") == (code, out.partition(";")[0])
+        assert "left: 1 requests of platforms" in err
+        assert [request] == await _requests(one)
+
+
 async def test_an_order_is_erased_by_hand(bridge, sent, text_of, typed, tmp_path, sandbox):
     config = tmp_path / "bridge.yaml"
     config.write_text(text_of(api=sandbox, upkeep=STILL))
