@@ -10,11 +10,10 @@ from typing import Any
 import click
 
 from bridge import opening
-from bridge.cli import options
+from bridge.cli import options, tenants
 from bridge.config import read_file
 from bridge.upkeep.accounting import Account, Accounting, by_day
 from bridge.upkeep.performing import performing
-from bridge.upkeep.scheduling import admins
 
 _MOST = 20
 
@@ -23,8 +22,8 @@ _MOST = 20
 @click.option("--since", required=True, help="Orders that changed from then on: 7d, 12h, or an instant with its zone.")
 @click.option("--until", help="Orders that changed up to then; unsaid: now.")
 @options.config
-@click.option("--source", default="", help="One source only.")
-@click.option("--shop", default="", help="One shop only.")
+@tenants.source
+@tenants.shop
 @click.option("--each", is_flag=True, help="Name every difference, not only the first ones.")
 @options.as_json
 def account(**asked: Any) -> None:  # noqa: ANN401  click's parameters
@@ -48,28 +47,16 @@ def account(**asked: Any) -> None:  # noqa: ANN401  click's parameters
 async def _accounts(asked: Mapping[str, Any]) -> dict[tuple[str, str], Account]:
     settings = read_file(options.chosen(asked["config"]))
     now = datetime.now(UTC)
-    since = options.moment("since", asked["since"], now)
-    until = options.moment("until", asked["until"], now) if asked["until"] else now
-    chosen = [
-        (source, tenant, admin)
-        for source, admin in admins(settings).items()
-        for tenant in admin.tenants()
-        if asked["source"] in ("", source) and asked["shop"] in ("", tenant)
-    ]
-    if not chosen:
-        raise click.UsageError("no shop that is meant can be asked: write `access:` for it in the source's `shops:`")
+    since, until = tenants.span(asked, now)
+    meant = tenants.meant(settings, asked)
     found: dict[tuple[str, str], Account] = {}
-    async with performing(told=_say) as performer, opening.reading(settings.journal) as journal:
-        for source, tenant, admin in chosen:
+    async with performing(told=tenants.say) as performer, opening.reading(settings.journal) as journal:
+        for source, tenant, admin in meant:
             work = Accounting(
                 journal=journal, rules=settings.rules, outlets=settings.destinations, source=source, tenant=tenant
             )
             found[source, tenant] = await work.made(admin, performer, since=since, until=until, now=now)
     return found
-
-
-def _say(text: str) -> None:
-    click.echo(text, err=True)
 
 
 def _tell(tenant: str, account: Account, *, most: int | None) -> None:

@@ -9,17 +9,14 @@ from typing import Any
 import click
 
 from bridge import opening
-from bridge.cli import options
+from bridge.cli import options, tenants
 from bridge.config import Settings, SqliteSettings, read_file
 from bridge.errand import Admin, Finding
 from bridge.upkeep.complying import paused_mark
 from bridge.upkeep.performing import Performer, performing
 from bridge.upkeep.reconciling import Reconciliation, Tally
-from bridge.upkeep.scheduling import admins
 
 _MARKS = {"well": "ok", "mended": "mended", "would": "would", "wrong": "WRONG", "other": "-"}
-_source = click.option("--source", default="", help="One source only.")
-_shop = click.option("--shop", default="", help="One shop only.")
 _dry_run = click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
 
 
@@ -33,8 +30,8 @@ def platform_of(name: str) -> click.Group:
 
 @click.command()
 @options.config
-@_source
-@_shop
+@tenants.source
+@tenants.shop
 @_dry_run
 @options.as_json
 @click.pass_context
@@ -57,8 +54,8 @@ def subscribe(ctx: click.Context, /, **asked: Any) -> None:  # noqa: ANN401  cli
 
 @click.command()
 @options.config
-@_source
-@_shop
+@tenants.source
+@tenants.shop
 @options.as_json
 @click.pass_context
 def doctor(ctx: click.Context, /, **asked: Any) -> None:  # noqa: ANN401  click's parameters
@@ -75,8 +72,8 @@ def doctor(ctx: click.Context, /, **asked: Any) -> None:  # noqa: ANN401  click'
 @click.option("--since", required=True, help="What changed from then on: 7d, 12h, or an instant with its zone.")
 @click.option("--until", help="What changed up to then; unsaid: now.")
 @options.config
-@_source
-@_shop
+@tenants.source
+@tenants.shop
 @_dry_run
 @click.option("--restart", is_flag=True, help="Begin anew, where the last one with this --since was broken off.")
 @options.as_json
@@ -100,24 +97,10 @@ def reconcile(ctx: click.Context, /, **asked: Any) -> None:  # noqa: ANN401  cli
 # -- what they share ---------------------------------------------------------------------------------------------------
 
 
-def _chosen(ctx: click.Context, settings: Settings, asked: Mapping[str, Any]) -> Sequence[tuple[str, str, Admin]]:
-    """(source, tenant, admin) of those that are meant."""
-    connector = ctx.parent.info_name if ctx.parent is not None else ""
-    sources = [name for name, of in settings.connectors.items() if of == connector]
-    if not sources:
-        raise click.UsageError(f"no source of this configuration is of the connector {connector}")
-    if asked["source"] and asked["source"] not in sources:
-        raise click.UsageError(f"there is no source {asked['source']}; there are: {', '.join(sources)}")
-    found = [
-        (source, tenant, admin)
-        for source, admin in admins(settings).items()
-        if source in sources and asked["source"] in ("", source)
-        for tenant in admin.tenants()
-        if asked["shop"] in ("", tenant)
-    ]
-    if not found:
-        raise click.UsageError("no shop that is meant can be asked: write `access:` for it in the source's `shops:`")
-    return found
+def _meant(ctx: click.Context, settings: Settings, asked: Mapping[str, Any]) -> Sequence[tuple[str, str, Admin]]:
+    """Of the connector whose command this is."""
+    connector = ctx.parent.info_name if ctx.parent is not None else None
+    return tenants.meant(settings, asked, connector=connector or "")
 
 
 def _findings(ctx: click.Context, asked: Mapping[str, Any], errand: Callable[[Admin, str, Any], Any]) -> None:
@@ -135,8 +118,8 @@ async def _found(
 ) -> Sequence[tuple[str, str, Finding]]:
     settings = read_file(options.chosen(asked["config"]))
     found: list[tuple[str, str, Finding]] = []
-    async with performing(told=_say) as performer:
-        for source, tenant, admin in _chosen(ctx, settings, asked):
+    async with performing(told=tenants.say) as performer:
+        for source, tenant, admin in _meant(ctx, settings, asked):
             kinds = settings.rules.kinds & settings.sources[source].kinds().keys()
             findings = await performer.perform(errand(admin, tenant, kinds))
             found += [(source, tenant, finding) for finding in findings]
@@ -154,16 +137,12 @@ def _tell_findings(found: Sequence[tuple[str, str, Finding]]) -> None:
             click.echo(f"          -> {finding.cure}")
 
 
-def _say(text: str) -> None:
-    click.echo(text, err=True)
-
-
 async def _go_on(ctx: click.Context, asked: Mapping[str, Any]) -> None:
     """Who subscribes has the app in the shop again: what was paused when it was uninstalled goes on."""
     settings = read_file(options.chosen(asked["config"]))
     if isinstance(settings.journal, SqliteSettings) and not settings.journal.path.exists():
         return
-    marks = [paused_mark(source, tenant) for source, tenant, _ in _chosen(ctx, settings, asked)]
+    marks = [paused_mark(source, tenant) for source, tenant, _ in _meant(ctx, settings, asked)]
     async with opening.reading(settings.journal) as journal:
         paused = [mark for mark in marks if await journal.recall(mark)]
     if paused:
@@ -178,14 +157,11 @@ async def _go_on(ctx: click.Context, asked: Mapping[str, Any]) -> None:
 async def _reconciled(ctx: click.Context, asked: Mapping[str, Any]) -> dict[tuple[str, str], Tally]:
     settings = read_file(options.chosen(asked["config"]))
     now = datetime.now(UTC)
-    since = options.moment("since", asked["since"], now)
-    until = options.moment("until", asked["until"], now) if asked["until"] else now
-    if until <= since:
-        raise click.UsageError("--until is not after --since")
+    since, until = tenants.span(asked, now)
     tallies: dict[tuple[str, str], Tally] = {}
-    chosen = _chosen(ctx, settings, asked)
+    chosen = _meant(ctx, settings, asked)
     feeding = opening.feeding(settings.journal, destinations=list(settings.destinations))
-    async with performing(told=_say) as performer, feeding as journal:
+    async with performing(told=tenants.say) as performer, feeding as journal:
         for source, tenant, admin in chosen:
             work = Reconciliation(journal=journal, source=source, tenant=tenant, dry_run=asked["dry_run"])
             tallies[source, tenant] = await _shown(work, admin, performer, asked, (since, until))
@@ -200,7 +176,7 @@ async def _shown(
     work.mark = f"reconciling:{work.source}:{work.tenant}:{asked['since']}"
     began = None if asked["restart"] else await work.journal.recall(work.mark)
     if began:
-        _say(f"{work.tenant}: going on at {began}, where the last one was broken off (--restart begins anew)")
+        tenants.say(f"{work.tenant}: going on at {began}, where the last one was broken off (--restart begins anew)")
         since = max(since, datetime.fromisoformat(began) - admin.schedule.overlap)
     length = max(1, int((until - since).total_seconds()))
     with click.progressbar(length=length, label=work.tenant, file=sys.stderr) as bar:

@@ -1,0 +1,48 @@
+"""Which shops a person means, of those that may be asked, and the span of time."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import click
+
+from bridge.cli import options
+from bridge.config import Settings
+from bridge.errand import Admin
+from bridge.upkeep.scheduling import admins
+
+source = click.option("--source", default="", help="One source only.")
+shop = click.option("--shop", default="", help="One shop only.")
+
+
+def meant(settings: Settings, asked: Mapping[str, Any], *, connector: str = "") -> Sequence[tuple[str, str, Admin]]:
+    """(source, tenant, its errands) of those that --source and --shop select. Raises UsageError where there is none."""
+    sources = [name for name, of in settings.connectors.items() if connector in ("", of)]
+    if not sources:
+        raise click.UsageError(f"no source of this configuration is of the connector {connector}")
+    if asked["source"] and asked["source"] not in sources:
+        raise click.UsageError(f"there is no source {asked['source']}; there are: {', '.join(sources)}")
+    found = [
+        (name, tenant, admin)
+        for name, admin in admins(settings).items()
+        if name in sources and asked["source"] in ("", name)
+        for tenant in admin.tenants()
+        if asked["shop"] in ("", tenant)
+    ]
+    if not found:
+        raise click.UsageError("no shop that is meant can be asked: write `access:` for it in the source's `shops:`")
+    return found
+
+
+def span(asked: Mapping[str, Any], now: datetime) -> tuple[datetime, datetime]:
+    """What --since and --until mean; without --until, until now."""
+    since = options.moment("since", asked["since"], now)
+    until = options.moment("until", asked["until"], now) if asked["until"] else now
+    if until <= since:
+        raise click.UsageError("--until is not after --since")
+    return since, until
+
+
+def say(text: str) -> None:
+    """Beside the results."""
+    click.echo(text, err=True)
