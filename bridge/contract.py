@@ -321,6 +321,11 @@ class EventShape:
     choices: Mapping[str, frozenset[str]] = field(default_factory=dict)
     worth: tuple[str, ...] = ()
 
+    def worth_of(self, event: Event) -> str:
+        """What the event adds to accounts: `99.00 EUR`; empty where it has no amount."""
+        found = [event.give.get(key) for key in self.worth]
+        return f"{found[0]} {found[1]}" if found and None not in found else ""
+
 
 # -- what a connector implements ---------------------------------------------------------------------------------------
 

@@ -11,12 +11,12 @@ import msgspec
 
 from bridge.cli import options
 from bridge.config import read_file
-from bridge.contract import Envelope, Reason, State
-from bridge.journal import Erasure, Reading, Selection, Story
+from bridge.contract import Envelope
+from bridge.journal import Erasure, Reading, Story
+from bridge.journal.cells import lane_of
+from bridge.upkeep.complying import REQUESTS, instruction_of
 from bridge.upkeep.complying import erase as erase_all
-from bridge.upkeep.complying import instruction_of
 
-_PAGE = 1000
 _EVERY = 100_000
 
 
@@ -92,8 +92,7 @@ async def _erase(asked: dict[str, Any]) -> None:
 
 async def _waiting_requests(journal: Reading) -> tuple[int, ...]:
     """Lanes of what a platform asked for and is still to be done: erased with the rest it would be forgotten."""
-    selection = Selection(state=State.DEAD, reason=Reason.NOT_CARRIED_OUT_YET)
-    return tuple([parked.lane async for parked in journal.parked(selection)])
+    return tuple([parked.lane async for parked in journal.parked(REQUESTS)])
 
 
 @click.command()
@@ -138,8 +137,8 @@ async def _disclosed(ref: str, asked: dict[str, Any]) -> list[dict[str, object]]
 
 async def _requested(journal: Reading, ref: str, config: Path | None) -> list[Erasure]:
     """Whom the request is about."""
-    lane, _, _ = ref.partition("-")
-    story = await journal.story(int(lane)) if lane.isdecimal() and len(lane) < 18 else None  # noqa: PLR2004  a lane's
+    lane = lane_of(ref)
+    story = await journal.story(lane) if lane is not None else None
     sources = read_file(options.chosen(config)).sources
     for found in story.documents if story is not None else ():
         document = await journal.document(int(str(found["seq"])))

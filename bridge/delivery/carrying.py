@@ -61,7 +61,7 @@ class Carrier:
         self._book = book
         self._courier = courier
         self._feel = feel
-        self._worth = road.destination.shape().worth
+        self._shape = road.destination.shape()
         self._refusals: dict[str, tuple[str, int]] = {}
         self.held: set[str] = set()
         self.unstored = 0
@@ -182,7 +182,7 @@ class Carrier:
         if self._road.shadow and decision.state is State.DELIVERED:
             decision = Settle(state=State.SHADOWED, detail=decision.detail)
         document.ended = True
-        amount = self._amount(event) if decision.state in _SENT else ""
+        amount = self._shape.worth_of(event) if decision.state in _SENT else ""
         _note(document, (event.fact, event.once), event.rule, decision, occurred_at=event.at, amount=amount)
         if decision.state is State.DEAD:
             return
@@ -193,11 +193,6 @@ class Carrier:
             # A rule that failed before its once was known: the next success of the fact in the lane ends its letter.
             document.verdicts.append(Verdict(reason=Reason.HEALED, rule=event.rule))
             document.released.append((event.fact, ""))
-
-    def _amount(self, event: Event) -> str:
-        """What the event is worth, for accounts: `99.00 EUR`; empty where it has no amount."""
-        worth = [event.give.get(key) for key in self._worth]
-        return f"{worth[0]} {worth[1]}" if worth and None not in worth else ""
 
     async def _count_refusals(self, rules: Rules, rule: str, outcome: Outcome) -> None:
         """The same refusal twenty times running holds the rule instead of filling the dead list."""
@@ -252,7 +247,7 @@ class Carrier:
             rule=event.rule,
             state=State.DEPARTED,
             occurred_at=event.at,
-            amount=self._amount(event),
+            amount=self._shape.worth_of(event),
         )
         await self._until_stored(lambda: self._journal.record(claim, Record(settled=(departed,)), now=_now()))
         emit("fact.departed", **_names(claim), dest=self._road.name, fact=event.fact, once=event.once)

@@ -12,11 +12,12 @@ from decimal import Decimal
 from typing import Literal, TypeAlias
 
 from bridge.config import Outlet
-from bridge.contract import Envelope, Event, State
+from bridge.contract import Envelope, Event, EventShape, State
 from bridge.errand import Admin, Lists, Page
-from bridge.journal import UNKNOWN, Fact, Reading, Standing
+from bridge.journal import UNKNOWN, Erasure, Fact, Reading, Standing
 from bridge.mapping.rules import Failure, Rules
 from bridge.upkeep.performing import Performer, Taking
+from bridge.upkeep.standing import with_standings
 
 Sort: TypeAlias = Literal["waits", "missing", "not sent", "dead", "uncertain", "amount"]
 Place: TypeAlias = tuple[date, str, str]
@@ -81,8 +82,12 @@ class Accounting:
     source: str
     tenant: str
     account: Account = field(default_factory=Account)
-    _references: dict[str, dict[str, Event]] = field(default_factory=dict)
-    _orders: dict[str, str] = field(default_factory=dict)
+    _listed: dict[str, dict[str, tuple[str, Event]]] = field(default_factory=dict)
+    """Destination and reference to the order and the event by which the API should list it."""
+    _shapes: dict[str, EventShape] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._shapes = {dest: outlet.destination.shape() for dest, outlet in self.outlets.items()}
 
     async def made(
         self, admin: Admin, performer: Performer, *, since: datetime, until: datetime, now: datetime
@@ -90,18 +95,13 @@ class Accounting:
         """Raises ErrandFailed where the shop or the API cannot be asked."""
         errand = admin.documents(self.tenant, since=since, until=until, now=now)
         await performer.perform(errand, Taking(page=self._page))
-        for dest, events in self._references.items():
+        for dest, events in self._listed.items():
             await self._look(performer, dest, events)
         return self.account
 
     async def _page(self, page: Page) -> None:
-        lanes = [document.lane for document in page.documents]
-        kinds = {document.kind for document in page.documents}
-        for kind in kinds:
-            standings = await self.journal.standings(self.tenant, lanes, source=self.source, kind=kind)
-            for document in page.documents:
-                if document.kind == kind:
-                    await self._document(document, standings.get(document.lane))
+        for document, standing in await with_standings(page, self.journal, source=self.source, tenant=self.tenant):
+            await self._document(document, standing)
 
     async def _document(self, document: Envelope, standing: Standing | None) -> None:
         self.account.orders += 1
@@ -115,25 +115,25 @@ class Accounting:
                 if isinstance(step, Event):
                     await self._event(document, dest, step, standing)
                 elif isinstance(step, Failure):
-                    self._differ(document, dest, step.fact, step.once or "", "dead", step.message)
+                    self._differ(document.lane, dest, step.fact, step.once or "", "dead", step.message)
 
     async def _event(self, document: Envelope, dest: str, event: Event, standing: Standing | None) -> None:
         line = self.account.lines.setdefault((event.at.date(), dest, event.fact), Line())
         held = self._held(dest, event, standing)
         # What cannot be compared is in neither sum.
-        worth = UNKNOWN if held is not None and held.amount == UNKNOWN else _worth(event, self.outlets[dest])
+        worth = UNKNOWN if held is not None and held.amount == UNKNOWN else self._shapes[dest].worth_of(event)
         line.expected += 1
         _add(line.due, worth)
         if held is not None and held.state in _ACCEPTED:
             line.accepted += 1
             _add(line.taken, held.amount)
-            self._remember(document, dest, event)
+            self._expect_listed(document.lane, dest, event)
             if not _equal(held.amount, worth):
                 detail = f"{held.amount or 'nothing'} was accepted, the shop says {worth or 'nothing'}"
-                self._differ(document, dest, event.fact, event.once, "amount", detail)
+                self._differ(document.lane, dest, event.fact, event.once, "amount", detail)
             return
         sort, detail = await self._why(document, dest, event, standing, held)
-        self._differ(document, dest, event.fact, event.once, sort, detail)
+        self._differ(document.lane, dest, event.fact, event.once, sort, detail)
 
     def _held(self, dest: str, event: Event, standing: Standing | None) -> Fact | None:
         """Under its name, or one that it had before."""
@@ -157,47 +157,39 @@ class Accounting:
 
     async def _reason(self, lane: str, dest: str, rule: str) -> str:
         """The last that the history says of the rule."""
-        for number in await self.journal.find(lane, tenant=self.tenant):
+        for number in await self.journal.lanes(Erasure(tenant=self.tenant, orders=(lane,)), limit=1):
             story = await self.journal.story(number)
-            if story is not None and story.order == lane:
-                # Of the whole document no rule and no destination is named: stale, erased.
-                said = [v["reason"] for v in story.verdicts if v["dest"] in ("", dest) and v["rule"] in ("", rule)]
-                return str(said[-1]) if said else ""
+            # Of the whole document no rule and no destination is named: stale, erased.
+            verdicts = story.verdicts if story is not None else ()
+            said = [v["reason"] for v in verdicts if v["dest"] in ("", dest) and v["rule"] in ("", rule)]
+            return str(said[-1]) if said else ""
         return ""
 
-    def _differ(self, document: Envelope, dest: str, fact: str, once: str, sort: Sort, detail: str) -> None:
+    def _differ(self, order: str, dest: str, fact: str, once: str, sort: Sort, detail: str) -> None:
         self.account.differences.append(
-            Difference(order=document.lane, dest=dest, fact=fact, once=once, sort=sort, detail=detail)
+            Difference(order=order, dest=dest, fact=fact, once=once, sort=sort, detail=detail)
         )
 
     # -- the API -------------------------------------------------------------------------------------------------------
 
-    def _remember(self, document: Envelope, dest: str, event: Event) -> None:
+    def _expect_listed(self, order: str, dest: str, event: Event) -> None:
         outlet = self.outlets[dest]
         if isinstance(outlet.destination, Lists) and not outlet.shadow:
             reference = outlet.destination.reference_of(event)
             if reference is not None:
-                self._references.setdefault(dest, {}).setdefault(reference, event)
-                self._orders[reference] = document.lane
+                self._listed.setdefault(dest, {}).setdefault(reference, (order, event))
 
-    async def _look(self, performer: Performer, dest: str, events: Mapping[str, Event]) -> None:
+    async def _look(self, performer: Performer, dest: str, events: Mapping[str, tuple[str, Event]]) -> None:
         destination = self.outlets[dest].destination
         if not isinstance(destination, Lists):
             return
         missing = await performer.perform(destination.missing(events.keys()))
         self.account.listed[dest] = (len(events), len(events) - len(missing))
         for reference in sorted(missing):
-            event, detail = events[reference], "accepted, but the API does not list the order"
-            order = self._orders[reference]
-            self.account.differences.append(
-                Difference(order=order, dest=dest, fact=event.fact, once=event.once, sort="missing", detail=detail)
+            order, event = events[reference]
+            self._differ(
+                order, dest, event.fact, event.once, "missing", "accepted, but the API does not list the order"
             )
-
-
-def _worth(event: Event, outlet: Outlet) -> str:
-    """As the journal keeps it."""
-    found = [event.give.get(key) for key in outlet.destination.shape().worth]
-    return f"{found[0]} {found[1]}" if found and None not in found else ""
 
 
 def _split(worth: str) -> Iterator[tuple[str, Decimal]]:

@@ -13,6 +13,9 @@ from bridge.errors import JournalError
 from bridge.journal import Erased, Erasure, Feeding, Parked, Selection
 from bridge.telemetry import emit
 
+REQUESTS = Selection(state=State.DEAD, reason=Reason.NOT_CARRIED_OUT_YET)
+"""What platforms asked for and is still to be done."""
+
 _ERASING = ("erase", "erase all")
 
 
@@ -31,8 +34,7 @@ class Complying:
     async def carry_out(self) -> None:
         """Everything that is parked. Raises JournalError for the first that failed, when the others are done; what was
         not done stays parked."""
-        selection = Selection(state=State.DEAD, reason=Reason.NOT_CARRIED_OUT_YET)
-        told = [found async for parked in self.journal.parked(selection) if (found := await self._told(parked))]
+        told = [found async for parked in self.journal.parked(REQUESTS) if (found := await self._told(parked))]
         erasing = {parked.lane for parked, _, instruction in told if instruction.task in _ERASING}
         failed: list[JournalError] = []
         for parked, document, instruction in told:

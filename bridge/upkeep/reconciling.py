@@ -5,7 +5,7 @@ not sent again. How far it has come is remembered after every page, so that it g
 """
 
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -13,6 +13,7 @@ from bridge.contract import Envelope
 from bridge.errand import Admin, Offer, Page
 from bridge.journal import Feeding, Standing
 from bridge.upkeep.performing import Performer, Taking
+from bridge.upkeep.standing import with_standings
 
 
 @dataclass(slots=True, kw_only=True)
@@ -58,26 +59,18 @@ class Reconciliation:
         return self.tally
 
     async def _offered(self, offer: Offer) -> Collection[str]:
-        standings = await self._standings(list(offer.versions), offer.kind)
+        standings = await self.journal.standings(self.tenant, list(offer.versions), source=self.source, kind=offer.kind)
         wanted = [lane for lane, version in offer.versions.items() if not _has(standings.get(lane), version)]
         self.tally.found += len(offer.versions) - len(wanted)
         self.tally.already += len(offer.versions) - len(wanted)
         return wanted
 
     async def _page(self, page: Page) -> None:
-        by_kind: dict[str, list[Envelope]] = {}
-        for envelope in page.documents:
-            by_kind.setdefault(envelope.kind, []).append(envelope)
-        for kind, documents in by_kind.items():
-            standings = await self._standings([document.lane for document in documents], kind)
-            for document in documents:
-                await self._document(document, standings.get(document.lane))
+        for document, standing in await with_standings(page, self.journal, source=self.source, tenant=self.tenant):
+            await self._document(document, standing)
         if self.mark and not self.dry_run:
             await self.journal.remember(self.mark, page.upto.isoformat())
         self.came_to(page.upto, self.tally)
-
-    async def _standings(self, lanes: Sequence[str], kind: str) -> dict[str, Standing]:
-        return dict(await self.journal.standings(self.tenant, lanes, source=self.source, kind=kind))
 
     async def _document(self, document: Envelope, standing: Standing | None) -> None:
         self.tally.found += 1

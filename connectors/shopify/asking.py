@@ -7,7 +7,8 @@ package has no time-out for it and prints the bodies of errors.
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
+from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import NamedTuple
 
@@ -92,6 +93,15 @@ class Asking:
                 return self._answer(said)
             yield Wait(span=wait, because="the shop's query cost limit is used up")
         raise ErrandFailed(f"shop {self.shop}: throttled {_THROTTLED_TRIES} times running; try again later")
+
+    @property
+    def clock(self) -> datetime | None:
+        """Shopify's, when the last answer was made; None: it did not say."""
+        try:
+            theirs = parsedate_to_datetime(self.dated)
+        except ValueError:
+            return None
+        return theirs if theirs.tzinfo is not None else None
 
     # -- one request ---------------------------------------------------------------------------------------------------
 

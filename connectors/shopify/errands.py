@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from urllib.parse import urlencode
 
 import msgspec
@@ -145,11 +144,8 @@ class ShopifyErrands:
 
 def _by_then(asking: Asking, until: datetime) -> datetime:
     """Where the clock here is ahead, what changes until then is not in the answer yet."""
-    try:
-        theirs = parsedate_to_datetime(asking.dated)
-    except ValueError:
-        return until
-    return until if theirs.tzinfo is None else min(until, theirs)
+    theirs = asking.clock
+    return until if theirs is None else min(until, theirs)
 
 
 def _iso(moment: datetime) -> str:

@@ -1,6 +1,5 @@
 """A look at everything that must be right for a shop's orders to come, each with its cure (`shopify doctor`). Pure."""
 
-import email.utils
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -140,9 +139,8 @@ class Examination:
 
     def _clock(self) -> Iterator[Finding]:
         """By Shopify's own."""
-        try:
-            theirs = email.utils.parsedate_to_datetime(self.asking.dated)
-        except ValueError:
+        theirs = self.asking.clock
+        if theirs is None:
             return
         skew = abs(theirs - self.now)
         if skew <= _SKEW:
