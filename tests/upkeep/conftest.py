@@ -157,7 +157,7 @@ def events():
     telemetry.set_up(stream=stream, style="json")
 
     async def found(name):
-        lines = [json.loads(line) for line in stream.buffer.getvalue().splitlines()]
+        lines = [json.loads(line) for line in stream.buffer.getvalue().splitlines() if name.encode() in line]
         return [line for line in lines if line["event"] == name]
 
     yield found

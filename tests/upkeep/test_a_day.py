@@ -15,7 +15,6 @@ from bridge.contract import State
 from bridge.journal import Selection
 from tests.upkeep import day as days
 
-SHOP = "example.myshopify.com"
 ORDERS = 1000
 EVENTS = "/v1/attribution/events"
 MOODS = {
@@ -36,7 +35,7 @@ MOODS = {
 """How far the day is, to what becomes of the API then; None: it is well again."""
 
 
-async def test_the_account_of_a_day_is_exact(fake, running, settings_of, sandbox, account):
+async def test_the_account_of_a_day_is_exact(fake, running, settings_of, sandbox, account, events):
     day = days.made(ORDERS, ended=datetime.now(UTC), chance=random.Random(20261120))
     for at, _, document in day.changes:
         fake.put(document, at=at)
@@ -44,7 +43,7 @@ async def test_the_account_of_a_day_is_exact(fake, running, settings_of, sandbox
     async with running(settings_of(api=sandbox, upkeep=still)) as bridge:
         await _arrive(bridge, day.deliveries(random.Random(7)))
     async with running(settings_of(api=sandbox, upkeep=hourly)) as bridge:
-        await bridge.until(lambda: bridge.house.journal.recall(f"reconciled:shop:{SHOP}"), seconds=120)
+        await bridge.until(lambda: events("reconciliation.done"), seconds=120)
         await bridge.until(lambda: _idle(bridge), seconds=240)
         assert not await _parked(bridge, State.DEAD)
         await _judge(bridge, day)
