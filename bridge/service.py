@@ -26,7 +26,7 @@ from bridge.delivery.policy import Patience
 from bridge.delivery.window import Bounds
 from bridge.delivery.worker import Worker
 from bridge.errors import JournalBroken, JournalBusy
-from bridge.intake import status, webhook
+from bridge.intake import connections, status, webhook
 from bridge.intake.stream import Stream
 from bridge.journal import Journal, Retention
 from bridge.mapping.rulebook import Rulebook
@@ -199,7 +199,7 @@ def _door(settings: Settings, journal: Journal, told: Callable[[], None]) -> Abs
     if not sources:
         return nullcontext(0)  # nobody posts: the port stays closed
     door = webhook.Door(sources, journal=journal, limits=limits, told=told)
-    return webhook.listening(door, host=settings.door.host, port=settings.door.port)
+    return connections.listening(door, host=settings.door.host, port=settings.door.port)
 
 
 class _Released:

@@ -3,26 +3,22 @@
 Bytes stay as they came: nothing is decompressed, for signatures are over the raw body.
 """
 
-import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Self, TypedDict, Unpack, cast
+from typing import Self
 
 from aiohttp import HttpVersion11, web
-from aiohttp.web_protocol import RequestHandler
 
 from bridge.contract import Envelope, HttpArrival, Reason, Verified, WebhookSource
-from bridge.errors import JournalError, Malformed, Refusal
-from bridge.intake.site import listen
+from bridge.errors import JournalError, Refusal
+from bridge.intake.deadlines import Deadlines
+from bridge.intake.gathering import Gathering
 from bridge.journal import Appended, Journal
 from bridge.telemetry import emit
 
 PATH = "/webhooks/"
-_HEADERS_WITHIN = 5.0
-_IDLE = 75.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +93,8 @@ class Door:
         self._journal = journal
         self._max_body = limits.max_body
         self._budget = _Budget(limits.max_bodies_in_flight)
-        self._seconds = limits.answer_within.total_seconds() * 0.9
+        self._deadlines = Deadlines(limits.answer_within.total_seconds() * 0.9)
+        self._gathering = Gathering()
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Never raises: what goes wrong is an answer."""
@@ -118,13 +115,12 @@ class Door:
         started = time.perf_counter()
         with _Share(self._budget) as share:
             try:
-                async with asyncio.timeout(self._seconds):
+                with self._deadlines.one():
                     body = await self._body(request, share)
                     arrival = HttpArrival(
                         source=name, headers=request.headers, body=body, received_at=datetime.now(UTC)
                     )
-                    verified = source.verify(arrival)
-                    envelope = _storable(source.read(arrival, verified))
+                    verified, envelope = await self._gathering.read(source, arrival)
                     appended = await self._journal.append(envelope)
             except TimeoutError:
                 if request.content.at_eof():
@@ -206,15 +202,6 @@ _ANSWERS = {
 }
 
 
-def _storable(envelope: Envelope) -> Envelope:
-    """Headers are not signed: bytes in them that are no text must not reach the journal."""
-    try:
-        f"{envelope.id}{envelope.topic}{envelope.tenant}{envelope.lane}".encode()
-    except UnicodeEncodeError:
-        raise Malformed("a header that names the delivery is no text") from None
-    return envelope
-
-
 def _tell(envelope: Envelope, verified: Verified, appended: Appended, seconds: float) -> None:
     """The one line of a delivery."""
     emit(
@@ -230,106 +217,3 @@ def _tell(envelope: Envelope, verified: Verified, appended: Appended, seconds: f
         bytes=len(envelope.raw),
         seconds=round(seconds, 4),
     )
-
-
-# -- connections -------------------------------------------------------------------------------------------------------
-
-
-class _Options(TypedDict):
-    """What aiohttp's connections are made with."""
-
-    auto_decompress: bool
-    keepalive_timeout: float
-    lingering_time: float
-    read_bufsize: int
-
-
-class _Connection(RequestHandler):
-    """Knows whether it owes us the rest of its headers, for aiohttp waits for them forever."""
-
-    __slots__ = ("serving", "watch")
-
-    def __init__(self, manager: "_Server", *, loop: asyncio.AbstractEventLoop, **options: Unpack[_Options]) -> None:
-        super().__init__(manager, loop=loop, **options)
-        self.serving = False
-        self.watch = manager.watch
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        super().connection_made(transport)
-        self.watch.expect(self, _IDLE)
-
-    def data_received(self, data: bytes) -> None:
-        if not self.serving:
-            self.watch.expect(self, _HEADERS_WITHIN)
-        super().data_received(data)
-
-    def connection_lost(self, exc: BaseException | None) -> None:
-        self.watch.forget(self)
-        super().connection_lost(exc)
-
-
-class _Watch:
-    """Closes connections that do not send what they owe in time. One timer, and only while somebody owes something."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
-        self._owing: dict[_Connection, tuple[float, float]] = {}
-        self._timer: asyncio.TimerHandle | None = None
-
-    def expect(self, connection: _Connection, seconds: float) -> None:
-        """A shorter time goes before a longer one; what is owed already is not put off by a few more bytes."""
-        owed = self._owing.get(connection)
-        if owed is None or seconds < owed[0]:
-            self._owing[connection] = (seconds, self._loop.time() + seconds)
-        if self._timer is None:
-            self._timer = self._loop.call_later(1.0, self._sweep)
-
-    def forget(self, connection: _Connection) -> None:
-        self._owing.pop(connection, None)
-
-    def stop(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-
-    def _sweep(self) -> None:
-        now = self._loop.time()
-        for connection, (seconds, until) in list(self._owing.items()):
-            if now >= until:
-                del self._owing[connection]
-                emit("connection.closed", detail="nothing sent" if seconds == _IDLE else "half a header")
-                connection.force_close()
-        self._timer = self._loop.call_later(1.0, self._sweep) if self._owing else None
-
-
-class _Server(web.Server):
-    """Makes connections that are watched."""
-
-    def __init__(self, door: Door, **options: Unpack[_Options]) -> None:
-        self.watch = _Watch(asyncio.get_running_loop())
-        self._door = door
-        super().__init__(self._serve, **options)
-
-    def __call__(self) -> RequestHandler:
-        return _Connection(self, loop=asyncio.get_running_loop(), **self._kwargs)
-
-    async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
-        connection = cast("_Connection", request.protocol)
-        connection.serving = True
-        self.watch.forget(connection)
-        try:
-            return await self._door.handle(request)
-        finally:
-            connection.serving = False
-
-
-@asynccontextmanager
-async def listening(door: Door, *, host: str, port: int) -> AsyncIterator[int]:
-    """The door is open; gives its port. On the way out no new connection is taken, and requests in flight end."""
-    server = _Server(door, auto_decompress=False, keepalive_timeout=_IDLE, lingering_time=1.0, read_bufsize=2**18)
-    runner = web.ServerRunner(server, shutdown_timeout=_HEADERS_WITHIN)
-    bound = await listen(runner, host=host, port=port, setting="door: {port: ...}")
-    try:
-        yield bound
-    finally:
-        server.watch.stop()
-        await runner.cleanup()

@@ -28,7 +28,6 @@ from bridge.journal.cells import (
     micros,
     moment,
     moment_or_none,
-    order_alias,
     packed,
     packed_headers,
 )
@@ -98,7 +97,9 @@ class SqliteJournal(Reader):
         self._doubtful = _doubtful(connection)
         self._loop = asyncio.get_running_loop()
         self.broken: asyncio.Future[None] = self._loop.create_future()
-        self._writer = Writer(connection, loop=self._loop, destinations=destinations, room=room, broken=self._break)
+        self._writer = Writer(
+            connection, loop=self._loop, salt=self._salt, destinations=destinations, room=room, broken=self._break
+        )
         self._handing = {dest: Handing() for dest in destinations}
         self._claiming = {dest: asyncio.Lock() for dest in destinations}
         self._watchers: dict[str, Callable[[], None]] = {}
@@ -147,7 +148,6 @@ class SqliteJournal(Reader):
                 headers=packed_headers(envelope.headers),
                 raw=packed(envelope.raw),
                 aliases=self._hashes(envelope),
-                order=alias_hash(self._salt, envelope.tenant, order_alias(envelope.lane)),
                 future=future,
                 stored=self._stored,
             )

@@ -15,7 +15,17 @@ import msgspec
 from bridge.contract import Envelope, Reason, State
 from bridge.errors import JournalBroken, JournalBusy
 from bridge.journal import Appended, Claim, Done, Postponed, Record, Settled
-from bridge.journal.cells import BUCKET, NEVER, Row, is_shut_out, micros, micros_or_none, without_person
+from bridge.journal.cells import (
+    BUCKET,
+    NEVER,
+    Row,
+    alias_hash,
+    is_shut_out,
+    micros,
+    micros_or_none,
+    order_alias,
+    without_person,
+)
 from bridge.journal.sqlite import erasing
 from bridge.journal.sqlite.room import Room
 from bridge.journal.sqlite.statements import fetched, run, statements
@@ -40,7 +50,6 @@ class Append:
     headers: bytes
     raw: bytes
     aliases: Sequence[bytes]
-    order: bytes
     future: asyncio.Future[Appended]
     stored: Callable[[Envelope, Appended], None]
     """Told of every new envelope, also where nobody waits for the answer any more."""
@@ -99,12 +108,14 @@ class Writer:
         connection: sqlite3.Connection,
         *,
         loop: asyncio.AbstractEventLoop,
+        salt: bytes,
         destinations: Sequence[str],
         room: Room,
         broken: Callable[[JournalBroken], None],
     ) -> None:
         self._connection = connection
         self._loop = loop
+        self._salt = salt
         self._destinations = tuple(destinations)
         self._room = room
         self._broken = broken
@@ -266,7 +277,9 @@ class Writer:
         self._blocked = erasing.blocked(self._connection)
 
     def _shut_out(self, append: Append) -> None:
-        if is_shut_out(append.envelope, (*append.aliases, append.order), self._blocked):
+        envelope = append.envelope
+        order = alias_hash(self._salt, envelope.tenant, order_alias(envelope.lane))
+        if is_shut_out(envelope, (*append.aliases, order), self._blocked):
             append.envelope = without_person(append.envelope)
             append.raw, append.aliases = b"", ()
 
