@@ -22,11 +22,12 @@ _STORE_AGAIN = (0.2, 0.5, 1.0, 2.0, 5.0)
 
 
 @dataclass(slots=True)
-class _Document:
-    """A claimed document on its way: what is known of it and not stored yet."""
+class Document:
+    """A claimed document on its way: the events to be sent, and what is known of it and not stored yet."""
 
     claim: Claim
     rules: Rules
+    events: Sequence[Event] = ()
     settled: list[Settled] = field(default_factory=list)
     verdicts: list[Verdict] = field(default_factory=list)
     released: list[Key] = field(default_factory=list)
@@ -83,9 +84,16 @@ class Carrier:
         self.held.discard(rule)
         self._refusals.pop(rule, None)
 
-    async def carry(self, claim: Claim) -> None:
+    def mapped(self, claim: Claim) -> Document:
+        """By the rules of now; what they give is still to be sent."""
+        document = Document(claim, self._book.rules)
+        steps = document.rules.apply(claim.envelope, self._road.name, stale=claim.stale)
+        document.events = self._sifted(document, steps)
+        return document
+
+    async def carry(self, document: Document) -> None:
         """To the end, or until it must wait; stored when it returns."""
-        document = _Document(claim, self._book.rules)
+        claim = document.claim
         try:
             end = await self._deliver(document)
             await self._store(document, end=end)
@@ -95,10 +103,8 @@ class Carrier:
             # Whoever has the lane now decides: what departed is uncertain there, all else is sent from the start.
             emit("lane.lost", **_names(claim), dest=self._road.name, detail=str(lost))
 
-    async def _deliver(self, document: _Document) -> Done | Postponed:
-        claim = document.claim
-        events = self._sifted(document, document.rules.apply(claim.envelope, self._road.name, stale=claim.stale))
-        for event in events:
+    async def _deliver(self, document: Document) -> Done | Postponed:
+        for event in document.events:
             if event.rule in self.held:
                 return Postponed(until=None, fact=event.fact, reason=Reason.RULE_HELD, rule=event.rule)
             if document.settled:
@@ -106,11 +112,11 @@ class Carrier:
             postponed = await self._send(document, event)
             if postponed is not None:
                 return postponed
-        if claim.asked and not document.settled and not events:
+        if document.claim.asked and not document.settled and not document.events:
             document.verdicts.append(Verdict(reason=Reason.NO_SUCH_KEY))
         return Done()
 
-    def _sifted(self, document: _Document, steps: Sequence[Step]) -> list[Event]:
+    def _sifted(self, document: Document, steps: Sequence[Step]) -> list[Event]:
         """The events whose key is free; all else is noted."""
         events: list[Event] = []
         for step in steps:
@@ -128,7 +134,7 @@ class Carrier:
                     events.append(step)
         return events
 
-    def _is_held(self, document: _Document, fact: str, once: str) -> bool:
+    def _is_held(self, document: Document, fact: str, once: str) -> bool:
         """Under its name, or under one that it had before."""
         held = document.claim.held
         if not held:
@@ -136,7 +142,7 @@ class Carrier:
         names = (fact, *document.rules.formerly.get((self._road.name, fact), ()))
         return any(held.get((name, once)) in HOLDS for name in names)
 
-    async def _send(self, document: _Document, event: Event) -> Postponed | None:
+    async def _send(self, document: Document, event: Event) -> Postponed | None:
         """Send one fact. What is final is noted in the document; what must wait postpones the lane."""
         claim, moment = document.claim, document.moment(_now())
         conversing = Conversing(
@@ -178,7 +184,7 @@ class Carrier:
         )
         return Postponed(until=decision.until, fact=event.fact, reason=decision.reason, detail=decision.detail)
 
-    def _settle(self, document: _Document, event: Event, decision: Settle) -> None:
+    def _settle(self, document: Document, event: Event, decision: Settle) -> None:
         if self._road.shadow and decision.state is State.DELIVERED:
             decision = Settle(state=State.SHADOWED, detail=decision.detail)
         document.ended = True
@@ -215,7 +221,7 @@ class Carrier:
 
     # -- the journal ---------------------------------------------------------------------------------------------------
 
-    async def _store(self, document: _Document, *, end: Done | Postponed | None) -> None:
+    async def _store(self, document: Document, *, end: Done | Postponed | None) -> None:
         """Durable when it returns; only then is it told."""
         record = Record(
             settled=tuple(document.settled),
@@ -275,7 +281,7 @@ class Carrier:
 
 
 def _note(
-    document: _Document,
+    document: Document,
     key: Key,
     rule: str,
     decision: Settle,

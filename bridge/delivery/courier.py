@@ -10,11 +10,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from urllib.request import getproxies
 
 import aiohttp
+from aiohttp.http_exceptions import HttpProcessingError
 
 from bridge.contract import Request, Response, Share
+from bridge.delivery.exchange import Exchange
 from bridge.delivery.pacing import Pace
 from bridge.verdicts import SILENCES, Row, Silent
 
@@ -30,7 +31,7 @@ _PROBLEMS: tuple[tuple[type[Exception], Silent], ...] = (
     (aiohttp.SocketTimeoutError, Silent.NO_BYTE_IN_TIME),
     (TimeoutError, Silent.NOT_WHOLE_IN_TIME),
     (aiohttp.ClientPayloadError, Silent.CUT),
-    (aiohttp.ClientResponseError, Silent.NOT_HTTP),
+    (HttpProcessingError, Silent.NOT_HTTP),
 )
 """The first that fits counts; whatever else is wrong, the connection is lost."""
 
@@ -61,9 +62,7 @@ class Silence:
 class Courier:
     """Made by `travelling`. `latency`: of the last requests, smoothed, in seconds; a silence counts as it lasted."""
 
-    def __init__(
-        self, pooled: aiohttp.ClientSession, fresh: aiohttp.ClientSession, *, pace: Pace | None = None
-    ) -> None:
+    def __init__(self, pooled: Exchange, fresh: Exchange, *, pace: Pace | None = None) -> None:
         self._pooled = pooled
         self._fresh = fresh
         self._pace = pace
@@ -96,15 +95,10 @@ class Courier:
         return answer
 
     async def _exchanged(self, request: Request) -> Response | Silence:
-        session = self._pooled if request.repeatable else self._fresh
+        exchange = self._pooled if request.repeatable else self._fresh
         try:
-            async with session.request(
-                request.method, request.url, headers=request.headers, data=request.body, allow_redirects=False
-            ) as response:
-                body = await _body(response, request.longest)
-                headers = {name.lower(): value for name, value in response.headers.items()}
-                return Response(status=response.status, headers=headers, body=body)
-        except (aiohttp.ClientError, OSError) as problem:
+            return await exchange.answer(request)
+        except (aiohttp.ClientError, HttpProcessingError, OSError) as problem:
             silent = next((silent for kind, silent in _PROBLEMS if isinstance(problem, kind)), Silent.LOST)
             return Silence(silent=silent, detail=_said(problem))
 
@@ -163,32 +157,15 @@ async def travelling(
         sock_read=timeouts.read.total_seconds(),
     )
 
-    def session(connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
-        return aiohttp.ClientSession(
-            connector=connector,
-            timeout=timeout,
-            headers={"User-Agent": user_agent},
-            cookie_jar=aiohttp.DummyCookieJar(),
-            trust_env=bool(getproxies()),  # aiohttp asks a thread for each request with it
-        )
-
     keep_alive = timeouts.keep_alive.total_seconds()
     pooled = aiohttp.TCPConnector(limit=0, limit_per_host=connections, keepalive_timeout=keep_alive)
     fresh = aiohttp.TCPConnector(limit=0, limit_per_host=connections, force_close=True)
-    async with session(pooled) as pooled_session, session(fresh) as fresh_session:
-        yield Courier(pooled_session, fresh_session, pace=Pace(rate) if rate is not None else None)
-
-
-async def _body(response: aiohttp.ClientResponse, longest: int) -> bytes:
-    if response.content_length is not None and response.content_length <= longest:
-        return await response.read()
-    body = bytearray()
-    async for piece in response.content.iter_any():
-        body += piece
-        if len(body) > longest:
-            response.close()
-            break
-    return bytes(body[:longest])
+    async with pooled, fresh:
+        yield Courier(
+            Exchange(pooled, timeout=timeout, user_agent=user_agent),
+            Exchange(fresh, timeout=timeout, user_agent=user_agent),
+            pace=Pace(rate) if rate is not None else None,
+        )
 
 
 def _said(problem: Exception) -> str:

@@ -7,7 +7,7 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 from bridge.contract import Outcome, Response
-from bridge.delivery.carrying import Carrier
+from bridge.delivery.carrying import Carrier, Document
 from bridge.delivery.conversing import Road
 from bridge.delivery.courier import Courier
 from bridge.delivery.limits import Health, Mood, after, after_probe, allowed, probe_is_due
@@ -127,9 +127,11 @@ class Worker:
     def _start(self, lanes: asyncio.TaskGroup) -> None:
         if self._carrier.unstored or self._stopping:
             return
-        for _ in range(min(self._free(), len(self._ready))):
-            self._in_flight += 1
-            lanes.create_task(self._carry(self._ready.popleft()))
+        claims = [self._ready.popleft() for _ in range(min(self._free(), len(self._ready)))]
+        self._in_flight += len(claims)
+        # All are mapped before the first is sent: in a row it costs half of what it costs between other work.
+        for document in [self._carrier.mapped(claim) for claim in claims]:
+            lanes.create_task(self._carry(document))
 
     def _free(self) -> int:
         """How many more may start: as many as the breaker, the window and the rate allow."""
@@ -140,9 +142,9 @@ class Worker:
         room = self._courier.room()
         return free if room is None else min(free, room)
 
-    async def _carry(self, claim: Claim) -> None:
+    async def _carry(self, document: Document) -> None:
         try:
-            await self._carrier.carry(claim)
+            await self._carrier.carry(document)
         finally:
             self._in_flight -= 1
             self._wake.set()

@@ -12,8 +12,8 @@ from typing import Self
 from aiohttp import HttpVersion11, web
 
 from bridge.contract import Envelope, HttpArrival, Reason, Verified, WebhookSource
+from bridge.deadlines import Deadlines
 from bridge.errors import JournalError, Refusal
-from bridge.intake.deadlines import Deadlines
 from bridge.intake.gathering import Gathering
 from bridge.journal import Appended, Journal
 from bridge.telemetry import emit
