@@ -10,19 +10,17 @@ from collections.abc import Set as AbstractSet
 from datetime import timedelta
 from typing import Final
 
-import msgspec
-
 from bridge.contract import Envelope, Event, EventShape, Fields, Json, Reason
 from bridge.errors import ConfigurationError, Problem
 from bridge.mapping.fields import merged
+from bridge.mapping.projecting import decoder
 from bridge.mapping.reading import Reading, World, Written, digest_of
 from bridge.mapping.rule import Failure, Passed, Rule, Step, generated, generated_part
 from bridge.mapping.structures import shareable
-from bridge.mapping.values import WHAT_DATA_CAN_RAISE, exact
+from bridge.mapping.values import WHAT_DATA_CAN_RAISE
 
 __all__ = ["Failure", "Passed", "Rules", "Step", "Written", "compile_rules"]
 
-_decode: Final = msgspec.json.Decoder(float_hook=exact).decode
 _NOTHING: Final[Mapping[str, Json]] = {}
 
 
@@ -96,7 +94,7 @@ class Rules:
         if group is None:
             return (Passed(None, Reason.NO_RULE),)
         try:
-            document = _decode(envelope.raw)
+            document = group.decode(envelope.raw)
         except (ValueError, ArithmeticError, RecursionError):
             return tuple(_failed(rule, "the body is not JSON that can be read") for rule in group.rules)
         if type(document) is not dict:
@@ -107,13 +105,13 @@ class Rules:
         """Which part of the rule's `when` is not true of a document; empty where it is not that."""
         group = self._groups.get((envelope.kind, destination))
         found = [each for each in group.rules if each.name == rule] if group is not None else []
-        return found[0].why_not(_decode(envelope.raw), envelope) if found else ""
+        return found[0].why_not(group.decode(envelope.raw), envelope) if group is not None and found else ""
 
     def shown(self, envelope: Envelope, destination: str, event: Event) -> Mapping[str, Json]:
         """What the rule that gave this event shows beside it, to people only."""
-        rules = self._groups[envelope.kind, destination].rules
-        rule = next(each for each in rules if each.name == event.rule)
-        return rule.shown(_decode(envelope.raw), envelope, event) if rule.show else _NOTHING
+        group = self._groups[envelope.kind, destination]
+        rule = next(each for each in group.rules if each.name == event.rule)
+        return rule.shown(group.decode(envelope.raw), envelope, event) if rule.show else _NOTHING
 
 
 class _Group:
@@ -122,6 +120,7 @@ class _Group:
     def __init__(self, rules: Sequence[Rule]) -> None:
         self.rules = rules
         shared = _shared(rules)
+        self.decode = decoder(rules)
         self._runs = [(rule, generated(rule, shared)) for rule in rules]
         self._told = rules[0].told
         self._reads_headers = any("headers" in each.names() for rule in rules for each in rule.expressions())

@@ -63,6 +63,18 @@ confirmed:
     person?: *person
     items?: *items
     data?: {a: = order.id, b: = order.extra.deep}
+looked_into:
+  for: order
+  let: {sold: = list(line for line in order.line_items if line.quantity > 0)}
+  at: = order.created_at
+  give:
+    action: order.cancelled
+    flag: = has(order.billing_address) and has(order.extra)
+    data?:
+      country?: = default(order.customer.default_address, order.billing_address).country_code
+      second?: = order.line_items[1:][0].name
+      sold?: {each: = sold, as: piece, give: {name: = piece.name, of: = count(sold)}}
+      tags?: {each: = order.note_attributes, as: note, give: {all: = note, name?: = note.name}}
 refunded:
   for: order
   each: = order.refunds

@@ -1,0 +1,200 @@
+"""Which parts of a document rules look at: the rest is skipped when it is read, which costs a quarter of decoding it.
+
+An order of 10 kB has 700 values, of which rules read some twenty. What is worked out here may be too much, never too
+little: elements of different lists that have the same name in different rules count as one.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeAlias, TypedDict
+
+import msgspec
+
+from bridge.contract import Json
+from bridge.mapping.calls import Default, Gathered, Has, Walk
+from bridge.mapping.fields import is_list
+from bridge.mapping.rule import Rule
+from bridge.mapping.structures import Each, FirstOf, Items, Leaf, Members, Structure
+from bridge.mapping.terms import Defined, Element, Field, Name, Part, Term
+from bridge.mapping.values import exact
+
+Decode: TypeAlias = Callable[[bytes], Json]
+_whole: Final[Decode] = msgspec.json.Decoder(float_hook=exact).decode
+
+
+@dataclass(slots=True)
+class _Use:
+    """What is read of one place in a document. is_whole: all of it; neither that nor parts: it is looked at itself."""
+
+    is_whole: bool = False
+    keys: dict[str, "_Use"] = field(default_factory=dict)
+    elements: "_Use | None" = None
+
+    def key(self, name: str) -> "_Use":
+        return self.keys.setdefault(name, _Use())
+
+    def element(self) -> "_Use":
+        if self.elements is None:
+            self.elements = _Use()
+        return self.elements
+
+    def type(self) -> Any:  # noqa: ANN401  a type for msgspec
+        """As JSON may be read: null may stand for everything."""
+        if self.is_whole or (self.keys and self.elements is not None):
+            return Any
+        if self.keys:
+            return TypedDict("Part", {name: use.type() for name, use in self.keys.items()}, total=False) | None  # type: ignore[operator]
+        return list[self.elements.type()] | None if self.elements is not None else Any  # type: ignore[misc]
+
+
+Places: TypeAlias = Sequence[_Use]
+
+
+def decoder(rules: Iterable[Rule]) -> Decode:
+    """Reads as much of a document as these rules look at; all of it where it is not built as they expect.
+
+    Raises ValueError, ArithmeticError and RecursionError for what is no JSON.
+    """
+    uses = _Uses()
+    for rule in rules:
+        uses.of_rule(rule)
+    if uses.root.is_whole:
+        return _whole
+    parts: Decode = msgspec.json.Decoder(uses.root.type(), float_hook=exact).decode
+
+    def decode(raw: bytes) -> Json:
+        if not raw.isascii():
+            raw.decode()  # text that is skipped is not looked at
+        try:
+            return parts(raw)
+        except msgspec.ValidationError:
+            return _whole(raw)
+
+    return decode
+
+
+class _Uses:
+    """Goes through rules and notes what they read."""
+
+    def __init__(self) -> None:
+        self.root = _Use()
+        self._named: dict[str, list[_Use]] = {}
+        """Names of elements, to where such elements stand."""
+        self._finders: Mapping[type[Term], Callable[[Any], Places | None]] = {
+            Name: self._name,
+            Defined: self._defined,
+            Field: self._field,
+            Element: self._element,
+            Part: self._part,
+            Default: self._default,
+            Gathered: self._gathered,
+        }
+
+    def of_rule(self, rule: Rule) -> None:
+        self._documents = (rule.kind, "doc")
+        if rule.each is not None:
+            self._bind(rule.each.name, rule.each.over.term)
+        for expression in (rule.when, rule.at, *rule.once, *rule.show.values()):
+            if expression is not None:
+                self._term(expression.term)
+        self._structure(rule.give)
+
+    def _structure(self, structure: Structure) -> None:
+        match structure:
+            case Leaf():
+                self._term(structure.expression.term)
+            case Members():
+                self._structures([member.of for member in structure.members])
+            case Items():
+                self._structures(structure.items)
+            case FirstOf():
+                self._structures(structure.options)
+            case Each():
+                self._each(structure)
+
+    def _structures(self, structures: Sequence[Structure]) -> None:
+        for structure in structures:
+            self._structure(structure)
+
+    def _each(self, each: Each) -> None:
+        self._bind(each.name, each.over.term)
+        if each.group:
+            self._named.setdefault(each.group, []).extend(self._places(each.over.term) or ())
+        for expression in (each.when, each.by):
+            if expression is not None:
+                self._term(expression.term)
+        self._structure(each.give)
+
+    def _bind(self, name: str, over: Term) -> None:
+        """An element of what is gone through has this name."""
+        places = self._places(over)
+        if places is None:
+            self._term(over)
+        self._named.setdefault(name, []).extend(place.element() for place in places or ())
+
+    def _term(self, term: Term) -> None:
+        """All that it needs to have a value."""
+        places = self._places(term)
+        if places is not None:
+            for place in places:
+                place.is_whole = True
+        elif isinstance(term, Walk):
+            self._walk(term)
+            self._term(term.each)
+        elif not isinstance(term, Has) or self._places(term.of) is None:  # else it is looked at, not into
+            self._terms(term.parts())
+
+    def _terms(self, terms: Iterable[Term]) -> None:
+        for term in terms:
+            self._term(term)
+
+    def _walk(self, walk: Walk) -> None:
+        """All that it needs to come to its elements."""
+        for name, over in zip(walk.names, walk.overs, strict=True):
+            self._bind(name, over)
+        self._terms(test for tests in walk.tests for test in tests)
+
+    # -- where a term stands in the document -----------------------------------------------------------------------
+
+    def _places(self, term: Term) -> Places | None:
+        """With all that is read on the way there; None: it is worked out."""
+        find = self._finders.get(type(term))
+        return None if find is None else find(term)
+
+    def _name(self, term: Name) -> Places:
+        return [self.root] if term.name in self._documents else self._named.get(term.name, [])
+
+    def _defined(self, term: Defined) -> Places | None:
+        return self._places(term.of)
+
+    def _field(self, term: Field) -> Places | None:
+        places = self._places(term.of)
+        return None if places is None else [place.key(term.key) for place in places]
+
+    def _element(self, term: Element) -> Places | None:
+        places = self._places(term.of) if is_list(term.of.shape) else None
+        if places is None:
+            return None
+        self._term(term.index)
+        return [place.element() for place in places]
+
+    def _part(self, term: Part) -> Places | None:
+        places = self._places(term.of)
+        if places is not None:
+            self._terms((term.start, term.stop))
+        return places
+
+    def _default(self, term: Default) -> Places | None:
+        found = [self._places(option) for option in term.options]
+        return None if None in found else [place for places in found for place in places or ()]
+
+    def _gathered(self, term: Gathered) -> Places | None:
+        """`list(x for x in xs if ...)` is some of what it goes through."""
+        walk = term.over
+        if term.function.name != "list" or not isinstance(walk, Walk) or len(walk.names) > 1:
+            return None
+        places = self._places(walk.overs[0])
+        if places is None or not isinstance(walk.each, Name) or walk.each.name != walk.names[0]:
+            return None
+        self._walk(walk)
+        return places
