@@ -31,7 +31,7 @@ from bridge.journal.sqlite.room import Room
 from bridge.journal.sqlite.statements import fetched, run, statements
 
 _GROUP = 512
-_GATHER = 0.002
+_GATHER = 0.001
 """Seconds that a group waits for more while there is a crowd: fewer, larger commits. Who comes alone does not wait."""
 
 _LANES_REMEMBERED = 16_384
