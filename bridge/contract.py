@@ -12,6 +12,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Protocol, TypeAlias, runtime_checkable
 
+import msgspec
 from pydantic import BeforeValidator, GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationInfo, WithJsonSchema
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
@@ -74,21 +75,33 @@ class Reason(StrEnum):
     CARRIED_OUT = "carried out"
 
 
+class Plain(msgspec.Struct, frozen=True, kw_only=True):
+    """What travels in numbers: it cannot be changed, and is made in a tenth of the time of a frozen dataclass.
+
+    hidden  fields that may be personal or secret, and are not shown when it is printed
+    """
+
+    hidden: ClassVar[frozenset[str]] = frozenset()
+
+    def __repr__(self) -> str:
+        shown = [f"{name}={getattr(self, name)!r}" for name in self.__struct_fields__ if name not in self.hidden]
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+
 # -- what comes in ----------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HttpArrival:
+class HttpArrival(Plain, frozen=True, kw_only=True):
     """One request at the door, as it came: the body is the raw bytes, header names compare in any letter case."""
 
     source: str
-    headers: Mapping[str, str] = field(repr=False)
-    body: bytes = field(repr=False)
+    headers: Mapping[str, str]
+    body: bytes
     received_at: datetime
+    hidden: ClassVar = frozenset(("headers", "body"))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verified:
+class Verified(Plain, frozen=True, kw_only=True):
     """Whose request it is, and which of the configured secrets (counted from 0) signed it."""
 
     tenant: str
@@ -120,8 +133,7 @@ KEY = ":key"
 """The name under which an envelope keeps its record's key among its headers: no header can have it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Envelope:
+class Envelope(Plain, frozen=True, kw_only=True):
     """A document with its name: what the journal keeps, and what is mapped when it is claimed.
 
     source       the source's name in the configuration
@@ -148,13 +160,14 @@ class Envelope:
     tenant: str
     lane: str
     version: datetime | None = None
-    aliases: tuple[str, ...] = field(default=(), repr=False)
+    aliases: tuple[str, ...] = ()
     occurred_at: datetime | None = None
     received_at: datetime
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    raw: bytes = field(repr=False)
+    headers: Mapping[str, str] = {}
+    raw: bytes
     verdict: Reason | None = None
     detail: str = ""
+    hidden: ClassVar = frozenset(("aliases", "headers", "raw"))
 
     @property
     def key(self) -> str | None:
@@ -165,8 +178,7 @@ class Envelope:
 # -- what goes out ----------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
+class Event(Plain, frozen=True, kw_only=True):
     """One fact, mapped: sent once per (destination, lane, fact, once).
 
     once    canonical: a JSON array of texts; `[]` is once per lane
@@ -179,8 +191,9 @@ class Event:
     fact: str
     once: str
     at: datetime
-    give: Mapping[str, Json] = field(repr=False)
+    give: Mapping[str, Json]
     resend: bool = False
+    hidden: ClassVar = frozenset(("give",))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,17 +209,16 @@ class Share:
     fresh: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Response:
+class Response(Plain, frozen=True, kw_only=True):
     """What the other side answered. Header names are in lower case; the body is cut at the request's `longest`."""
 
     status: int
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    body: bytes = field(default=b"", repr=False)
+    headers: Mapping[str, str] = {}
+    body: bytes = b""
+    hidden: ClassVar = frozenset(("headers", "body"))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class Request(Plain, frozen=True, kw_only=True):
     """What a conversation asks the core to send.
 
     repeatable  a second arrival has no second effect. Only such requests are sent again after silence; before the
@@ -218,16 +230,16 @@ class Request:
 
     method: Literal["GET", "POST", "PATCH", "PUT", "DELETE"]
     url: str
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    body: bytes | None = field(default=None, repr=False)
+    headers: Mapping[str, str] = {}
+    body: bytes | None = None
     repeatable: bool = False
     share: Share | None = None
     shadow: Response | None = None
     longest: int = 65_536
+    hidden: ClassVar = frozenset(("headers", "body"))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Moment:
+class Moment(Plain, frozen=True, kw_only=True):
     """The time a conversation is told: it never asks a clock."""
 
     now: datetime

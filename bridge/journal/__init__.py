@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from bridge.contract import Envelope, Reason, State
+from bridge.contract import Envelope, Plain, Reason, State
 
 Key = tuple[str, str]
 """(fact, once) within a lane and destination. An `once` of "" is a rule that failed before its once was known."""
@@ -21,8 +21,7 @@ ENDS = frozenset({State.DELIVERED, State.DROPPED})
 """How a person may end what is uncertain."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Appended:
+class Appended(Plain, frozen=True, kw_only=True):
     """Where the journal keeps an envelope.
 
     known   it had this id in this lane already
@@ -70,8 +69,7 @@ class Claim:
         return not self.asked and version is not None and self.newest is not None and version < self.newest
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settled:
+class Settled(Plain, frozen=True, kw_only=True):
     """The state that a fact has from now on. amount: what the request said, such as `99.00 EUR`."""
 
     fact: str
@@ -84,8 +82,7 @@ class Settled:
     amount: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class Verdict(Plain, frozen=True, kw_only=True):
     """What gave no new fact, for the history."""
 
     reason: Reason
@@ -109,8 +106,7 @@ class Postponed:
     rule: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
+class Record(Plain, frozen=True, kw_only=True):
     """What happened to a claimed document, stored in one piece.
 
     released    keys that are let go: of a departed fact whose request was definitely refused, of a healed dead letter

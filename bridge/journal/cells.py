@@ -5,7 +5,6 @@ import re
 import unicodedata
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from operator import itemgetter
@@ -104,7 +103,7 @@ def order_alias(order: str) -> str:
 
 def without_person(envelope: Envelope) -> Envelope:
     """What is kept of a document of somebody who was erased."""
-    return replace(envelope, verdict=Reason.ERASED, raw=b"", aliases=(), headers={}, detail="")
+    return msgspec.structs.replace(envelope, verdict=Reason.ERASED, raw=b"", aliases=(), headers={}, detail="")
 
 
 def is_shut_out(envelope: Envelope, hashes: Iterable[bytes], blocked: set[bytes]) -> bool:

@@ -6,10 +6,12 @@ nothing is written. Amounts are those that accepted requests had; the API is ask
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Literal, TypeAlias
+
+import msgspec
 
 from bridge.config import Outlet
 from bridge.contract import Envelope, Event, EventShape, State
@@ -109,7 +111,7 @@ class Accounting:
             self.account.skipped[document.verdict] += 1
             return
         # As old as it was when it changed: what is too old only now was sent in its time.
-        as_it_came = replace(document, received_at=document.version or document.received_at)
+        as_it_came = msgspec.structs.replace(document, received_at=document.version or document.received_at)
         for dest in self.outlets:
             for step in self.rules.apply(as_it_came, dest):
                 if isinstance(step, Event):

@@ -278,6 +278,8 @@ def _aliases(*found: tuple[str, tuple[object, ...]]) -> tuple[str, ...]:
     aliases: dict[str, None] = {}
     for prefix, values in found:
         for value in values:
+            if value is None:
+                continue
             text = value if type(value) is str else _number(value)
             if text and text.isprintable() and (text := text.strip()):
                 aliases[prefix + (text.lower() if prefix == "email:" else text)] = None

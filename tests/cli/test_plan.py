@@ -2,11 +2,11 @@
 
 import asyncio
 import json
-from dataclasses import replace
 from datetime import UTC, datetime
 
 import msgspec
 import pytest
+from msgspec import structs
 from multidict import CIMultiDict
 
 from bridge.cli.sending import example
@@ -85,7 +85,7 @@ def test_a_late_older_document_and_a_duplicate_change_nothing():
 
 
 def test_a_body_that_retention_removed_is_counted_and_left_out(planned):
-    output, found = planned("", replace(envelope(1), raw=b""))
+    output, found = planned("", structs.replace(envelope(1), raw=b""))
     assert (1, 1, []) == (found["documents"], found["without_body"], found["facts"])
     assert "1 of them have no body any more" in output
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from msgspec import structs
 
 from bridge.contract import Reason, State
 from bridge.errors import JournalBusy, JournalUnreadable, LaneLost
@@ -244,7 +245,7 @@ async def test_one_that_cannot_be_stored_takes_no_other_with_it(open_again, desk
     journal = await open_again()
     wrong = desk.document("1", received_at=desk.now.replace(year=9999), raw=b"x")
     answers = await asyncio.gather(
-        journal.append(replace(wrong, kind=5)), journal.append(desk.document("2")), return_exceptions=True
+        journal.append(structs.replace(wrong, kind=5)), journal.append(desk.document("2")), return_exceptions=True
     )
     assert [True, False] == [isinstance(answer, Exception) for answer in answers]
 

@@ -9,11 +9,11 @@ import stat
 import subprocess
 import sys
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from bridge.contract import Reason, State
 from bridge.errors import JournalBroken, JournalBusy, JournalInUse, JournalUnreadable
@@ -373,7 +373,7 @@ async def test_a_journal_that_is_closed_says_so(path, desk):
 async def test_what_cannot_be_stored_fails_alone(path, desk, poison):
     async with _opened(path) as journal:
         documents = [desk.document(str(order)) for order in range(20)]
-        documents[7] = replace(documents[7], **poison)
+        documents[7] = structs.replace(documents[7], **poison)
         claimable = desk.document("before")
         await journal.append(claimable)
         claim = await desk.claim(journal)
