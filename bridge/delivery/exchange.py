@@ -17,11 +17,14 @@ from aiohttp import (
     ConnectionTimeoutError,
     InvalidURL,
     NonHttpUrlClientError,
+    SocketTimeoutError,
     StreamReader,
     TCPConnector,
 )
+from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 from aiohttp.helpers import get_env_proxy_for_url
+from aiohttp.http_parser import RawResponseMessage
 from yarl import URL
 
 from bridge.contract import Request, Response
@@ -57,6 +60,7 @@ class Exchange:
         self._connector = connector
         self._timeout = timeout
         self._deadlines = Deadlines(timeout.total or 0)
+        self._pieces = Deadlines(timeout.sock_read or 0)
         self._own = {"User-Agent": user_agent, **({"Connection": "close"} if connector.force_close else {})}
         self._ways: dict[object, _Way] = {}
 
@@ -94,15 +98,30 @@ class Exchange:
         protocol, transport = connection.protocol, connection.transport
         if protocol is None or transport is None or transport.is_closing():
             raise ClientConnectionResetError("the connection was closed before the request")
-        protocol.set_response_params(read_until_eof=True, read_timeout=self._timeout.sock_read)
+        protocol.set_response_params(read_until_eof=True)
         transport.write(head + request.body if request.body else head)
-        protocol.start_timeout()
-        message, payload = await protocol.read()
-        while message.code in _INFORMATIONAL and message.code != _SWITCHING:
-            message, payload = await protocol.read()
-        body, is_whole = await _body(payload, request.longest)
+        try:
+            message, payload = await self._answered(protocol)
+            body, is_whole = await self._body(payload, request.longest)
+        except TimeoutError as problem:
+            raise SocketTimeoutError("no byte in time") from problem
         headers = {name.lower(): text for name, text in message.headers.items()}
         return Response(status=message.code, headers=headers, body=body), is_whole
+
+    async def _answered(self, protocol: ResponseHandler) -> tuple[RawResponseMessage, StreamReader]:
+        while True:
+            with self._pieces.one():
+                message, payload = await protocol.read()
+            if message.code not in _INFORMATIONAL or message.code == _SWITCHING:
+                return message, payload
+
+    async def _body(self, payload: StreamReader, longest: int) -> tuple[bytes, bool]:
+        """And whether it is all of it. Mostly it has come together with the head."""
+        body = payload.read_nowait() if payload.is_eof() else b""
+        while not payload.at_eof() and len(body) <= longest:
+            with self._pieces.one():
+                body += await payload.readany()
+        return body[:longest], len(body) <= longest
 
 
 def _url(text: str) -> URL:
@@ -132,15 +151,6 @@ def _lines(headers: Mapping[str, str]) -> bytes:
         if _BREAKS_A_LINE.search(name + text):
             raise ValueError(f"the header {name!r} would end its line")
     return "".join([f"{name}: {text}\r\n" for name, text in headers.items()]).encode()
-
-
-async def _body(payload: StreamReader, longest: int) -> tuple[bytes, bool]:
-    body = b""
-    while not payload.at_eof():
-        body += await payload.readany()
-        if len(body) > longest:
-            return body[:longest], False
-    return body, True
 
 
 def _give_back(connection: Connection, *, is_whole: bool) -> None:

@@ -40,13 +40,16 @@ class Health:
     reason: str = ""
 
 
+_WELL = Health()
+
+
 def after(health: Health, outcome: Outcome, now: datetime) -> Health:
     """The health that follows from the outcome of one fact."""
     if isinstance(outcome, Paused):
         return _waiting(health, Mood.PAUSED, now, outcome.detail or outcome.reason)
     if isinstance(outcome, (Retry, Uncertain)) and outcome.reason in _TROUBLESOME:
         return _troubled(health, outcome.reason, now)
-    return Health()
+    return _WELL
 
 
 def after_probe(health: Health, *, answered: bool, now: datetime) -> Health:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeAlias, assert_never
 
-from bridge.contract import Delivered, Outcome, Paused, Reason, Rejected, Retry, Skipped, State, Uncertain
+from bridge.contract import Delivered, Outcome, Paused, Plain, Reason, Rejected, Retry, Skipped, State, Uncertain
 
 _LARGEST_EXPONENT = 32
 
@@ -18,8 +18,7 @@ class Patience:
     give_up: timedelta = timedelta(days=14)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settle:
+class Settle(Plain, frozen=True, kw_only=True):
     """The fact has this state from now on."""
 
     state: State
@@ -27,16 +26,14 @@ class Settle:
     detail: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pass:
+class Pass(Plain, frozen=True, kw_only=True):
     """Nothing was to be sent, and nothing is held."""
 
     reason: Reason
     detail: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Postpone:
+class Postpone(Plain, frozen=True, kw_only=True):
     """The lane waits until then."""
 
     until: datetime

@@ -34,8 +34,7 @@ class Appended(Plain, frozen=True, kw_only=True):
     opened: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Claim:
+class Claim(Plain, frozen=True, kw_only=True):
     """One document to be mapped and sent to one destination; its lane is this worker's until `record` ends it.
 
     attempt         how often the lane was postponed since something of it was final
@@ -59,7 +58,7 @@ class Claim:
     own: frozenset[Key]
     newest: datetime | None
     asked: int
-    lease: int = field(default=0, compare=False)
+    lease: int = 0
     doubtful: bool = False
 
     @property

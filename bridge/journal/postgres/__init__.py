@@ -7,8 +7,9 @@ mark a fact as departed nor settle it. See place.py for how it is reached, leasi
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import replace
 from datetime import datetime, timedelta
+
+import msgspec
 
 from bridge.contract import Envelope, State
 from bridge.errors import JournalBroken, JournalBusy, LaneLost
@@ -225,7 +226,9 @@ class PostgresJournal(Actor):
         envelopes = {row[0]: envelope_of(tuple(row)) for row in documents}
         versions = {(lane, source, kind): version for lane, source, kind, version in newest}
         claims = (_claim(dest, lease, row, envelopes[row[3]], held, versions) for row in rows)
-        return [replace(claim, doubtful=claim.seq <= self._doubtful and not claim.asked) for claim in claims]
+        return [
+            msgspec.structs.replace(claim, doubtful=claim.seq <= self._doubtful and not claim.asked) for claim in claims
+        ]
 
     # -- recording -----------------------------------------------------------------------------------------------------
 
