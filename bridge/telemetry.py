@@ -15,8 +15,8 @@ import warnings
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from functools import cache
+from datetime import UTC, datetime, timedelta
+from functools import cache, lru_cache
 from typing import Any, BinaryIO, Literal, TextIO, TypeAlias, cast
 
 import msgspec
@@ -26,6 +26,7 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 
 REGISTRY = CollectorRegistry()
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 _BUCKETS = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200, 86400)
 
@@ -100,7 +101,7 @@ _COUNTERS = {
     for name, kind in EVENTS.items()
     if kind.metric
 }
-_CHILDREN: dict[tuple[str, ...], Any] = {}
+_CHILDREN: dict[tuple[str, ...], Counter] = {}
 SECONDS = Histogram("bridge_fact_seconds", "From received to final", ("dest",), buckets=_BUCKETS, registry=REGISTRY)
 WAITING = Gauge("bridge_waiting_lanes", "Orders with work that is not done", ("dest",), registry=REGISTRY)
 PARKED = Gauge("bridge_parked_facts", "Facts that wait for a person", ("dest", "state"), registry=REGISTRY)
@@ -130,15 +131,16 @@ def emit(name: str, **fields: object) -> None:
     _turn.tell((name, EVENTS[name], time.time(), fields))
 
 
-def _count(name: str, kind: Kind, fields: Mapping[str, Any]) -> None:
+def _counter(name: str, kind: Kind, fields: Mapping[str, Any]) -> Counter:
+    """By which the event is counted, with its labels."""
     key = (name, *[str(fields.get(label) or "") for label in kind.labels])
     child = _CHILDREN.get(key)
     if child is None:
         counter = _COUNTERS[name]
         child = _CHILDREN[key] = counter.labels(*key[1:]) if kind.labels else counter
-    child.inc()
     if name == "fact.settled" and fields.get("seconds") is not None:
         _seconds(fields["dest"]).observe(fields["seconds"])
+    return child
 
 
 @cache
@@ -154,11 +156,16 @@ class _Line(structlog.BoundLoggerBase):
 
     def msg(self, event: str, level: str, at: float, fields: Mapping[str, object]) -> object:
         """Without the copies that a bound context would need: nothing is bound, every line brings all its fields."""
-        told = datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")
-        line: Any = {"at": told, "level": level, "event": event, **fields}
+        line: Any = {"at": _instant(int(at * 1000)), "level": level, "event": event, **fields}
         for processor in self._processors:
             line = processor(self._logger, "msg", line)
         return self._logger.msg(line)
+
+
+@lru_cache(maxsize=64)
+def _instant(milliseconds: int) -> str:
+    """Many lines are of the same one."""
+    return (_EPOCH + timedelta(milliseconds=milliseconds)).isoformat(timespec="milliseconds")
 
 
 _json = msgspec.json.Encoder(enc_hook=str)
@@ -232,12 +239,16 @@ class _Turn:
     def end(self) -> None:
         self._scheduled = None
         with self._ending:
+            counted: dict[Counter, int] = {}
             while self._told:
                 name, kind, at, fields = self._told.popleft()
                 if kind.metric:
-                    _count(name, kind, fields)
+                    counter = _counter(name, kind, fields)
+                    counted[counter] = counted.get(counter, 0) + 1
                 if _LEVELS[kind.level] >= _output.level:
                     _output.logger.msg(name, kind.level, at, fields)
+            for counter, times in counted.items():
+                counter.inc(times)
             _output.lines.write_out()
 
 
