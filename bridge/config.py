@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Union, cast, get_args, get_origin
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -60,6 +61,15 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
+def _more_than_nothing(span: timedelta) -> timedelta:
+    if not span:
+        raise PydanticCustomError("span", "is no time at all: write how long, such as 15s")
+    return span
+
+
+Span = Annotated[Duration, AfterValidator(_more_than_nothing)]
+
+
 class Door(_Section):
     """Where platforms post. Sizes in bytes. `answer_within` is kept whatever happens: platforms give up after 5 s."""
 
@@ -67,7 +77,7 @@ class Door(_Section):
     port: Port = 8080
     max_body: int = Field(default=8 * _MIB, ge=1024)
     max_bodies_in_flight: int = Field(default=64 * _MIB, ge=1024)
-    answer_within: Duration = timedelta(seconds=4)
+    answer_within: Span = timedelta(seconds=4)
 
 
 class Private(_Section):
@@ -141,9 +151,9 @@ class OwnDelivery(_Section):
     first_wait: Duration = timedelta(seconds=1)
     longest_wait: Duration = timedelta(minutes=10)
     give_up: Duration = timedelta(days=14)
-    connect_timeout: Duration = timedelta(seconds=5)
-    read_timeout: Duration = timedelta(seconds=15)
-    total_timeout: Duration = timedelta(seconds=30)
+    connect_timeout: Span = timedelta(seconds=5)
+    read_timeout: Span = timedelta(seconds=15)
+    total_timeout: Span = timedelta(seconds=30)
     keep_alive: Duration = timedelta(seconds=4)
 
 

@@ -103,6 +103,7 @@ _COUNTERS = {
 }
 _CHILDREN: dict[tuple[str, ...], Counter] = {}
 SECONDS = Histogram("bridge_fact_seconds", "From received to final", ("dest",), buckets=_BUCKETS, registry=REGISTRY)
+LOST = Counter("bridge_lost_log_lines", "Lines that could not be written", registry=REGISTRY)
 WAITING = Gauge("bridge_waiting_lanes", "Orders with work that is not done", ("dest",), registry=REGISTRY)
 PARKED = Gauge("bridge_parked_facts", "Facts that wait for a person", ("dest", "state"), registry=REGISTRY)
 UP = Gauge("bridge_destination_up", "1: sending, 0: paused", ("dest",), registry=REGISTRY)
@@ -127,7 +128,10 @@ OLDEST = Gauge(
 
 
 def emit(name: str, **fields: object) -> None:
-    """One event. Raises KeyError for a name that is not on the list, at every level."""
+    """One event. Raises KeyError for a name that is not on the list, at every level, and nothing else.
+
+    Its fields are looked at when the turn of the event loop ends: give values that nobody changes.
+    """
     _turn.tell((name, EVENTS[name], time.time(), fields))
 
 
@@ -204,10 +208,14 @@ class _Lines:
         """Of a single line: more may come."""
 
     def write_out(self) -> None:
+        """What cannot be written is counted: logs on a full disk must not end the work that they tell of."""
         lines, self._lines = self._lines, []
         if lines and not self._stream.closed:
-            self._stream.write(b"".join(lines))
-            self._stream.flush()
+            try:
+                self._stream.write(b"".join(lines))
+                self._stream.flush()
+            except OSError:
+                LOST.inc(len(lines))
 
 
 Told: TypeAlias = tuple[str, Kind, float, Mapping[str, Any]]
@@ -246,7 +254,10 @@ class _Turn:
                     counter = _counter(name, kind, fields)
                     counted[counter] = counted.get(counter, 0) + 1
                 if _LEVELS[kind.level] >= _output.level:
-                    _output.logger.msg(name, kind.level, at, fields)
+                    try:
+                        _output.logger.msg(name, kind.level, at, fields)
+                    except Exception:  # noqa: BLE001  one line that cannot be made takes no other with it
+                        LOST.inc()
             for counter, times in counted.items():
                 counter.inc(times)
             _output.lines.write_out()

@@ -50,6 +50,7 @@ def test_no_secret_shows_in_the_settings():
         (("token: env:T", "token: env:T, mode: test"), "mode is live or shadow"),
         (("[env:S]", "[]"), "at least"),
         (("include", "door: {answer_within: 4}\ninclude"), "a duration is written as a number and a unit"),
+        (("include", "delivery: {total_timeout: 0s}\ninclude"), "no time at all: write how long, such as 15s"),
         (("include", "door: {port: 99999}\ninclude"), "less than or equal to 65535"),
         (("include", "journal: {kind: oracle}\ninclude"), "kind is sqlite or postgres"),
         (

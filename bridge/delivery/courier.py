@@ -27,7 +27,8 @@ _PROBLEMS: tuple[tuple[type[Exception], Silent], ...] = (
     (aiohttp.ClientConnectorDNSError, Silent.NO_NAME),
     (aiohttp.ClientSSLError, Silent.NO_TLS),
     (aiohttp.ClientConnectorError, Silent.NO_CONNECTION),
-    (aiohttp.ClientHttpProxyError, Silent.PROXY),
+    (aiohttp.ClientConnectionResetError, Silent.NO_CONNECTION),  # raised before anything was sent
+    (aiohttp.ClientResponseError, Silent.PROXY),  # of a proxy that was asked for a tunnel
     (aiohttp.SocketTimeoutError, Silent.NO_BYTE_IN_TIME),
     (TimeoutError, Silent.NOT_WHOLE_IN_TIME),
     (aiohttp.ClientPayloadError, Silent.CUT),
@@ -150,22 +151,17 @@ async def travelling(
     *, timeouts: Timeouts, connections: int, user_agent: str, rate: float | None = None
 ) -> AsyncIterator[Courier]:
     """A courier with a pool of at most `connections` to each host, and at most `rate` requests a second."""
-    timeout = aiohttp.ClientTimeout(
-        total=timeouts.total.total_seconds(),
-        connect=timeouts.connect.total_seconds(),
-        sock_connect=timeouts.connect.total_seconds(),
-        sock_read=timeouts.read.total_seconds(),
-    )
-
     keep_alive = timeouts.keep_alive.total_seconds()
     pooled = aiohttp.TCPConnector(limit=0, limit_per_host=connections, keepalive_timeout=keep_alive)
     fresh = aiohttp.TCPConnector(limit=0, limit_per_host=connections, force_close=True)
-    async with pooled, fresh:
-        yield Courier(
-            Exchange(pooled, timeout=timeout, user_agent=user_agent),
-            Exchange(fresh, timeout=timeout, user_agent=user_agent),
-            pace=Pace(rate) if rate is not None else None,
+
+    def exchange(connector: aiohttp.TCPConnector) -> Exchange:
+        return Exchange(
+            connector, connect=timeouts.connect, read=timeouts.read, total=timeouts.total, user_agent=user_agent
         )
+
+    async with pooled, fresh:
+        yield Courier(exchange(pooled), exchange(fresh), pace=Pace(rate) if rate is not None else None)
 
 
 def _said(problem: Exception) -> str:

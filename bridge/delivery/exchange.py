@@ -2,13 +2,17 @@
 
 The pool (names, TLS, proxies, keep-alive, limits) and the parser of answers are aiohttp's. What `ClientSession.request`
 does between them is for a client of the whole web (redirects, cookies, uploads in pieces, traces, tries of its own) and
-costs three times the rest (docs/performance.md); the few lines here are all that a conversation needs.
+costs three times the rest (docs/performance.md); the few lines here are all that a conversation needs. They stand on
+parts of aiohttp that it may change in a minor version: pyproject.toml holds the range that they were tested with.
 """
 
 import asyncio
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import timedelta
+from urllib.request import getproxies
 
 from aiohttp import (
     ClientConnectionResetError,
@@ -25,13 +29,17 @@ from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 from aiohttp.helpers import get_env_proxy_for_url
 from aiohttp.http_parser import RawResponseMessage
+from multidict import CIMultiDict
 from yarl import URL
 
 from bridge.contract import Request, Response
 from bridge.deadlines import Deadlines
 
 _MOST_WAYS = 64
-_BREAKS_A_LINE = re.compile(r"[\r\n\0]")
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_OURS = ("Content-Length", "Transfer-Encoding")
+_TRIES = 3
 _INFORMATIONAL = range(100, 200)
 _SWITCHING = 101
 
@@ -40,42 +48,52 @@ _SWITCHING = 101
 class _Way:
     """To one host with one set of headers: how aiohttp is asked for a connection, and the lines of each request."""
 
-    opening: ClientRequest
+    connecting: ClientRequest
     lines: bytes = b""
 
     def head(self, request: Request, url: URL) -> bytes:
         """Of a request over a connection that is there: only then it is known what a proxy wants to be told."""
         if not self.lines:
-            self.lines = _lines(self.opening.headers)
-        is_told_to_a_proxy = self.opening.proxy is not None and not self.opening.is_ssl()
-        target = str(url) if is_told_to_a_proxy else url.raw_path_qs
-        length = f"Content-Length: {len(request.body or b'')}\r\n" if request.method != "GET" else ""
-        return b"%b%b%b\r\n" % (f"{request.method} {target} HTTP/1.1\r\n".encode(), self.lines, length.encode())
+            self.lines = _lines(self.connecting.headers)
+        is_told_to_a_proxy = self.connecting.proxy is not None and not self.connecting.is_ssl()
+        target = str(url.with_user(None).with_fragment(None)) if is_told_to_a_proxy else url.raw_path_qs
+        more = f"Content-Length: {len(request.body or b'')}\r\n" if request.body or request.method != "GET" else ""
+        if request.body and "Content-Type" not in self.connecting.headers:
+            more += "Content-Type: application/octet-stream\r\n"
+        return b"%b%b%b\r\n" % (f"{request.method} {target} HTTP/1.1\r\n".encode(), self.lines, more.encode())
 
 
 class Exchange:
-    """Made in a running event loop."""
+    """Made in a running event loop. connect, read, total: see Timeouts."""
 
-    def __init__(self, connector: TCPConnector, *, timeout: ClientTimeout, user_agent: str) -> None:
+    def __init__(
+        self, connector: TCPConnector, *, connect: timedelta, read: timedelta, total: timedelta, user_agent: str
+    ) -> None:
         self._connector = connector
-        self._timeout = timeout
-        self._deadlines = Deadlines(timeout.total or 0)
-        self._pieces = Deadlines(timeout.sock_read or 0)
+        self._timeout = ClientTimeout(connect=connect.total_seconds(), sock_connect=connect.total_seconds())
+        self._deadlines = Deadlines(total.total_seconds())
+        self._pieces = Deadlines(read.total_seconds())
         self._own = {"User-Agent": user_agent, **({"Connection": "close"} if connector.force_close else {})}
         self._ways: dict[object, _Way] = {}
+        self._is_proxied = bool(getproxies())
 
     async def answer(self, request: Request) -> Response:
         """Sent once, whatever happens. Raises aiohttp.ClientError, HttpProcessingError, TimeoutError, OSError."""
         with self._deadlines.one():
             url = _url(request.url)
             way = self._way(request, url)
-            connection = await self._connected(way)
+            connection, protocol, transport = await self._connected(way)
             try:
-                response, is_whole = await self._exchanged(connection, way.head(request, url), request)
+                protocol.set_response_params(read_until_eof=True)
+                transport.write(way.head(request, url) + (request.body or b""))
+                response, is_whole = await self._read(protocol, request.longest)
             except BaseException:
                 connection.close()
                 raise
-            _give_back(connection, is_whole=is_whole)
+            if is_whole and not transport.get_write_buffer_size():
+                connection.release()  # it closes those on which something is left to be read
+            else:
+                connection.close()
             return response
 
     def _way(self, request: Request, url: URL) -> _Way:
@@ -83,26 +101,43 @@ class Exchange:
         way = self._ways.get(key)
         if way is None:
             if len(self._ways) >= _MOST_WAYS:
-                self._ways.clear()
-            way = self._ways[key] = _Way(_opening(url, {**self._own, **request.headers}))
+                del self._ways[next(iter(self._ways))]
+            headers = CIMultiDict(self._own)
+            headers.update(request.headers)
+            way = self._ways[key] = _Way(self._connecting(url, headers))
         return way
 
-    async def _connected(self, way: _Way) -> Connection:
-        try:
-            return await self._connector.connect(way.opening, [], self._timeout)
-        except TimeoutError as problem:
-            raise ConnectionTimeoutError("no connection in time") from problem
+    def _connecting(self, url: URL, headers: CIMultiDict[str]) -> ClientRequest:
+        """By the proxy that the environment names for the host, if it names one."""
+        if url.user is not None and "Authorization" in headers:
+            raise ValueError("credentials are given in the URL and in a header")
+        for name in _OURS:
+            headers.popall(name, None)
+        proxy, auth = None, None
+        if self._is_proxied:
+            with suppress(LookupError):
+                proxy, auth = get_env_proxy_for_url(url)
+        loop = asyncio.get_running_loop()
+        return ClientRequest("GET", url, headers=headers, loop=loop, proxy=proxy, proxy_auth=auth)
 
-    async def _exchanged(self, connection: Connection, head: bytes, request: Request) -> tuple[Response, bool]:
+    async def _connected(self, way: _Way) -> tuple[Connection, ResponseHandler, asyncio.Transport]:
+        """One on which nothing has come that nobody asked for: it would be taken for the answer."""
+        for _ in range(_TRIES):
+            try:
+                connection = await self._connector.connect(way.connecting, [], self._timeout)
+            except TimeoutError as problem:
+                raise ConnectionTimeoutError("no connection in time") from problem
+            protocol, transport = connection.protocol, connection.transport
+            if protocol is not None and transport is not None and not (protocol.should_close or transport.is_closing()):
+                return connection, protocol, transport
+            connection.close()
+        raise ClientConnectionResetError("connections were closed, or spoken on, before the request")
+
+    async def _read(self, protocol: ResponseHandler, longest: int) -> tuple[Response, bool]:
         """The answer, and whether all of it was read."""
-        protocol, transport = connection.protocol, connection.transport
-        if protocol is None or transport is None or transport.is_closing():
-            raise ClientConnectionResetError("the connection was closed before the request")
-        protocol.set_response_params(read_until_eof=True)
-        transport.write(head + request.body if request.body else head)
         try:
             message, payload = await self._answered(protocol)
-            body, is_whole = await self._body(payload, request.longest)
+            body, is_whole = await self._body(payload, longest)
         except TimeoutError as problem:
             raise SocketTimeoutError("no byte in time") from problem
         headers = {name.lower(): text for name, text in message.headers.items()}
@@ -136,27 +171,8 @@ def _url(text: str) -> URL:
     return url
 
 
-def _opening(url: URL, headers: Mapping[str, str]) -> ClientRequest:
-    """By the proxy that the environment names for the host, if it names one."""
-    try:
-        proxy, auth = get_env_proxy_for_url(url)
-    except LookupError:
-        proxy, auth = None, None
-    loop = asyncio.get_running_loop()
-    return ClientRequest("GET", url, headers=headers, loop=loop, proxy=proxy, proxy_auth=auth)
-
-
 def _lines(headers: Mapping[str, str]) -> bytes:
     for name, text in headers.items():
-        if _BREAKS_A_LINE.search(name + text):
-            raise ValueError(f"the header {name!r} would end its line")
+        if not _TOKEN.fullmatch(name) or _CONTROL.search(text):
+            raise ValueError(f"the header {name!r} cannot be sent: its name or its text has characters that end a line")
     return "".join([f"{name}: {text}\r\n" for name, text in headers.items()]).encode()
-
-
-def _give_back(connection: Connection, *, is_whole: bool) -> None:
-    """A connection on which nothing is left, neither to read nor to write, serves again."""
-    transport = connection.transport
-    if is_whole and transport is not None and not transport.get_write_buffer_size():
-        connection.release()
-    else:
-        connection.close()

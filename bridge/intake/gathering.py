@@ -17,33 +17,35 @@ Read: TypeAlias = tuple[Verified, Envelope]
 
 @dataclass(slots=True)
 class _Arrived:
-    """One arrival on its way through the steps; `read` ends with the first that fails."""
+    """One arrival on its way through the steps; `told` ends with the first that fails."""
 
     source: WebhookSource
     arrival: HttpArrival
-    read: asyncio.Future[Read]
+    told: asyncio.Future[Read]
     verified: Verified = field(init=False)
     envelope: Envelope = field(init=False)
 
     def verify(self) -> None:
         self.verified = self.source.verify(self.arrival)
 
-    def name(self) -> None:
+    def read(self) -> None:
         self.envelope = _storable(self.source.read(self.arrival, self.verified))
 
     def tell(self) -> None:
-        self.read.set_result((self.verified, self.envelope))
+        self.told.set_result((self.verified, self.envelope))
 
     def go_through(self, step: Callable[["_Arrived"], None]) -> None:
-        if self.read.done():  # refused, or nobody waits any more
+        if self.told.done():  # refused, or nobody waits any more
             return
         try:
             step(self)
+        except StopIteration:  # a future cannot hold it, and what comes together must not suffer from one of them
+            self.told.set_exception(RuntimeError("the connector raised StopIteration"))
         except Exception as problem:  # noqa: BLE001  handed to who waits
-            self.read.set_exception(problem)
+            self.told.set_exception(problem)
 
 
-_STEPS = (_Arrived.verify, _Arrived.name, _Arrived.tell)
+_STEPS = (_Arrived.verify, _Arrived.read, _Arrived.tell)
 
 
 class Gathering:
@@ -59,7 +61,7 @@ class Gathering:
             self._loop.call_soon(self._pass)
         arrived = _Arrived(source, arrival, self._loop.create_future())
         self._arrived.append(arrived)
-        return await arrived.read
+        return await arrived.told
 
     def _pass(self) -> None:
         arrived, self._arrived = self._arrived, []

@@ -14,7 +14,7 @@ from bridge.contract import Json
 from bridge.mapping.calls import Default, Gathered, Has, Walk
 from bridge.mapping.fields import is_list
 from bridge.mapping.rule import Rule
-from bridge.mapping.structures import Each, FirstOf, Items, Leaf, Members, Structure
+from bridge.mapping.structures import Each, FirstOf, Fixed, Items, Leaf, Members, Structure
 from bridge.mapping.terms import Defined, Element, Field, Name, Part, Term
 from bridge.mapping.values import exact
 
@@ -111,6 +111,10 @@ class _Uses:
                 self._structures(structure.options)
             case Each():
                 self._each(structure)
+            case Fixed():
+                pass
+            case _:
+                raise TypeError(f"what is read of {type(structure).__name__} is not known")
 
     def _structures(self, structures: Sequence[Structure]) -> None:
         for structure in structures:
