@@ -42,18 +42,35 @@ class Server:
                     break
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
-        writer.close()
 
 
 @asynccontextmanager
-async def serving(*answers, host="127.0.0.1"):
-    told = Server(answers)
-    server = await asyncio.start_server(told.talk, host, 0)
+async def listening(talk):
+    """A port; in the end every connection is closed and every talk has ended."""
+    talks = set()
+
+    async def noted(reader, writer):
+        talks.add(asyncio.current_task())
+        try:
+            await talk(reader, writer)
+        finally:
+            writer.close()
+
+    server = await asyncio.start_server(noted, "127.0.0.1", 0)
     try:
-        told.port = server.sockets[0].getsockname()[1]
-        yield told
+        yield server.sockets[0].getsockname()[1]
     finally:
         server.close()
+        for one in talks:
+            one.cancel()
+        await asyncio.gather(*talks, return_exceptions=True)
+
+
+@asynccontextmanager
+async def serving(*answers):
+    told = Server(answers)
+    async with listening(told.talk) as told.port:
+        yield told
 
 
 @pytest.fixture
@@ -235,10 +252,9 @@ async def test_requests_that_are_cancelled_or_late_leave_nothing_behind_and_cros
                 answer = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(number), number)
                 writer.write(answer[: chance.choice((len(answer), len(answer), len(answer), 20))])
                 if chance.random() < 0.1:
-                    break
+                    return
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
-        writer.close()
 
     async def one(number):
         with contextlib.suppress(TimeoutError):
@@ -246,9 +262,7 @@ async def test_requests_that_are_cancelled_or_late_leave_nothing_behind_and_cros
                 answer = await courier.send(_post(port, f"/{number}"))
                 assert not isinstance(answer, Response) or str(number).encode() == answer.body
 
-    server = await asyncio.start_server(talk, "127.0.0.1", 0)
-    async with server:
-        port = server.sockets[0].getsockname()[1]
+    async with listening(talk) as port:
         await asyncio.gather(*(one(number) for number in range(300)))
     exchange = courier._pooled
     assert not exchange._connector._acquired
