@@ -1,6 +1,16 @@
 """Many deadlines of the same span, kept by one timer: a timer for each would cost a request more than its answer."""
 
 import asyncio
+from typing import Protocol
+
+
+class Due(Protocol):
+    """What is told when it is too late, once."""
+
+    until: float
+    """By the event loop's clock; set when it is opened."""
+
+    def expire(self) -> None: ...
 
 
 class Deadlines:
@@ -9,7 +19,7 @@ class Deadlines:
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self._loop = asyncio.get_running_loop()
-        self._open: dict[Deadline, None] = {}
+        self._open: dict[Due, None] = {}
         """The oldest first, for all have the same span."""
         self._timer: asyncio.TimerHandle | None = None
 
@@ -17,31 +27,34 @@ class Deadlines:
         """To be entered at once: from then on it counts."""
         return Deadline(self)
 
-    def opened(self, deadline: "Deadline") -> float:
-        self._open[deadline] = None
-        until = self._loop.time() + self._seconds
+    def open(self, due: Due) -> None:
+        """From now on it counts."""
+        self._open[due] = None
+        due.until = self._loop.time() + self._seconds
         if self._timer is None:
-            self._timer = self._loop.call_at(until, self._sweep)
-        return until
+            self._timer = self._loop.call_at(due.until, self._sweep)
 
-    def closed(self, deadline: "Deadline") -> None:
-        self._open.pop(deadline, None)
+    def close(self, due: Due) -> None:
+        """It is over in time, or was told already."""
+        self._open.pop(due, None)
 
     def _sweep(self) -> None:
         now = self._loop.time()
         self._timer = None
-        for deadline in list(self._open):
-            if deadline.until > now:
-                self._timer = self._loop.call_at(deadline.until, self._sweep)
+        for due in list(self._open):
+            if due.until > now:
+                self._timer = self._loop.call_at(due.until, self._sweep)
                 return
-            del self._open[deadline]
-            deadline.expire()
+            del self._open[due]
+            self._loop.call_soon(due.expire)
 
 
 class Deadline:
     """As asyncio.timeout: what runs in it is cancelled when it is too late, and then it raises TimeoutError."""
 
     __slots__ = ("_all", "_before", "_is_late", "_task", "until")
+
+    until: float
 
     def __init__(self, every: Deadlines) -> None:
         self._all = every
@@ -53,10 +66,10 @@ class Deadline:
             raise RuntimeError("a deadline is entered in a task")
         self._task = task
         self._before = task.cancelling()
-        self.until = self._all.opened(self)
+        self._all.open(self)
 
     def __exit__(self, kind: type[BaseException] | None, problem: BaseException | None, _: object) -> None:
-        self._all.closed(self)
+        self._all.close(self)
         if self._is_late and self._task.uncancel() <= self._before and kind is asyncio.CancelledError:
             raise TimeoutError from problem
 

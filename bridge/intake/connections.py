@@ -5,15 +5,19 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TypedDict, Unpack, cast
 
-from aiohttp import web
+from aiohttp import HttpVersion11, StreamReader, web
+from aiohttp.http_parser import RawRequestMessage
 from aiohttp.web_protocol import RequestHandler
 
+from bridge.intake.answers import answer, answer_to, closes
 from bridge.intake.site import listen
 from bridge.intake.webhook import Door
 from bridge.telemetry import emit
 
 _HEADERS_WITHIN = 5.0
 _IDLE = 75.0
+_AT_ONCE = 2**18
+"""Bytes of a body: as many as aiohttp reads before it makes the other side wait."""
 
 
 class _Options(TypedDict):
@@ -26,27 +30,111 @@ class _Options(TypedDict):
 
 
 class _Connection(RequestHandler):
-    """Knows whether it owes us the rest of its headers, for aiohttp waits for them forever."""
+    """Knows whether it owes us the rest of its headers, for aiohttp waits for them forever.
 
-    __slots__ = ("serving", "watch")
+    A request whose body has come together with its head goes to the door at once and is answered by a call: the task
+    that aiohttp makes for a request, and what comes with it, cost more than storing what it brings
+    (docs/performance.md). All other requests are aiohttp's.
+
+    While the door has a request, aiohttp's future `_waiter`, by which it awaits the next one, is put aside as `_idle`:
+    without it a connection is busy for aiohttp too, and what comes in the meantime waits.
+    """
+
+    __slots__ = ("_idle", "serving", "watch")
+
+    _manager: "_Server"
 
     def __init__(self, manager: "_Server", *, loop: asyncio.AbstractEventLoop, **options: Unpack[_Options]) -> None:
         super().__init__(manager, loop=loop, **options)
         self.serving = False
         self.watch = manager.watch
+        self._idle: asyncio.Future[None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._waiter = self._loop.create_future()
         super().connection_made(transport)
         self.watch.expect(self, _IDLE)
 
+    async def start(self) -> None:
+        """aiohttp's own loop over requests begins with the first one that the door does not take at once."""
+        idle = self._waiter or self._idle
+        if idle is not None:
+            try:
+                await idle
+            finally:
+                self._waiter = None
+        await super().start()
+
     def data_received(self, data: bytes) -> None:
-        if not self.serving:
-            self.watch.expect(self, _HEADERS_WITHIN)
-        super().data_received(data)
+        idle = self._waiter
+        if idle is None or idle.done():
+            self._owed()
+            super().data_received(data)
+            return
+        self._waiter = None  # nobody is woken for what the door takes
+        try:
+            super().data_received(data)
+        finally:
+            self._waiter = idle
+        if not self._messages:
+            self._owed()
+        elif not self._is_taken(*self._messages[0]):
+            idle.set_result(None)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self.watch.forget(self)
         super().connection_lost(exc)
+
+    def resume_reading(self, resume_parser: bool = True) -> None:  # noqa: FBT001, FBT002  aiohttp's signature
+        """Called whenever a body is read: where nothing was paused there is nothing to parse again."""
+        if self._reading_paused or self._buffer_paused:
+            super().resume_reading(resume_parser)
+
+    def _owed(self) -> None:
+        if not self.serving:
+            self.watch.expect(self, _HEADERS_WITHIN)
+
+    def _is_taken(self, message: object, payload: StreamReader) -> bool:
+        """By the door, which will call `_answered`."""
+        if not (
+            isinstance(message, RawRequestMessage)  # else it is an error
+            and self._parser is not None
+            and payload.is_eof()
+            and 0 < payload.total_bytes <= _AT_ONCE
+            and message.version == HttpVersion11
+            and not (message.should_close or message.upgrade)
+            and self._manager.door.take(message, payload, self._answered)
+        ):
+            return False
+        self._messages.popleft()
+        self._parser.message_consumed()
+        self._idle, self._waiter = self._waiter, None
+        self.serving = self._request_in_progress = True
+        self.watch.forget(self)
+        return True
+
+    def _answered(self, status: int) -> None:
+        """Ends a request that the door took, as aiohttp ends its own."""
+        self.serving = self._request_in_progress = False
+        if self._handler_waiter is not None and not self._handler_waiter.done():
+            self._handler_waiter.set_result(None)
+        idle, self._idle = self._idle, None
+        if idle is None or idle.done():
+            return
+        self._waiter = idle
+        if self.transport is None:  # the other side has gone
+            idle.cancel()
+            return
+        keep_alive = not (self._close or self._force_close or closes(status))
+        self.transport.write(answer(status, keep_alive=keep_alive))
+        if not keep_alive:
+            self.transport.close()
+        elif self._messages:
+            idle.set_result(None)
+        else:
+            self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
+            if self._keepalive_handle is None:
+                self._keepalive_handle = self._loop.call_at(self._next_keepalive_close_time, self._process_keepalive)
 
 
 class _Watch:
@@ -87,7 +175,7 @@ class _Server(web.Server):
 
     def __init__(self, door: Door, **options: Unpack[_Options]) -> None:
         self.watch = _Watch(asyncio.get_running_loop())
-        self._door = door
+        self.door = door
         super().__init__(self._serve, **options)
 
     def __call__(self) -> RequestHandler:
@@ -98,7 +186,7 @@ class _Server(web.Server):
         connection.serving = True
         self.watch.forget(connection)
         try:
-            return await self._door.handle(request)
+            return answer_to(request, await self.door.handle(request))
         finally:
             connection.serving = False
 
@@ -106,7 +194,7 @@ class _Server(web.Server):
 @asynccontextmanager
 async def listening(door: Door, *, host: str, port: int) -> AsyncIterator[int]:
     """The door is open; gives its port. On the way out no new connection is taken, and requests in flight end."""
-    server = _Server(door, auto_decompress=False, keepalive_timeout=_IDLE, lingering_time=1.0, read_bufsize=2**18)
+    server = _Server(door, auto_decompress=False, keepalive_timeout=_IDLE, lingering_time=1.0, read_bufsize=_AT_ONCE)
     runner = web.ServerRunner(server, shutdown_timeout=_HEADERS_WITHIN)
     bound = await listen(runner, host=host, port=port, setting="door: {port: ...}")
     try:

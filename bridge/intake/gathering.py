@@ -1,4 +1,5 @@
-"""What arrived in one turn of the event loop, verified and named together: each step for all, then the next.
+"""What arrived in one turn of the event loop, verified, named and given to the journal together: each step for all,
+then the next.
 
 Between other work each step finds its code and data outside of the processor's caches, and costs two to five times as
 much (docs/performance.md). Who comes alone does not wait for others.
@@ -6,68 +7,106 @@ much (docs/performance.md). Who comes alone does not wait for others.
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import TypeAlias
 
 from bridge.contract import Envelope, HttpArrival, Verified, WebhookSource
 from bridge.errors import Malformed
+from bridge.journal import Appended, Journal
 
-Read: TypeAlias = tuple[Verified, Envelope]
 
+class Delivery:
+    """One arrival on its way in. When that is over, `ended` is called with it, once.
 
-@dataclass(slots=True)
-class _Arrived:
-    """One arrival on its way through the steps; `told` ends with the first that fails."""
+    problem  why it is not stored; None: it is, and `verified`, `envelope` and `appended` say how
+    until    see bridge.deadlines.Due
+    """
 
-    source: WebhookSource
-    arrival: HttpArrival
-    told: asyncio.Future[Read]
-    verified: Verified = field(init=False)
-    envelope: Envelope = field(init=False)
+    __slots__ = ("_ended", "_source", "appended", "arrival", "envelope", "is_over", "problem", "until", "verified")
+
+    verified: Verified
+    envelope: Envelope
+    appended: Appended
+    until: float
+
+    def __init__(self, source: WebhookSource, arrival: HttpArrival, ended: Callable[["Delivery"], None]) -> None:
+        self.arrival = arrival
+        self.problem: Exception | None = None
+        self.is_over = False
+        self._source = source
+        self._ended = ended
 
     def verify(self) -> None:
-        self.verified = self.source.verify(self.arrival)
+        self.verified = self._source.verify(self.arrival)
 
     def read(self) -> None:
-        self.envelope = _storable(self.source.read(self.arrival, self.verified))
+        self.envelope = _storable(self._source.read(self.arrival, self.verified))
 
-    def tell(self) -> None:
-        self.told.set_result((self.verified, self.envelope))
-
-    def go_through(self, step: Callable[["_Arrived"], None]) -> None:
-        if self.told.done():  # refused, or nobody waits any more
+    def go_through(self, step: Callable[["Delivery"], None]) -> None:
+        """What comes together must not suffer from one of them."""
+        if self.is_over:
             return
         try:
             step(self)
-        except StopIteration:  # a future cannot hold it, and what comes together must not suffer from one of them
-            self.told.set_exception(RuntimeError("the connector raised StopIteration"))
-        except Exception as problem:  # noqa: BLE001  handed to who waits
-            self.told.set_exception(problem)
+        except Exception as problem:  # noqa: BLE001  whoever waits for it is told
+            self.failed(problem)
+
+    def stored(self, appended: Appended) -> None:
+        self.appended = appended
+        self._end(None)
+
+    def failed(self, problem: Exception) -> None:
+        self._end(problem)
+
+    def expire(self) -> None:
+        """Nobody waits any more. It may still be stored: then it is known when it is sent again."""
+        self._end(TimeoutError())
+
+    def _end(self, problem: Exception | None) -> None:
+        if not self.is_over:
+            self.is_over = True
+            self.problem = problem
+            self._ended(self)
 
 
-_STEPS = (_Arrived.verify, _Arrived.read, _Arrived.tell)
+_STEPS = (Delivery.verify, Delivery.read)
 
 
 class Gathering:
     """Made in a running event loop."""
 
-    def __init__(self) -> None:
+    def __init__(self, journal: Journal) -> None:
         self._loop = asyncio.get_running_loop()
-        self._arrived: list[_Arrived] = []
+        self._journal = journal
+        self._arrived: list[Delivery] = []
 
-    async def read(self, source: WebhookSource, arrival: HttpArrival) -> Read:
-        """Whose it is, and the document that it brings. Raises NotAuthentic and Malformed."""
+    def add(self, delivery: Delivery) -> None:
+        """With all others of this turn."""
         if not self._arrived:
             self._loop.call_soon(self._pass)
-        arrived = _Arrived(source, arrival, self._loop.create_future())
-        self._arrived.append(arrived)
-        return await arrived.told
+        self._arrived.append(delivery)
+
+    async def over(self, source: WebhookSource, arrival: HttpArrival) -> Delivery:
+        """A delivery that is over."""
+        ended: asyncio.Future[None] = self._loop.create_future()
+
+        def end(_: Delivery) -> None:
+            if not ended.done():
+                ended.set_result(None)
+
+        delivery = Delivery(source, arrival, end)
+        self.add(delivery)
+        try:
+            await ended
+        except asyncio.CancelledError:
+            delivery.expire()
+            raise
+        return delivery
 
     def _pass(self) -> None:
         arrived, self._arrived = self._arrived, []
         for step in _STEPS:
-            for one in arrived:
-                one.go_through(step)
+            for delivery in arrived:
+                delivery.go_through(step)
+        self._journal.take_in([delivery for delivery in arrived if not delivery.is_over])
 
 
 def _storable(envelope: Envelope) -> Envelope:

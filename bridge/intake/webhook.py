@@ -9,14 +9,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Self
 
-from aiohttp import HttpVersion11, web
+from aiohttp import StreamReader, web
+from aiohttp.http_parser import RawRequestMessage
 
-from bridge.contract import Envelope, HttpArrival, Reason, Verified, WebhookSource
+from bridge.contract import HttpArrival, Reason, WebhookSource
 from bridge.deadlines import Deadlines
 from bridge.errors import JournalError, Refusal
-from bridge.intake.gathering import Gathering
-from bridge.journal import Appended, Journal
-from bridge.telemetry import emit
+from bridge.intake.gathering import Delivery, Gathering
+from bridge.journal import Journal
+from bridge.telemetry import emit, frames
 
 PATH = "/webhooks/"
 
@@ -49,6 +50,9 @@ class _Budget:
     most: int
     taken: int = 0
 
+    def has_room(self, size: int) -> bool:
+        return self.taken + size <= self.most
+
 
 class _Share:
     """What one request has taken of the budget; given back when the request has ended."""
@@ -62,7 +66,7 @@ class _Share:
     def grow(self, size: int) -> None:
         """To `size` bytes in all. Raises where the budget has no room."""
         more = max(0, size - self._taken)
-        if self._budget.taken + more > self._budget.most:
+        if not self._budget.has_room(more):
             raise _NotNow("too many bodies in flight")
         self._budget.taken += more
         self._taken += more
@@ -90,14 +94,39 @@ class Door:
     ) -> None:
         self._told = told
         self._sources = {PATH + name: (name, source) for name, source in sources.items()}
-        self._journal = journal
         self._max_body = limits.max_body
         self._budget = _Budget(limits.max_bodies_in_flight)
         self._deadlines = Deadlines(limits.answer_within.total_seconds() * 0.9)
-        self._gathering = Gathering()
+        self._gathering = Gathering(journal)
 
-    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Never raises: what goes wrong is an answer."""
+    def take(self, message: RawRequestMessage, payload: StreamReader, answered: Callable[[int], None]) -> bool:
+        """Take in a request whose body came together with its head, without a task of its own.
+
+        `answered` is called later, once, with the status. False: there is more to do than that, and `handle` does it.
+        """
+        found = self._sources.get(message.path)
+        size = payload.total_bytes
+        if found is None or message.method != "POST" or size > self._max_body or not self._budget.has_room(size):
+            return False
+        name, source = found
+        started = time.perf_counter()
+
+        def over(delivery: Delivery) -> None:
+            self._deadlines.close(delivery)
+            self._budget.taken -= size
+            answered(self._status(delivery, started))
+
+        self._budget.taken += size
+        arrival = HttpArrival(
+            source=name, headers=message.headers, body=payload.read_nowait(), received_at=datetime.now(UTC)
+        )
+        delivery = Delivery(source, arrival, over)
+        self._deadlines.open(delivery)
+        self._gathering.add(delivery)
+        return True
+
+    async def handle(self, request: web.BaseRequest) -> int:
+        """The status. Never raises: what goes wrong is an answer."""
         found = self._sources.get(request.path)
         if found is None:
             return _refused("", _NoSuchPath("no source has this path"))
@@ -106,12 +135,10 @@ class Door:
             return _refused(name, _NotPosted("deliveries are posted"))
         try:
             return await self._taken_in(request, name, source)
-        except Refusal as refusal:
-            return _refused(name, refusal)
-        except JournalError as problem:
-            return _refused(name, _NotNow(f"not stored: {problem}"))
+        except (Refusal, TimeoutError) as problem:
+            return _refused(name, problem)
 
-    async def _taken_in(self, request: web.BaseRequest, name: str, source: WebhookSource) -> web.StreamResponse:
+    async def _taken_in(self, request: web.BaseRequest, name: str, source: WebhookSource) -> int:
         started = time.perf_counter()
         with _Share(self._budget) as share:
             try:
@@ -120,16 +147,21 @@ class Door:
                     arrival = HttpArrival(
                         source=name, headers=request.headers, body=body, received_at=datetime.now(UTC)
                     )
-                    verified, envelope = await self._gathering.read(source, arrival)
-                    appended = await self._journal.append(envelope)
+                    delivery = await self._gathering.over(source, arrival)
             except TimeoutError:
                 if request.content.at_eof():
-                    raise _NotNow("the journal is slow") from None
+                    raise
                 raise _TooSlow("not all of the body came in time") from None
-        _tell(envelope, verified, appended, time.perf_counter() - started)
-        if envelope.verdict is Reason.NOT_CARRIED_OUT_YET:
+        return self._status(delivery, started)
+
+    def _status(self, delivery: Delivery, started: float) -> int:
+        """What is answered to a delivery that is over, and its one line."""
+        if delivery.problem is not None:
+            return _refused(delivery.arrival.source, delivery.problem)
+        _tell(delivery, time.perf_counter() - started)
+        if delivery.envelope.verdict is Reason.NOT_CARRIED_OUT_YET:
             self._told()
-        return _Stored() if request.keep_alive and request.version == HttpVersion11 else web.Response()
+        return 200
 
     async def _body(self, request: web.BaseRequest, share: _Share) -> bytes:
         """The raw body. What is too large is refused before it is read; one without a length is counted as it comes."""
@@ -150,24 +182,6 @@ class Door:
             raise _TooLarge(f"a body of {length} bytes or more; max_body is {self._max_body}")
 
 
-class _Stored(web.StreamResponse):
-    """The 200 of nearly every request, written in one piece: HTTP asks for no more headers than this."""
-
-    _WHOLE = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
-
-    def __init__(self) -> None:
-        """None of the parts from which other answers are put together."""
-        self._keep_alive = True
-
-    async def prepare(self, request: web.BaseRequest) -> None:
-        if request.transport is None:
-            raise ConnectionResetError("the other side has gone")
-        request.transport.write(self._WHOLE)
-
-    async def write_eof(self, data: bytes = b"") -> None:
-        """All of it is written."""
-
-
 class _NoSuchPath(Refusal):
     status = 404
 
@@ -176,34 +190,25 @@ class _NotPosted(Refusal):
     status = 405
 
 
-_CLOSING = frozenset({408, 413, 503})
-_HEADERS = {405: {"Allow": "POST"}, 503: {"Retry-After": "10"}}
+def _refused(source: str, problem: Exception) -> int:
+    """One line, two where the connector failed. The status."""
+    match problem:
+        case Refusal():
+            status, detail = problem.status, str(problem)
+        case JournalError():
+            status, detail = 503, f"not stored: {problem}"
+        case TimeoutError():
+            status, detail = 503, "the journal is slow"
+        case _:
+            emit("connector.failed", source=source, problem=type(problem).__name__, frames=frames(problem))
+            status, detail = 500, f"{type(problem).__name__} in the connector; see the log event connector.failed"
+    emit("delivery.refused", source=source, status=status, detail=detail)
+    return status
 
 
-def _refused(source: str, refusal: Refusal) -> web.StreamResponse:
-    """One line, and an answer that says what to do without telling anything of us. What was not read is not awaited."""
-    emit("delivery.refused", source=source, status=refusal.status, detail=str(refusal))
-    response = web.Response(
-        status=refusal.status, text=f"{_ANSWERS[refusal.status]}\n", headers=_HEADERS.get(refusal.status)
-    )
-    if refusal.status in _CLOSING:
-        response.force_close()
-    return response
-
-
-_ANSWERS = {
-    400: "not a document of its topic",
-    401: "no configured secret made this signature",
-    404: "no source has this path",
-    405: "deliveries are posted",
-    408: "not all of the body came in time",
-    413: "the body is too large",
-    503: "not stored: send it again later",
-}
-
-
-def _tell(envelope: Envelope, verified: Verified, appended: Appended, seconds: float) -> None:
+def _tell(delivery: Delivery, seconds: float) -> None:
     """The one line of a delivery."""
+    envelope, appended = delivery.envelope, delivery.appended
     emit(
         "delivery.duplicate" if appended.known else "delivery.received",
         source=envelope.source,
@@ -212,7 +217,7 @@ def _tell(envelope: Envelope, verified: Verified, appended: Appended, seconds: f
         id=envelope.id,
         lane=envelope.lane,
         seq=appended.seq,
-        secret=verified.secret + 1,
+        secret=delivery.verified.secret + 1,
         verdict=envelope.verdict,
         bytes=len(envelope.raw),
         seconds=round(seconds, 4),

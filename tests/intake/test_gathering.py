@@ -1,4 +1,4 @@
-"""What arrives in one turn is verified and named together, and nobody suffers from his neighbours."""
+"""What arrives in one turn is verified, named and stored together, and nobody suffers from his neighbours."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 import pytest
 
 from bridge.contract import Envelope, HttpArrival, Verified
-from bridge.errors import Malformed, NotAuthentic
-from bridge.intake.gathering import Gathering
+from bridge.errors import JournalBroken, Malformed, NotAuthentic
+from bridge.intake.gathering import Delivery, Gathering
+from bridge.journal.sqlite import opened
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
 
@@ -30,46 +31,91 @@ class Source:
             raise ZeroDivisionError
         if arrival.body == b"stop":
             next(iter(()))
-        name = "\udcff" if arrival.body == b"no text" else "7"
+        name = "\udcff" if arrival.body == b"no text" else arrival.body.decode()
+        aliases = (7,) if arrival.body == b"no alias" else ()
         return Envelope(
-            source="s", id=name, topic="t", kind="order", tenant=verified.tenant, lane="7", received_at=NOW, raw=b"{}"
+            source="s",
+            id=name,
+            topic="t",
+            kind="order",
+            tenant=verified.tenant,
+            lane="7",
+            received_at=NOW,
+            raw=b"{}",
+            aliases=aliases,
         )
+
+
+@pytest.fixture
+async def gathering(tmp_path):
+    async with opened(tmp_path / "journal.db", destinations=("api",)) as journal:
+        yield Gathering(journal)
+
+
+@pytest.fixture
+def source():
+    return Source()
 
 
 def _arrival(body):
     return HttpArrival(source="s", headers={}, body=body, received_at=NOW)
 
 
-async def test_each_step_is_done_for_all_and_then_the_next():
-    source, gathering = Source(), Gathering()
-    read = await asyncio.gather(*(gathering.read(source, _arrival(body)) for body in (b"1", b"2")))
-    assert ["7", "7"] == [envelope.id for _, envelope in read]
+async def _over(gathering, source, *bodies):
+    return await asyncio.gather(*(gathering.over(source, _arrival(body)) for body in bodies))
+
+
+async def test_each_step_is_done_for_all_and_then_the_next(gathering, source):
+    first, second = await _over(gathering, source, b"1", b"2")
     assert [("verify", b"1"), ("verify", b"2"), ("read", b"1"), ("read", b"2")] == source.steps
+    assert [None, None] == [first.problem, second.problem]
+    assert ["1", "2"] == [first.envelope.id, second.envelope.id]
+    assert [1, 2] == [first.appended.seq, second.appended.seq]
+    assert "a" == first.verified.tenant
 
 
-async def test_what_is_wrong_with_one_is_told_to_that_one_alone():
-    source, gathering = Source(), Gathering()
-    bodies = (b"1", b"forged", b"bug", b"stop", b"no text", b"2")
-    told = await asyncio.gather(*(gathering.read(source, _arrival(body)) for body in bodies), return_exceptions=True)
-    kinds = [type(one) for one in told]
-    assert [tuple, NotAuthentic, ZeroDivisionError, RuntimeError, Malformed, tuple] == kinds
+async def test_what_is_wrong_with_one_is_told_to_that_one_alone(gathering, source):
+    over = await _over(gathering, source, b"1", b"forged", b"bug", b"stop", b"no text", b"no alias", b"2")
+    kinds = [type(delivery.problem) for delivery in over]
+    assert [type(None), NotAuthentic, ZeroDivisionError, StopIteration, Malformed] == kinds[:5]
+    assert kinds[5] is AttributeError
+    assert [1, 2] == [over[0].appended.seq, over[6].appended.seq]
     assert ("read", b"forged") not in source.steps
 
 
-async def test_who_waits_no_more_holds_up_nobody_and_is_not_read():
-    source, gathering = Source(), Gathering()
-    gone = asyncio.create_task(gathering.read(source, _arrival(b"gone")))
-    stays = asyncio.create_task(gathering.read(source, _arrival(b"stays")))
+async def test_who_waits_no_more_holds_up_nobody(gathering, source):
+    gone = asyncio.create_task(gathering.over(source, _arrival(b"gone")))
+    stays = asyncio.create_task(gathering.over(source, _arrival(b"stays")))
     await asyncio.sleep(0)
     gone.cancel()
     with pytest.raises(asyncio.CancelledError):
         await gone
-    assert "7" == (await stays)[1].id
-    assert ("read", b"stays") in source.steps
+    assert "stays" == (await stays).envelope.id
 
 
-async def test_a_later_turn_begins_anew():
-    source, gathering = Source(), Gathering()
+async def test_a_later_turn_begins_anew(gathering, source):
     for body in (b"1", b"2"):
-        await gathering.read(source, _arrival(body))
+        await gathering.over(source, _arrival(body))
     assert [("verify", b"1"), ("read", b"1"), ("verify", b"2"), ("read", b"2")] == source.steps
+
+
+async def test_what_is_late_ends_once_whatever_comes_after(gathering, source):
+    ended = []
+    delivery = Delivery(source, _arrival(b"1"), ended.append)
+    gathering.add(delivery)
+    await asyncio.sleep(0)
+    delivery.expire()
+    stored = await gathering.over(source, _arrival(b"1"))
+    assert [delivery] == ended
+    assert isinstance(delivery.problem, TimeoutError)
+    assert (1, True) == (stored.appended.seq, stored.appended.known), (
+        "late is not lost: it is known when it comes again"
+    )
+
+
+async def test_a_journal_that_has_ended_is_told_to_each(tmp_path, source):
+    async with opened(tmp_path / "journal.db", destinations=("api",)) as journal:
+        gathering = Gathering(journal)
+    await asyncio.sleep(0)
+    over = await _over(gathering, source, b"1", b"2")
+    assert [JournalBroken, JournalBroken] == [type(delivery.problem) for delivery in over]

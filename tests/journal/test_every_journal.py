@@ -77,6 +77,65 @@ async def test_many_at_once_get_numbers_of_their_own(journal, envelope):
     assert 50 == len({one.lane for one in appended})
 
 
+class Incoming:
+    """Notes what it is told."""
+
+    def __init__(self, envelope):
+        self.envelope = envelope
+        self.told = []
+        self.over = asyncio.Event()
+
+    def stored(self, appended):
+        self.told.append(appended)
+        self.over.set()
+        if self.envelope.id == "bad neighbour":
+            raise ZeroDivisionError
+
+    def failed(self, problem):
+        self.told.append(problem)
+        self.over.set()
+
+
+async def _taken_in(journal, *envelopes):
+    """What each was told."""
+    incoming = [Incoming(one) for one in envelopes]
+    journal.take_in(incoming)
+    async with asyncio.timeout(10):
+        for one in incoming:
+            await one.over.wait()
+    return [told for one in incoming for told in one.told]
+
+
+async def test_what_comes_together_is_stored_as_each_by_itself(opened, envelope):
+    async with opened() as journal:
+        await journal.append(envelope("1"))
+        known, first, second, again = await _taken_in(
+            journal, envelope("1"), envelope("2"), envelope("1", "a"), envelope("2")
+        )
+        assert (True, False, False, True) == (known.known, first.known, second.known, again.known)
+        assert (known.lane, first.lane) == (second.lane, again.lane)
+        assert first.seq == again.seq
+    async with opened() as journal:
+        assert {"1", "2"} == {claim.envelope.lane for claim in await _claimed(journal)}
+
+
+async def test_of_what_comes_together_each_is_told_of_itself_alone(journal, envelope, caplog):
+    told = await _taken_in(
+        journal,
+        envelope("1"),
+        envelope("2", "not storable", aliases=(7,)),
+        envelope("3", "bad neighbour"),
+        envelope("4"),
+    )
+    assert [False, True, False, False] == [isinstance(one, Exception) for one in told]
+    assert 3 == (await journal.stats()).envelopes
+    assert not (await journal.append(envelope("5"))).known, "who is told and fails does not end the journal"
+
+
+async def test_nothing_that_comes_together_is_nothing(journal):
+    assert [] == await _taken_in(journal)
+
+
 async def test_what_the_source_knows_the_end_of_is_no_work(journal, envelope):
     skipped = await journal.append(envelope("1", verdict=Reason.TEST_ORDER))
     parked = await journal.append(envelope("2", verdict=Reason.NOT_CARRIED_OUT_YET))

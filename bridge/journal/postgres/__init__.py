@@ -8,16 +8,18 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime, timedelta
+from functools import partial
 
 import msgspec
 
 from bridge.contract import Envelope, State
 from bridge.errors import JournalBroken, JournalBusy, LaneLost
-from bridge.journal import Appended, Claim, Hold, Levels, Pruned, Record, Retention
+from bridge.journal import Appended, Claim, Hold, Incoming, Levels, Pruned, Record, Retention
 from bridge.journal.cells import (
     CLOCKS_APART,
     Row,
     alias_hash,
+    alias_hashes,
     delivery_alias,
     envelope_of,
     micros,
@@ -92,6 +94,7 @@ class PostgresJournal(Actor):
         super().__init__(database, self._acted_here)
         self._released = released
         self._held: set[tuple[str, str]] = set()
+        self._salt = b""
         self._doubtful = 0
         self._destinations = tuple(destinations)
         self._watchers: dict[str, Callable[[], None]] = {}
@@ -108,7 +111,7 @@ class PostgresJournal(Actor):
     async def running(self) -> AsyncIterator[None]:
         """The lease is kept and groups are committed; on the way out what was put is stored and the lanes are free."""
         await self._lease.enter()
-        await self.salt()
+        self._salt = await self.salt()
         self._doubtful = await self._database.value("doubtful") or 0
         appending = [self._started(group.run()) for group in self._appends]
         recording = [self._started(group.run()) for group in self._entries]
@@ -169,12 +172,23 @@ class PostgresJournal(Actor):
     # -- taking in -----------------------------------------------------------------------------------------------------
 
     async def append(self, envelope: Envelope) -> Appended:
+        return await self._put(envelope)
+
+    def take_in(self, incoming: Sequence[Incoming]) -> None:
+        for one in incoming:
+            try:
+                storing = self._put(one.envelope)
+            except Exception as problem:  # noqa: BLE001  what cannot be packed, or that there is no room
+                one.failed(problem)
+            else:
+                storing.add_done_callback(partial(_tell, one))
+
+    def _put(self, envelope: Envelope) -> asyncio.Future[Appended]:
         delivery = text(envelope.id)
-        salt = await self.salt()
-        aliases = [alias_hash(salt, envelope.tenant, alias) for alias in envelope.aliases]
-        aliases.append(alias_hash(salt, "", delivery_alias(envelope.source, envelope.id)))
+        aliases = alias_hashes(self._salt, envelope.tenant, envelope.aliases)
+        aliases.append(alias_hash(self._salt, "", delivery_alias(envelope.source, envelope.id)))
         lane = (text(envelope.tenant), text(envelope.lane))
-        return await self._appends[hash(lane) % _SIDE_BY_SIDE].put(
+        return self._appends[hash(lane) % _SIDE_BY_SIDE].put(
             Append(
                 envelope=envelope,
                 lane=lane,
@@ -182,7 +196,7 @@ class PostgresJournal(Actor):
                 headers=packed_headers(envelope.headers),
                 raw=packed(envelope.raw),
                 aliases=aliases,
-                order=alias_hash(salt, envelope.tenant, order_alias(envelope.lane)),
+                order=alias_hash(self._salt, envelope.tenant, order_alias(envelope.lane)),
             )
         )
 
@@ -307,3 +321,12 @@ def _claim(
         asked=asked,
         lease=lease,
     )
+
+
+def _tell(one: Incoming, storing: asyncio.Future[Appended]) -> None:
+    if storing.cancelled():
+        one.failed(JournalBusy("the journal is being closed"))
+    elif isinstance(problem := storing.exception(), Exception):
+        one.failed(problem)
+    else:
+        one.stored(storing.result())

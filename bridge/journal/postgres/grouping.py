@@ -23,14 +23,14 @@ class Group(Generic[Item, Answer]):
         self._came = asyncio.Event()
         self._stopping = False
 
-    async def put(self, item: Item) -> Answer:
-        """Durable when it returns."""
+    def put(self, item: Item) -> asyncio.Future[Answer]:
+        """Durable when it is done. Raises JournalBusy."""
         if self._stopping or len(self._waiting) >= _MOST_WAITING:
             raise JournalBusy("the journal takes nothing more in now")
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, future))
         self._came.set()
-        return await future
+        return future
 
     def stop(self) -> None:
         """What was put is still stored."""

@@ -17,12 +17,27 @@ from typing import TypeVar
 
 from bridge.contract import Envelope, Reason, State
 from bridge.errors import JournalBroken, JournalError
-from bridge.journal import ENDS, Appended, Claim, Erased, Erasure, Hold, Key, Levels, Pruned, Record, Retention
+from bridge.journal import (
+    ENDS,
+    Appended,
+    Claim,
+    Erased,
+    Erasure,
+    Hold,
+    Incoming,
+    Key,
+    Levels,
+    Pruned,
+    Record,
+    Retention,
+)
+from bridge.journal.awaited import Awaited
 from bridge.journal.cells import (
     CLOCKS_APART,
     NEVER,
     Row,
     alias_hash,
+    alias_hashes,
     delivery_alias,
     envelope_of,
     micros,
@@ -141,18 +156,34 @@ class SqliteJournal(Reader):
     # -- taking in -----------------------------------------------------------------------------------------------------
 
     async def append(self, envelope: Envelope) -> Appended:
-        future: asyncio.Future[Appended] = self._loop.create_future()
-        self._writer.submit(
-            Append(
-                envelope=envelope,
-                headers=packed_headers(envelope.headers),
-                raw=packed(envelope.raw),
-                aliases=self._hashes(envelope),
-                future=future,
-                stored=self._stored,
-            )
-        )
-        return await future
+        awaited = Awaited(envelope)
+        self.take_in([awaited])
+        return await awaited.answer
+
+    def take_in(self, incoming: Sequence[Incoming]) -> None:
+        try:
+            appends = self._packed(incoming)
+        except Exception as problem:  # noqa: BLE001  what one brought that cannot be packed is told to it alone
+            if len(incoming) == 1:
+                incoming[0].failed(problem)
+            else:
+                for one in incoming:
+                    self.take_in([one])
+            return
+        for append in appends:
+            try:
+                self._writer.submit(append)
+            except JournalBroken as problem:
+                append.incoming.failed(problem)
+
+    def _packed(self, incoming: Sequence[Incoming]) -> Sequence[Append]:
+        """Each step for all, then the next: see bridge.intake.gathering."""
+        envelopes = [one.envelope for one in incoming]
+        headers = [packed_headers(envelope.headers) for envelope in envelopes]
+        bodies = [packed(envelope.raw) for envelope in envelopes]
+        hashes = [self._hashes(envelope) for envelope in envelopes]
+        cells = zip(incoming, envelopes, headers, bodies, hashes, strict=True)
+        return [Append(*of_one, stored=self._stored) for of_one in cells]
 
     def _stored(self, envelope: Envelope, appended: Appended) -> None:
         if envelope.verdict is not None:
@@ -166,7 +197,7 @@ class SqliteJournal(Reader):
         self._wake()
 
     def _hashes(self, envelope: Envelope) -> list[bytes]:
-        hashes = [alias_hash(self._salt, envelope.tenant, alias) for alias in envelope.aliases]
+        hashes = alias_hashes(self._salt, envelope.tenant, envelope.aliases)
         hashes.append(alias_hash(self._salt, "", delivery_alias(envelope.source, envelope.id)))
         return hashes
 

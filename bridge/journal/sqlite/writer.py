@@ -4,16 +4,16 @@ import asyncio
 import queue
 import sqlite3
 import threading
-from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections import OrderedDict, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import msgspec
 
 from bridge.contract import Envelope, Reason, State
 from bridge.errors import JournalBroken, JournalBusy
-from bridge.journal import Appended, Claim, Done, Postponed, Record, Settled
+from bridge.journal import Appended, Claim, Done, Incoming, Postponed, Record, Settled
 from bridge.journal.cells import (
     BUCKET,
     NEVER,
@@ -44,17 +44,25 @@ _NOT_STORABLE = (OverflowError, TypeError, ValueError)
 _DISK_FAILED = frozenset({sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CANTOPEN})
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True)
 class Append:
     """An envelope to store, packed before it is queued. raw: empty where no body is kept."""
 
+    incoming: Incoming
     envelope: Envelope
     headers: bytes
     raw: bytes
     aliases: Sequence[bytes]
-    future: asyncio.Future[Appended]
     stored: Callable[[Envelope, Appended], None]
-    """Told of every new envelope, also where nobody waits for the answer any more."""
+    """Told of every new envelope, before who brought it."""
+
+    def tell(self, answer: Appended | Exception) -> None:
+        if isinstance(answer, Exception):
+            self.incoming.failed(answer)
+            return
+        if not answer.known:
+            self.stored(self.envelope, answer)
+        self.incoming.stored(answer)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -66,6 +74,9 @@ class Entry:
     now: int
     future: asyncio.Future[None]
 
+    def tell(self, answer: Exception | None) -> None:
+        _told(self.future, answer)
+
 
 @dataclass(slots=True, kw_only=True)
 class Act:
@@ -75,9 +86,15 @@ class Act:
     future: asyncio.Future[object]
     after: bool = False
 
+    def tell(self, answer: object) -> None:
+        _told(self.future, answer)
 
+
+T = TypeVar("T")
 Operation: TypeAlias = Append | Entry | Act
 Answer: TypeAlias = tuple[Operation, object]
+_Fresh: TypeAlias = tuple[Append, int, int]
+"""What is new, the number of its lane, its own."""
 
 
 @dataclass(slots=True)
@@ -92,10 +109,13 @@ class Counters:
 class _Batch:
     """Rows to be written, per statement, in the order in which the statements run."""
 
-    rows: dict[str, list[Row]] = field(default_factory=dict)
+    rows: defaultdict[str, list[Row]] = field(default_factory=lambda: defaultdict(list))
 
     def add(self, statement: str, row: Row) -> None:
-        self.rows.setdefault(statement, []).append(row)
+        self.rows[statement].append(row)
+
+    def extend(self, statement: str, rows: Iterable[Row]) -> None:
+        self.rows[statement].extend(rows)
 
     def write(self, connection: sqlite3.Connection) -> None:
         for statement, rows in self.rows.items():
@@ -303,7 +323,7 @@ class Writer:
         last_lane = self._counters.lane
         lanes = self._lanes_of(appends, seen)
         known = self._known(appends, lanes, last_lane)
-        batch = _Batch()
+        fresh: list[_Fresh] = []
         answers: list[Answer] = []
         filled: set[int] = set()
         for append in appends:
@@ -316,8 +336,8 @@ class Writer:
             if seq is None:
                 self._counters.seq += 1
                 known[lane, append.envelope.id] = self._counters.seq
-                self._add(batch, append, lane, self._counters.seq)
-        batch.write(self._connection)
+                fresh.append((append, lane, self._counters.seq))
+        self._add(fresh)
         return answers
 
     def _lanes_of(self, appends: Sequence[Append], seen: dict[tuple[str, str], int]) -> Mapping[tuple[str, str], int]:
@@ -345,34 +365,22 @@ class Writer:
         }
         return {(lane, delivery): seq for lane, delivery, seq in fetched(self._connection, "known", list(keys))}
 
-    def _add(self, batch: _Batch, append: Append, lane: int, seq: int) -> None:
-        envelope = append.envelope
-        received = micros(envelope.received_at)
-        batch.add(
-            "add_envelopes",
-            (
-                seq,
-                lane,
-                envelope.id,
-                envelope.source,
-                envelope.topic,
-                envelope.kind,
-                micros_or_none(envelope.version),
-                micros_or_none(envelope.occurred_at),
-                received,
-                len(envelope.raw),
-            ),
+    def _add(self, fresh: Sequence[_Fresh]) -> None:
+        batch = _Batch()
+        batch.extend("add_envelopes", [_envelope_row(append.envelope, lane, seq) for append, lane, seq in fresh])
+        batch.extend("add_bodies", [(seq, append.headers, append.raw) for append, _, seq in fresh if append.raw])
+        batch.extend(
+            "add_aliases", [(lane // BUCKET, alias, lane) for append, lane, _ in fresh for alias in append.aliases]
         )
-        if append.raw:
-            batch.add("add_bodies", (seq, append.headers, append.raw))
-        for alias in append.aliases:
-            batch.add("add_aliases", (lane // BUCKET, alias, lane))
-        if envelope.verdict is None:
-            for dest in self._destinations:
-                batch.add("add_work", (dest, lane, seq))
-                batch.add("add_turns", (dest, lane, received))
-        else:
-            _end_on_arrival(batch, envelope, lane, seq)
+        for append, lane, seq in fresh:
+            envelope = append.envelope
+            if envelope.verdict is None:
+                for dest in self._destinations:
+                    batch.add("add_work", (dest, lane, seq))
+                    batch.add("add_turns", (dest, lane, micros(envelope.received_at)))
+            else:
+                _end_on_arrival(batch, envelope, lane, seq)
+        batch.write(self._connection)
 
     # -- recording -----------------------------------------------------------------------------------------------------
 
@@ -413,15 +421,35 @@ class Writer:
 
 def _tell(answers: Sequence[Answer]) -> None:
     for operation, answer in answers:
-        if isinstance(answer, Appended) and not answer.known and isinstance(operation, Append):
-            operation.stored(operation.envelope, answer)
-        future: asyncio.Future[object] = operation.future  # type: ignore[assignment]  # each holds what its kind gets
-        if future.done():
-            continue
-        if isinstance(answer, BaseException):
-            future.set_exception(answer)
-        else:
-            future.set_result(answer)
+        try:
+            operation.tell(answer)  # type: ignore[arg-type]  # each is told what its kind gets
+        except Exception as problem:  # noqa: BLE001  whoever else waits is told
+            context = {"message": "who waited for the journal failed", "exception": problem}
+            asyncio.get_running_loop().call_exception_handler(context)
+
+
+def _told(future: asyncio.Future[T], answer: T | Exception) -> None:
+    if future.done():
+        return
+    if isinstance(answer, Exception):
+        future.set_exception(answer)
+    else:
+        future.set_result(answer)
+
+
+def _envelope_row(envelope: Envelope, lane: int, seq: int) -> Row:
+    return (
+        seq,
+        lane,
+        envelope.id,
+        envelope.source,
+        envelope.topic,
+        envelope.kind,
+        micros_or_none(envelope.version),
+        micros_or_none(envelope.occurred_at),
+        micros(envelope.received_at),
+        len(envelope.raw),
+    )
 
 
 def _end_on_arrival(batch: _Batch, envelope: Envelope, lane: int, seq: int) -> None:

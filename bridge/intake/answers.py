@@ -1,0 +1,69 @@
+"""What the door answers: what to do about it, without telling anything of us. Each is written in one piece."""
+
+import time
+from email.utils import formatdate
+from functools import lru_cache
+from http import HTTPStatus
+
+from aiohttp import HttpVersion11, web
+
+_TEXTS = {
+    400: "not a document of its topic",
+    401: "no configured secret made this signature",
+    404: "no source has this path",
+    405: "deliveries are posted",
+    408: "not all of the body came in time",
+    413: "the body is too large",
+    500: "not stored: an error in the connector; send it again later",
+    503: "not stored: send it again later",
+}
+_MORE = {405: ("Allow: POST",), 503: ("Retry-After: 10",)}
+_CLOSING = frozenset({408, 413, 503})
+
+
+def closes(status: int) -> bool:
+    """The connection ends with this answer: what was not read is not awaited."""
+    return status in _CLOSING
+
+
+def answer(status: int, *, keep_alive: bool) -> bytes:
+    """The whole of it, with the headers that RFC 9110 asks for."""
+    return _answer(status, keep_alive, int(time.time()))
+
+
+@lru_cache(maxsize=64)
+def _answer(status: int, keep_alive: bool, second: int) -> bytes:  # noqa: FBT001  lru_cache is quicker so
+    text = f"{_TEXTS[status]}\n" if status in _TEXTS else ""
+    lines = [
+        f"HTTP/1.1 {status} {HTTPStatus(status).phrase}",
+        f"Date: {formatdate(second, usegmt=True)}",
+        *_MORE.get(status, ()),
+        *(["Content-Type: text/plain; charset=utf-8"] if text else []),
+        f"Content-Length: {len(text)}",
+        *([] if keep_alive else ["Connection: close"]),
+        f"\r\n{text}",
+    ]
+    return "\r\n".join(lines).encode("ascii")
+
+
+class Answer(web.StreamResponse):
+    """The same as aiohttp's requests are answered."""
+
+    def __init__(self, status: int, *, keep_alive: bool) -> None:
+        """Without the parts from which aiohttp puts its own together."""
+        self._keep_alive = keep_alive
+        self._whole = answer(status, keep_alive=keep_alive)
+
+    async def prepare(self, request: web.BaseRequest) -> None:
+        if request.transport is None:
+            raise ConnectionResetError("the other side has gone")
+        request.transport.write(self._whole)
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        """All of it is written."""
+
+
+def answer_to(request: web.BaseRequest, status: int) -> Answer:
+    """As the request and the status leave the connection."""
+    keep_alive = request.keep_alive and request.version == HttpVersion11 and not closes(status)
+    return Answer(status, keep_alive=keep_alive)
