@@ -16,6 +16,7 @@ from bridge.errors import JournalBusy, Malformed, NotNow, StreamError
 from bridge.intake.kafka import Consumer, PositionLost, opened, options
 from bridge.intake.partition import Partition, Place
 from bridge.journal import Appended, Journal
+from bridge.journal.awaited import Awaited
 from bridge.telemetry import LAG, POSITION, STOPPED, STREAM_UP, emit, frames
 
 Ask = Callable[[Request], Awaitable[Response | None]]
@@ -241,29 +242,35 @@ class Stream:
             return envelope
 
     async def _stored(self, wave: Sequence[Envelope], partition: Partition) -> bool:
-        """Whether the journal has all of them."""
-        self._in_flight += len(wave)
-        try:
-            return all(await asyncio.gather(*(self._append(envelope, partition) for envelope in wave)))
-        finally:
-            self._in_flight -= len(wave)
-
-    async def _append(self, envelope: Envelope, partition: Partition) -> bool:
-        """Until the journal has it: one that is full or slow makes the partition wait. False: we left before."""
+        """Until the journal has all of them: one that is full or slow makes the partition wait. False: we left."""
+        self._in_flight += (size := len(wave))
         patience = _Patience(longest=5)
-        started = time.perf_counter()
-        while True:
-            try:
-                appended = await self._journal.append(envelope)
-            except JournalBusy as problem:
-                wait = patience.next()
-                emit("record.waits", source=self.name, topic=envelope.topic, id=envelope.id, detail=str(problem),
-                     again_in=wait)  # fmt: skip
+        try:
+            while wave := await self._refused(wave, again_in=(wait := patience.next())):
                 if await self._stopped_within(wait) or partition.leaving:
                     return False
+            return True
+        finally:
+            self._in_flight -= size
+
+    async def _refused(self, wave: Sequence[Envelope], again_in: float) -> Sequence[Envelope]:
+        """Those that the journal cannot take now; it has the others."""
+        started = time.perf_counter()
+        incoming = [Awaited(envelope) for envelope in wave]
+        self._journal.take_in(incoming)
+        refused = []
+        for envelope, answer in zip(
+            wave, await asyncio.gather(*(one.answer for one in incoming), return_exceptions=True), strict=True
+        ):
+            if isinstance(answer, JournalBusy):
+                refused.append(envelope)
+                emit("record.waits", source=self.name, topic=envelope.topic, id=envelope.id, detail=str(answer),
+                     again_in=again_in)  # fmt: skip
+            elif isinstance(answer, BaseException):
+                raise answer
             else:
-                _tell(envelope, appended, time.perf_counter() - started)
-                return True
+                _tell(envelope, answer, time.perf_counter() - started)
+        return refused
 
     # -- positions -----------------------------------------------------------------------------------------------------
 
