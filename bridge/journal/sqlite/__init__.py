@@ -49,11 +49,12 @@ from bridge.journal.cells import (
 from bridge.journal.sqlite import acting, erasing
 from bridge.journal.sqlite.file import owned, writable
 from bridge.journal.sqlite.handing import Fresh, Handed, Handing
+from bridge.journal.sqlite.operations import Act, Append, Entry
 from bridge.journal.sqlite.pruning import Pruning
 from bridge.journal.sqlite.reading import Reader, salt_of
 from bridge.journal.sqlite.room import Room
 from bridge.journal.sqlite.statements import fetched, statements
-from bridge.journal.sqlite.writer import Act, Append, Entry, Writer
+from bridge.journal.sqlite.writer import Writer
 from bridge.telemetry import emit
 
 T = TypeVar("T")
@@ -337,7 +338,7 @@ class SqliteJournal(Reader):
 
     def _blocking(self, connection: sqlite3.Connection, erasure: Erasure) -> int:
         found = erasing.block(connection, self._salt, erasure, now=_now())
-        self._writer.reload_blocked()
+        self._writer.appending.reload_blocked()
         return found
 
     async def allow(self, erasure: Erasure) -> int:
@@ -345,7 +346,7 @@ class SqliteJournal(Reader):
 
     def _allowing(self, connection: sqlite3.Connection, erasure: Erasure) -> int:
         found = erasing.allow(connection, self._salt, erasure)
-        self._writer.reload_blocked()
+        self._writer.appending.reload_blocked()
         return found
 
     async def erase(self, erasure: Erasure) -> Erased:
@@ -358,7 +359,7 @@ class SqliteJournal(Reader):
 
     def _erasing(self, connection: sqlite3.Connection, *, erasure: Erasure) -> Erased:
         erased = erasing.erase(connection, erasure, now=_now())
-        self._writer.reload_blocked()
+        self._writer.appending.reload_blocked()
         return erased
 
     async def _emptied(self) -> bool:
@@ -393,7 +394,7 @@ class SqliteJournal(Reader):
         with erasing.overwriting(connection):
             pruned = self._pruning.step(connection, **limits, limit=limit)
         if pruned.lanes:
-            self._writer.forget_lanes()
+            self._writer.appending.forget_lanes()
         return pruned
 
 

@@ -1,7 +1,9 @@
 """The statements of queries.sql, by name, and their many-row forms."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
 from itertools import chain
@@ -65,3 +67,20 @@ def run(connection: Connection, name: str, rows: Sequence[Row], *, before: Row =
 def fetched(connection: Connection, name: str, rows: Sequence[Row], *, before: Row = (), after: Row = ()) -> list[Row]:
     """As for_rows, for queries: all that they return."""
     return list(chain.from_iterable(for_rows(connection, name, rows, before=before, after=after)))
+
+
+@dataclass(slots=True)
+class Batch:
+    """Rows to be written, per statement, in the order in which the statements run."""
+
+    rows: defaultdict[str, list[Row]] = field(default_factory=lambda: defaultdict(list))
+
+    def add(self, statement: str, row: Row) -> None:
+        self.rows[statement].append(row)
+
+    def extend(self, statement: str, rows: Iterable[Row]) -> None:
+        self.rows[statement].extend(rows)
+
+    def write(self, connection: Connection) -> None:
+        for statement, rows in self.rows.items():
+            run(connection, statement, rows)

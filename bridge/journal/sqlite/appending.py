@@ -1,0 +1,169 @@
+"""Documents on their way into the tables, a group at a time. All of it runs in the writer's thread."""
+
+import sqlite3
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import msgspec
+
+from bridge.contract import Envelope, Reason, State
+from bridge.journal import Appended
+from bridge.journal.cells import (
+    BUCKET,
+    Row,
+    alias_hash,
+    is_shut_out,
+    micros,
+    micros_or_none,
+    order_alias,
+    without_person,
+)
+from bridge.journal.sqlite import erasing
+from bridge.journal.sqlite.operations import Answer, Append
+from bridge.journal.sqlite.statements import Batch, fetched, run
+
+_LANES_REMEMBERED = 16_384
+_DEAD_ON_ARRIVAL = frozenset({Reason.NOT_CARRIED_OUT_YET, Reason.UNREADABLE})
+
+_Lanes: TypeAlias = dict[tuple[str, str], int]
+"""Tenant and name to number."""
+
+_Fresh: TypeAlias = tuple[Append, int, int]
+"""What is new, the number of its lane, its own."""
+
+
+@dataclass(slots=True)
+class _Counters:
+    """The last numbers given out; a number is never given twice, not even after a rollback."""
+
+    seq: int
+    lane: int
+
+
+class Appending:
+    """Knows the last numbers, the lanes that were asked for last, and who is blocked."""
+
+    def __init__(self, connection: sqlite3.Connection, *, salt: bytes, destinations: Sequence[str]) -> None:
+        self._connection = connection
+        self._salt = salt
+        self._destinations = tuple(destinations)
+        self._lanes: OrderedDict[tuple[str, str], int] = OrderedDict()
+        sequences = dict(connection.execute("SELECT name, seq FROM sqlite_sequence").fetchall())
+        self._counters = _Counters(seq=sequences.get("envelope", 0), lane=sequences.get("lane", 0))
+        self._blocked = erasing.blocked(connection)
+
+    def remember(self, lanes: _Lanes) -> None:
+        """What a group has found and made, when it is committed."""
+        self._lanes.update(lanes)
+        while len(self._lanes) > _LANES_REMEMBERED:
+            self._lanes.popitem(last=False)
+
+    def forget_lanes(self) -> None:
+        """After lanes were deleted."""
+        self._lanes.clear()
+
+    def reload_blocked(self) -> None:
+        """After it was changed, or its change was rolled back."""
+        self._blocked = erasing.blocked(self._connection)
+
+    def _shut_out(self, append: Append) -> None:
+        envelope = append.envelope
+        order = alias_hash(self._salt, envelope.tenant, order_alias(envelope.lane))
+        if is_shut_out(envelope, (*append.aliases, order), self._blocked):
+            append.envelope = without_person(append.envelope)
+            append.raw, append.aliases = b"", ()
+
+    def append(self, appends: Sequence[Append]) -> tuple[list[Answer], _Lanes]:
+        """Where each is kept, and the lanes to be remembered: all of it is so when the group is committed."""
+        seen: _Lanes = {}
+        for append in appends if self._blocked else ():
+            self._shut_out(append)
+        last_lane = self._counters.lane
+        lanes = self._lanes_of(appends, seen)
+        known = self._known(appends, lanes, last_lane)
+        fresh: list[_Fresh] = []
+        answers: list[Answer] = []
+        filled: set[int] = set()
+        for append in appends:
+            lane = lanes[append.envelope.tenant, append.envelope.lane]
+            seq = known.get((lane, append.envelope.id))
+            opened = lane > last_lane and lane not in filled
+            filled.add(lane)
+            appended = Appended(seq=seq or self._counters.seq + 1, lane=lane, known=seq is not None, opened=opened)
+            answers.append((append, appended))
+            if seq is None:
+                self._counters.seq += 1
+                known[lane, append.envelope.id] = self._counters.seq
+                fresh.append((append, lane, self._counters.seq))
+        self._add(fresh)
+        return answers, seen
+
+    def _lanes_of(self, appends: Sequence[Append], seen: _Lanes) -> _Lanes:
+        names = {(append.envelope.tenant, append.envelope.lane): append.envelope.received_at for append in appends}
+        lanes = {name: self._lanes[name] for name in names if name in self._lanes}
+        for tenant, name, lane in fetched(self._connection, "lanes", [name for name in names if name not in lanes]):
+            lanes[tenant, name] = seen[tenant, name] = lane
+        fresh: list[Row] = []
+        for name, received_at in names.items():
+            if name not in lanes:
+                self._counters.lane += 1
+                lanes[name] = seen[name] = self._counters.lane
+                fresh.append((self._counters.lane, *name, micros(received_at)))
+        run(self._connection, "add_lanes", fresh)
+        return lanes
+
+    def _known(self, appends: Sequence[Append], lanes: _Lanes, last_lane: int) -> dict[tuple[int, str], int]:
+        """Deliveries that are stored already. Lanes after last_lane were made just now: nothing is asked for them."""
+        keys = {
+            (lane, append.envelope.id)
+            for append in appends
+            if (lane := lanes[append.envelope.tenant, append.envelope.lane]) <= last_lane
+        }
+        return {(lane, delivery): seq for lane, delivery, seq in fetched(self._connection, "known", list(keys))}
+
+    def _add(self, fresh: Sequence[_Fresh]) -> None:
+        batch = Batch()
+        batch.extend("add_envelopes", [_envelope_row(append.envelope, lane, seq) for append, lane, seq in fresh])
+        batch.extend("add_bodies", [(seq, append.headers, append.raw) for append, _, seq in fresh if append.raw])
+        batch.extend(
+            "add_aliases", [(lane // BUCKET, alias, lane) for append, lane, _ in fresh for alias in append.aliases]
+        )
+        for append, lane, seq in fresh:
+            envelope = append.envelope
+            if envelope.verdict is None:
+                for dest in self._destinations:
+                    batch.add("add_work", (dest, lane, seq))
+                    batch.add("add_turns", (dest, lane, micros(envelope.received_at)))
+            else:
+                _end_on_arrival(batch, envelope, lane, seq)
+        batch.write(self._connection)
+
+
+def _envelope_row(envelope: Envelope, lane: int, seq: int) -> Row:
+    return (
+        seq,
+        lane,
+        envelope.id,
+        envelope.source,
+        envelope.topic,
+        envelope.kind,
+        micros_or_none(envelope.version),
+        micros_or_none(envelope.occurred_at),
+        micros(envelope.received_at),
+        len(envelope.raw),
+    )
+
+
+def _end_on_arrival(batch: Batch, envelope: Envelope, lane: int, seq: int) -> None:
+    """The source knows the end: no destination is asked."""
+    received = micros(envelope.received_at)
+    reason = envelope.verdict or ""
+    if envelope.verdict in _DEAD_ON_ARRIVAL:
+        once = msgspec.json.encode([envelope.id]).decode()
+        occurred = micros_or_none(envelope.occurred_at)
+        end = (seq, "", occurred, received, 0, str(reason), envelope.detail, "")
+        batch.add("put_facts", (lane, "", envelope.topic, once, State.DEAD.value, *end))
+    else:
+        batch.add("put_verdicts", (lane, seq, "", "", str(reason), "", received))

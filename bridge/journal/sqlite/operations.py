@@ -1,0 +1,80 @@
+"""What the writer is given to do, and who is told how it ended."""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias, TypeVar
+
+from bridge.contract import Envelope
+from bridge.journal import Appended, Claim, Incoming, Record
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class Append:
+    """An envelope to store, packed before it is queued. raw: empty where no body is kept."""
+
+    incoming: Incoming
+    envelope: Envelope
+    headers: bytes
+    raw: bytes
+    aliases: Sequence[bytes]
+    stored: Callable[[Envelope, Appended], None]
+    """Told of every new envelope, before who brought it."""
+
+    def tell(self, answer: Appended | Exception) -> None:
+        if isinstance(answer, Exception):
+            self.incoming.failed(answer)
+            return
+        if not answer.known:
+            self.stored(self.envelope, answer)
+        self.incoming.stored(answer)
+
+
+@dataclass(slots=True, kw_only=True)
+class Entry:
+    """What happened to a claimed document."""
+
+    claim: Claim
+    record: Record
+    now: int
+    future: asyncio.Future[None]
+
+    def tell(self, answer: Exception | None) -> None:
+        _told(self.future, answer)
+
+
+@dataclass(slots=True, kw_only=True)
+class Act:
+    """Any other change: runs inside the transaction of its group, or by itself `after` it."""
+
+    call: Callable[[sqlite3.Connection], object]
+    future: asyncio.Future[object]
+    after: bool = False
+
+    def tell(self, answer: object) -> None:
+        _told(self.future, answer)
+
+
+Operation: TypeAlias = Append | Entry | Act
+Answer: TypeAlias = tuple[Operation, object]
+
+
+def tell(answers: Sequence[Answer]) -> None:
+    for operation, answer in answers:
+        try:
+            operation.tell(answer)  # type: ignore[arg-type]  # each is told what its kind gets
+        except Exception as problem:  # noqa: BLE001  whoever else waits is told
+            context = {"message": "who waited for the journal failed", "exception": problem}
+            asyncio.get_running_loop().call_exception_handler(context)
+
+
+def _told(future: asyncio.Future[T], answer: T | Exception) -> None:
+    if future.done():
+        return
+    if isinstance(answer, Exception):
+        future.set_exception(answer)
+    else:
+        future.set_result(answer)
