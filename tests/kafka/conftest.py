@@ -15,7 +15,7 @@ import pytest
 from bridge.config import read
 from bridge.contract import Record
 from tests.kafka import broker
-from tests.kafka.processes import Process
+from tests.processes import Process
 
 CONFIG = """
 sources:

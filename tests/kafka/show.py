@@ -25,7 +25,7 @@ from bridge.journal import Selection
 from bridge.journal.sqlite import reading
 from tests.kafka import broker
 from tests.kafka.orders import an_order, create_topic, produce, producing
-from tests.kafka.processes import Process
+from tests.processes import Process
 
 TOPIC = "erp.orders"
 CONFIG = """

@@ -17,7 +17,7 @@ from bridge.journal import Selection, sqlite
 from bridge.journal.sqlite import SqliteJournal
 from bridge.upkeep.complying import Complying
 from tests.upkeep.conftest import ENVIRON
-from tests.walks.processes import Process
+from tests.walks.processes import ShopProcess
 
 SHOP = "example.myshopify.com"
 
@@ -91,7 +91,7 @@ async def test_a_shop_that_never_ends_its_answer_holds_up_neither_deliveries_nor
     dripping, sandbox, text_of, fake, tmp_path, free_port, an_order
 ):
     url, asked = dripping
-    process = Process(tmp_path, sandbox, ENVIRON, (free_port(), free_port()))
+    process = ShopProcess(tmp_path, sandbox, ENVIRON, (free_port(), free_port()))
     text = text_of(api=sandbox, upkeep=", subscriptions: leave", port=process.port).replace(fake.url, url)
     process.config.write_text(text.replace("private: {port: 0}", f"private: {{port: {process.private}}}"))
     await process.start()

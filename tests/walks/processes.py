@@ -1,20 +1,15 @@
-"""Whole processes of the program, orders for them, and what the API received."""
+"""Whole processes of the program for a shop, orders for them, and what the API received."""
 
 import asyncio
 import json
-import os
 import random
-import sys
 import uuid
-from contextlib import suppress
 from datetime import UTC, datetime
-from pathlib import Path
 
 import aiohttp
 
 from bridge.cli.sending import example, fresh
-
-ROOT = Path(__file__).parents[2]
+from tests.processes import Process
 
 CONFIG = """
 sources:
@@ -30,36 +25,14 @@ include: [shopify/default]
 """
 
 
-class Process:
-    """The installed program, in a process of its own."""
+class ShopProcess(Process):
+    """A bridge for one shop, with a door at a port."""
 
     def __init__(self, folder, url, environ, ports, *, journal=None):
-        self.port, self.private = ports
-        self.config = folder / f"bridge-{self.port}.yaml"
-        self.log = folder / f"log-{self.port}"
+        self.port, private = ports
         kept = journal or f'{{path: "{folder / "journal.db"}", min_free: 0, ballast: 0}}'
-        text = CONFIG.format(url=url, journal=kept, port=self.port, private=self.private)
-        self.config.write_text(text)
-        self.environ = {**os.environ, **environ}
-        self.running = None
-
-    async def start(self):
-        with self.log.open("ab") as log:
-            self.running = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "bridge", "run", "--config", self.config, cwd=ROOT, env=self.environ, stderr=log
-            )
-        async with aiohttp.ClientSession() as session, asyncio.timeout(20):
-            while True:
-                assert self.running.returncode is None, self.log.read_text()
-                with suppress(aiohttp.ClientError):
-                    async with session.get(f"http://127.0.0.1:{self.private}/readyz") as ready:
-                        if ready.status == 200:
-                            return
-                await asyncio.sleep(0.05)
-
-    async def end(self, number):
-        self.running.send_signal(number)
-        return await asyncio.wait_for(self.running.wait(), 20)
+        text = CONFIG.format(url=url, journal=kept, port=self.port, private=private)
+        super().__init__(folder, f"bridge-{self.port}", text, environ, private)
 
 
 def an_order(*, with_buyer):

@@ -5,14 +5,14 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 from bridge.journal.postgres import reading
-from tests.walks.processes import Process
+from tests.walks.processes import ShopProcess
 
 
 def replicas(count, folder, url, environ, port, place, *, lease):
     """So many processes; `port` gives a free one."""
     journal = f"{{kind: postgres, url: env:DATABASE, schema: {place.schema}, lease: {lease}s, poll: 1s, timeout: 3s}}"
     environ = {**environ, "DATABASE": place.dsn}
-    return [Process(folder, url, environ, (port(), port()), journal=journal) for _ in range(count)]
+    return [ShopProcess(folder, url, environ, (port(), port()), journal=journal) for _ in range(count)]
 
 
 async def states_of(place, acknowledged, *, seconds=60):

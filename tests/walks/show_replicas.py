@@ -18,7 +18,7 @@ from bridge import registry
 from bridge.config import read
 from tests.bench.programs import free_port
 from tests.postgres import PostgresServer, new_place, open_folder
-from tests.walks.processes import Process, load, received
+from tests.walks.processes import ShopProcess, load, received
 from tests.walks.replicas import accounted, replicas, states_of
 
 LEASE = 3
@@ -47,8 +47,7 @@ async def main(seconds: float) -> int:
                 states = await states_of(place, acknowledged)
             finally:
                 for replica in three:
-                    with suppress(ProcessLookupError):
-                        await replica.end(signal.SIGTERM)
+                    await replica.end(signal.SIGTERM)
             return _told(states, acknowledged, await received(url))
     finally:
         with suppress(ProcessLookupError):
@@ -56,7 +55,7 @@ async def main(seconds: float) -> int:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-async def _troubled(three: list[Process], seconds: float) -> set[str]:
+async def _troubled(three: list[ShopProcess], seconds: float) -> set[str]:
     """The orders that were answered with 200 while one replica was killed and one was frozen."""
     signer = read(three[0].config.read_text(), environ=three[0].environ).sources["shop"]
     acknowledged: set[str] = set()

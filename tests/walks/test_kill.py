@@ -17,7 +17,7 @@ from bridge.config import read
 from bridge.contract import State
 from bridge.journal import Selection
 from bridge.journal.sqlite import opened, reading
-from tests.walks.processes import Process, an_order, load, received
+from tests.walks.processes import ShopProcess, an_order, load, received
 
 ROUNDS = 6
 
@@ -30,7 +30,7 @@ def ports(unused_tcp_port_factory):
 async def test_kill_9_under_load_loses_nothing_acknowledged_and_repeats_nothing_unrepeatable(
     sandbox, environ, tmp_path, ports
 ):
-    process = Process(tmp_path, sandbox, environ, ports)
+    process = ShopProcess(tmp_path, sandbox, environ, ports)
     signer = read(process.config.read_text(), environ=environ).sources["shop"]
     acknowledged = set()
     for _ in range(ROUNDS):
@@ -63,7 +63,7 @@ async def test_kill_9_under_load_loses_nothing_acknowledged_and_repeats_nothing_
 
 
 async def test_a_settled_fact_is_never_sent_again_after_a_crash(sandbox, environ, tmp_path, ports):
-    process = Process(tmp_path, sandbox, environ, ports)
+    process = ShopProcess(tmp_path, sandbox, environ, ports)
     signer = read(process.config.read_text(), environ=environ).sources["shop"]
     await process.start()
     number, body = an_order(with_buyer=True)
@@ -80,7 +80,7 @@ async def test_a_settled_fact_is_never_sent_again_after_a_crash(sandbox, environ
 
 
 async def test_sigterm_finishes_what_is_in_flight_and_exits_0(sandbox, environ, tmp_path, ports):
-    process = Process(tmp_path, sandbox, environ, ports)
+    process = ShopProcess(tmp_path, sandbox, environ, ports)
     signer = read(process.config.read_text(), environ=environ).sources["shop"]
     acknowledged, stop = set(), asyncio.Event()
     await process.start()

@@ -14,7 +14,7 @@ from bridge.config import read_file
 from bridge.contract import State
 from bridge.journal import Selection
 from tests.conftest import CONFIG
-from tests.walks.processes import Process
+from tests.walks.processes import ShopProcess
 
 OFF = "rules: {confirmed: false, cancelled: false}\n"
 
@@ -166,7 +166,7 @@ async def test_dead_retry_maps_the_stored_document_by_the_new_rules(reloadable, 
 
 
 async def test_a_signal_reads_the_rules_again_in_a_real_process(sandbox, environ, tmp_path, unused_tcp_port_factory):
-    process = Process(tmp_path, sandbox, environ, (unused_tcp_port_factory(), unused_tcp_port_factory()))
+    process = ShopProcess(tmp_path, sandbox, environ, (unused_tcp_port_factory(), unused_tcp_port_factory()))
     await process.start()
     text = process.config.read_text()
     process.config.write_text(text + OFF)

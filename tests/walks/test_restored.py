@@ -5,7 +5,8 @@ import sys
 
 from bridge.contract import State
 from bridge.journal import Selection
-from tests.walks.processes import ROOT, an_order
+from tests.processes import ROOT
+from tests.walks.processes import an_order
 
 
 async def _command(*arguments):
