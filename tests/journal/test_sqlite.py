@@ -467,7 +467,7 @@ def used(monkeypatch):
             return super().__getitem__(name)
 
     noting = Noting(statements())
-    for module in ("", ".recording", ".statements"):
+    for module in ("", ".claiming", ".recording", ".statements"):
         monkeypatch.setattr(sys.modules[f"bridge.journal.sqlite{module}"], "statements", lambda: noting)
     _expanded.cache_clear()
     yield names

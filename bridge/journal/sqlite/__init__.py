@@ -9,7 +9,7 @@ import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -25,7 +25,6 @@ from bridge.journal import (
     Erasure,
     Hold,
     Incoming,
-    Key,
     Levels,
     Pruned,
     Record,
@@ -34,26 +33,25 @@ from bridge.journal import (
 from bridge.journal.awaited import Awaited
 from bridge.journal.cells import (
     CLOCKS_APART,
-    NEVER,
     Row,
     alias_hash,
     alias_hashes,
     delivery_alias,
     envelope_of,
     micros,
-    moment,
     moment_or_none,
     packed,
     packed_headers,
 )
-from bridge.journal.sqlite import acting, erasing
+from bridge.journal.sqlite import acting, claiming, erasing
+from bridge.journal.sqlite.claiming import Held, Newest
 from bridge.journal.sqlite.file import owned, writable
 from bridge.journal.sqlite.handing import Fresh, Handed, Handing
 from bridge.journal.sqlite.operations import Act, Append, Entry
 from bridge.journal.sqlite.pruning import Pruning
 from bridge.journal.sqlite.reading import Reader, salt_of
 from bridge.journal.sqlite.room import Room
-from bridge.journal.sqlite.statements import fetched, statements
+from bridge.journal.sqlite.statements import statements
 from bridge.journal.sqlite.writer import Writer
 from bridge.telemetry import emit
 
@@ -216,7 +214,7 @@ class SqliteJournal(Reader):
         if handing.is_whole:
             return handing.due
         in_flight = frozenset(handing.in_flight)
-        return await self.ask(lambda connection: _next_due(connection, dest, in_flight))
+        return await self.ask(lambda connection: claiming.next_due(connection, dest, in_flight))
 
     async def claim(self, dest: str, *, now: datetime, limit: int, budget: int) -> Sequence[Claim]:
         handing = self._handing[dest]
@@ -235,7 +233,7 @@ class SqliteJournal(Reader):
         handing.searching()
         in_flight = frozenset(handing.in_flight)
         try:
-            search = partial(_due, dest=dest, now=micros(now), limit=limit, budget=budget, in_flight=in_flight)
+            search = partial(claiming.due, dest=dest, now=micros(now), limit=limit, budget=budget, in_flight=in_flight)
             due = await self.ask(search)
             claims = await self._claimed(dest, due.rows) if due.rows else ()
         except BaseException:
@@ -248,11 +246,11 @@ class SqliteJournal(Reader):
         known = {row[3]: envelope for row in chosen if (envelope := self._fresh.take(row[3])) is not None}
         cold = [(row[3],) for row in chosen if row[3] not in known]
         lanes = [(row[0],) for row in chosen]
-        documents, held, newest = await self.ask(lambda connection: _details(connection, dest, cold, lanes))
+        documents, held, newest = await self.ask(lambda connection: claiming.details(connection, dest, cold, lanes))
         known.update((row[0], envelope_of(row)) for row in documents)
         return [self._claim(dest, row, known[row[3]], held, newest) for row in chosen]
 
-    def _claim(self, dest: str, row: Row, envelope: Envelope, held: "Held", newest: "Newest") -> Claim:
+    def _claim(self, dest: str, row: Row, envelope: Envelope, held: Held, newest: Newest) -> Claim:
         lane, attempt, first, seq, asked, _ = row
         facts = held.get(lane, {})
         return Claim(
@@ -396,59 +394,6 @@ class SqliteJournal(Reader):
         if pruned.lanes:
             self._writer.appending.forget_lanes()
         return pruned
-
-
-@dataclass(frozen=True, slots=True)
-class _Due:
-    """What a search found. whole: nothing else was due; next: when the next lane will be, if that is known."""
-
-    rows: Sequence[Row]
-    whole: bool
-    next: datetime | None
-
-
-def _due(
-    connection: sqlite3.Connection, *, dest: str, now: int, limit: int, budget: int, in_flight: frozenset[int]
-) -> _Due:
-    most = limit + len(in_flight)
-    rows = connection.execute(statements()["due"], (dest, now, most)).fetchall()
-    waiting = [row for row in rows if row[0] not in in_flight]
-    chosen = _within(budget, waiting[:limit])
-    whole = len(rows) < most and len(chosen) == len(waiting)
-    taken = in_flight | {row[0] for row in chosen}
-    return _Due(rows=chosen, whole=whole, next=_next_due(connection, dest, taken) if whole else None)
-
-
-def _next_due(connection: sqlite3.Connection, dest: str, in_flight: frozenset[int]) -> datetime | None:
-    rows = connection.execute(statements()["next_due"], (dest, len(in_flight) + 1)).fetchall()
-    waiting = [due for due, lane in rows if lane not in in_flight and due != NEVER]
-    return moment(waiting[0]) if waiting else None
-
-
-def _within(budget: int, rows: Sequence[Row]) -> list[Row]:
-    """As many as their documents' bytes allow, but one at least."""
-    chosen: list[Row] = []
-    for row in rows:
-        budget -= row[5]
-        if chosen and budget < 0:
-            break
-        chosen.append(row)
-    return chosen
-
-
-Held = dict[int, dict[Key, tuple[State, int]]]
-Newest = dict[tuple[int, str, str], int]
-
-
-def _details(
-    connection: sqlite3.Connection, dest: str, cold: Sequence[Row], lanes: Sequence[Row]
-) -> tuple[list[Row], Held, Newest]:
-    held: Held = {}
-    for lane, fact, once, state, seq in fetched(connection, "held_facts", lanes, before=(dest,)):
-        held.setdefault(lane, {})[fact, once] = (State(state), seq)
-    newest = fetched(connection, "newest", lanes, before=(dest,))
-    documents = fetched(connection, "documents", cold)
-    return documents, held, {(lane, source, kind): version for lane, source, kind, version in newest}
 
 
 def _doubtful(connection: sqlite3.Connection) -> int:
