@@ -5,193 +5,41 @@ Nobody after this sees a dict. A connector's section is read by the connector's 
 
 import difflib
 import os
-import re
 import types
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal, Union, cast, get_args, get_origin
+from typing import Annotated, Any, Union, cast, get_args, get_origin
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Discriminator,
-    Field,
-    Tag,
     ValidationError,
-    WithJsonSchema,
 )
-from pydantic_core import PydanticCustomError
 
 from bridge import registry
 from bridge.composing import Composing, Place
-from bridge.contract import EXPRESSIONS, Destination, Duration, EventShape, Fields, Json, Secret, Source, Tells
+from bridge.contract import EXPRESSIONS, Destination, EventShape, Fields, Json, Source, Tells
 from bridge.errors import ConfigurationError, Problem
 from bridge.mapping.loader import Document, load
 from bridge.mapping.records import compiled
 from bridge.mapping.rules import Rules, Written, compile_rules
-
-Port = Annotated[int, Field(ge=0, le=65535)]
-FilePath = Annotated[Path, BeforeValidator(lambda given: Path(given) if isinstance(given, str) else given)]
-
-_PER = {"s": 1, "m": 60, "h": 3600}
-
-
-def _rate(given: object) -> object:
-    number, _, unit = given.partition("/") if isinstance(given, str) else ("", "", "")
-    if isinstance(given, float):
-        return given
-    if not re.fullmatch(r"\d{1,9}(\.\d{1,9})?", number) or unit not in _PER or not float(number):
-        raise PydanticCustomError("rate", "a rate is written as a number above 0 and a unit: 20/s, 600/m or 5000/h")
-    return float(number) / _PER[unit]
-
-
-Rate = Annotated[
-    float,
-    BeforeValidator(_rate),
-    WithJsonSchema({"type": "string", "pattern": r"^\d+(\.\d+)?/[smh]$", "description": "requests: 20/s, 600/m"}),
-]
-_MIB = 1024 * 1024
+from bridge.sections import (
+    JOURNALS,
+    DeliverySettings,
+    Door,
+    File,
+    JournalSettings,
+    Keep,
+    Logs,
+    OwnDelivery,
+    PostgresSettings,
+    Private,
+    Section,
+    SqliteSettings,
+)
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-def _more_than_nothing(span: timedelta) -> timedelta:
-    if not span:
-        raise PydanticCustomError("span", "is no time at all: write how long, such as 15s")
-    return span
-
-
-Span = Annotated[Duration, AfterValidator(_more_than_nothing)]
-
-
-class Door(_Section):
-    """Where platforms post. Sizes in bytes. `answer_within` is kept whatever happens: platforms give up after 5 s."""
-
-    host: str = "0.0.0.0"  # noqa: S104  the public door; the private port is the one that stays at home
-    port: Port = 8080
-    max_body: int = Field(default=8 * _MIB, ge=1024)
-    max_bodies_in_flight: int = Field(default=64 * _MIB, ge=1024)
-    answer_within: Span = timedelta(seconds=4)
-
-
-class Private(_Section):
-    """Health, metrics and states. Nothing that acts."""
-
-    host: str = "127.0.0.1"
-    port: Port = 9090
-
-
-class Keep(_Section):
-    """How long things are kept: bodies after the last final state; history and keys after they came."""
-
-    bodies: Duration = timedelta(days=30)
-    history: Duration = timedelta(days=396)
-    keys: Duration = timedelta(days=761)
-
-
-class SqliteSettings(_Section):
-    """One file, one owner. Below `min_free` bytes nothing is taken in; `ballast` bytes are kept for a full disk."""
-
-    kind: Literal["sqlite"] = "sqlite"
-    path: FilePath = Path("var/journal.db")
-    min_free: int = Field(default=256 * _MIB, ge=0)
-    ballast: int = Field(default=16 * _MIB, ge=0)
-    keep: Keep = Keep()
-
-
-class PostgresSettings(_Section):
-    """A database that many processes share. `url` is postgres://user@host:port/database?sslmode=verify-full&... .
-
-    A process that does not renew its lease for `lease` has lost its orders to the others. `listen: false` where a
-    pooler such as pgbouncer hands out connections by transaction: then only the look every `poll` finds work of others.
-    """
-
-    kind: Literal["postgres"]
-    url: Secret
-    password: Secret | None = None
-    schema_name: str = Field(default="bridge", alias="schema", pattern=r"^[a-z_][a-z0-9_]{0,62}$")
-    pool: int = Field(default=8, ge=2, le=100)
-    timeout: Duration = timedelta(seconds=10)
-    lease: Duration = timedelta(seconds=15)
-    listen: bool = True
-    poll: Duration = timedelta(seconds=5)
-    keep: Keep = Keep()
-
-
-_JOURNALS: Mapping[str, type[BaseModel]] = {"sqlite": SqliteSettings, "postgres": PostgresSettings}
-
-
-def _kind_of_journal(value: object) -> object:
-    return value.get("kind", "sqlite") if isinstance(value, Mapping) else getattr(value, "kind", "sqlite")
-
-
-JournalSettings = Annotated[
-    Annotated[SqliteSettings, Tag("sqlite")] | Annotated[PostgresSettings, Tag("postgres")],
-    Discriminator(_kind_of_journal),
-]
-
-
-class OwnDelivery(_Section):
-    """How facts are sent. Waits double from `first_wait` to `longest_wait` with full jitter.
-
-    As many orders as `concurrency` are on their way at once; refusals, and answers slower than `slow_after` on the
-    average, lower that, to `least_concurrency` at the least. `rate`: 20/s, 600/m; every request counts.
-    """
-
-    concurrency: int = Field(default=64, ge=1, le=10_000)
-    least_concurrency: int = Field(default=1, ge=1, le=10_000)
-    slow_after: Duration = timedelta(seconds=2)
-    rate: Rate | None = None
-    first_wait: Duration = timedelta(seconds=1)
-    longest_wait: Duration = timedelta(minutes=10)
-    give_up: Duration = timedelta(days=14)
-    connect_timeout: Span = timedelta(seconds=5)
-    read_timeout: Span = timedelta(seconds=15)
-    total_timeout: Span = timedelta(seconds=30)
-    keep_alive: Duration = timedelta(seconds=4)
-
-
-class DeliverySettings(OwnDelivery):
-    """For every destination; each may have its own `delivery` with the same keys but `grace`."""
-
-    grace: Duration = timedelta(seconds=25)
-
-    def of(self, own: Mapping[str, Any]) -> "DeliverySettings":
-        """With what a destination says itself."""
-        return self.model_copy(update=dict(own)) if own else self
-
-
-class Logs(_Section):
-    """auto: readable at a terminal, JSON elsewhere."""
-
-    level: Literal["debug", "info", "warning", "error"] = "info"
-    style: Literal["auto", "json", "text"] = "auto"
-
-
-class File(_Section):
-    """The whole file. Sources and destinations are read by their connectors, rules by the mapping."""
-
-    sources: dict[str, dict[str, Any]] = Field(min_length=1)
-    destinations: dict[str, dict[str, Any]] = Field(min_length=1)
-    journal: JournalSettings = SqliteSettings()
-    include: list[str] = []
-    rules: dict[str, Any] = {}
-    vars: dict[str, Any] = {}
-    tables: dict[str, str] = {}
-    fields: dict[str, Any] = {}
-    door: Door = Door()
-    private: Private = Private()
-    delivery: DeliverySettings = DeliverySettings()
-    logs: Logs = Logs()
-
-
-class _OnlyJournal(_Section):
+class _OnlyJournal(Section):
     journal: JournalSettings
 
 
@@ -442,8 +290,8 @@ def journal_of(path: Path | None) -> SqliteSettings | PostgresSettings:
 
 def _located(model: type[BaseModel], loc: Place) -> tuple[type[BaseModel], Place, Place]:
     """The model that an error is about, the place in it, and the place in the file: there no kind of journal stands."""
-    if model in (File, _OnlyJournal) and loc[:1] == ("journal",) and len(loc) > 1 and loc[1] in _JOURNALS:
-        return _JOURNALS[str(loc[1])], loc[2:], ("journal", *loc[2:])
+    if model in (File, _OnlyJournal) and loc[:1] == ("journal",) and len(loc) > 1 and loc[1] in JOURNALS:
+        return JOURNALS[str(loc[1])], loc[2:], ("journal", *loc[2:])
     return model, loc, loc
 
 
@@ -454,7 +302,7 @@ def _message(model: type[BaseModel], error: Mapping[str, Any], loc: Place) -> st
         case "missing":
             return "this key is missing"
         case "union_tag_invalid":
-            return f"kind is {' or '.join(_JOURNALS)}"
+            return f"kind is {' or '.join(JOURNALS)}"
         case "dict_type" | "model_type" | "model_attributes_type":
             return "a mapping is expected here"
         case _:

@@ -10,8 +10,8 @@ from typing import Any
 from pydantic import BaseModel
 
 from bridge import registry
-from bridge.config import File, OwnDelivery
 from bridge.contract import Json
+from bridge.sections import File, OwnDelivery
 
 _ID = "https://json-schema.org/draft/2020-12/schema"
 _TEXT = {"type": "string"}

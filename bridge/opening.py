@@ -8,12 +8,12 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from bridge.config import JournalSettings, PostgresSettings, SqliteSettings
 from bridge.errors import BridgeError
 from bridge.journal import Acting, Feeding, Journal, Reading, control, sqlite
 from bridge.journal.moving import Giving, Taking
 from bridge.journal.sqlite.moving import given as given_sqlite
 from bridge.journal.sqlite.moving import taken as taken_sqlite
+from bridge.sections import JournalSettings, PostgresSettings, SqliteSettings
 
 if TYPE_CHECKING:
     from bridge.journal.postgres import Place

@@ -18,7 +18,7 @@ from importlib.metadata import version
 import uvloop
 
 from bridge import opening
-from bridge.config import DeliverySettings, Settings
+from bridge.config import Settings
 from bridge.contract import Request, Response, StreamSource, WebhookSource
 from bridge.delivery.conversing import Road
 from bridge.delivery.courier import Courier, Timeouts, travelling
@@ -31,6 +31,7 @@ from bridge.intake.stream import Stream
 from bridge.journal import Journal, Retention
 from bridge.mapping.rulebook import Rulebook
 from bridge.reloading import Reloading, check_names, tell_loaded
+from bridge.sections import DeliverySettings
 from bridge.telemetry import emit
 from bridge.upkeep.scheduling import Upkeep
 

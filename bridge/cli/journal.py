@@ -13,10 +13,10 @@ import click
 
 from bridge import opening
 from bridge.cli import options
-from bridge.config import JournalSettings
 from bridge.errors import JournalError
 from bridge.journal import Pruned, Retention, Stats
 from bridge.journal.moving import Sum, header_of, read_in, write_out
+from bridge.sections import JournalSettings
 
 
 @click.group()

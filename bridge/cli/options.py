@@ -13,8 +13,9 @@ import click
 import msgspec
 
 from bridge import opening
-from bridge.config import PostgresSettings, SqliteSettings, journal_of
+from bridge.config import journal_of
 from bridge.journal import Acting, Feeding, Parked, Reading
+from bridge.sections import PostgresSettings, SqliteSettings
 
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")

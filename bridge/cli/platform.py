@@ -10,8 +10,9 @@ import click
 
 from bridge import opening
 from bridge.cli import options, tenants
-from bridge.config import Settings, SqliteSettings, read_file
+from bridge.config import Settings, read_file
 from bridge.errand import Admin, Finding
+from bridge.sections import SqliteSettings
 from bridge.upkeep.complying import paused_mark
 from bridge.upkeep.performing import Performer, performing
 from bridge.upkeep.reconciling import Reconciliation, Tally
