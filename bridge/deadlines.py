@@ -1,6 +1,7 @@
 """Many deadlines of the same span, kept by one timer: a timer for each would cost a request more than its answer."""
 
 import asyncio
+from itertools import takewhile
 from typing import Protocol
 
 
@@ -40,13 +41,18 @@ class Deadlines:
 
     def _sweep(self) -> None:
         now = self._loop.time()
-        self._timer = None
-        for due in list(self._open):
-            if due.until > now:
-                self._timer = self._loop.call_at(due.until, self._sweep)
-                return
+        late = list(takewhile(lambda due: due.until <= now, self._open))
+        for due in late:
             del self._open[due]
-            self._loop.call_soon(due.expire)
+        first = next(iter(self._open), None)
+        self._timer = None if first is None else self._loop.call_at(first.until, self._sweep)
+        for due in late:
+            # At once: by the next turn it may be over, and telling it then would hit what comes after it.
+            try:
+                due.expire()
+            except Exception as problem:  # noqa: BLE001  the others are told, too
+                context = {"message": "who was told that it is too late failed", "exception": problem}
+                self._loop.call_exception_handler(context)
 
 
 class Deadline:

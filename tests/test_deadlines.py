@@ -1,6 +1,7 @@
 """Deadlines end what takes too long, as asyncio.timeout does."""
 
 import asyncio
+import time
 
 import pytest
 
@@ -69,3 +70,49 @@ async def test_where_nothing_is_open_nothing_wakes():
     assert every._timer is None
     with every.one():
         assert every._timer is not None
+
+
+async def test_what_comes_in_the_same_turn_as_its_deadline_is_one_or_the_other():
+    """Never both: a cancellation that comes when the block was left would hit what is done after it."""
+
+    async def work(answer):
+        with every.one():
+            await answer
+        await asyncio.sleep(0.01)
+        return "in time"
+
+    every = Deadlines(0.05)
+    for _ in range(5):
+        answer = asyncio.get_running_loop().create_future()
+        working = asyncio.create_task(work(answer))
+        await asyncio.sleep(0)
+        asyncio.get_running_loop().call_later(0.01, answer.set_result, None)
+        time.sleep(0.1)  # noqa: ASYNC251  a busy loop: the answer and the deadline are due together
+        (ended,) = await asyncio.gather(working, return_exceptions=True)
+        assert ended == "in time" or isinstance(ended, TimeoutError)
+
+
+async def test_whoever_fails_when_he_is_told_holds_up_nobody():
+    class Bad:
+        until = 0.0
+
+        def expire(self):
+            told.append("bad")
+            raise ZeroDivisionError
+
+    class Good(Bad):
+        def expire(self):
+            told.append("good")
+
+    told, problems = [], []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: problems.append(context["exception"]))
+    every = Deadlines(0.05)
+    closed = Good()
+    for due in (Bad(), closed, Good()):
+        every.open(due)
+    every.close(closed)
+    await asyncio.sleep(0.04)
+    every.open(Good())
+    await asyncio.sleep(0.2)
+    assert ["bad", "good", "good"] == told
+    assert [ZeroDivisionError] == [type(problem) for problem in problems]

@@ -28,11 +28,12 @@ def closes(status: int) -> bool:
 
 def answer(status: int, *, keep_alive: bool) -> bytes:
     """The whole of it, with the headers that RFC 9110 asks for."""
-    return _answer(status, keep_alive, int(time.time()))
+    return b"".join(_answer(status, keep_alive, int(time.time())))
 
 
 @lru_cache(maxsize=64)
-def _answer(status: int, keep_alive: bool, second: int) -> bytes:  # noqa: FBT001  lru_cache is quicker so
+def _answer(status: int, keep_alive: bool, second: int) -> tuple[bytes, bytes]:  # noqa: FBT001  quicker so
+    """Head and text."""
     text = f"{_TEXTS[status]}\n" if status in _TEXTS else ""
     lines = [
         f"HTTP/1.1 {status} {HTTPStatus(status).phrase}",
@@ -41,23 +42,24 @@ def _answer(status: int, keep_alive: bool, second: int) -> bytes:  # noqa: FBT00
         *(["Content-Type: text/plain; charset=utf-8"] if text else []),
         f"Content-Length: {len(text)}",
         *([] if keep_alive else ["Connection: close"]),
-        f"\r\n{text}",
+        "\r\n",
     ]
-    return "\r\n".join(lines).encode("ascii")
+    return "\r\n".join(lines).encode("ascii"), text.encode("ascii")
 
 
 class Answer(web.StreamResponse):
-    """The same as aiohttp's requests are answered."""
+    """The same as aiohttp's requests are answered: who asked for the head only gets no more."""
 
     def __init__(self, status: int, *, keep_alive: bool) -> None:
         """Without the parts from which aiohttp puts its own together."""
         self._keep_alive = keep_alive
-        self._whole = answer(status, keep_alive=keep_alive)
+        self._parts = _answer(status, keep_alive, int(time.time()))
 
     async def prepare(self, request: web.BaseRequest) -> None:
         if request.transport is None:
             raise ConnectionResetError("the other side has gone")
-        request.transport.write(self._whole)
+        request.transport.write(b"".join(self._parts[: 1 if request.method == "HEAD" else 2]))
+        await request.writer.drain()
 
     async def write_eof(self, data: bytes = b"") -> None:
         """All of it is written."""

@@ -16,8 +16,6 @@ from bridge.telemetry import emit
 
 _HEADERS_WITHIN = 5.0
 _IDLE = 75.0
-_AT_ONCE = 2**18
-"""Bytes of a body: as many as aiohttp reads before it makes the other side wait."""
 
 
 class _Options(TypedDict):
@@ -40,9 +38,10 @@ class _Connection(RequestHandler):
     without it a connection is busy for aiohttp too, and what comes in the meantime waits.
     """
 
-    __slots__ = ("_idle", "serving", "watch")
+    __slots__ = ("_first", "_idle", "serving", "watch")
 
     _manager: "_Server"
+    _first: asyncio.Future[None]
 
     def __init__(self, manager: "_Server", *, loop: asyncio.AbstractEventLoop, **options: Unpack[_Options]) -> None:
         super().__init__(manager, loop=loop, **options)
@@ -51,18 +50,16 @@ class _Connection(RequestHandler):
         self._idle: asyncio.Future[None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._waiter = self._loop.create_future()
+        self._waiter = self._first = self._loop.create_future()
         super().connection_made(transport)
         self.watch.expect(self, _IDLE)
 
     async def start(self) -> None:
         """aiohttp's own loop over requests begins with the first one that the door does not take at once."""
-        idle = self._waiter or self._idle
-        if idle is not None:
-            try:
-                await idle
-            finally:
-                self._waiter = None
+        try:
+            await self._first
+        finally:
+            self._waiter = None
         await super().start()
 
     def data_received(self, data: bytes) -> None:
@@ -71,14 +68,20 @@ class _Connection(RequestHandler):
             self._owed()
             super().data_received(data)
             return
-        self._waiter = None  # nobody is woken for what the door takes
+        # Hidden until it is known who has the request: nobody is woken for what the door takes, and reading the body
+        # of one may bring in others, by a call from within.
+        self._waiter = None
         try:
             super().data_received(data)
+            if not self._messages:
+                self._owed()
+            elif self._is_taken(*self._messages[0]):
+                self._messages.popleft()
+                self._idle = idle
         finally:
-            self._waiter = idle
-        if not self._messages:
-            self._owed()
-        elif not self._is_taken(*self._messages[0]):
+            if self._idle is None:
+                self._waiter = idle
+        if self._waiter is not None and self._messages:
             idle.set_result(None)
 
     def connection_lost(self, exc: BaseException | None) -> None:
@@ -95,34 +98,29 @@ class _Connection(RequestHandler):
             self.watch.expect(self, _HEADERS_WITHIN)
 
     def _is_taken(self, message: object, payload: StreamReader) -> bool:
-        """By the door, which will call `_answered`."""
+        """By the door, which will call `_answered`. Who does not read his answers is aiohttp's, which waits for him."""
         if not (
             isinstance(message, RawRequestMessage)  # else it is an error
             and self._parser is not None
             and payload.is_eof()
-            and 0 < payload.total_bytes <= _AT_ONCE
             and message.version == HttpVersion11
-            and not (message.should_close or message.upgrade)
+            and not (message.should_close or message.upgrade or self._paused)
             and self._manager.door.take(message, payload, self._answered)
         ):
             return False
-        self._messages.popleft()
         self._parser.message_consumed()
-        self._idle, self._waiter = self._waiter, None
-        self.serving = self._request_in_progress = True
+        self.serving = True
         self.watch.forget(self)
         return True
 
     def _answered(self, status: int) -> None:
         """Ends a request that the door took, as aiohttp ends its own."""
-        self.serving = self._request_in_progress = False
-        if self._handler_waiter is not None and not self._handler_waiter.done():
-            self._handler_waiter.set_result(None)
+        self.serving = False
         idle, self._idle = self._idle, None
         if idle is None or idle.done():
             return
         self._waiter = idle
-        if self.transport is None:  # the other side has gone
+        if self.transport is None or self.transport.is_closing():  # the other side has gone
             idle.cancel()
             return
         keep_alive = not (self._close or self._force_close or closes(status))
@@ -194,7 +192,7 @@ class _Server(web.Server):
 @asynccontextmanager
 async def listening(door: Door, *, host: str, port: int) -> AsyncIterator[int]:
     """The door is open; gives its port. On the way out no new connection is taken, and requests in flight end."""
-    server = _Server(door, auto_decompress=False, keepalive_timeout=_IDLE, lingering_time=1.0, read_bufsize=_AT_ONCE)
+    server = _Server(door, auto_decompress=False, keepalive_timeout=_IDLE, lingering_time=1.0, read_bufsize=2**18)
     runner = web.ServerRunner(server, shutdown_timeout=_HEADERS_WITHIN)
     bound = await listen(runner, host=host, port=port, setting="door: {port: ...}")
     try:

@@ -64,7 +64,11 @@ class Delivery:
         if not self.is_over:
             self.is_over = True
             self.problem = problem
-            self._ended(self)
+            try:
+                self._ended(self)
+            except Exception as bug:  # noqa: BLE001  what comes together must not suffer from one of them
+                context = {"message": "who waited for a delivery failed", "exception": bug}
+                asyncio.get_running_loop().call_exception_handler(context)
 
 
 _STEPS = (Delivery.verify, Delivery.read)
@@ -94,11 +98,7 @@ class Gathering:
 
         delivery = Delivery(source, arrival, end)
         self.add(delivery)
-        try:
-            await ended
-        except asyncio.CancelledError:
-            delivery.expire()
-            raise
+        await ended
         return delivery
 
     def _pass(self) -> None:

@@ -110,16 +110,19 @@ class Door:
             return False
         name, source = found
         started = time.perf_counter()
+        body = payload.read_nowait()
 
         def over(delivery: Delivery) -> None:
             self._deadlines.close(delivery)
             self._budget.taken -= size
-            answered(self._status(delivery, started))
+            status = 500
+            try:
+                status = self._status(delivery, started)
+            finally:
+                answered(status)
 
         self._budget.taken += size
-        arrival = HttpArrival(
-            source=name, headers=message.headers, body=payload.read_nowait(), received_at=datetime.now(UTC)
-        )
+        arrival = HttpArrival(source=name, headers=message.headers, body=body, received_at=datetime.now(UTC))
         delivery = Delivery(source, arrival, over)
         self._deadlines.open(delivery)
         self._gathering.add(delivery)

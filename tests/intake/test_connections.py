@@ -1,14 +1,17 @@
 """Connections to the door: whatever comes over them, in whatever pieces, each request is answered once and in turn."""
 
 import asyncio
+import gc
 import re
+import socket
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 
 from bridge import telemetry
 from bridge.errors import JournalBusy
-from bridge.intake import connections
+from bridge.intake import connections, webhook
 
 ANSWER = re.compile(rb"HTTP/1\.[01] (\d+) [^\r]*\r\n(.*?)\r\n\r\n", re.DOTALL)
 
@@ -31,6 +34,10 @@ class Client:
     async def send(self, data):
         self._writer.write(data)
         await self._writer.drain()
+
+    async def answers(self, count):
+        """The statuses."""
+        return [(await self.answer())[0] for _ in range(count)]
 
     async def answer(self):
         """The status, and the head."""
@@ -100,15 +107,17 @@ async def _stored(bridge):
 
 async def test_whole_requests_are_answered_one_after_the_other_and_cost_no_task(running, connected, order, tasks):
     async with running() as bridge, connected(bridge) as client:
-        for number in range(5):
+        for number in range(100):
             await client.send(client.request(order()[1], delivery=str(number)))
             status, head = await client.answer()
             assert 200 == status
             assert "Content-Length: 0" in head
             assert re.search(r"Date: \w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT", head)
             assert "Connection" not in head
-        assert 5 == await _stored(bridge)
+        assert 100 == await _stored(bridge)
         assert [] == tasks
+        await client.send(client.request(b"[]") * 3)
+        assert [400] * 3 == await client.answers(3), "also after many, more than one is read ahead"
 
 
 async def test_a_connection_that_sends_at_once_needs_no_task_either(running, connected, order, tasks):
@@ -141,10 +150,128 @@ async def test_requests_that_come_before_the_answer_are_answered_in_their_order(
         bad, strange = client.request(b"[]", delivery="2"), client.request(b"", delivery="4", line="GET /nowhere")
         sent = [client.request(order()[1], delivery="1"), bad, client.request(order()[1], delivery="3"), strange]
         await client.send(b"".join(sent * 3))
-        statuses = [(await client.answer())[0] for _ in range(12)]
+        statuses = await client.answers(12)
         assert [200, 400, 200, 404] * 3 == statuses
         await client.send(client.request(order()[1], delivery="5"))
         assert 200 == (await client.answer())[0]
+
+
+@pytest.mark.parametrize("count", [31, 32, 33, 70, 300])
+async def test_more_requests_at_once_than_are_read_ahead_are_all_answered(running, connected, order, count):
+    async with running() as bridge, connected(bridge) as client:
+        small = [client.request(b"[]", delivery=str(number)) for number in range(count - 1)]
+        await client.send(client.request(order()[1], delivery="good") + b"".join(small))
+        assert [200] + [400] * (count - 1) == await client.answers(count)
+        assert 1 == await _stored(bridge)
+        await client.send(client.request(order()[1], delivery="later"))
+        assert [200] == await client.answers(1)
+
+
+async def test_a_request_behind_which_another_makes_the_reading_pause_is_answered(running, connected, order):
+    async with running() as bridge, connected(bridge) as client:
+        chunks = 17_000
+        second = client.request(b"x" * chunks, delivery="2", Content_Length=None, Transfer_Encoding="chunked")[:-chunks]
+        await client.send(client.request(order()[1]) + second + b"1\r\nx\r\n" * chunks + b"0\r\n\r\n")
+        assert [200, 400] == await client.answers(2)
+
+
+@pytest.mark.parametrize("size", [200_000, 600_000])
+async def test_a_large_body_is_taken(running, connected, order, size):
+    async with running() as bridge, connected(bridge) as client:
+        await client.send(client.request(order(note="x" * size)[1]))
+        assert [200] == await client.answers(1)
+
+
+async def test_what_the_door_does_not_take_at_once_is_refused_as_ever(running, settings_for, sandbox, connected, order):
+    settings = settings_for(sandbox)
+    small = replace(settings, door=settings.door.model_copy(update={"max_body": 4096}))
+    async with running(small) as bridge:
+        for body, line, status in (
+            (order()[1], "POST /webhooks/shop", 413),
+            (b"{}", "GET /webhooks/shop", 405),
+            (b"{}", "POST /nowhere", 404),
+            (b"", "POST /webhooks/shop", 400),
+        ):
+            async with connected(bridge) as client:
+                await client.send(client.request(body, line=line))
+                assert [status] == await client.answers(1)
+
+
+@pytest.mark.parametrize(("path", "status"), [("/webhooks/shop", 405), ("/nowhere", 404)])
+async def test_who_asks_for_the_head_only_gets_no_more(running, connected, path, status):
+    async with running() as bridge, connected(bridge) as client:
+        await client.send(f"HEAD {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+        said = await client.ended()
+        assert (f"HTTP/1.1 {status}".encode(), True) == (said[:12], said.endswith(b"\r\n\r\n"))
+
+
+@pytest.mark.parametrize("at_once", [200, 1], ids=["aiohttp's", "the door's"])
+async def test_who_does_not_read_his_answers_gets_no_more_of_them(running, connected, at_once, monkeypatch):
+    """Else whoever likes fills our memory."""
+    made = []
+    opened = connections._Connection.connection_made
+
+    def noted(self, transport):
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        made.append(transport)
+        opened(self, transport)
+
+    async with running() as bridge, connected(bridge) as client:
+        monkeypatch.setattr(connections._Connection, "connection_made", noted)
+        deaf = socket.socket()
+        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        deaf.settimeout(0)
+        loop = asyncio.get_running_loop()
+        await loop.sock_connect(deaf, ("127.0.0.1", bridge.house.port))
+        many = client.request(b"[]") * at_once
+
+        async def asking():
+            while True:
+                await loop.sock_sendall(deaf, many)
+                await asyncio.sleep(0.002 if at_once == 1 else 0)
+
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(asking(), 6)
+        assert max(transport.get_write_buffer_size() for transport in made) < 2 * 65_536 + len(many)
+        deaf.close()
+        await client.send(client.request(b"[]"))
+        assert [400] == await client.answers(1)
+
+
+async def test_a_bug_behind_the_door_is_500_and_not_silence(running, connected, order, monkeypatch):
+    async with running() as bridge, connected(bridge) as client:
+        monkeypatch.setattr(webhook, "_tell", lambda *_: 1 / 0)
+        await client.send(client.request(order()[1]))
+        assert [500] == await client.answers(1)
+        monkeypatch.undo()
+        await client.send(client.request(order()[1], delivery="2"))
+        assert [200] == await client.answers(1)
+
+
+@pytest.mark.parametrize("first", [b"", b"GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n"], ids=["the door's", "aiohttp's"])
+async def test_a_reset_in_the_turn_of_the_answer_leaves_nothing(running, connected, order, slow, monkeypatch, first):
+    made, problems = [], []
+    opened = connections._Connection.connection_made
+    monkeypatch.setattr(
+        connections._Connection, "connection_made", lambda self, transport: (made.append(self), opened(self, transport))
+    )
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: problems.append(context))
+    async with running() as bridge, connected(bridge) as client:
+        if first:
+            await client.send(first)
+            assert [404] == await client.answers(1)
+        go_on = slow(bridge)
+        await client.send(client.request(order()[1]) + client.request(order()[1], delivery="2"))
+        await asyncio.sleep(0.05)
+        loop.call_soon(made[0]._answered, 200)
+        made[0].transport.abort()
+        await asyncio.sleep(0.05)
+        go_on()
+        made.clear()
+        gc.collect()
+        await asyncio.sleep(0.05)
+    assert [] == problems
 
 
 async def test_what_comes_while_the_door_has_a_request_waits(running, connected, order, slow):
@@ -155,7 +282,7 @@ async def test_what_comes_while_the_door_has_a_request_waits(running, connected,
         await client.send(client.request(b"[]", delivery="2"))
         await asyncio.sleep(0.05)
         go_on()
-        assert [200, 400] == [(await client.answer())[0] for _ in range(2)]
+        assert [200, 400] == await client.answers(2)
 
 
 async def test_many_connections_at_once(running, connected, order):
@@ -196,8 +323,12 @@ async def test_a_chunked_body_is_taken(running, connected, order):
 
 async def test_a_request_to_change_the_protocol_is_a_request(running, connected, order):
     async with running() as bridge, connected(bridge) as client:
-        await client.send(client.request(order()[1], Connection="upgrade", Upgrade="websocket"))
-        assert 200 == (await client.answer())[0]
+        for delivery in ("1", "2"):
+            await client.send(
+                client.request(order()[1], delivery=delivery, Connection="upgrade", Upgrade="websocket")
+                + client.request(b"[]")
+            )
+            assert [200, 400] == await client.answers(2)
 
 
 async def test_what_is_no_http_is_400_and_the_end_also_after_good_requests(running, connected, order):

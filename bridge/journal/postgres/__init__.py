@@ -90,11 +90,13 @@ class PostgresJournal(Actor):
 
     is_shared = True
 
+    _salt: bytes
+    """Read when the journal begins to run."""
+
     def __init__(self, database: Database, destinations: Sequence[str], released: Callable[[str, str], None]) -> None:
         super().__init__(database, self._acted_here)
         self._released = released
         self._held: set[tuple[str, str]] = set()
-        self._salt = b""
         self._doubtful = 0
         self._destinations = tuple(destinations)
         self._watchers: dict[str, Callable[[], None]] = {}
