@@ -1,5 +1,6 @@
 """`orders`: what became of an order."""
 
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -35,8 +36,15 @@ def show(text: str, config: Path | None, path: Path | None, shop: str, as_json: 
     for story in () if as_json else stories:
         _tell(story)
     if not stories:
-        click.echo(f"nothing is known of {text}: no delivery with it was taken in", err=True)
+        click.echo(f"nothing is known of {text}: no delivery with it was taken in{_advice(text)}", err=True)
         sys.exit(1)
+
+
+def _advice(text: str) -> str:
+    """Numbers are known as they were typed and, where the order told the country, with its code."""
+    if not re.fullmatch(r"(?=0|.*[\s().\-/])[\d\s().\-/]{6,}", text):
+        return ""
+    return "; if it is a phone number, write it with the code of its country: +44 20 ..."
 
 
 async def _stories(config: Path | None, path: Path | None, text: str, shop: str) -> Sequence[Story]:

@@ -36,6 +36,8 @@ _LZ4_MORE = 20
 _MICROSECOND = timedelta(microseconds=1)
 _LONGEST_LANE = 18
 _BETWEEN_DIGITS = re.compile(r"[\s().\-/\u2010-\u2015]+")
+_NOT_FROM_ABROAD = re.compile(r"^(phone:\s*(?:\+|00)[^(]*)\(0\)")
+"""+44 (0)20: the digit that is dialled at home only."""
 
 _encode = msgspec.json.Encoder().encode
 _decode_headers = msgspec.json.Decoder(dict[str, str]).decode
@@ -108,7 +110,7 @@ def _keyed(salt: bytes, tenant: str) -> "hashlib.blake2b":
 def _as_one(alias: str) -> str:
     """Orders have a phone number as it was typed, requests to erase have it as E.164; addresses differ in case."""
     if alias.startswith("phone:"):
-        return _BETWEEN_DIGITS.sub("", alias).replace("phone:00", "phone:+", 1)
+        return _BETWEEN_DIGITS.sub("", _NOT_FROM_ABROAD.sub(r"\1", alias)).replace("phone:00", "phone:+", 1)
     if alias.startswith("email:"):
         return (alias if alias.isascii() else unicodedata.normalize("NFC", alias)).lower()
     return alias

@@ -5,18 +5,22 @@ identify are checked; contact data is taken if it is text and ignored if not: an
 """
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, NamedTuple, TypeAlias
 
 import msgspec
 
 from bridge.errors import Malformed
+from connectors.shopify.phones import Address, numbers
 
 Id = Annotated[int, msgspec.Meta(ge=1)]
 Token = Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
 Loose: TypeAlias = Any
 """Whatever stands there: used if it is fit, ignored if not."""
+
+Odd: TypeAlias = list[Any] | str | int | float | bool | None
+"""What stands there instead of an object, and refuses no order."""
 
 
 class Name(NamedTuple):
@@ -45,13 +49,17 @@ class Personal(Document, frozen=True, kw_only=True):
     email: Loose = None
     phone: Loose = None
     customer: Loose = None
+    shipping_address: Loose = None
+    billing_address: Loose = None
+    destination: Loose = None
 
     def name(self, kind: str, delivery: str) -> Name:
         customer = self.customer if isinstance(self.customer, dict) else {}
+        addresses = map(_address, (self.shipping_address, self.billing_address, self.destination))
         found = _aliases(
             ("customer:", (customer.get("id"),)),
             ("email:", (self.email, customer.get("email"))),
-            ("phone:", (self.phone, customer.get("phone"))),
+            ("phone:", numbers((self.phone, customer.get("phone")), addresses)),
         )
         return Name(kind, self.lane(kind, delivery), aliases=found)
 
@@ -117,6 +125,8 @@ class Order(Document, frozen=True, kw_only=True):
     contact_email: Loose = None
     phone: Loose = None
     customer: Person | None = None
+    shipping_address: Address | Odd = None
+    billing_address: Address | Odd = None
 
     def name(self, kind: str, delivery: str) -> Name:  # noqa: ARG002 - one signature for all
         customer = self.customer or Person()
@@ -125,7 +135,7 @@ class Order(Document, frozen=True, kw_only=True):
             ("checkout:", (self.checkout_token,)),
             ("customer:", (customer.id,)),
             ("email:", (self.email, self.contact_email, customer.email)),
-            ("phone:", (self.phone, customer.phone)),
+            ("phone:", numbers((self.phone, customer.phone), (self.shipping_address, self.billing_address))),
         )
         return Name(kind, str(self.id), instant(self.updated_at), found, self.test is True)
 
@@ -273,7 +283,13 @@ def _decoded(decoder: msgspec.json.Decoder[Document], topic: str, body: bytes) -
         raise Malformed(f"{topic}: not JSON, {len(body)} bytes") from None
 
 
-def _aliases(*found: tuple[str, tuple[object, ...]]) -> tuple[str, ...]:
+def _address(given: object) -> Address | None:
+    return (
+        Address(phone=given.get("phone"), country_code=given.get("country_code")) if isinstance(given, dict) else None
+    )
+
+
+def _aliases(*found: tuple[str, Iterable[object]]) -> tuple[str, ...]:
     """Each alias once, in the order given."""
     aliases: dict[str, None] = {}
     for prefix, values in found:

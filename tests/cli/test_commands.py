@@ -125,6 +125,9 @@ async def test_orders_show_tells_an_order_by_any_of_its_names(running, typed_bes
     assert ["order.placed", "order.confirmed"] == [fact["fact"] for fact in json.loads(told.output)[0]["facts"]]
     told = await typed_beside("orders", "show", "#78", *where)
     assert (1, True) == (told.exit_code, "nothing is known of #78" in told.output)
+    for text, is_advised in (("020 7946 0000", True), ("02079460000", True), ("#78", False), ("604200000000", False)):
+        told = await typed_beside("orders", "show", text, *where)
+        assert (1, is_advised) == (told.exit_code, "with the code of its country" in told.output)
 
 
 @pytest.mark.parametrize("runs", [True, False], ids=["beside a running bridge", "on a stopped one"])

@@ -103,6 +103,8 @@ async def test_an_order_by_its_id_is_erased_alone(journal, desk, hers):
     [
         ("phone:+44 1632 960001", "phone:+441632960001"),
         ("phone:+441632960001", "phone:0044 (1632) 96-00-01"),
+        ("phone:+44 (0)20 7946 0999", "phone:+442079460999"),
+        ("phone:+442079460999", "phone:0044 (0) 20 7946 0999"),
         ("email:ADA@Example.com", "email:ada@example.com"),
         ("email:ad\u00e1@example.com", "email:ada\u0301@example.com"),
     ],

@@ -15,6 +15,12 @@ from bridge.upkeep.complying import Complying
 SHOP = "example.myshopify.com"
 STILL = ", subscriptions: leave, reconcile: false"
 EMAIL = "ada.sample@example.com"
+EVE = {
+    **dict.fromkeys(("contact_email", "phone", "customer", "billing_address")),
+    "email": "eve@example.com",
+    "shipping_address": {"phone": "020 7946 0999", "country_code": "GB"},
+}
+"""What an order has of another buyer."""
 
 
 def _recent():
@@ -69,7 +75,7 @@ async def test_a_redacted_customer_is_erased_the_keys_stay_and_the_next_order_do
 ):
     async with bridge() as one:
         hers = await sent(one)
-        others = await sent(one, 2, email="eve@example.com", contact_email=None, phone=None, customer=None)
+        others = await sent(one, 2, **EVE)
         status, _ = await one.post(request_of("customers_redact"), topic="customers/redact")
         assert 200 == status
         await _ended(one)
@@ -88,6 +94,18 @@ async def test_a_redacted_customer_is_erased_the_keys_stay_and_the_next_order_do
         assert EMAIL not in json.dumps(await events("erased"))
     async with bridge() as one:
         assert [] == await _requests(one)
+
+
+async def test_whoever_is_known_by_the_phone_in_an_address_only_is_erased_by_it(bridge, sent, request_of):
+    async with bridge() as one:
+        hers, eves = await sent(one), await sent(one, 2, **EVE)
+        profiles = [line["body"] for line in await one.received("/v1/profiles")]
+        assert any("+442079460999" in json.dumps(body) for body in profiles), "it is what the API was told"
+        who = {"customer": {"phone": "+442079460999"}, "orders_to_redact": []}
+        await one.post(request_of("customers_redact", **who), topic="customers/redact")
+        await _ended(one)
+        assert b"" == (await one.house.journal.document((await one.story(eves)).documents[0]["seq"])).raw
+        assert b"" != (await one.house.journal.document((await one.story(hers)).documents[0]["seq"])).raw
 
 
 async def test_a_request_is_carried_out_by_what_it_has_only_an_email_and_orders(bridge, sent, request_of):
@@ -166,7 +184,7 @@ async def test_a_request_for_data_waits_for_a_person_who_hands_out_all_that_is_k
     config.write_text(text_of(api=sandbox, upkeep=STILL))
     async with bridge() as one:
         hers = await sent(one)
-        await sent(one, 2, email="eve@example.com", contact_email=None, phone=None, customer=None)
+        await sent(one, 2, **EVE)
         assert 200 == (await one.post(request_of("customers_data_request"), topic="customers/data_request"))[0]
         await one.until(lambda: events("disclosure.due"))
         (request,) = await _requests(one)

@@ -318,7 +318,7 @@ async def test_graphql_gives_the_same_facts_as_the_webhook(fake, errands, do, an
 
 async def test_fields_that_the_app_may_not_see_are_empty_and_the_order_is_read(fake, errands, do, put):
     put(1)
-    fake.hidden = ("email", "phone", "customer")
+    fake.hidden = ("email", "phone", "customer", "shippingAddress", "billingAddress")
     await do(_documents(errands(upkeep=", orders: graphql")))
     (document,) = do.documents
     assert json.loads(document.raw)["email"] is None

@@ -245,6 +245,50 @@ def test_absent_or_odd_contact_data_refuses_no_order():
     assert () == read("orders/create", order(email="", phone=" ", checkout_token={})).aliases
 
 
+@pytest.mark.parametrize("odd", [[], "x", 7, 7.5, True, [{"phone": "+441632960001"}]])
+def test_what_is_no_address_where_one_is_expected_refuses_no_order(odd):
+    body = order(email="a@example.com", phone=None, shipping_address=odd, billing_address=odd)
+    assert ("email:a@example.com",) == read("orders/create", body).aliases
+
+
+@pytest.mark.parametrize(
+    ("typed", "country", "found"),
+    [
+        ("020 7946 0999", "GB", {"phone:020 7946 0999", "phone:+442079460999"}),
+        ("020 7946 0999", "gb", {"phone:020 7946 0999", "phone:+442079460999"}),
+        ("+44 20 7946 0999", "US", {"phone:+44 20 7946 0999"}),
+        ("0044 20 7946 0999", "GB", {"phone:0044 20 7946 0999"}),
+        ("12", "GB", {"phone:12"}),
+        ("020 7946 0999", None, {"phone:020 7946 0999"}),
+        ("020 7946 0999", 44, {"phone:020 7946 0999"}),
+        ("ask my neighbour " * 9, "GB", {"phone:" + ("ask my neighbour " * 9).strip()}),
+    ],
+)
+@pytest.mark.parametrize("place", ["shipping_address", "billing_address"])
+def test_a_phone_that_stands_in_an_address_names_the_order(place, typed, country, found):
+    given = {"shipping_address": None, "billing_address": None, place: {"phone": typed, "country_code": country}}
+    assert found == set(read("orders/create", order(email=None, phone=None, customer=None, **given)).aliases)
+
+
+def test_a_phone_in_an_address_is_somebody_elses_where_the_order_has_its_own():
+    given = {"shipping_address": {"country_code": "GB", "phone": "020 7946 0999"}}
+    assert ("phone:+441632960001",) == read("orders/create", order(phone="+441632960001", **given)).aliases
+
+
+def test_a_number_without_a_country_is_one_of_each_country_that_the_addresses_name():
+    given = {"shipping_address": {"country_code": "FR"}, "billing_address": {"country_code": "CH", "phone": None}}
+    aliases = read("orders/create", order(email=None, phone="02 99 00 00 00", customer=None, **given)).aliases
+    assert {"phone:02 99 00 00 00", "phone:+33299000000"} == set(aliases)
+
+
+@pytest.mark.parametrize(
+    ("topic", "place"), [("draft_orders/create", "shipping_address"), ("fulfillments/create", "destination")]
+)
+def test_a_phone_in_the_address_of_another_document_names_it(topic, place):
+    body = {"id": 5, "order_id": 6, place: {"phone": "020 7946 0999", "country_code": "GB"}}
+    assert {"phone:020 7946 0999", "phone:+442079460999"} == set(read(topic, json.dumps(body).encode()).aliases)
+
+
 def test_every_way_to_a_person_is_an_alias_once():
     body = order(email="Ada@Example.com", contact_email="ada@example.com", customer={"id": 7, "email": "a@example.com"})
     assert ("customer:7", "email:ada@example.com", "email:a@example.com") == read("orders/create", body).aliases
