@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import random
 import re
 import socket
 from contextlib import asynccontextmanager
@@ -231,7 +232,7 @@ async def test_who_does_not_read_his_answers_gets_no_more_of_them(running, conne
                 await asyncio.sleep(0.002 if at_once == 1 else 0)
 
         with pytest.raises(TimeoutError):
-            await asyncio.wait_for(asking(), 6)
+            await asyncio.wait_for(asking(), 3)
         assert max(transport.get_write_buffer_size() for transport in made) < 2 * 65_536 + len(many)
         deaf.close()
         await client.send(client.request(b"[]"))
@@ -433,3 +434,58 @@ async def test_the_budget_is_given_back_after_each_answer_whatever_it_was(runnin
             assert status == (await client.answer())[0]
         assert 0 == door._budget.taken
         assert {} == door._deadlines._open
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_whatever_comes_in_whatever_pieces_is_answered_once_and_in_turn(
+    running, connected, order, monkeypatch, seed
+):
+    chance = random.Random(seed)
+    problems = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: problems.append(context))
+
+    def lagging(incoming):
+        loop.call_later(chance.choice((0, 0.001, 0.02)), take_in, incoming)
+
+    def made(client, delivery):
+        """A request, and the status that it is answered with."""
+        body = order()[1]
+        chunked = {"Content_Length": None, "Transfer_Encoding": "chunked"}
+        chunks = b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in (body[:900], body[900:])) + b"0\r\n\r\n"
+        return chance.choice(
+            [
+                (client.request(body, delivery=delivery), 200),
+                (client.request(body, delivery=delivery, Connection="upgrade", Upgrade="websocket"), 200),
+                (client.request(body, delivery=delivery, **chunked)[: -len(body)] + chunks, 200),
+                (client.request(b"[]", delivery=delivery), 400),
+                (client.request(b"", delivery=delivery), 400),
+                (client.request(b"z" * 3000, line="POST /nowhere"), 404),
+                (b"GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n", 404),
+            ]
+        )
+
+    async def one(bridge, number):
+        async with connected(bridge) as client:
+            requests = [made(client, f"{number}-{count}") for count in range(chance.randrange(5, 90))]
+            data = b"".join(request for request, _ in requests)
+            sending = asyncio.create_task(_in_pieces(client, data, chance))
+            assert [status for _, status in requests] == await client.answers(len(requests))
+            await sending
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(client.answer(), 0.02)
+
+    async with running() as bridge:
+        take_in = bridge.house.journal.take_in
+        monkeypatch.setattr(bridge.house.journal, "take_in", lagging)
+        await asyncio.gather(*(one(bridge, number) for number in range(4)))
+        monkeypatch.undo()
+    assert [] == problems
+
+
+async def _in_pieces(client, data, chance):
+    while data:
+        size = chance.choice((1, 7, 100, 3_000, 20_000, 200_000))
+        await client.send(data[:size])
+        data = data[size:]
+        await asyncio.sleep(chance.choice((0, 0, 0.002)))
