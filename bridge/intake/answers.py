@@ -3,7 +3,7 @@
 import time
 from email.utils import formatdate
 from functools import lru_cache
-from http import HTTPStatus
+from http.client import responses
 
 from aiohttp import HttpVersion11, web
 
@@ -36,7 +36,7 @@ def _answer(status: int, keep_alive: bool, second: int) -> tuple[bytes, bytes]: 
     """Head and text."""
     text = f"{_TEXTS[status]}\n" if status in _TEXTS else ""
     lines = [
-        f"HTTP/1.1 {status} {HTTPStatus(status).phrase}",
+        f"HTTP/1.1 {status} {responses.get(status, 'Refused')}",
         f"Date: {formatdate(second, usegmt=True)}",
         *_MORE.get(status, ()),
         *(["Content-Type: text/plain; charset=utf-8"] if text else []),

@@ -11,7 +11,7 @@ from dataclasses import replace
 import pytest
 
 from bridge import telemetry
-from bridge.errors import JournalBusy
+from bridge.errors import JournalBusy, Refusal
 from bridge.intake import connections, webhook
 
 ANSWER = re.compile(rb"HTTP/1\.[01] (\d+) [^\r]*\r\n(.*?)\r\n\r\n", re.DOTALL)
@@ -371,6 +371,23 @@ async def test_a_bug_in_a_connector_is_500_and_told_and_the_connection_stays(run
         monkeypatch.undo()
         await client.send(client.request(order()[1]))
         assert 200 == (await client.answer())[0]
+
+
+async def test_a_connector_may_refuse_with_a_status_of_its_own(running, connected, order, monkeypatch):
+    class Teapot(Refusal):
+        status = 499
+
+    def refuse(*_):
+        raise Teapot("no coffee")
+
+    async with running() as bridge, connected(bridge) as client:
+        monkeypatch.setattr(type(bridge.settings.sources["shop"]), "read", refuse)
+        await client.send(client.request(order()[1]))
+        assert [499] == await client.answers(1)
+        await client.send(client.request(order()[1])[:-1])
+        await asyncio.sleep(0.05)
+        await client.send(b"}")
+        assert [499] == await client.answers(1)
 
 
 async def test_who_has_gone_before_the_answer_is_stored_and_leaves_nothing(running, connected, order, slow):
