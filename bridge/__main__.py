@@ -15,8 +15,7 @@ def main() -> None:
     except* ConfigurationError as wrong:
         code = 2
         for configuration in _each(wrong):
-            sys.stderr.write(f"{configuration}\n")
-        sys.stderr.write("nothing was started: put these right, and ask again with `attribution-bridge check`\n")
+            sys.stderr.write("\n".join((str(configuration), *getattr(configuration, "__notes__", ()), "")))
     except* BridgeError as problems:
         code = 1
         for problem in _each(problems):

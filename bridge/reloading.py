@@ -15,16 +15,13 @@ from bridge.config import Settings, read_file
 from bridge.errors import BridgeError, ConfigurationError
 from bridge.journal import Journal
 from bridge.mapping.rulebook import Rulebook
+from bridge.renaming import take_names
 from bridge.telemetry import GENERATION, RULES_CURRENT, emit
 
 LOOK_EVERY: Final = 5.0
 _AT_START_ONLY: Final = ("sources", "destinations", "journal", "door", "private", "delivery", "logs")
 
 Seen: TypeAlias = Mapping[Path, tuple[int, int, int, int] | None]
-
-
-class Renamed(BridgeError):
-    """A fact seems to have another name than before: going on would send it again."""
 
 
 class Carrying(Protocol):
@@ -77,7 +74,7 @@ class Reloading:
         changed = [name for name in _AT_START_ONLY if found.sections.get(name) != self.settings.sections.get(name)]
         if changed:
             raise BridgeError(f"{', '.join(changed)} changed, which needs a restart: nothing was taken over")
-        await check_names(self.journal, found)
+        await take_names(self.journal, found)
         if found.rules.digest == self.book.rules.digest:
             self.book.refused = ""
             RULES_CURRENT.set(1)
@@ -113,32 +110,3 @@ def tell_loaded(book: Rulebook, settings: Settings) -> None:
     emit("rules.loaded", generation=book.generation, digest=book.rules.digest[:12], rules=rules)
     for name, where in settings.switched_off.items():
         emit("rule.switched_off", rule=name, detail=f"{where} says so: what it would send is not sent")
-
-
-async def check_names(journal: Journal, settings: Settings) -> None:
-    """Fact names are part of keys. Raises Renamed where a new name stands beside keys that no rule makes any more."""
-    kept = await journal.fact_names()
-    _check_destinations({dest for dest, _ in kept}, settings)
-    for dest in settings.destinations:
-        facts = set(settings.rules.facts(dest).values())
-        known = {fact for name, fact in kept if name == dest}
-        explained = {fact for fact in facts if (dest, fact) in settings.rules.formerly}
-        former = {old for fact in explained for old in settings.rules.formerly[dest, fact]}
-        gone, new = sorted(known - facts - former), sorted(facts - known - explained)
-        if gone and new:
-            raise Renamed(
-                f"destination {dest}: the journal keeps keys of {', '.join(gone)}, which no rule makes any more, and "
-                f"{', '.join(new)} is new. If it was renamed, write `formerly: {gone[0]}` in its rule, or it would be "
-                "sent again for every order; if it is another fact, write `formerly: []`"
-            )
-
-
-def _check_destinations(kept: set[str], settings: Settings) -> None:
-    gone = sorted(kept - set(settings.destinations))
-    new = sorted(name for name, o in settings.destinations.items() if name not in kept and not o.is_another)
-    if gone and new:
-        raise Renamed(
-            f"the journal keeps keys of destination {gone[0]}, which is not configured any more, and {new[0]} is new. "
-            f"If it was renamed, call it {gone[0]} again, or every order would be sent again; if it is another, write "
-            f"`formerly: []` in destination {new[0]}"
-        )

@@ -30,7 +30,8 @@ from bridge.intake import connections, status, webhook
 from bridge.intake.stream import Stream
 from bridge.journal import Journal, Retention
 from bridge.mapping.rulebook import Rulebook
-from bridge.reloading import Reloading, check_names, tell_loaded
+from bridge.reloading import Reloading, tell_loaded
+from bridge.renaming import take_names
 from bridge.sections import DeliverySettings
 from bridge.telemetry import emit
 from bridge.upkeep.scheduling import Upkeep
@@ -74,7 +75,7 @@ async def serve(settings: Settings, ending: Ending, *, opened_as: Callable[[Hous
         journal = await stack.enter_async_context(
             opening.serving(settings.journal, destinations=list(settings.destinations), released=released)
         )
-        await check_names(journal, settings)
+        await take_names(journal, settings)
         book = Rulebook(settings.rules)
         workers = [
             await stack.enter_async_context(_worker(settings, name, book, journal)) for name in settings.destinations

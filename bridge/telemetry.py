@@ -68,6 +68,7 @@ EVENTS: Mapping[str, Kind] = {
     "rule.held": Kind("error", "holds", ("dest", "rule"), "Rules held for the same refusal running"),
     "rule.released": Kind("info"),
     "rule.switched_off": Kind("warning"),
+    "rule.removed": Kind("warning"),
     "facts.in_doubt": Kind("warning"),
     "lane.lost": Kind("warning", "lanes_lost", ("dest",), "Documents in flight whose lease had ended"),
     "lanes.freed": Kind("warning"),

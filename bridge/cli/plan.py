@@ -15,10 +15,12 @@ import msgspec
 from bridge.cli import options
 from bridge.config import Settings
 from bridge.contract import Envelope
+from bridge.errors import Problem
 from bridge.journal import Journal, Reading
 from bridge.journal.sqlite import opened
 from bridge.rehearsal.deliveries import settings_of
 from bridge.rehearsal.planning import SORTS, Plan, Planner
+from bridge.renaming import naming
 
 _PAGE = 64
 _MEANING = {
@@ -45,7 +47,8 @@ _MEANING = {
 def plan(**asked: Any) -> None:  # noqa: ANN401  click's parameters
     """Apply new rules to what the journal holds, and say which facts would differ. Nothing is sent, nothing is written.
 
-    Facts are counted once, by rule and key, with samples. Reads beside a running bridge.
+    Facts are counted once, by rule and key, with samples. Reads beside a running bridge. Exits 1 where `run` would
+    refuse the rules because of what this journal has keys of: a fact that seems to be renamed.
 
     Example: attribution-bridge plan --config new.yaml --since 7d
     """
@@ -53,18 +56,21 @@ def plan(**asked: Any) -> None:  # noqa: ANN401  click's parameters
     against = asked["against"] or (options.DEFAULT if _is_another(config) else None)
     settings = settings_of(config)
     old = None if against is None else settings_of(against)
-    found = options.wait_for(_planned(settings, old, asked))
+    found, refused = options.wait_for(_planned(settings, old, asked))
     if asked["as_json"]:
-        options.print_json(_plain(found))
+        options.print_json({**_plain(found), "refused": [str(problem) for problem in refused]})
     else:
         _tell(found, against)
+        for problem in refused:
+            click.echo(f"`run` would refuse this: {problem}")
+    sys.exit(1 if refused else 0)
 
 
 def _is_another(config: Path) -> bool:
     return options.DEFAULT.exists() and not options.DEFAULT.samefile(config)
 
 
-async def _planned(settings: Settings, old: Settings | None, asked: dict[str, Any]) -> Plan:
+async def _planned(settings: Settings, old: Settings | None, asked: dict[str, Any]) -> tuple[Plan, list[Problem]]:
     planner = Planner(settings.rules, list(settings.destinations), None if old is None else old.rules)
     now = datetime.now(UTC)
     span = {name: options.moment(name, asked[name], now) if asked[name] else None for name in ("since", "until")}
@@ -77,7 +83,7 @@ async def _planned(settings: Settings, old: Settings | None, asked: dict[str, An
                     planner.add(kept)
                 bar.update(sum(len(kept.documents) for kept in page))
                 after = page[-1].lane
-    return planner.plan
+        return planner.plan, (await naming(journal, settings)).renamed()
 
 
 @asynccontextmanager

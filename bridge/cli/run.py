@@ -8,6 +8,7 @@ import click
 from bridge import service, telemetry
 from bridge.cli import options
 from bridge.config import read_file
+from bridge.errors import ConfigurationError
 
 
 @click.command()
@@ -19,6 +20,10 @@ def run(config: Path | None) -> None:
 
     Example: attribution-bridge run --config bridge.yaml
     """
-    settings = read_file(options.chosen(config))
+    try:
+        settings = read_file(options.chosen(config))
+    except ConfigurationError as wrong:
+        wrong.add_note("nothing was started: put these right, and ask again with `attribution-bridge check`")
+        raise
     telemetry.set_up(level=settings.logs.level, style=settings.logs.style)
     sys.exit(service.run(settings))

@@ -2,6 +2,9 @@
 
 import asyncio
 import json
+import os
+import subprocess
+import sys
 from datetime import UTC, datetime
 
 import msgspec
@@ -15,6 +18,7 @@ from bridge.contract import HttpArrival, State, Verified
 from bridge.journal import Done, Record, Settled
 from bridge.journal.sqlite import opened
 from bridge.rehearsal.planning import mapped
+from bridge.renaming import take_names
 from tests.cli.conftest import CONFIG
 
 ENVIRON = {"SHOPIFY_SECRET": "s", "HELLOTEXT_TOKEN": "t"}
@@ -113,6 +117,40 @@ def test_without_another_configuration_the_held_keys_are_compared_beside_a_runni
     told = asyncio.run(filled())
     found = json.loads(told.stdout.splitlines()[-1])
     assert {"confirmed": {"added": 1, "sent": 1}, "": {"removed": 1}} == counts(found)
+
+
+def test_what_run_would_refuse_is_said_by_plan_and_run_refuses_it_with_2_and_the_line(configured, tmp_path):
+    async def filled():
+        async with opened(tmp_path / "var" / "journal.db", destinations=["hellotext"]) as journal:
+            await take_names(journal, read(CONFIG, environ=ENVIRON))
+            arrived = envelope(1)
+            await journal.append(arrived)
+            (claim,) = await journal.claim("hellotext", now=arrived.received_at.replace(year=2027), limit=1, budget=1)
+            settled = Settled(fact="order.placed", once="[]", rule="placed", state=State.DELIVERED)
+            await journal.record(claim, Record(settled=(settled,), end=Done()), now=arrived.received_at)
+
+    asyncio.run(filled())
+    assert (0, []) == _planned_refusals(configured)
+    (tmp_path / "bridge.yaml").write_text(CONFIG + "rules: {placed: {fact: order.made}}\n")
+    said = "bridge.yaml:7:24: rules.placed: order.made is new for destination hellotext"
+    code, (told,) = _planned_refusals(configured)
+    assert 1 == code
+    assert told.startswith(said)
+    assert f"`run` would refuse this: {said}" in configured("plan", "--config", "bridge.yaml").output
+    ran = subprocess.run(
+        [sys.executable, "-m", "bridge", "run"],
+        env={**os.environ, **ENVIRON},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (2, True) == (ran.returncode, said in ran.stderr), ran.stderr
+    assert "`attribution-bridge plan`" in ran.stderr
+
+
+def _planned_refusals(configured):
+    told = configured("plan", "--config", "bridge.yaml", "--json")
+    return told.exit_code, json.loads(told.stdout.splitlines()[-1])["refused"]
 
 
 def test_a_line_that_is_no_envelope_says_which(configured, tmp_path):

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from bridge import service
-from bridge.reloading import Renamed
+from bridge.renaming import Renamed
 
 
 async def test_an_order_reaches_the_api_once_as_every_fact_that_it_states(running, order):

@@ -123,6 +123,21 @@ async def test_a_renamed_fact_is_refused_as_it_is_at_the_start(reloadable, writt
         assert ["order.placed", "order.confirmed"] == await bridge.actions()
 
 
+async def test_a_rule_that_was_added_while_it_ran_is_taken_out_again(reloadable, written, order):
+    number, body = order()
+    big = "{for: order, fact: big, at: = order.created_at, give: {action: order.placed, session: s}}"
+    async with reloadable(OFF) as bridge:
+        written(f"rules: {{confirmed: false, cancelled: false, big: {big}}}\n")
+        await until_generation(bridge, 2)
+        await bridge.post(body)
+        await bridge.settled(number)
+        assert "big" in await bridge.states(number)
+        written(OFF)
+        assert "" == (await until_generation(bridge, 3))["refused"]
+    async with reloadable(OFF):
+        pass
+
+
 async def test_a_held_rule_that_changes_goes_on(reloadable, written, order):
     bodies = [order() for _ in range(30)]
     async with reloadable(OFF) as bridge:
