@@ -38,6 +38,8 @@ from bridge.sections import (
     SqliteSettings,
 )
 
+_NO_CONFIGURATION = "a configuration is a mapping: sources, destinations, rules, ..."
+
 
 class _OnlyJournal(Section):
     journal: JournalSettings
@@ -84,14 +86,17 @@ class Settings:
 
 def read_file(path: Path, *, environ: Mapping[str, str] | None = None) -> Settings:
     """Raises ConfigurationError with every problem of the file and of what it includes."""
+    found = read(_text_of(path), file=str(path), environ=environ)
+    return replace(found, files=(path, *found.files))
+
+
+def _text_of(path: Path) -> str:
     try:
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as problem:
         reason = getattr(problem, "strerror", None) or "it is not UTF-8 text"
         cure = "name a configuration with --config or BRIDGE_CONFIG"
         raise ConfigurationError([Problem(message=f"cannot be read: {reason}; {cure}", file=str(path))]) from None
-    found = read(text, file=str(path), environ=environ)
-    return replace(found, files=(path, *found.files))
 
 
 def read(text: str, *, file: str = "bridge.yaml", environ: Mapping[str, str] | None = None) -> Settings:
@@ -156,15 +161,18 @@ class _Reading:
                 self._add(_message(of, error, loc), (*at, *place))
             return None
 
-    def journal(self, section: Json) -> SqliteSettings | PostgresSettings | None:
-        """The section of the journal alone."""
-        made = self._validated(_OnlyJournal, {"journal": section}, ())
+    def journal(self) -> SqliteSettings | PostgresSettings | None:
+        """The section of the journal alone. What is no configuration at all does not mean the usual journal."""
+        if not isinstance(self.document.value, dict):
+            self._add(_NO_CONFIGURATION, ())
+            return None
+        made = self._validated(_OnlyJournal, {"journal": self.document.value.get("journal", {})}, ())
         return cast("_OnlyJournal", made).journal if made is not None else None
 
     def _top(self) -> File | None:
         value = {} if self.document.value is None else self.document.value
         if not isinstance(value, dict):
-            self._add("a configuration is a mapping: sources, destinations, rules, ...", ())
+            self._add(_NO_CONFIGURATION, ())
             return None
         top = self._validated(File, value, ())
         # With a fault in one section the others are still read, so that all problems are said at once.
@@ -276,10 +284,8 @@ def journal_of(path: Path | None) -> SqliteSettings | PostgresSettings:
     """The journal alone, for commands that need nothing else: no secret but its own has to be at hand."""
     if path is None:
         return SqliteSettings()
-    document = load(path.read_text(encoding="utf-8"), str(path))
-    section = document.value.get("journal") if isinstance(document.value, dict) else None
-    reading = _Reading(document, os.environ)
-    found = reading.journal(section or {})
+    reading = _Reading(load(_text_of(path), str(path)), os.environ)
+    found = reading.journal()
     if found is None:
         raise ConfigurationError(reading.problems)
     return found

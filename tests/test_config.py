@@ -118,6 +118,27 @@ def test_the_journals_path_is_found_without_any_secret(tmp_path):
     assert "elsewhere.db" == str(journal_of(tmp_path / "bridge.yaml").path)
 
 
+def test_a_configuration_without_a_journal_means_the_usual_one(tmp_path):
+    (tmp_path / "bridge.yaml").write_text(GOOD)
+    assert "var/journal.db" == str(journal_of(tmp_path / "bridge.yaml").path)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "a configuration is a mapping"),
+        (b"# nothing\n", "a configuration is a mapping"),
+        (b"- journal\n", "a configuration is a mapping"),
+        (b"journal: []\n", "journal: a mapping is expected here"),
+        (b"\x7fELF\xff", "it is not UTF-8 text"),
+    ],
+)
+def test_what_is_no_configuration_does_not_mean_the_usual_journal(tmp_path, content, said):
+    (tmp_path / "bridge.yaml").write_bytes(content)
+    with pytest.raises(ConfigurationError, match=said):
+        journal_of(tmp_path / "bridge.yaml")
+
+
 def test_a_destination_has_settings_of_delivery_of_its_own_beside_the_common_ones():
     own = "{connector: hellotext, token: env:T, delivery: {rate: 600/m, concurrency: 4}}"
     text = GOOD.replace("{connector: hellotext, token: env:T}", own) + "delivery: {concurrency: 8, slow_after: 1s}\n"
