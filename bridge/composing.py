@@ -25,6 +25,7 @@ class Composing:
 
     switched_off  included rules that `NAME: false` switches off, each with the place that says so
     opt_in        included rules that are off until `NAME: true` switches them on
+    is_whole      all that is included could be read: what it lacks is known
     """
 
     document: Document
@@ -34,6 +35,7 @@ class Composing:
     tables: Mapping[str, str]
     fields: Mapping[str, Json]
     problems: list[Problem] = field(default_factory=list)
+    is_whole: bool = True
     files: list[Path] = field(default_factory=list)
     switched_off: dict[str, str] = field(default_factory=dict)
     opt_in: list[str] = field(default_factory=list)
@@ -140,7 +142,9 @@ class Composing:
 
     def written(self) -> list[Written]:
         """Included rules first; a rule of the same name replaces their keys one by one, `false` switches one off."""
+        before = len(self.problems)
         included = self._included()
+        self.is_whole = self.is_whole and len(self.problems) == before
         rules = self._chosen(included)
         for name, body in self.rules.items():
             own = _written(self.document, name, body)
@@ -148,16 +152,13 @@ class Composing:
                 file, line, _ = own.where(())
                 self.switched_off[name] = f"{file}:{line}"
                 del rules[name]
-            elif body is True and name not in included:
-                self._add(
-                    f"there is no included rule {name} that could be switched on{nearest(name, included)}",
-                    ("rules", name),
-                )
-            elif body is True or (body is False and name in included):
-                pass
+            elif isinstance(body, bool):
+                if name not in included and self.is_whole:
+                    switched = f"switched {'on' if body else 'off'}{nearest(name, included)}"
+                    self._add(f"there is no included rule {name} that could be {switched}", ("rules", name))
             elif name in rules and isinstance(body, dict) and isinstance(rules[name].body, dict):
                 rules[name] = _overridden(rules[name], own)
-            else:
+            elif self.is_whole or not isinstance(body, dict) or "for" in body:  # else it is for one that is not there
                 rules[name] = own
         if not rules and not self.problems:
             self._add("there are no rules: write `include: [shopify/default]`, or rules of your own", ())

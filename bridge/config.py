@@ -6,7 +6,8 @@ Nobody after this sees a dict. A connector's section is read by the connector's 
 import difflib
 import os
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Union, cast, get_args, get_origin
@@ -38,11 +39,27 @@ from bridge.sections import (
     SqliteSettings,
 )
 
+_ANY: Fields = {}
+"""Documents or events of which nothing is known: any field."""
+_LEAST: Mapping[str, Json] = {"sources": {"one": {}}, "destinations": {"one": {}}}
 _NO_CONFIGURATION = "a configuration is a mapping: sources, destinations, rules, ..."
 
 
 class _OnlyJournal(Section):
     journal: JournalSettings
+
+
+class MadeUp(Mapping[str, str]):
+    """An environment in which every variable is set: no real secret is needed, and none can show."""
+
+    def __getitem__(self, name: str) -> str:
+        return name
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,6 +135,11 @@ class _Reading:
     problems: list[Problem] = field(default_factory=list)
     written: list[Written] = field(default_factory=list)
     composing: Composing | None = None
+    alike_sources: dict[str, Source] = field(default_factory=dict)
+    alike_destinations: dict[str, Destination] = field(default_factory=dict)
+    """Those that lack nothing but their secrets, with secrets that are made up: rules can be checked against them."""
+    unread: set[str] = field(default_factory=set)
+    """Sections that are missing or wrong: nothing is said of what depends on them."""
 
     def settings(self) -> Settings | None:
         top = self._top()
@@ -126,7 +148,7 @@ class _Reading:
         sources = {name: made for name in top.sources if (made := self._source(name, top)) is not None}
         destinations = {name: outlet for name in top.destinations if (outlet := self._outlet(name, top)) is not None}
         rules = self._rules(top, sources, destinations)
-        if rules is not None:
+        if rules is not None and "journal" not in self.unread:
             self._check_keep(top.journal.keep, rules)
         if rules is None or self.composing is None or self.problems:
             return None
@@ -176,7 +198,27 @@ class _Reading:
             return None
         top = self._validated(File, value, ())
         # With a fault in one section the others are still read, so that all problems are said at once.
-        return cast("File", top) if top is not None else _without_core(value)
+        return cast("File", top) if top is not None else self._readable(self._as_meant(value))
+
+    def _as_meant(self, value: Mapping[str, Json]) -> Mapping[str, Json]:
+        """Misspelt sections under the name that was meant, as was said of them."""
+        missing = [name for name in File.model_fields if name not in value]
+        meant = {name: near[0] for name in value if (near := difflib.get_close_matches(name, missing, n=1))}
+        meant = {name: right for name, right in meant.items() if name not in File.model_fields}
+        self.document = self.document.renamed(meant)
+        return {meant.get(name, name): section for name, section in value.items()}
+
+    def _readable(self, value: Mapping[str, Json]) -> File:
+        """The sections that can be read, each by itself."""
+        read: dict[str, Any] = {"sources": {}, "destinations": {}}
+        context = {"environ": self.environ, EXPRESSIONS: compiled}
+        for name in File.model_fields:
+            try:
+                if name in value or name in _LEAST:
+                    read[name] = getattr(File.model_validate({**_LEAST, name: value.get(name)}, context=context), name)
+            except ValidationError:
+                self.unread.add(name)
+        return File.model_construct(**read)
 
     def _check_keep(self, keep: Keep, rules: Rules) -> None:
         """A key that is forgotten while its fact may still come would be sent again."""
@@ -201,7 +243,19 @@ class _Reading:
         except registry.NoSuchConnector as unknown:
             self._add(str(unknown), (*at, "connector"))
             return None
-        return self._validated(model, {key: value for key, value in given.items() if key not in own}, at)
+        settings = {key: value for key, value in given.items() if key not in own}
+        made = self._validated(model, settings, at)
+        if made is None:
+            self._note_alike(section, name, model, settings)
+        return made
+
+    def _note_alike(self, section: str, name: str, model: type[BaseModel], settings: Json) -> None:
+        with suppress(ValidationError):
+            alike = model.model_validate(settings, context={"environ": MadeUp(), EXPRESSIONS: compiled})
+            if section == "sources" and hasattr(alike, "kinds"):
+                self.alike_sources[name] = cast("Source", alike)
+            if section == "destinations" and hasattr(alike, "converse"):
+                self.alike_destinations[name] = cast("Destination", alike)
 
     def _source(self, name: str, top: File) -> Source | None:
         made = self._connector("sources", name, top.sources[name], ("connector",))
@@ -248,36 +302,58 @@ class _Reading:
     def _rules(self, top: File, sources: Mapping[str, Source], destinations: Mapping[str, Outlet]) -> Rules | None:
         composing = self.composing = Composing(
             document=self.document, include=top.include, rules=top.rules, vars=top.vars, tables=top.tables,
-            fields=top.fields, problems=self.problems,
+            fields=top.fields, problems=self.problems, is_whole="include" not in self.unread,
         )  # fmt: skip
         self.written = composing.written()
         variables, fields = composing.variables(), composing.described()
-        kinds: dict[str, Fields] = {}
-        topics: dict[str, str] = {}
-        for source in sources.values():
-            # Where one source does not describe a kind (a topic in the shape of a platform), another may.
-            kinds.update((kind, shape) for kind, shape in source.kinds().items() if shape or kind not in kinds)
-            topics.update(source.topics())
-        shapes: dict[str, EventShape] = {name: outlet.destination.shape() for name, outlet in destinations.items()}
-        if len(sources) < len(top.sources) or len(destinations) < len(top.destinations):
-            return None  # rules cannot be checked against a connector that could not be read
+        if self.unread & {"vars", "tables", "fields"}:
+            return None
+        known = {**self.alike_sources, **sources}
+        shapes = {name: outlet.destination.shape() for name, outlet in destinations.items()}
+        shapes = {name: made.shape() for name, made in self.alike_destinations.items()} | shapes
+        is_whole = len(known) == len(top.sources) and "sources" not in self.unread
+        kinds = _kinds(known)
+        topics = {topic: kind for source in known.values() for topic, kind in source.topics().items()}
+        told = {name: source.tells() for name, source in known.items() if isinstance(source, Tells)}
+        if not is_whole:  # then documents may come, and fields in them, of which nothing is known
+            topics, told = {}, {}
+            fields = {path: each for path, each in fields.items() if path.partition(".")[0] in kinds}
+            kinds = {**dict.fromkeys(_kinds_of(self.written), _ANY), **kinds}
+        # A destination that could not be read says nothing of the rules that go there; it still has a name.
+        checked = [each for each in self.written if _target(each.body, top.destinations) in shapes.keys() | {None}]
         try:
             return compile_rules(
-                self.written, kinds=kinds, topics=topics, destinations=shapes, variables=variables, fields=fields,
-                told={name: source.tells() for name, source in sources.items() if isinstance(source, Tells)},
+                checked if top.destinations else (),
+                kinds=kinds, topics=topics, told=told,
+                destinations={name: shapes.get(name, EventShape(fields=_ANY)) for name in top.destinations},
+                variables=variables, fields=fields,
             )  # fmt: skip
         except ConfigurationError as wrong:
             self.problems.extend(composing.placed(each) for each in wrong.problems)
             return None
 
 
-def _without_core(value: Mapping[str, Json]) -> File | None:
-    core = ("sources", "destinations", "include", "rules", "vars", "tables", "fields")
-    readable = {name: value[name] for name in core if name in value}
-    try:
-        return File.model_validate(readable)
-    except ValidationError:
-        return None
+def _kinds(sources: Mapping[str, Source]) -> Mapping[str, Fields]:
+    found: dict[str, Fields] = {}
+    for source in sources.values():
+        # Where one source does not describe a kind (a topic in the shape of a platform), another may.
+        found.update((kind, shape) for kind, shape in source.kinds().items() if shape or kind not in found)
+    return found
+
+
+def _kinds_of(written: Sequence[Written]) -> frozenset[str]:
+    """The kinds of document that rules say they are for."""
+    said = [each.body.get("for") for each in written if isinstance(each.body, dict)]
+    return frozenset(
+        kind for each in said for kind in (each if isinstance(each, list) else [each]) if isinstance(kind, str)
+    )
+
+
+def _target(rule: Json, destinations: Mapping[str, object]) -> str | None:
+    """The destination of the file that a rule goes to; None where it names none."""
+    only = next(iter(destinations)) if len(destinations) == 1 else None
+    to = rule.get("to", only) if isinstance(rule, dict) else None
+    return to if isinstance(to, str) and to in destinations else None
 
 
 def journal_of(path: Path | None) -> SqliteSettings | PostgresSettings:

@@ -73,6 +73,115 @@ def test_a_core_section_that_is_wrong_does_not_hide_what_is_wrong_elsewhere():
     assert 2 == len(problems)
 
 
+WRONG_ALL_OVER = """
+sources:
+  shop: {connector: shopfy}
+  other: {connector: shopify, shop: {a.myshopify.com: {secret: [env:S]}}}
+destination:
+  hellotext: {connector: hellotext, tokn: env:T}
+include: [shopify/defalt]
+jurnal: {}
+door: {prt: 1}
+"""
+
+
+def _placed(problem):
+    """Line and column, and what is said up to the cure that lists what there is."""
+    _, line, column, said = problem.split(":", 3)
+    return f"{line}:{column}", said.strip().split("; there are")[0].split(": connector")[0]
+
+
+def test_misspelt_sections_do_not_hide_what_is_wrong_in_them_and_elsewhere():
+    assert [
+        ("2:1", "destinations: this key is missing"),
+        ("3:21", "sources.shop.connector: there is no connector 'shopfy'"),
+        ("4:10", "sources.other.shops: this key is missing"),
+        ("4:37", "sources.other.shop: unknown key; did you mean `shops`?"),
+        ("5:1", "destination: unknown key; did you mean `destinations`?"),
+        ("6:14", "destinations.hellotext.token: this key is missing"),
+        ("6:43", "destinations.hellotext.tokn: unknown key; did you mean `token`?"),
+        ("7:11", "include.0: cannot include shopify/defalt"),
+        ("8:9", "jurnal: unknown key; did you mean `journal`?"),
+        ("9:13", "door.prt: unknown key; did you mean `port`?"),
+    ] == [_placed(problem) for problem in _problems(WRONG_ALL_OVER)]
+
+
+PLCD = "rules: {own: {for: order, give: {action: order.plcd, session: s, object: = order.totl}}}\n"
+
+
+@pytest.mark.parametrize(
+    ("change", "first"),
+    [
+        (("env:S", "env:NOPE"), "environment variable NOPE is not set"),
+        (("env:T", "env:NOPE"), "environment variable NOPE is not set"),
+        (("include", "door: {prt: 1}\ninclude"), "unknown key"),
+        (("include", "journal: {keep: {keys: soon}}\ninclude"), "a duration is written"),
+        (("[shopify/default]", "[shopify/defualt]"), "cannot include"),
+        (("[shopify/default]", "5"), "list"),
+        (("sources:", "soruces:"), "did you mean `sources`?"),
+        (("destinations:", "destination:"), "did you mean `destinations`?"),
+    ],
+    ids=lambda value: value[1][:24] if isinstance(value, tuple) else "",
+)
+def test_what_is_wrong_elsewhere_does_not_hide_what_is_wrong_in_rules(change, first):
+    said = _problems(GOOD.replace(*change) + PLCD)
+    assert any(first in problem for problem in said), said
+    for rule in ("say when the fact became true", "did you mean order.placed?", "order.totl"):
+        assert any(rule in problem for problem in said), said
+
+
+OTHER = "  two: {connector: hellotext, token: env:T}\ninclude"
+
+
+def test_rules_that_need_what_could_not_be_read_are_not_called_wrong():
+    base = GOOD.replace("[shopify/default]", "[]")
+    rule = "{for: %s, to: %s, at: = %s.created_at, give: {action: order.placed, session: = source.sesion}}"
+    rules = "rules:\n  own: " + rule % ("order", "hellotext", "order") + "\n"
+    assert ["there is no connector"] == [
+        "there is no connector" if "there is no connector" in problem else problem
+        for problem in _problems(
+            base.replace("connector: shopify", "connector: shopfy") + "fields: {order.x: text}\n" + rules
+        )
+    ]
+    (said,) = _problems(base.replace("connector: hellotext", "connector: helotext") + rules)
+    assert "there is no connector 'helotext'" in said
+    (said,) = _problems(
+        base.replace("env:T", "plain") + rules.replace("sesion", "currency").replace("order.placed", "x")
+    )
+    assert "a secret is written" in said
+
+
+@pytest.mark.parametrize("rule", ["{for: [{}], to: {}}", "{for: {}, to: [1]}", "{to: 1}", "5"])
+def test_a_rule_of_any_form_is_refused_beside_what_could_not_be_read(rule):
+    assert 2 <= len(
+        _problems(GOOD.replace("env:S", "env:NOPE").replace("shopify,", "shopfy,") + f"rules: {{a: {rule}}}\n")
+    )
+
+
+def test_a_rule_that_may_override_what_could_not_be_included_is_not_called_incomplete():
+    (said,) = _problems(GOOD.replace("default", "defualt") + "rules: {placed: {fact: order.made}, cancelled: false}\n")
+    assert "cannot include" in said
+
+
+def test_without_a_destination_to_go_to_the_rest_of_a_rule_is_checked():
+    said = _problems(GOOD.replace("include", OTHER) + PLCD)
+    assert any("say where it goes: to: hellotext or two" in problem for problem in said), said
+    assert any("order.totl" in problem for problem in said), said
+
+
+def test_what_is_no_yaml_says_that_there_may_be_more():
+    with pytest.raises(ConfigurationError) as wrong:
+        read(GOOD + "rules: {placed: [}\n", environ=ENVIRON)
+    assert ["what stands behind it was not read: there may be more once this is right"] == wrong.value.__notes__
+
+
+def test_a_rule_that_nobody_includes_cannot_be_switched_off():
+    (said,) = _problems(GOOD + "rules: {confirmd: false}\n")
+    assert said.endswith(
+        "rules.confirmd: there is no included rule confirmd that could be switched off: did you mean confirmed?"
+    )
+
+
 def test_a_file_that_is_no_mapping_says_what_one_is():
     assert ["a configuration is a mapping" in problem for problem in _problems("- a\n- b\n")] == [True]
 

@@ -5,8 +5,8 @@ number with leading zeros (a postcode) stays text. Numbers are int or Decimal, n
 """
 
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, Final
 
@@ -81,6 +81,14 @@ class Document:
             place = _place(key if key is not None and node.start_mark.line != key.start_mark.line else node)
         return place
 
+    def renamed(self, names: Mapping[str, str]) -> "Document":
+        """With other names for keys of the top; what stands there keeps its place."""
+        if not names or not isinstance(self.node, MappingNode):
+            return self
+        for key, _ in self.node.value:
+            key.value = names.get(key.value, key.value)
+        return replace(self, value={names.get(key, key): value for key, value in self.value.items()})
+
 
 def _place(node: Node) -> tuple[int, int]:
     return node.start_mark.line + 1, node.start_mark.column + 1
@@ -99,7 +107,9 @@ def load(text: str, file: str) -> Document:
     try:
         node = _compose(text)
     except yaml.YAMLError as problem:
-        raise ConfigurationError([_syntax(problem, text, file)]) from None
+        wrong = ConfigurationError([_syntax(problem, text, file)])
+        wrong.add_note("what stands behind it was not read: there may be more once this is right")
+        raise wrong from None
     reading = _Reading(text, file)
     value = None if node is None else reading.value(node, ())
     if reading.problems:

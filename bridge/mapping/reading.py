@@ -92,27 +92,31 @@ class Reading:
             self.say((key,), f"a rule has no key {key}{nearest(key, KEYS) or ': there are ' + ', '.join(KEYS)}")
         destination = self._destination()
         kinds = self._kinds()
-        missing = [key for key in ("for", "at", "give") if key not in self._body]
-        for key in missing:
+        for key in _MISSING.keys() - self._body.keys():
             self.say((), _MISSING[key])
-        if missing or destination is None:
-            return []
         return [rule for kind in kinds if (rule := self._rule(kind, destination)) is not None]
 
-    def _rule(self, kind: str, destination: str) -> Rule | None:
-        event = self._world.destinations[destination]
+    def _rule(self, kind: str, destination: str | None) -> Rule | None:
+        """What is missing is said already: the rest is checked all the same."""
+        event = self._world.destinations[destination] if destination is not None else self._any_event()
         builder = Builder(self._names(kind), event, self.say, self._world.structures)
         each = self._each(builder)
         names = self._names(kind) if each is None else _with(self._names(kind), each)
         inner = Builder(self._let(names, event), event, self.say, self._world.structures)
         when = inner.condition(self._body["when"], ("when",)) if "when" in self._body else None
-        at = self._at(inner)
+        at = self._at(inner) if "at" in self._body else None
         once = self._once(inner, each)
-        give = inner.give(self._body["give"])
+        give = inner.give(self._body["give"]) if "give" in self._body else None
         show = self._show(inner.names, event)
-        fact = self._fact(event)
+        fact = self._fact(event) if destination is not None and give is not None else None
         options = self._options()
-        if at is None or fact is None or (each is None and ("each" in self._body or "as" in self._body)):
+        if (
+            at is None
+            or fact is None
+            or give is None
+            or destination is None
+            or (each is None and ("each" in self._body or "as" in self._body))
+        ):
             return None
         if self.problems:
             return None
@@ -122,6 +126,10 @@ class Reading:
         )  # fmt: skip
         self._check_reads(rule)
         return rule
+
+    def _any_event(self) -> EventShape:
+        name = next((shape.name for shape in self._world.destinations.values() if shape.name is not None), None)
+        return EventShape(fields={}, name=name)
 
     # -- for, to
 

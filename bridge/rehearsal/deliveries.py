@@ -1,35 +1,22 @@
 """Deliveries and records for a rehearsal: signed with secrets that are only made up, since nothing leaves."""
 
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
 from multidict import CIMultiDict
 
-from bridge.config import Settings, read_file
+from bridge.config import MadeUp, Settings, read_file
 from bridge.contract import HttpArrival, Record, Signs
 from bridge.errors import BridgeError
 from bridge.rehearsal import Rehearsal, Verdict
 
 
-class _MadeUp(Mapping[str, str]):
-    """An environment in which every variable is set: no real secret is needed, and none can show."""
-
-    def __getitem__(self, name: str) -> str:
-        return name
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(())
-
-    def __len__(self) -> int:
-        return 0
-
-
 def settings_of(path: Path) -> Settings:
     """The configuration, without asking for the secrets that it takes from the environment."""
-    return read_file(path, environ=_MadeUp())
+    return read_file(path, environ=MadeUp())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
