@@ -105,8 +105,18 @@ async def taken(settings: JournalSettings) -> AsyncIterator[Taking]:
 
 
 def name_of(settings: JournalSettings) -> str:
-    """For logs and people: never a password."""
+    """For people: never a password."""
     return str(settings.path) if isinstance(settings, SqliteSettings) else f"postgres, schema {settings.schema_name}"
+
+
+def whereabouts(settings: JournalSettings) -> str:
+    """As name_of, for logs: the same from wherever it is read."""
+    return str(settings.path.absolute()) if isinstance(settings, SqliteSettings) else name_of(settings)
+
+
+def is_new(settings: JournalSettings) -> bool:
+    """Whether serving makes it: a file that is not there, which may be elsewhere."""
+    return isinstance(settings, SqliteSettings) and not settings.path.exists()
 
 
 def place(settings: PostgresSettings) -> "Place":

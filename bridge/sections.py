@@ -87,7 +87,10 @@ class SqliteSettings(Section):
     """One file, one owner. Below `min_free` bytes nothing is taken in; `ballast` bytes are kept for a full disk."""
 
     kind: Literal["sqlite"] = "sqlite"
-    path: FilePath = Path("var/journal.db")
+    path: FilePath = Field(
+        default=Path("var/journal.db"),
+        description="from the current directory of the process, not from this file; made if it is not there",
+    )
     min_free: int = Field(default=256 * _MIB, ge=0)
     ballast: int = Field(default=16 * _MIB, ge=0)
     keep: Keep = Keep()

@@ -72,10 +72,7 @@ async def serve(settings: Settings, ending: Ending, *, opened_as: Callable[[Hous
     """The whole life of the service; `opened_as` is called when the door is open. Raises JournalBroken in a group."""
     async with AsyncExitStack() as stack:
         released = _Released()
-        journal = await stack.enter_async_context(
-            opening.serving(settings.journal, destinations=list(settings.destinations), released=released)
-        )
-        await take_names(journal, settings)
+        journal = await stack.enter_async_context(_journal(settings, released))
         book = Rulebook(settings.rules)
         workers = [
             await stack.enter_async_context(_worker(settings, name, book, journal)) for name in settings.destinations
@@ -105,6 +102,18 @@ async def serve(settings: Settings, ending: Ending, *, opened_as: Callable[[Hous
         for task in watching:
             task.cancel()
     emit("service.stopped")
+
+
+@asynccontextmanager
+async def _journal(settings: Settings, released: opening.Told) -> AsyncIterator[Journal]:
+    """With the names of its facts agreed. A new one is said: it may be that the old one is somewhere else."""
+    is_new = opening.is_new(settings.journal)
+    destinations = list(settings.destinations)
+    async with opening.serving(settings.journal, destinations=destinations, released=released) as journal:
+        if is_new:
+            emit("journal.made", journal=opening.whereabouts(settings.journal), detail="there was none: it is empty")
+        await take_names(journal, settings)
+        yield journal
 
 
 async def _finished(
@@ -143,7 +152,7 @@ def _tell_started(settings: Settings, port: int, private_port: int) -> None:
         version=version("attribution-bridge"),
         port=port,
         private_port=private_port,
-        journal=opening.name_of(settings.journal),
+        journal=opening.whereabouts(settings.journal),
         destinations={name: "shadow" if o.shadow else "live" for name, o in settings.destinations.items()},
     )
 

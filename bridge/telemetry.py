@@ -75,6 +75,7 @@ EVENTS: Mapping[str, Kind] = {
     "lease.lost": Kind("warning", "leases_lost", (), "Times this process came too late to renew its lease"),
     "rules.loaded": Kind("info", "reloads", (), "Times rules were taken over, the start included"),
     "rules.refused": Kind("error", "reload_failures", (), "Times a changed configuration was not taken over"),
+    "journal.made": Kind("warning"),
     "journal.full": Kind("error", "journal_full", (), "Times the journal's disk was too full"),
     "journal.busy": Kind("error", "journal_busy", (), "Times something could not be stored at once"),
     "journal.pruned": Kind("info"),

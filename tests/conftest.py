@@ -1,6 +1,7 @@
 """A whole bridge in the test's own event loop: real door, real SQLite file, real sandbox, each on a port of its own."""
 
 import asyncio
+import io
 import json
 import os
 import shutil
@@ -16,7 +17,7 @@ from types import SimpleNamespace
 import aiohttp
 import pytest
 
-from bridge import registry, service
+from bridge import registry, service, telemetry
 from bridge.cli.sending import example, fresh
 from bridge.config import read
 from tests.postgres import PostgresServer, new_place, open_folder
@@ -164,6 +165,15 @@ async def running(settings_for, sandbox) -> AsyncIterator[Callable[..., object]]
 @pytest.fixture
 def shop() -> SimpleNamespace:
     return SimpleNamespace(name=SHOP, secret=SECRET)
+
+
+@pytest.fixture
+def log():
+    """Gives the lines that were logged so far."""
+    stream = io.TextIOWrapper(io.BytesIO(), write_through=True)
+    telemetry.set_up(level="info", style="json", stream=stream)
+    yield lambda: [json.loads(line) for line in stream.buffer.getvalue().decode().splitlines()]
+    telemetry.set_up(level="warning")
 
 
 # -- a real Postgres ---------------------------------------------------------------------------------------------------

@@ -68,7 +68,7 @@ def _real(environ: Mapping[str, str]) -> int:
 
 
 def _stood_in() -> None:
-    telemetry.set_up(level="warning")
+    telemetry.set_up(level="error")  # that the journal is new is no news here
     sys.setswitchinterval(service.SWITCH_INTERVAL)
     uvloop.run(_shown())
 
