@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from bridge.errors import JournalBroken, JournalInUse, JournalUnreadable
+from bridge.errors import JournalBroken, JournalError, JournalInUse, JournalUnreadable
 from bridge.journal.sqlite.statements import schema, upgrade
 
 VERSION = 2
@@ -30,7 +30,7 @@ _NETWORK = frozenset(
 def owned(path: Path) -> Iterator[None]:
     """The lock beside the file. Only its holder writes. Raises JournalInUse."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        _make_folder(path)
         _refuse_network(path)
         lock = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as problem:
@@ -39,10 +39,23 @@ def owned(path: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            raise JournalInUse(f"the journal {path} is in use by another process") from None
+            raise JournalInUse(
+                f"the journal {path} is in use by another process, a bridge or a command that works with it: stop that "
+                "first, or name another journal"
+            ) from None
         yield
     finally:
         os.close(lock)
+
+
+def _make_folder(path: Path) -> None:
+    """The last one only: more than that is missing where a path is mistyped or a disk not mounted."""
+    try:
+        path.parent.mkdir(exist_ok=True)
+    except FileNotFoundError:
+        raise JournalError(
+            f"there is no folder {path.parent.parent.absolute()} for the journal {path}: make it, or name another place"
+        ) from None
 
 
 def _refuse_network(path: Path) -> None:
