@@ -154,8 +154,9 @@ class Composing:
                 del rules[name]
             elif isinstance(body, bool):
                 if name not in included and self.is_whole:
-                    switched = f"switched {'on' if body else 'off'}{nearest(name, included)}"
-                    self._add(f"there is no included rule {name} that could be {switched}", ("rules", name))
+                    self._add(
+                        f"there is no included rule {name} that {_switched(name, body, included)}", ("rules", name)
+                    )
             elif name in rules and isinstance(body, dict) and isinstance(rules[name].body, dict):
                 rules[name] = _overridden(rules[name], own)
             elif self.is_whole or not isinstance(body, dict) or "for" in body:  # else it is for one that is not there
@@ -163,6 +164,13 @@ class Composing:
         if not rules and not self.problems:
             self._add("there are no rules: write `include: [shopify/default]`, or rules of your own", ())
         return list(rules.values())
+
+
+def _switched(name: str, on: bool, included: Mapping[str, Written]) -> str:  # noqa: FBT001  what was written
+    if on:
+        return f"could be switched on{nearest(name, included)}"
+    cure = nearest(name, included) or ": a rule of one's own is taken out of the file"
+    return f"could be switched off{cure}"
 
 
 def _cure(name: str) -> str:

@@ -5,12 +5,11 @@ Nobody after this sees a dict. A connector's section is read by the connector's 
 
 import difflib
 import os
-import types
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any, Union, cast, get_args, get_origin
+from typing import Any, cast
 
 from pydantic import (
     BaseModel,
@@ -38,6 +37,7 @@ from bridge.sections import (
     Section,
     SqliteSettings,
 )
+from bridge.wording import complaint
 
 _ANY: Fields = {}
 """Documents or events of which nothing is known: any field."""
@@ -180,7 +180,7 @@ class _Reading:
         except ValidationError as invalid:
             for error in invalid.errors(include_url=False, include_input=False):
                 of, loc, place = _located(model, tuple(step for step in error["loc"] if step != "[key]"))
-                self._add(_message(of, error, loc), (*at, *place))
+                self._add(complaint(of, error, loc), (*at, *place))
             return None
 
     def journal(self) -> SqliteSettings | PostgresSettings | None:
@@ -367,45 +367,8 @@ def journal_of(path: Path | None) -> SqliteSettings | PostgresSettings:
     return found
 
 
-# -- messages ----------------------------------------------------------------------------------------------------------
-
-
 def _located(model: type[BaseModel], loc: Place) -> tuple[type[BaseModel], Place, Place]:
     """The model that an error is about, the place in it, and the place in the file: there no kind of journal stands."""
     if model in (File, _OnlyJournal) and loc[:1] == ("journal",) and len(loc) > 1 and loc[1] in JOURNALS:
         return JOURNALS[str(loc[1])], loc[2:], ("journal", *loc[2:])
     return model, loc, loc
-
-
-def _message(model: type[BaseModel], error: Mapping[str, Any], loc: Place) -> str:
-    match error["type"]:
-        case "extra_forbidden":
-            return _unknown_key(model, loc)
-        case "missing":
-            return "this key is missing"
-        case "union_tag_invalid":
-            return f"kind is {' or '.join(JOURNALS)}"
-        case "dict_type" | "model_type" | "model_attributes_type":
-            return "a mapping is expected here"
-        case _:
-            message: str = error["msg"]
-            return message.removeprefix("Value error, ")
-
-
-def _unknown_key(model: type[BaseModel], loc: Place) -> str:
-    known = _keys(model, loc[:-1])
-    near = difflib.get_close_matches(str(loc[-1]), known, n=1)
-    return f"unknown key; did you mean `{near[0]}`?" if near else f"unknown key; there are: {', '.join(known)}"
-
-
-def _keys(annotation: object, path: Place) -> list[str]:
-    """The keys that a model has at a path."""
-    while get_origin(annotation) in (Annotated, Union, types.UnionType):
-        annotation = get_args(annotation)[0]
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        fields = annotation.model_fields
-        if not path:
-            return sorted(info.alias or name for name, info in fields.items())
-        return _keys(fields[str(path[0])].annotation, path[1:]) if str(path[0]) in fields else []
-    inner = get_args(annotation)
-    return _keys(inner[-1], path[1:]) if inner and path else []

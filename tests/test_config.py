@@ -48,10 +48,15 @@ def test_no_secret_shows_in_the_settings():
         (("[shopify/default]", "[shopify/defualt]"), "connector shopify has no such rules; there are: shopify/default"),
         (("[shopify/default]", "[]"), "there are no rules: write `include: [shopify/default]`"),
         (("token: env:T", "token: env:T, mode: test"), "mode is live or shadow"),
-        (("[env:S]", "[]"), "at least"),
+        (("[env:S]", "[]"), "secrets: is empty: at least 1 is needed here"),
+        (("{example.myshopify.com: {secrets: [env:S]}}", "{}"), "shops: is empty: at least 1 is needed here"),
+        (("include", "journal: {path: 5}\ninclude"), "journal.path: a text is expected here"),
+        (("include", "logs: {level: loud}\ninclude"), "logs.level: write debug or info or warning or error"),
+        (("include", "door: {max_body: 1}\ninclude"), "door.max_body: is too small: write 1024 or more"),
+        (("[shopify/default]", "5"), "include: a list is expected here"),
         (("include", "door: {answer_within: 4}\ninclude"), "a duration is written as a number and a unit"),
         (("include", "delivery: {total_timeout: 0s}\ninclude"), "no time at all: write how long, such as 15s"),
-        (("include", "door: {port: 99999}\ninclude"), "less than or equal to 65535"),
+        (("include", "door: {port: 99999}\ninclude"), "door.port: is too large: write 65535 or less"),
         (("include", "journal: {kind: oracle}\ninclude"), "kind is sqlite or postgres"),
         (
             ("include", "journal: {keep: {keys: 20d, history: 20d, bodies: 9d}}\ninclude"),
@@ -117,7 +122,7 @@ PLCD = "rules: {own: {for: order, give: {action: order.plcd, session: s, object:
         (("include", "door: {prt: 1}\ninclude"), "unknown key"),
         (("include", "journal: {keep: {keys: soon}}\ninclude"), "a duration is written"),
         (("[shopify/default]", "[shopify/defualt]"), "cannot include"),
-        (("[shopify/default]", "5"), "list"),
+        (("[shopify/default]", "5"), "a list is expected here"),
         (("sources:", "soruces:"), "did you mean `sources`?"),
         (("destinations:", "destination:"), "did you mean `destinations`?"),
     ],
@@ -179,6 +184,13 @@ def test_a_rule_that_nobody_includes_cannot_be_switched_off():
     (said,) = _problems(GOOD + "rules: {confirmd: false}\n")
     assert said.endswith(
         "rules.confirmd: there is no included rule confirmd that could be switched off: did you mean confirmed?"
+    )
+
+
+def test_a_rule_of_ones_own_is_not_switched_off_but_taken_out():
+    (said,) = _problems(GOOD + "rules: {big: false}\n")
+    assert said.endswith(
+        "no included rule big that could be switched off: a rule of one's own is taken out of the file"
     )
 
 

@@ -22,11 +22,16 @@ from bridge import opening, registry, service, telemetry
 from bridge.cli.sending import Delivery, example, fresh, sending
 from bridge.config import Settings, read
 from bridge.contract import Signs
-from bridge.errors import BridgeError
+from bridge.errors import BridgeError, ConfigurationError, Problem
 from bridge.intake.webhook import PATH
 
 _REAL = ("SHOPIFY_SHOP", "SHOPIFY_SECRET", "HELLOTEXT_TOKEN")
 _STAND_IN = {"SHOPIFY_SHOP": "example.myshopify.com", "SHOPIFY_SECRET": "demo", "HELLOTEXT_TOKEN": "demo"}
+_VARIABLES = {
+    "sources.shop.shops": "SHOPIFY_SHOP",
+    "destinations.hellotext.url": "HELLOTEXT_URL",
+    "destinations.hellotext.mode": "HELLOTEXT_MODE",
+}
 _API = "https://api.hellotext.com"
 _SANDBOX_PORT = 8089
 _ATTEMPTS = 100
@@ -55,7 +60,16 @@ def _settings(environ: Mapping[str, str], *, url: str) -> Settings:
     template = Template((files(__package__) / "demo.yaml").read_text(encoding="utf-8"))
     values = {"shop": environ["SHOPIFY_SHOP"], "url": url, "mode": environ.get("HELLOTEXT_MODE", "live")}
     text = template.substitute({name: json.dumps(value) for name, value in values.items()})
-    return read(text, file="the demo's configuration", environ=environ)
+    try:
+        return read(text, file="the demo's configuration", environ=environ)
+    except ConfigurationError as wrong:
+        raise ConfigurationError([_as_given(problem) for problem in wrong.problems]) from None
+
+
+def _as_given(problem: Problem) -> Problem:
+    """By the variable that a person wrote, not by the place in a file that nobody did."""
+    section = next((path for path in _VARIABLES if problem.path.startswith(path)), None)
+    return problem if section is None else Problem(path=_VARIABLES[section], message=problem.message)
 
 
 def _real(environ: Mapping[str, str]) -> int:

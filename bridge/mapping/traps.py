@@ -53,6 +53,8 @@ def cut(node: ScalarNode, lines: Sequence[str]) -> str:
     if parses(node.value) or not rest.strip():
         return ""
     whole = _whole(node, lines)
+    if len(whole) < len(node.value):
+        return ""  # nothing was cut from it: it is no expression with what follows, either
     if rest.lstrip().startswith("#"):
         return f"YAML takes what follows ` #` for a comment and cuts the expression: quote it: {quoted(whole)}"
     return f"YAML ends an unquoted expression at {rest.strip()[0]}: quote it: {quoted(whole)}"

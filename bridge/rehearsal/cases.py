@@ -6,7 +6,6 @@ expected.json    for each delivery what every rule says, and the requests; writt
 A delivery is posted to a door (`body:`), or is a record of a stream (`value:`, with its topic, key and headers).
 """
 
-import difflib
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,6 +23,7 @@ from bridge.mapping.loader import load
 from bridge.rehearsal import Rehearsal, stand_in
 from bridge.rehearsal.deliveries import Posted, Streamed, only_source
 from bridge.rehearsal.writing import as_json, decoded, encoded, written
+from bridge.wording import complaint
 
 Delivery: TypeAlias = Posted | Streamed
 
@@ -158,13 +158,11 @@ _CURES: Final = {
 
 def _message(error: Mapping[str, Any]) -> str:
     key = str(error["loc"][-1]) if error["loc"] else ""
-    if key in _CURES or error["type"] != "extra_forbidden":
-        return _CURES.get(key, str(error["msg"]))
+    if key in _CURES:
+        return _CURES[key]
     sections: Mapping[str, type[BaseModel]] = {"deliveries": _Delivery, "answers": _Answer}
-    section = sections.get(str(error["loc"][0]), _Case)
-    names = [field.alias or name for name, field in section.model_fields.items()]
-    near = difflib.get_close_matches(key, names, 1)
-    return f"unknown key; did you mean `{near[0]}`?" if near else f"unknown key; there are: {', '.join(names)}"
+    section = sections.get(str(error["loc"][0]) if error["loc"] else "", _Case)
+    return complaint(section, error, error["loc"][-1:])
 
 
 def _posted(folder: Path, number: int, given: _Delivery, source: str, at: datetime) -> Delivery:

@@ -100,6 +100,38 @@ def test_a_configuration_that_is_not_there_exits_2_and_says_how_to_name_one(tmp_
     assert "--config or BRIDGE_CONFIG" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("words", [["run"], ["check"], ["plan", "--config", "bridge.yaml"], ["dead", "list"]])
+def test_only_run_says_that_nothing_was_started(tmp_path, monkeypatch, capsys, words):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "bridge.yaml").write_text("journal: {path: 5}\n")
+    monkeypatch.setattr("sys.argv", ["attribution-bridge", *words])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert 2 == ended.value.code
+    said = capsys.readouterr().err
+    assert "journal.path: a text is expected here" in said
+    assert (words == ["run"]) == ("nothing was started" in said)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("SHOPIFY_SHOP", "acme", "SHOPIFY_SHOP: write the shop as acme.myshopify.com"),
+        ("HELLOTEXT_MODE", "test", "HELLOTEXT_MODE: mode is live or shadow"),
+    ],
+)
+def test_a_variable_of_the_demo_that_is_wrong_is_named(tmp_path, monkeypatch, capsys, name, value, said):
+    given = {"SHOPIFY_SHOP": "acme.myshopify.com", "SHOPIFY_SECRET": "s", "HELLOTEXT_TOKEN": "t", name: value}
+    monkeypatch.chdir(tmp_path)
+    for variable, text in given.items():
+        monkeypatch.setenv(variable, text)
+    monkeypatch.setattr("sys.argv", ["attribution-bridge", "demo"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert 2 == ended.value.code
+    assert capsys.readouterr().err.startswith(said)
+
+
 def test_a_journal_that_is_not_there_exits_1(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.argv", ["attribution-bridge", "journal", "stats"])

@@ -174,6 +174,8 @@ def test_answers_of_the_api_are_part_of_a_case(typed, case):
         (CASE.replace("body: order.json, with: {f", "with: {f"), "name the file of a webhook's body: or of"),
         (CASE.replace("order.json", "ordr.json"), "No such file"),
         (CASE.replace("topic:", "topci:"), "case.yaml:4:13: deliveries.0.topci: unknown key; did you mean `topic`?"),
+        ("received_at: 2026-11-21T12:00:00Z\n", "case.yaml:1:1: deliveries: this key is missing"),
+        (CASE.partition("deliveries:")[0] + "deliveries: []\n", "deliveries: is empty: at least 1 is needed here"),
     ],
 )
 def test_a_wrong_case_is_told_with_its_place_and_cure(typed, case, wrong, said):

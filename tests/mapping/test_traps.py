@@ -15,6 +15,10 @@ def said(text):
     return [str(problem) for problem in caught.value.problems]
 
 
+def test_an_expression_that_is_none_is_not_answered_with_a_shorter_one():
+    assert {"a": "= order.id +"} == load("{a: = order.id +}\n", "f.yaml").value
+
+
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
