@@ -448,6 +448,14 @@ class Signs(Protocol):
 
 
 @runtime_checkable
+class Addresses(Protocol):
+    """Optional for webhook sources that sign: documents that name their tenant in the body."""
+
+    def addressed(self, body: bytes, *, tenant: str | None) -> bytes:
+        """An example as if it were of this tenant (None: as in `sign`)."""
+
+
+@runtime_checkable
 class Tells(Protocol):
     """Optional for sources: settings that rules may read, as `source.NAME`."""
 

@@ -117,7 +117,7 @@ async def _show(settings: Settings, opened: asyncio.Future[service.House], api: 
     order = msgspec.json.decode(body)
     delivery = Delivery(body=body, topic="orders/create", delivery_id=f"demo-{order['id']}")
     async with sending(door, cast("Signs", settings.sources["shop"])) as sender, aiohttp.ClientSession() as session:
-        status = await sender.post(delivery)
+        status, _ = await sender.post(delivery)
         click.echo(f"posted order {order['id']} ({len(body)} bytes, signed): answered {status}, so the journal has it")
         for fact in await _settled(session, private, delivery.delivery_id):
             click.echo(f"  {fact['fact']}: {fact['state']} at {str(fact['settled'])[11:23]}")

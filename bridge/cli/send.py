@@ -1,35 +1,32 @@
 """`send`: post payload files to a door as the platform would."""
 
-import asyncio
 import sys
-import time
-import uuid
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
+from urllib.parse import urlsplit
 
-import aiohttp
 import click
+import msgspec
 
 from bridge import registry
 from bridge.cli import options
-from bridge.cli.sending import Delivery, fresh, paced, payload, sending
+from bridge.cli.posting import Answers, Order, post
+from bridge.cli.sending import fresh, payload, sending
+from bridge.cli.settling import is_finished, settled
 from bridge.config import Settings, read_file
-from bridge.contract import Signs
+from bridge.contract import Addresses, Signs
 from bridge.intake.webhook import PATH
 
-_AT_ONCE = 32
+_TOPIC = "orders/create"
 
 
 @click.command()
 @click.argument("files", nargs=-1, type=click.Path(path_type=Path, exists=True, allow_dash=True))
 @options.config
 @click.option("--source", help="The source's name in the configuration. Unsaid: the only one that signs.")
-@click.option("--topic", default="orders/create", show_default=True)
+@click.option("--topic", help=f"Unsaid: that of the example, else {_TOPIC}.")
 @click.option("--shop", help="The tenant. Unsaid: the source's first.")
 @click.option("--url", help="The door. Unsaid: the configured port on this machine.")
 @click.option("--id", "delivery_id", default="", help="The delivery id. Unsaid: a new one for each.")
@@ -45,7 +42,8 @@ _AT_ONCE = 32
 def send(files: tuple[Path, ...], **asked: object) -> None:
     """Post payload files, signed with the configured secret.
 
-    Exits 1 where not every delivery was answered with 200, or no secret fits the signature.
+    Exits 1 where not every delivery was answered with 200, one has not ended as --settled and --as ask, or no secret
+    fits the signature.
 
     Examples: attribution-bridge send order.json --topic orders/paid
     attribution-bridge send --example test-order --settled http://127.0.0.1:9090 --as 'test order'
@@ -54,63 +52,78 @@ def send(files: tuple[Path, ...], **asked: object) -> None:
     settings = read_file(options.chosen(asked["config"]))  # type: ignore[arg-type]  # click gives a path or None
     name, signer = _signer(settings, asked["source"])
     bodies = [payload(path) for path in files]
+    topic = str(asked["topic"] or _TOPIC)
     if asked["example"]:
-        bodies.append(_example(settings, name, str(asked["example"])))
+        document, shown_by = _example(signer, str(asked["example"]), _shop(asked))
+        topic = str(asked["topic"] or shown_by or _TOPIC)
+        bodies.append(document)
     if not bodies:
         raise click.UsageError("name a file, or --example")
     if asked["verify"]:
         _verify(signer, bodies, asked)
         return
-    signer.sign(b"", topic=str(asked["topic"]), tenant=_shop(asked), delivery_id="")  # says now that a shop is unknown
-    url = asked["url"] or f"http://127.0.0.1:{settings.door.port}{PATH}{name}"
-    answers, ids = options.wait_for(_post(str(url), signer, bodies, asked))
-    ended = options.wait_for(_settled(asked, name, ids)) if asked["settled"] else {}
-    if asked["as_json"]:
-        options.print_json({"url": url, "answers": dict(answers)})
-    else:
-        for status, count in sorted(answers.items()):
-            click.echo(f"{count} answered {status}" if status else f"{count} got no answer from {url}")
-        for delivery, outcome in ended.items():
-            click.echo(f"{delivery}: {outcome}")
-    as_wanted = not asked["settled"] or _are(ended, asked["outcome"])
-    sys.exit(0 if set(answers) == {200} and as_wanted else 1)
+    signer.sign(b"", topic=topic, tenant=_shop(asked), delivery_id="")  # says now that a shop is unknown
+    url = _url("url", asked["url"] or f"http://127.0.0.1:{settings.door.port}{PATH}{name}")
+    private = _url("settled", asked["settled"]) if asked["settled"] else None
+    answers = options.wait_for(_post(url, signer, _order(bodies, topic, asked)))
+    _tell(answers, url, as_json=bool(asked["as_json"]))
+    within = float(str(asked["within"]))
+    ended = options.wait_for(settled(private, name, _unique(answers.taken), within=within)) if private else {}
+    _tell_ended(ended, within, as_json=bool(asked["as_json"]))
+    is_well = {status for status, _ in answers.counts} == {200} and (private is None or _are(ended, asked["outcome"]))
+    sys.exit(0 if is_well else 1)
 
 
-def _example(settings: Settings, source: str, name: str) -> bytes:
-    """Of the connector that the source is of, its order new."""
-    connector = type(settings.sources[source]).__module__.rpartition(".")[2]
+def _url(option: str, given: object) -> str:
+    parts = urlsplit(str(given))
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        shown = "http://127.0.0.1:8080/webhooks/shop" if option == "url" else "http://127.0.0.1:9090"
+        raise click.UsageError(f"--{option}: {given} is no URL; write it as {shown}")
+    return str(given)
+
+
+def _tell(answers: Answers, url: str, *, as_json: bool) -> None:
+    if as_json:
+        counts = {status: 0 for status, _ in answers.counts}
+        for (status, _), count in answers.counts.items():
+            counts[status] += count
+        reasons = {status: reason for status, reason in answers.counts if reason}
+        options.print_json({"url": url, "answers": counts, "reasons": reasons})
+    for (status, reason), count in () if as_json else sorted(answers.counts.items()):
+        why = f": {reason}" if reason and status != HTTPStatus.OK else ""
+        click.echo(f"{count} answered {status}{why}" if status else f"{count} got no answer from {url}")
+    if answers.stopped:
+        click.echo("the rest was not sent: nobody listens there; is the bridge running, at this port?", err=True)
+
+
+def _tell_ended(ended: Mapping[str, str], within: float, *, as_json: bool) -> None:
+    for delivery, outcome in () if as_json else ended.items():
+        click.echo(f"{delivery}: {outcome}")
+    if left := [outcome for outcome in ended.values() if not is_finished(outcome)]:
+        click.echo(f"{len(left)} of {len(ended)} have not ended after {within:g} s", err=True)
+
+
+def _example(signer: Signs, name: str, shop: str | None) -> tuple[bytes, str | None]:
+    """Of the connector that the source is of: its order new, its shop the one that it is sent for; and its topic."""
+    connector = type(signer).__module__.rpartition(".")[2]
     folder = registry.folder(connector) / "examples"
     there = sorted(path.stem for path in folder.glob("*.json"))
     if name not in there:
         raise click.UsageError(f"there is no example {name} of {connector}; there are: {', '.join(there)}")
-    return fresh((folder / f"{name}.json").read_bytes(), now=datetime.now(UTC))
+    body = fresh((folder / f"{name}.json").read_bytes(), now=datetime.now(UTC))
+    topics = msgspec.yaml.decode((folder / "topics.yaml").read_bytes(), type=dict[str, str])
+    return signer.addressed(body, tenant=shop) if isinstance(signer, Addresses) else body, topics.get(f"{name}.json")
 
 
 def _are(ended: Mapping[str, str], wanted: object) -> bool:
-    return bool(ended) and all(wanted in (None, *outcome.split(", ")) for outcome in ended.values())
+    """All have ended, and as they should."""
+    return bool(ended) and all(
+        is_finished(outcome) and wanted in (None, *outcome.split(", ")) for outcome in ended.values()
+    )
 
 
-async def _settled(asked: dict[str, object], source: str, ids: Sequence[str]) -> Mapping[str, str]:
-    """What the private port says of each delivery, once nothing of it waits; `waits` where the time ran out."""
-    url = f"{str(asked['settled']).rstrip('/')}/status"
-    until = time.monotonic() + float(str(asked["within"]))
-    ended: dict[str, str] = {}
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as session:
-        for delivery in ids:
-            ended[delivery] = "waits"
-            while ended[delivery] == "waits" and time.monotonic() < until:
-                with suppress(aiohttp.ClientError, TimeoutError):
-                    async with session.get(url, params={"source": source, "id": delivery}) as answer:
-                        ended[delivery] = _outcome(await answer.json()) if answer.status == HTTPStatus.OK else "waits"
-                if ended[delivery] == "waits":
-                    await asyncio.sleep(0.2)
-    return ended
-
-
-def _outcome(told: Mapping[str, Any]) -> str:
-    """States of facts and reasons of skips, without repetition."""
-    found = [fact["state"] for fact in told["facts"]] + [skip["reason"] for skip in told["skipped"]]
-    return ", ".join(dict.fromkeys(found)) if found and not told["waiting"] else "waits"
+def _unique(ids: Sequence[str]) -> Sequence[str]:
+    return list(dict.fromkeys(ids))
 
 
 def _signer(settings: Settings, name: object) -> tuple[str, Signs]:
@@ -133,33 +146,18 @@ def _verify(signer: Signs, bodies: list[bytes], asked: dict[str, object]) -> Non
     sys.exit(0 if all(fits) else 1)
 
 
-async def _post(
-    url: str, signer: Signs, bodies: list[bytes], asked: dict[str, object]
-) -> tuple[Counter[int], Sequence[str]]:
-    """How often each status was answered (0: nobody answered), and the ids of the deliveries."""
-    answers: Counter[int] = Counter()
-    ids: list[str] = []
-    count = int(str(asked["repeat"])) * len(bodies)
-    rate = asked["rate"]
-    places = asyncio.Semaphore(_AT_ONCE)
+def _order(bodies: Sequence[bytes], topic: str, asked: dict[str, object]) -> Order:
+    return Order(
+        bodies=bodies,
+        repeat=int(str(asked["repeat"])),
+        rate=None if asked["rate"] is None else float(str(asked["rate"])),
+        as_new=bool(asked["as_new"]),
+        topic=topic,
+        tenant=_shop(asked),
+        delivery_id=str(asked["delivery_id"]),
+    )
 
-    async def one(body: bytes) -> None:
-        async with places:
-            ids.append(str(asked["delivery_id"] or uuid.uuid4()))
-            delivery = Delivery(
-                body=fresh(body, now=datetime.now(UTC)) if asked["as_new"] else body,
-                topic=str(asked["topic"]),
-                tenant=_shop(asked),
-                delivery_id=ids[-1],
-            )
-            try:
-                answers[await sender.post(delivery)] += 1
-            except (aiohttp.ClientError, TimeoutError):
-                answers[0] += 1
 
-    async with sending(url, signer) as sender, asyncio.TaskGroup() as posts:
-        async for number in paced(count, None if rate is None else float(str(rate))):
-            async with places:  # no more tasks than can be on their way
-                pass
-            posts.create_task(one(bodies[number % len(bodies)]))
-    return answers, list(dict.fromkeys(ids))
+async def _post(url: str, signer: Signs, order: Order) -> Answers:
+    async with sending(url, signer) as sender:
+        return await post(sender, order)

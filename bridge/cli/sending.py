@@ -1,7 +1,9 @@
 """Deliveries as a platform makes them: signed, posted to a door, repeated at a rate."""
 
 import asyncio
+import itertools
 import re
+import secrets
 import time
 import uuid
 from collections.abc import AsyncIterator, Mapping
@@ -16,6 +18,10 @@ import msgspec
 from bridge import registry
 from bridge.contract import Signs
 
+_IDS = itertools.count(secrets.randbits(52))
+"""How far fresh ids are moved: farther each time, from a start that no other process has. Doubles hold them exactly."""
+
+_REASON = 200
 _TIME = re.compile(rb'"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:Z|[+-]\d\d:\d\d))"')
 
 
@@ -37,8 +43,11 @@ class Sender:
         self._url = url
         self._signer = signer
 
-    async def post(self, delivery: Delivery) -> int:
-        """The status that the door answered with. Raises aiohttp.ClientError where nobody answers."""
+    async def post(self, delivery: Delivery) -> tuple[int, str]:
+        """The status that the door answered with, and the line of text that says why it did not take it.
+
+        Raises aiohttp.ClientError where nobody answers.
+        """
         headers: Mapping[str, str] = self._signer.sign(
             delivery.body,
             topic=delivery.topic,
@@ -46,8 +55,8 @@ class Sender:
             delivery_id=delivery.delivery_id or str(uuid.uuid4()),
         )
         async with self._session.post(self._url, data=delivery.body, headers=headers) as answer:
-            await answer.read()
-            return answer.status
+            text = (await answer.read()).decode(errors="replace").strip()
+            return answer.status, text.partition("\n")[0][:_REASON]
 
 
 @asynccontextmanager
@@ -62,7 +71,7 @@ def fresh(body: bytes, *, now: datetime) -> bytes:
     document = msgspec.json.decode(body)
     number = document.get("id") if isinstance(document, dict) else None
     if isinstance(number, int):
-        body = body.replace(str(number).encode(), str(number + time.time_ns() // 1_000_000 % 10**10).encode())
+        body = body.replace(str(number).encode(), str(number + next(_IDS)).encode())
     made = document.get("created_at") if isinstance(document, dict) else None
     return _moved(body, now - datetime.fromisoformat(made)) if isinstance(made, str) else body
 

@@ -19,7 +19,7 @@ from bridge.errors import BridgeError, NotAuthentic
 from bridge.signing import matching_secret, signature_text
 from connectors.shopify import fields, naming
 from connectors.shopify.access import Access, Upkeep
-from connectors.shopify.instructions import TASKS, instruction
+from connectors.shopify.instructions import TASKS, instruction, of_shop
 
 API_VERSION = "2026-10"
 """The version that the field descriptions and the examples were written for."""
@@ -165,6 +165,10 @@ class Shopify(BaseModel):
             "X-Shopify-Webhook-Id": delivery_id,
             "X-Shopify-Hmac-Sha256": signature_text(keys[0], body),
         }
+
+    def addressed(self, body: bytes, *, tenant: str | None) -> bytes:
+        """Requests for compliance name their shop; a document that does not is left as it is."""
+        return of_shop(body, tenant or next(iter(self.shops)))
 
     def fitting_secret(self, body: bytes, *, tenant: str | None, signature: str) -> str | None:
         for shop, keys in self._keys.items():

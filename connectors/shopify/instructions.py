@@ -43,3 +43,10 @@ def instruction(document: Envelope) -> Instruction | None:
 
 def _orders(ids: _Ids) -> tuple[str, ...]:
     return tuple(str(one) for one in ids if type(one) in (int, str)) if isinstance(ids, list) else ()
+
+
+def of_shop(body: bytes, shop: str) -> bytes:
+    """A request for compliance as if of this shop; all else names its shop in the header only, and is left as it is."""
+    document = msgspec.json.decode(body)
+    named = document.get("shop_domain") if isinstance(document, dict) else None
+    return body.replace(named.encode(), shop.encode()) if isinstance(named, str) and named else body

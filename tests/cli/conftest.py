@@ -1,5 +1,7 @@
 """What the tests of commands share."""
 
+from datetime import UTC, datetime
+
 import pytest
 from click.testing import CliRunner
 
@@ -32,3 +34,8 @@ def configured(typed, tmp_path):
     """As `typed`, with the usual configuration, and no secret at hand."""
     (tmp_path / "bridge.yaml").write_text(CONFIG)
     return typed
+
+
+@pytest.fixture
+def utc_now():
+    return datetime.now(UTC)

@@ -1,0 +1,99 @@
+"""`send`, at a real door: what it posts, and that it says why something was not taken or has not ended."""
+
+import asyncio
+import json
+import socket
+
+import pytest
+
+from bridge.cli.sending import example, fresh
+from bridge.errors import BridgeError
+from tests.cli.conftest import CONFIG
+
+
+@pytest.fixture
+def typed_beside(typed, tmp_path):
+    """Runs a command beside what runs in the event loop."""
+    (tmp_path / "bridge.yaml").write_text(CONFIG)
+
+    async def invoke(*words):
+        return await asyncio.to_thread(typed, *words)
+
+    return invoke
+
+
+@pytest.fixture
+def nobody():
+    """An address at which nobody listens."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{taken.getsockname()[1]}"
+
+
+async def test_every_fresh_order_is_another_one(running, typed_beside, tmp_path):
+    (tmp_path / "order.json").write_bytes(example("shopify", "order.json"))
+    async with running() as bridge:
+        for _ in range(2):
+            told = await typed_beside("send", "order.json", "--url", bridge.door, "--repeat", "200", "--fresh")
+            assert "200 answered 200\n" == told.output
+        assert 400 == (await bridge.house.journal.stats()).lanes
+
+
+def test_fresh_ids_stay_exact_where_numbers_are_doubles(utc_now):
+    number = json.loads(fresh(example("shopify", "order.json"), now=utc_now))["id"]
+    assert number == int(float(number))
+
+
+@pytest.mark.parametrize("name", ["customers_redact", "customers_data_request", "shop_redact", "refund", "test-order"])
+async def test_an_example_is_sent_as_of_the_shop_and_with_its_topic(running, typed_beside, name):
+    async with running() as bridge:
+        told = await typed_beside("send", "--example", name, "--url", bridge.door)
+        assert (0, "1 answered 200\n") == (told.exit_code, told.output)
+
+
+async def test_why_the_door_did_not_take_it_stands_beside_the_count(running, typed_beside, tmp_path):
+    (tmp_path / "order.json").write_text("[]")
+    async with running() as bridge:
+        told = await typed_beside("send", "order.json", "--url", bridge.door)
+        assert (1, "1 answered 400: not a document of its topic\n") == (told.exit_code, told.output)
+        told = await typed_beside("send", "order.json", "--url", bridge.door, "--json")
+        assert {"400": "not a document of its topic"} == json.loads(told.output)["reasons"]
+
+
+async def test_where_nobody_listens_the_rest_is_not_sent(typed_beside, nobody):
+    told = await typed_beside("send", "--example", "order", "--url", nobody, "--repeat", "100000000")
+    assert 1 == told.exit_code
+    assert "nobody listens there" in told.output
+
+
+@pytest.mark.parametrize("option", ["--url", "--settled"])
+async def test_what_is_no_url_is_called_so(typed_beside, option):
+    told = await typed_beside("send", "--example", "order", option, "notaurl")
+    assert 2 == told.exit_code
+    assert f"{option}: notaurl is no URL" in told.output
+
+
+async def test_send_waits_until_all_is_settled(running, typed_beside):
+    async with running() as bridge:
+        told = await typed_beside("send", "--example", "order", "--url", bridge.door, "--settled", bridge.private)
+        assert (0, True) == (told.exit_code, ": delivered" in told.output)
+        wanted = ("--settled", bridge.private, "--as", "test order")
+        assert 0 == (await typed_beside("send", "--example", "test-order", "--url", bridge.door, *wanted)).exit_code
+        assert 1 == (await typed_beside("send", "--example", "order", "--url", bridge.door, *wanted)).exit_code
+
+
+async def test_what_has_not_ended_when_the_time_is_over_is_a_failure(running, typed_beside):
+    async with running() as bridge:
+        await bridge.fail(status=503)
+        waited = ("--settled", bridge.private, "--within", "0.5")
+        told = await typed_beside("send", "--example", "order", "--url", bridge.door, *waited)
+        assert 1 == told.exit_code
+        assert "1 of 1 have not ended after 0.5 s" in told.output
+
+
+async def test_a_private_port_that_is_none_is_a_failure(running, typed_beside, nobody):
+    async with running() as bridge:
+        for private, said in ((bridge.api, "is no private port of a bridge"), (nobody, "does not answer")):
+            sent = ("send", "--example", "order", "--url", bridge.door, "--settled", private, "--within", "1")
+            with pytest.raises(BridgeError, match=said):
+                await typed_beside(*sent)
