@@ -46,7 +46,7 @@ def retry(refs: tuple[str, ...], **asked: Any) -> None:  # noqa: ANN401  click's
     Examples: attribution-bridge dead retry 17-9a3e11f0
     attribution-bridge dead retry --reason 'rule failed' --all --rate 20
     """
-    parked.act_on_many(State.DEAD, refs, asked, act=lambda journal: journal.retry, doing="retry")
+    parked.act_on_many(State.DEAD, refs, asked, act=lambda journal: journal.retry, doing=parked.RETRY)
 
 
 @dead.command()
@@ -56,7 +56,7 @@ def drop(refs: tuple[str, ...], **asked: Any) -> None:  # noqa: ANN401  click's 
 
     Example: attribution-bridge dead drop 17-9a3e11f0
     """
-    parked.act_on_many(State.DEAD, refs, asked, act=lambda journal: journal.drop, doing="drop")
+    parked.act_on_many(State.DEAD, refs, asked, act=lambda journal: journal.drop, doing=parked.DROP)
 
 
 @dead.command()
@@ -70,7 +70,7 @@ def release(dest: str | None, rule: str | None, **asked: Any) -> None:  # noqa: 
 
     Example: attribution-bridge dead release hellotext placed
     """
-    if dest is None or rule is None:
+    if dest is None:
         options.wait_for(_list_holds(asked))
     else:
         freed = options.wait_for(_release(dest, rule, asked))
@@ -79,9 +79,21 @@ def release(dest: str | None, rule: str | None, **asked: Any) -> None:  # noqa: 
 
 async def _list_holds(asked: dict[str, Any]) -> None:
     async with options.to_read(asked["config"], asked["path"]) as journal:
-        options.table([(h.dest, h.rule, options.when(h.since), h.detail) for h in await journal.holds()])
+        holds = await journal.holds()
+    options.table([(hold.dest, hold.rule, options.when(hold.since), hold.detail) for hold in holds])
+    if not holds:
+        click.echo("no rule is held", err=True)
 
 
-async def _release(dest: str, rule: str, asked: dict[str, Any]) -> int:
+async def _release(dest: str, rule: str | None, asked: dict[str, Any]) -> int:
     async with options.to_act(asked["config"], asked["path"]) as journal:
+        holds = await journal.holds()
+        there = ", ".join(f"`dead release {hold.dest} {hold.rule}`" for hold in holds) or "no rule is held"
+        if rule is None:
+            raise click.UsageError(f"name the destination and the rule: {there if holds else _EXAMPLE}")
+        if (dest, rule) not in [(hold.dest, hold.rule) for hold in holds]:
+            raise click.UsageError(f"no rule {rule} of {dest} is held; there is: {there}" if holds else there)
         return await journal.release(dest, rule)
+
+
+_EXAMPLE = "`dead release hellotext placed`"

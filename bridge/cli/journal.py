@@ -1,13 +1,10 @@
 """`journal`: the journal itself."""
 
 import os
-import sys
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -17,6 +14,8 @@ from bridge.errors import JournalError
 from bridge.journal import Pruned, Retention, Stats
 from bridge.journal.moving import Sum, header_of, read_in, write_out
 from bridge.sections import JournalSettings
+
+_NO_DESTINATION = "of no destination (requests of a platform, what could not be read)"
 
 
 @click.group()
@@ -43,7 +42,7 @@ def stats(config: Path | None, path: Path | None, as_json: bool) -> None:  # noq
         since = f", due since {options.when(found.oldest_due[dest])}" if dest in found.oldest_due else ""
         click.echo(f"{dest}: {count} orders wait{since}")
     for (dest, state), count in sorted(found.facts.items()):
-        click.echo(f"{dest or '-'}: {count} facts {state}")
+        click.echo(f"{dest or _NO_DESTINATION}: {count} facts {state}")
 
 
 @journal.command()
@@ -128,7 +127,7 @@ async def _write_out(settings: JournalSettings, file: Path, *, whole: bool) -> N
                 raise JournalError("a bridge works with this journal: stop it to export, or make a `journal backup`")
             giving.whole = whole
             with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as out:
-                with _bar("writing", await giving.count()) as bar:
+                with options.progress("writing", await giving.count()) as bar:
                     sums = await write_out(giving, out, bar.update)
                 out.flush()
                 os.fsync(out.fileno())
@@ -144,17 +143,13 @@ async def _read_in(settings: JournalSettings, file: Path, *, restored: bool) -> 
         if not header.whole and not restored:
             raise JournalError("this is the backup of a moment, more was sent since: use `journal restore`")
         async with opening.taken(settings) as taking:
-            with _bar("reading", header.rows) as bar:
+            with options.progress("reading", header.rows) as bar:
                 sums = await read_in(taking, given, header, bar.update)
             if restored:
                 await taking.doubt()
     click.echo(f"{opening.name_of(settings)}: {_summed(sums)}; counts and digests agree")
     if restored:
         click.echo("what was not final then may have been sent since: see `uncertain list` once the bridge has run")
-
-
-def _bar(label: str, length: int) -> AbstractContextManager[Any]:
-    return click.progressbar(length=length, label=label, file=sys.stderr)
 
 
 def _summed(sums: Mapping[str, Sum]) -> str:

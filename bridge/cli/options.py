@@ -4,7 +4,7 @@ import asyncio
 import re
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
@@ -123,13 +123,18 @@ def table(rows: Sequence[Sequence[object]]) -> None:
         click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
+def progress(label: str, length: int) -> AbstractContextManager[Any]:
+    """A bar for who looks on; a file or a pipe is told nothing."""
+    return click.progressbar(length=length, label=label, file=sys.stderr, hidden=not sys.stderr.isatty())
+
+
 async def in_pages(
     facts: Sequence[Parked], act: Callable[[Sequence[str]], Awaitable[int]], *, rate: float, label: str
 ) -> int:
     """Act on many facts, at most `rate` a second, with a progress bar. Returns how many were acted on."""
     done = 0
     page = max(1, min(_PAGE, int(rate)))
-    with click.progressbar(length=len(facts), label=label, file=sys.stderr) as bar:
+    with progress(label, len(facts)) as bar:
         for start in range(0, len(facts), page):
             refs = [fact.ref for fact in facts[start : start + page]]
             done += await act(refs)

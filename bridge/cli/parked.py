@@ -10,11 +10,13 @@ from typing import Any, TypeVar
 import click
 
 from bridge.cli import options
-from bridge.contract import Envelope, State
-from bridge.journal import Acting, Parked, Selection
+from bridge.contract import Envelope, Reason, State
+from bridge.journal import Acting, Hold, Parked, Selection
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+DROP = "drop"
+RETRY = "retry"
 _FILTERS = ("dest", "fact", "rule", "reason")
 
 
@@ -38,15 +40,15 @@ def selection(state: State, refs: Sequence[str], asked: dict[str, Any]) -> Selec
     return Selection(state=state, refs=tuple(refs), **{name: asked[name] for name in _FILTERS})
 
 
-async def found(state: State, refs: Sequence[str], asked: dict[str, Any]) -> list[Parked]:
-    """All that are selected."""
+async def found(state: State, refs: Sequence[str], asked: dict[str, Any]) -> tuple[list[Parked], Sequence[Hold]]:
+    """All that are selected, and the rules that are held."""
     async with options.to_read(asked["config"], asked["path"]) as journal:
-        return [fact async for fact in journal.parked(selection(state, refs, asked))]
+        return [fact async for fact in journal.parked(selection(state, refs, asked))], await journal.holds()
 
 
 def list_them(state: State, asked: dict[str, Any]) -> None:
     """Grouped by destination, fact and reason, or each on a line."""
-    facts = options.wait_for(found(state, (), asked))
+    facts, holds = options.wait_for(found(state, (), asked))
     if asked["as_json"]:
         for fact in facts:
             options.print_json(asdict(fact))
@@ -54,7 +56,18 @@ def list_them(state: State, asked: dict[str, Any]) -> None:
         options.table([_line(fact) for fact in facts])
     else:
         _grouped(facts)
+    warn_of(holds)
     sys.exit(0)
+
+
+def warn_of(holds: Sequence[Hold]) -> None:
+    """Of rules whose orders wait for a person's word."""
+    for hold in holds:
+        click.echo(
+            f"rule {hold.rule} is held since {options.when(hold.since)}, its orders wait: "
+            f"`dead release {hold.dest} {hold.rule}` lets them go on",
+            err=True,
+        )
 
 
 def _line(fact: Parked) -> tuple[object, ...]:
@@ -107,7 +120,7 @@ def act_on_many(
     """Ask first, then act in pages with a progress bar. Exits 1 where nothing was selected."""
     if not refs and not asked["everything"]:
         raise click.UsageError("name the facts (see `list --each`), or select with filters and --all")
-    facts = options.wait_for(found(state, refs, asked))
+    facts, holds = options.wait_for(found(state, refs, asked))
     if not facts:
         click.echo(f"no {state} fact is selected", err=True)
         sys.exit(1)
@@ -115,9 +128,27 @@ def act_on_many(
         click.confirm(f"{doing} {len(facts)} {state} facts?", abort=True, err=True)
     done = options.wait_for(_act(facts, asked, act, doing))
     click.echo(f"{doing}: {done} of {len(facts)}")
+    if doing != DROP:
+        going_on = {(fact.dest, fact.rule) for fact in facts}
+        warn_of([hold for hold in holds if (hold.dest, hold.rule) in going_on])
     if done < len(facts):
-        click.echo("the others are not there any more, or their document is: see `show`", err=True)
+        _tell_why_not(facts, doing)
         sys.exit(1)
+
+
+def _tell_why_not(facts: Sequence[Parked], doing: str) -> None:
+    requests = [fact for fact in facts if fact.reason == Reason.NOT_CARRIED_OUT_YET and doing == RETRY]
+    for fact in requests:
+        click.echo(f"{fact.ref} is a request of {fact.tenant} ({fact.topic}), which no rule maps: {_CURE}", err=True)
+    if len(requests) < len(facts):
+        others = "the others" if requests else "those that were left"
+        click.echo(f"{others} are not there any more, or their document is not: see `show`", err=True)
+
+
+_CURE = (
+    "for the data of a person type `disclose REF`, and `disclose REF --done` when it was handed out; "
+    "the bridge erases by itself while it runs"
+)
 
 
 async def _act(

@@ -78,7 +78,7 @@ async def _erase(asked: dict[str, Any]) -> None:
             click.confirm(f"erase {total} orders and other documents? This cannot be undone", abort=True, err=True)
         orders = bodies = 0
         is_lasting = True
-        with click.progressbar(length=total, label="erasing", file=sys.stderr) as bar:
+        with options.progress("erasing", total) as bar:
             for one in erasures:
                 erased = await erase_all(journal, one, came_to=bar.update)
                 orders, bodies = orders + erased.orders, bodies + erased.bodies

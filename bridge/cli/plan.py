@@ -76,7 +76,7 @@ async def _planned(settings: Settings, old: Settings | None, asked: dict[str, An
     span = {name: options.moment(name, asked[name], now) if asked[name] else None for name in ("since", "until")}
     async with _journal(asked) as journal:
         total = (await journal.stats()).envelopes
-        with click.progressbar(length=total, label="documents", file=sys.stderr) as bar:
+        with options.progress("documents", total) as bar:
             after = 0
             while page := await journal.orders(after=after, limit=_PAGE, **span):
                 for kept in page:

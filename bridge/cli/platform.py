@@ -180,7 +180,7 @@ async def _shown(
         tenants.say(f"{work.tenant}: going on at {began}, where the last one was broken off (--restart begins anew)")
         since = max(since, datetime.fromisoformat(began) - admin.schedule.overlap)
     length = max(1, int((until - since).total_seconds()))
-    with click.progressbar(length=length, label=work.tenant, file=sys.stderr) as bar:
+    with options.progress(work.tenant, length) as bar:
 
         def came_to(upto: datetime, tally: Tally) -> None:
             bar.label = f"{work.tenant}: {tally.found} orders"
