@@ -1,16 +1,18 @@
 """`journal`: the journal itself."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import BinaryIO
 
 import click
 
 from bridge import opening
 from bridge.cli import options
-from bridge.errors import JournalError
+from bridge.errors import JournalError, JournalInUse
 from bridge.journal import Pruned, Retention, Stats
 from bridge.journal.moving import Sum, header_of, read_in, write_out
 from bridge.sections import JournalSettings
@@ -80,6 +82,8 @@ def prune(config: Path | None, path: Path | None, as_json: bool) -> None:  # noq
 def export_(file: Path, config: Path | None, path: Path | None) -> None:
     """Write the whole journal into one file, to move it to another kind of journal. Stop the bridge first.
 
+    A FILE that is there is replaced, once the new one is whole.
+
     Example: attribution-bridge journal export moving.journal
     """
     options.wait_for(_write_out(options.journal_settings(config, path), file, whole=True))
@@ -90,6 +94,8 @@ def export_(file: Path, config: Path | None, path: Path | None) -> None:
 @options.journal
 def backup(file: Path, config: Path | None, path: Path | None) -> None:
     """Write the journal of this moment into one file, also beside a running bridge.
+
+    A FILE that is there is replaced, once the new one is whole: until then, and where it fails, it stays as it was.
 
     Example: attribution-bridge journal backup "backup-$(date +%F).journal"
     """
@@ -120,21 +126,31 @@ def restore(file: Path, config: Path | None, path: Path | None) -> None:
 
 
 async def _write_out(settings: JournalSettings, file: Path, *, whole: bool) -> None:
-    part = file.with_name(file.name + ".part")
-    try:
+    with _written(file) as out:
         async with opening.given(settings) as giving:
             if whole and not giving.whole:
                 raise JournalError("a bridge works with this journal: stop it to export, or make a `journal backup`")
             giving.whole = whole
-            with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as out:
-                with options.progress("writing", await giving.count()) as bar:
-                    sums = await write_out(giving, out, bar.update)
-                out.flush()
-                os.fsync(out.fileno())
-        part.rename(file)
-    finally:
-        part.unlink(missing_ok=True)
+            with options.progress("writing", await giving.count()) as bar:
+                sums = await write_out(giving, out, bar.update)
     click.echo(f"{file}: {_summed(sums)}")
+
+
+@contextmanager
+def _written(file: Path) -> Iterator[BinaryIO]:
+    """Written aside: the file is there as a whole, or as it was. Raises JournalError where it cannot be written."""
+    part = file.with_name(file.name + ".part")
+    try:
+        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as out:
+            yield out
+            out.flush()
+            os.fsync(out.fileno())
+        part.rename(file)
+    except OSError as problem:
+        raise JournalError(f"cannot write {file}: {os.strerror(problem.errno or 0)}") from None
+    finally:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
 
 
 async def _read_in(settings: JournalSettings, file: Path, *, restored: bool) -> None:
@@ -161,15 +177,18 @@ async def _prune(settings: JournalSettings) -> Pruned:
     keep = settings.keep
     retention = Retention(bodies=keep.bodies, history=keep.history, keys=keep.keys)
     total = Pruned(more=True)
-    async with opening.serving(settings, destinations=(), released=lambda _dest, _rule: None) as found:
-        while total.more:
-            step = await found.prune(retention, now=datetime.now(UTC))
-            total = Pruned(
-                bodies=total.bodies + step.bodies,
-                envelopes=total.envelopes + step.envelopes,
-                lanes=total.lanes + step.lanes,
-                more=step.more,
-            )
+    try:
+        async with opening.serving(settings, destinations=(), released=lambda _dest, _rule: None) as found:
+            while total.more:
+                step = await found.prune(retention, now=datetime.now(UTC))
+                total = Pruned(
+                    bodies=total.bodies + step.bodies,
+                    envelopes=total.envelopes + step.envelopes,
+                    lanes=total.lanes + step.lanes,
+                    more=step.more,
+                )
+    except JournalInUse as problem:
+        raise JournalInUse(f"{problem}: a bridge forgets what is old every hour; to do it now, stop it first") from None
     return total
 
 

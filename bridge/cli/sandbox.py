@@ -1,13 +1,15 @@
 """`sandbox`: a connector's faithful local server."""
 
 import asyncio
+import os
 import signal
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 
 import click
 
 from bridge import registry
+from bridge.errors import BridgeError
 
 
 @click.command()
@@ -31,6 +33,16 @@ async def _serve(
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with serving(host, port) as url:
+    async with AsyncExitStack() as stack:
+        try:
+            url = await stack.enter_async_context(serving(host, port))
+        except OSError as problem:
+            cure = "end what is there, or choose another with --port"
+            raise BridgeError(f"cannot listen at {host}:{port}: {_reason(problem)}; {cure}") from None
         click.echo(f"the {connector} sandbox answers at {url}; what it received: {url}/received")
         await stop.wait()
+
+
+def _reason(problem: OSError) -> str:
+    """Without the addresses that the event loop adds."""
+    return os.strerror(problem.errno) if problem.errno and problem.errno > 0 else str(problem.strerror or problem)

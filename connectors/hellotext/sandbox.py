@@ -5,6 +5,7 @@ Beside the API's own paths it has these:
     GET    /received          JSON Lines, one request a line: at, method, path, headers, body, status
     DELETE /received          forget what was received; profiles, sessions and orders stay
     POST   /fail              the next answers fail as told, see Failure
+    GET    /fail              what is set, a line each, with how often it has struck
     DELETE /fail              nothing fails any more
     POST   /sessions/unknown  {"sessions": [...]}: sessions that it does not know; it knows every other
     DELETE /sessions/unknown  it knows every session
@@ -105,6 +106,10 @@ class Sandbox:
         self._failures.append(_Mood(failure))
         return web.Response(status=204)
 
+    async def tell_failures(self, _request: web.Request) -> web.Response:
+        text = b"".join(msgspec.json.encode(mood.told()) + b"\n" for mood in self._failures)
+        return web.Response(body=text, content_type="application/jsonl")
+
     async def recover(self, _request: web.Request) -> web.Response:
         self._failures.clear()
         return web.Response(status=204)
@@ -178,6 +183,9 @@ class _Mood:
         self.failure = failure
         self._met = 0
         self._struck = 0
+
+    def told(self) -> dict[str, Json]:
+        return {**msgspec.structs.asdict(self.failure), "struck": self._struck}
 
     def strikes(self, path: str) -> bool:
         if not path.startswith(self.failure.path) or self._struck == self.failure.times:
@@ -264,6 +272,7 @@ def _control_routes(sandbox: Sandbox) -> list[web.RouteDef]:
         web.get("/received", sandbox.tell),
         web.delete("/received", sandbox.forget),
         web.post("/fail", sandbox.fail),
+        web.get("/fail", sandbox.tell_failures),
         web.delete("/fail", sandbox.recover),
         web.post("/sessions/unknown", sandbox.lose_sessions),
         web.delete("/sessions/unknown", sandbox.find_sessions),

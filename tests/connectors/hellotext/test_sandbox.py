@@ -224,6 +224,16 @@ async def test_fails_with_a_status_as_often_as_told(call):
     assert [503, 503, 200] == statuses
 
 
+async def test_tells_what_is_set_to_fail_and_how_often_it_did(call):
+    await call("POST", "/fail", {"status": 503, "times": 2})
+    await call("GET", "/v1/profiles")
+    (line,) = (await call("GET", "/fail"))[1].splitlines()
+    told = msgspec.json.decode(line)
+    assert (503, 2, 1) == (told["status"], told["times"], told["struck"])
+    await call("DELETE", "/fail")
+    assert (200, b"") == await call("GET", "/fail")
+
+
 async def test_fails_a_share_of_the_requests(call):
     await call("POST", "/fail", {"status": 500, "share": 0.25, "path": "/v1/profiles"})
     statuses = [(await call("GET", "/v1/profiles"))[0] for _ in range(8)]
