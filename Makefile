@@ -10,7 +10,7 @@ BENCH_READY := $(VENV)/.bench-ready
 .PHONY: help run run-kafka run-replicas kafka test lint bench clean chart
 
 help:  ## Say what there is.
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 run: $(READY)  ## Serve on embedded defaults and show one order on its way (or the real shop, see README.md).
 	@$(BIN)/attribution-bridge demo

@@ -19,6 +19,7 @@ import msgspec
 import uvloop
 
 from bridge import opening, registry, service, telemetry
+from bridge.cli import options
 from bridge.cli.sending import Delivery, example, fresh, sending
 from bridge.config import Settings, read
 from bridge.contract import Signs
@@ -47,12 +48,11 @@ def demo() -> None:
 
     Example: SHOPIFY_SHOP=name.myshopify.com SHOPIFY_SECRET=... HELLOTEXT_TOKEN=... attribution-bridge demo
     """
-    given = [name for name in _REAL if os.environ.get(name)]
-    if given and len(given) < len(_REAL):
+    if (settings := from_environment(os.environ)) is not None:
+        sys.exit(_real(settings, os.environ))
+    if given := [name for name in _REAL if os.environ.get(name)]:
         missing = ", ".join(name for name in _REAL if name not in given)
         raise click.UsageError(f"{', '.join(given)} is set, but not {missing}: set all three, or none for the demo")
-    if given:
-        sys.exit(_real(os.environ))
     _stood_in()
 
 
@@ -72,8 +72,14 @@ def _as_given(problem: Problem) -> Problem:
     return problem if section is None else Problem(path=_VARIABLES[section], message=problem.message)
 
 
-def _real(environ: Mapping[str, str]) -> int:
-    settings = _settings(environ, url=environ.get("HELLOTEXT_URL", _API))
+def from_environment(environ: Mapping[str, str]) -> Settings | None:
+    """The configuration that three variables stand for; None: not all of them are set."""
+    if not all(environ.get(name) for name in _REAL):
+        return None
+    return _settings(environ, url=environ.get("HELLOTEXT_URL", _API))
+
+
+def _real(settings: Settings, environ: Mapping[str, str]) -> int:
     shadow = settings.destinations["hellotext"].shadow
     click.echo(f"serving the real shop {environ['SHOPIFY_SHOP']}: POST {PATH}shop on port {settings.door.port}")
     click.echo("watching only: nothing is written to the API (shadow)" if shadow else "sending to the real API")
@@ -122,7 +128,7 @@ async def _show(settings: Settings, opened: asyncio.Future[service.House], api: 
         for fact in await _settled(session, private, delivery.delivery_id):
             click.echo(f"  {fact['fact']}: {fact['state']} at {str(fact['settled'])[11:23]}")
         await _tell_received(session, api, str(order["id"]))
-    click.echo(f"ask: attribution-bridge orders show {order['id']}    stop: Ctrl-C")
+    click.echo(f"ask: {options.typed_as()} orders show {order['id']}    stop: Ctrl-C")
     telemetry.set_up()
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import shutil
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager
@@ -21,6 +22,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
 
 DEFAULT = Path("bridge.yaml")
+_NAME = "attribution-bridge"
 _PAGE = 100
 _SPAN = re.compile(r"(\d{1,5})([hd])")
 
@@ -48,6 +50,15 @@ def journal(command: F) -> F:
 def chosen(config: Path | None) -> Path:
     """The configuration that is meant."""
     return config if config is not None else DEFAULT
+
+
+def typed_as() -> str:
+    """What starts this program again, as a person would type it: its name only where that is on the PATH."""
+    started, on_path = Path(sys.argv[0]), shutil.which(_NAME)
+    if started.name == "__main__.py":
+        return "python -m bridge"
+    is_there = on_path is not None and started.exists() and Path(on_path).samefile(started)
+    return _NAME if is_there or started.name != _NAME else str(started)
 
 
 def journal_settings(config: Path | None, path: Path | None) -> SqliteSettings | PostgresSettings:

@@ -1,5 +1,6 @@
 """`send`: post payload files to a door as the platform would."""
 
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -12,6 +13,7 @@ import msgspec
 
 from bridge import registry
 from bridge.cli import options
+from bridge.cli.demo import from_environment
 from bridge.cli.posting import Answers, Order, post
 from bridge.cli.sending import fresh, payload, sending
 from bridge.cli.settling import is_finished, settled
@@ -49,7 +51,7 @@ def send(files: tuple[Path, ...], **asked: object) -> None:
     attribution-bridge send --example test-order --settled http://127.0.0.1:9090 --as 'test order'
     attribution-bridge send body.bin --verify 'q0l8...='
     """
-    settings = read_file(options.chosen(asked["config"]))  # type: ignore[arg-type]  # click gives a path or None
+    settings = _settings(asked)
     name, signer = _signer(settings, asked["source"])
     bodies = [payload(path) for path in files]
     topic = str(asked["topic"] or _TOPIC)
@@ -72,6 +74,13 @@ def send(files: tuple[Path, ...], **asked: object) -> None:
     _tell_ended(ended, within, as_json=bool(asked["as_json"]))
     is_well = {status for status, _ in answers.counts} == {200} and (private is None or _are(ended, asked["outcome"]))
     sys.exit(0 if is_well else 1)
+
+
+def _settings(asked: Mapping[str, object]) -> Settings:
+    """Of a trial without a configuration (`make run`): what its three variables stand for."""
+    if asked["config"] is None and not options.DEFAULT.exists() and (found := from_environment(os.environ)):
+        return found
+    return read_file(options.chosen(asked["config"]))  # type: ignore[arg-type]  # click gives a path or None
 
 
 def _url(option: str, given: object) -> str:

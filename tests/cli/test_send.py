@@ -97,3 +97,12 @@ async def test_a_private_port_that_is_none_is_a_failure(running, typed_beside, n
             sent = ("send", "--example", "order", "--url", bridge.door, "--settled", private, "--within", "1")
             with pytest.raises(BridgeError, match=said):
                 await typed_beside(*sent)
+
+
+def test_which_secret_fits_is_told_with_the_variables_of_a_trial_too(typed, settings_for, tmp_path, monkeypatch):
+    (tmp_path / "order.json").write_bytes(example("shopify", "order.json"))
+    monkeypatch.setenv("SHOPIFY_SHOP", "example.myshopify.com")
+    source = settings_for("http://127.0.0.1:1").sources["shop"]
+    signed = source.sign((tmp_path / "order.json").read_bytes(), topic="orders/create", tenant=None, delivery_id="x")
+    told = typed("send", "order.json", "--verify", signed["X-Shopify-Hmac-Sha256"])
+    assert (0, "example.myshopify.com: secret 1 of 1\n") == (told.exit_code, told.output)
