@@ -30,6 +30,8 @@ def show(text: str, config: Path | None, path: Path | None, shop: str, as_json: 
 
     Example: attribution-bridge orders show '#1042'
     """
+    if not text.strip():
+        raise click.UsageError("name the order: by its id, name (#1042), e-mail, phone, customer or checkout")
     stories = options.wait_for(_stories(config, path, text, shop))
     if as_json:
         options.print_json([asdict(story) for story in stories])

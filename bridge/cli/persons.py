@@ -1,5 +1,6 @@
 """`erase` and `disclose`: what is kept about a person, handed out or taken away."""
 
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -18,6 +19,10 @@ from bridge.upkeep.complying import REQUESTS, instruction_of
 from bridge.upkeep.complying import erase as erase_all
 
 _EVERY = 100_000
+_SHAPES = (
+    ("email", re.compile(r"\s*\S+@\S+\s*").fullmatch, "ada@example.com"),
+    ("phone", re.compile(r"\d").search, "+441632960001"),
+)
 
 
 def _whom(command: options.F) -> options.F:
@@ -33,6 +38,9 @@ def _whom(command: options.F) -> options.F:
 
 
 def _erasures(asked: dict[str, Any], tenants: Sequence[str]) -> list[Erasure]:
+    for name, is_one, shown in _SHAPES:
+        if wrong := [given for given in asked[name] if not is_one(given)]:
+            raise click.UsageError(f"--{name} {wrong[0]!r} is none; write it as {shown}")
     aliases = (
         *(f"customer:{one.strip()}" for one in asked["customer"]),
         *(f"email:{one.strip().lower()}" for one in asked["email"]),
@@ -75,7 +83,7 @@ async def _erase(asked: dict[str, Any]) -> None:
         erasures = [replace(one, left=waiting) for one in erasures]
         total = sum([len(await journal.lanes(one, limit=_EVERY)) for one in erasures])
         if not asked["yes"]:
-            click.confirm(f"erase {total} orders and other documents? This cannot be undone", abort=True, err=True)
+            click.confirm(_question(total), abort=True, err=True)
         orders = bodies = 0
         is_lasting = True
         with options.progress("erasing", total) as bar:
@@ -85,9 +93,18 @@ async def _erase(asked: dict[str, Any]) -> None:
                 is_lasting = is_lasting and erased.is_lasting
         if waiting:
             click.echo(f"left: {len(waiting)} requests of platforms, until they have been carried out", err=True)
-    click.echo(f"erased: {bodies} documents of {orders} orders; their keys stay, and what comes later is skipped")
+    if total:
+        click.echo(f"erased: {bodies} documents of {orders} orders; their keys stay, and what comes later is skipped")
+    else:
+        click.echo("nothing is kept about them, so nothing was erased; what comes later is skipped")
     if not is_lasting:
         click.echo("a reader keeps an older picture: its pages leave the journal's log when it is done", err=True)
+
+
+def _question(total: int) -> str:
+    if not total:
+        return "nothing is kept about them; skip what comes of them later?"
+    return f"erase {total} orders and other documents? This cannot be undone"
 
 
 async def _waiting_requests(journal: Reading) -> tuple[int, ...]:
@@ -112,7 +129,7 @@ def disclose(ref: str, **asked: Any) -> None:  # noqa: ANN401  click's parameter
         _conclude(ref, asked)
         return
     found = options.wait_for(_disclosed(ref, asked))
-    options.print_json(found)
+    click.echo(msgspec.json.format(msgspec.json.encode(found, enc_hook=str), indent=2).decode())
     if not found:
         click.echo("nothing is kept about them", err=True)
         sys.exit(1)

@@ -27,9 +27,7 @@ _BAD = (Reason.RULE_FAILED, Reason.REFUSED, Reason.CONNECTOR_FAILED)
 @click.option("--source", help="The source's name in the configuration. Unsaid: the only one.")
 @click.option("--topic", help="Unsaid: the source's first.")
 @click.option("--shop", help="The tenant. Unsaid: the source's first.")
-@click.option(
-    "--at", type=click.DateTime(["%Y-%m-%dT%H:%M:%SZ"]), help="When it came, UTC (2026-11-21T12:00:00Z). Unsaid: now."
-)
+@click.option("--at", help="When it came: 2026-11-21T12:00:00Z, or 7d or 12h ago. Unsaid: now.")
 @options.as_json
 def preview(paths: tuple[Path, ...], **asked: object) -> None:
     """Say what each rule makes of a payload (a file, the files of a folder, - for standard input). Nothing is sent.
@@ -42,7 +40,7 @@ def preview(paths: tuple[Path, ...], **asked: object) -> None:
     """
     settings = settings_of(options.chosen(asked["config"]))  # type: ignore[arg-type]  # click gives a path or None
     is_well = True
-    for path in _files(paths):
+    for path in list(_files(paths)):
         try:
             verdicts = _verdicts(settings, path, asked)
         except Refusal as refusal:
@@ -56,15 +54,18 @@ def preview(paths: tuple[Path, ...], **asked: object) -> None:
 def _files(paths: Sequence[Path]) -> Iterator[Path]:
     for path in paths:
         if path.is_dir():
-            yield from sorted(each for each in path.iterdir() if each.suffix == ".json")
+            found = sorted(each for each in path.iterdir() if each.suffix == ".json")
+            if not found:
+                raise click.UsageError(f"{path} holds no .json file: there is nothing to look at")
+            yield from found
         else:
             yield path
 
 
 def _verdicts(settings: Settings, path: Path, asked: dict[str, object]) -> Sequence[Verdict]:
     source = str(asked["source"] or only_source(settings))
-    at = asked["at"]
-    received_at = at.replace(tzinfo=UTC) if isinstance(at, datetime) else datetime.now(UTC)
+    now = datetime.now(UTC)
+    received_at = options.moment("at", str(asked["at"]), now) if asked["at"] is not None else now
     topic, body = _topic(settings.sources.get(source), asked["topic"]), payload(path)
     delivery: Posted | Streamed
     if isinstance(settings.sources.get(source), StreamSource):

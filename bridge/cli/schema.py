@@ -50,6 +50,8 @@ def infer(files: Sequence[Path], as_json: bool) -> None:  # noqa: FBT001  click 
 
 def _documents(path: Path) -> Iterator[Json]:
     decode, raw = msgspec.json.Decoder(float_hook=exact).decode, payload(path)
+    if not raw.strip():
+        raise click.UsageError(f"{path} is empty: it should hold a JSON document, or one a line")
     try:
         yield decode(raw)
     except msgspec.DecodeError as whole_file:

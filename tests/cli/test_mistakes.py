@@ -6,6 +6,7 @@ import socket
 
 import pytest
 
+from bridge.cli.sending import example
 from bridge.errors import BridgeError
 
 
@@ -57,3 +58,27 @@ def test_a_port_that_is_taken_is_said(typed):
         port = taken.getsockname()[1]
         with pytest.raises(BridgeError, match=f"cannot listen at 127.0.0.1:{port}: Address already in use.*--port"):
             typed("sandbox", "--port", str(port))
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("preview", "folder"), "folder holds no .json file"),
+        (("preview", "order.json", "--at", "tomorrow"), "an instant with its zone: 2026-11-20T00:00:00Z"),
+        (("schema", "infer", "empty.json"), "empty.json is empty"),
+        (("orders", "show", " "), "name the order"),
+    ],
+)
+def test_what_holds_nothing_or_names_nothing_is_a_mistake(configured, tmp_path, words, said):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "empty.json").write_text("\n")
+    (tmp_path / "order.json").write_bytes(example("shopify", "order.json"))
+    told = configured(*words)
+    assert (2, True) == (told.exit_code, said in told.output), told.output
+
+
+def test_preview_takes_a_time_ago(configured, tmp_path):
+    (tmp_path / "order.json").write_bytes(example("shopify", "order.json"))
+    assert 0 == configured("preview", "order.json", "--at", "7d").exit_code
+    told = configured("preview", "order.json", "--at", "2027-12-01T00:00:00+01:00")
+    assert "too old" in told.output

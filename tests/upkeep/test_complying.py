@@ -191,6 +191,7 @@ async def test_a_request_for_data_waits_for_a_person_who_hands_out_all_that_is_k
         assert request.ref == (await events("disclosure.due"))[0]["ref"]
         code, out, err = await typed("disclose", request.ref, "--config", config)
         assert (0, "") == (code, err)
+        assert '[\n  {\n    "shop": ' in out
         told = {found["order"]: found for found in json.loads(out)}
         assert hers in told
         assert not any("eve@example.com" in json.dumps(found) for found in told.values())
@@ -266,6 +267,8 @@ async def test_an_order_is_erased_by_hand(bridge, sent, text_of, typed, tmp_path
         (["disclose", "17-00000000", "--done"], "17-00000000 is no request of a platform that waits"),
         (["disclose", "17-00000000"], "is no request for what is kept about a person"),
         (["disclose"], "say who"),
+        (["disclose", "--email", "notanemail"], "--email 'notanemail' is none; write it as ada@example.com"),
+        (["erase", "--yes", "--phone", "unknown"], "--phone 'unknown' is none; write it as +441632960001"),
     ],
 )
 async def test_a_mistake_is_said_and_nothing_is_done(bridge, sent, text_of, typed, tmp_path, sandbox, words, said):
@@ -319,5 +322,7 @@ async def test_nothing_kept_about_somebody_is_told_by_the_exit_code(bridge, text
     config.write_text(text_of(api=sandbox, upkeep=STILL))
     async with bridge():
         code, out, err = await typed("disclose", "--email", "nobody@example.com", "--config", config)
-    assert (1, "[]\n") == (code, out)
-    assert "nothing is kept" in err
+        assert (1, "[]\n") == (code, out)
+        assert "nothing is kept" in err
+        code, out, _ = await typed("erase", "--yes", "--email", "nobody@example.com", "--config", config)
+        assert (0, "nothing is kept about them, so nothing was erased; what comes later is skipped\n") == (code, out)
