@@ -37,6 +37,7 @@ class Worker:
         self._stopping = False
         self._maybe_due = True
         self._next_due: datetime | None = None
+        self._since: datetime | None = None
         self._wake = asyncio.Event()
         journal.watch(road.name, self._something_due)
         UP.labels(road.name).set(1)
@@ -50,6 +51,16 @@ class Worker:
     @property
     def mood(self) -> str:
         return self._health.mood.value
+
+    @property
+    def reason(self) -> str:
+        """Why it is not well; empty where it is."""
+        return self._health.reason
+
+    @property
+    def since(self) -> datetime | None:
+        """When the mood became what it is; None: it never was another."""
+        return self._since
 
     @property
     def in_flight(self) -> int:
@@ -189,6 +200,7 @@ class Worker:
         before, self._health = self._health, health
         if health.mood is before.mood:
             return
+        self._since = _now()
         self._wake.set()
         blocked = health.mood in (Mood.PAUSED, Mood.DOWN)
         UP.labels(self._road.name).set(0 if blocked else 1)

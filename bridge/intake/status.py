@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import Protocol
 
 import msgspec
@@ -32,6 +33,10 @@ class Working(Protocol):
     def held_rules(self) -> Sequence[str]: ...
     @property
     def mood(self) -> str: ...
+    @property
+    def reason(self) -> str: ...
+    @property
+    def since(self) -> datetime | None: ...
 
 
 class Status:
@@ -94,6 +99,8 @@ def _told(worker: Working) -> Mapping[str, object]:
     return {
         "name": worker.name,
         "state": worker.mood,
+        "reason": worker.reason,
+        "since": worker.since,
         "in_flight": worker.in_flight,
         "limit": worker.limit,
         "latency_ms": round(worker.latency * 1000, 1),

@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
@@ -86,6 +87,9 @@ async def test_a_destination_that_does_not_allow_us_is_paused_holds_its_facts_an
             numbers.append(number)
             await bridge.post(body)
         await bridge.until(lambda: _mood(bridge, "paused"))
+        told = await _told(bridge)
+        assert str(status) in told["reason"], told
+        assert datetime.fromisoformat(told["since"]) <= datetime.now(UTC)
         await bridge.recover()
         for number in numbers:
             await bridge.settled(number)
@@ -175,7 +179,11 @@ def _session_only(order):
     return order(**nobody, billing_address=None, shipping_address=None)
 
 
-async def _mood(bridge, wanted=None):
+async def _told(bridge):
     async with bridge.session.get(f"{bridge.private}/status") as told:
-        mood = (await told.json())["destinations"][0]["state"]
+        return (await told.json())["destinations"][0]
+
+
+async def _mood(bridge, wanted=None):
+    mood = (await _told(bridge))["state"]
     return mood if wanted in (None, mood) else None
