@@ -188,7 +188,7 @@ async def _prune(settings: JournalSettings) -> Pruned:
                     more=step.more,
                 )
     except JournalInUse as problem:
-        raise JournalInUse(f"{problem}: a bridge forgets what is old every hour; to do it now, stop it first") from None
+        raise JournalInUse(f"{problem}; a running bridge forgets what is old by itself, every hour") from None
     return total
 
 

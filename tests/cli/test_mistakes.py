@@ -44,7 +44,9 @@ def _full(_descriptor):
     raise OSError(28, "No space left on device")
 
 
-@pytest.mark.parametrize(("words", "said"), [(("prune",), "stop it first"), (("export", "o"), "stop it to export")])
+@pytest.mark.parametrize(
+    ("words", "said"), [(("prune",), "forgets what is old by itself"), (("export", "o"), "stop it to export")]
+)
 async def test_what_needs_a_stopped_bridge_says_so(running, typed, tmp_path, words, said):
     async with running():
         with pytest.raises(BridgeError, match=said):
