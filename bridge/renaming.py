@@ -39,6 +39,20 @@ class Naming:
     def now(self) -> Facts:
         return {dest: dict(self.settings.rules.facts(dest)) for dest in self.settings.destinations}
 
+    @property
+    def agreed(self) -> Facts:
+        """What is remembered of it: not what is only let through by its `formerly`, which must stay until there are
+        keys of it."""
+        formerly = self.settings.rules.formerly
+        return {
+            dest: {
+                rule: fact
+                for rule, fact in facts.items()
+                if not formerly.get((dest, fact)) or fact in self.kept.get(dest, ())
+            }
+            for dest, facts in self.now.items()
+        }
+
     def renamed(self) -> list[Problem]:
         """What seems to be renamed, each with its place and cure."""
         return [*self._destinations(), *(each for dest in self.settings.destinations for each in self._facts(dest))]
@@ -57,9 +71,10 @@ class Naming:
         return sorted(self.kept.get(dest, frozenset()) - facts - former)
 
     def _new(self, dest: str) -> list[str]:
-        """Facts without keys that could not be sent before. With nothing remembered, any without keys may be one of
-        them: that one too many is asked about is better than that one is sent twice."""
-        known = {*self.kept.get(dest, ()), *_rule_of(self.before, dest)}
+        """Facts without keys that their rule could not give before. With nothing remembered, any without keys may be
+        one of them: that one too many is asked about is better than that one is sent twice."""
+        was = (self.before or {}).get(dest, {})
+        known = {*self.kept.get(dest, ()), *(fact for rule, fact in self.now[dest].items() if was.get(rule) == fact)}
         explained = {fact for to, fact in self.settings.rules.formerly if to == dest}
         return sorted(set(self.now[dest].values()) - known - explained)
 
@@ -124,8 +139,7 @@ async def take_names(journal: Feeding, settings: Settings) -> None:
         raise refused
     for dest, rule, fact in found.removed():
         emit("rule.removed", dest=dest, rule=rule, fact=fact, detail="no rule makes it any more; its keys are kept")
-    if found.now != found.before:
-        # A disk that is full is no reason not to serve: what was in force before stays remembered, and the next start
-        # asks about one fact too many rather than too few.
+    if found.agreed != found.before:
+        # A disk that is full is no reason not to serve: what was in force before stays remembered.
         with suppress(JournalBusy):
-            await journal.remember(_MEMORY, json.dumps(found.now, sort_keys=True))
+            await journal.remember(_MEMORY, json.dumps(found.agreed, sort_keys=True))

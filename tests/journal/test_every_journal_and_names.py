@@ -89,6 +89,25 @@ async def test_a_rename_in_two_steps_is_refused_too(taken):
     await taken(settings(rule("made", more="formerly: []"), PAID))
 
 
+async def test_a_fact_that_another_rule_could_give_is_new_for_this_one(taken):
+    await taken(settings(PLACED, BIG), "placed")
+    assert "big is new" in await refused(taken, settings(rule("placed", "big")))
+
+
+async def test_what_lets_a_renamed_fact_through_must_stay_until_there_are_keys_of_it(taken):
+    await taken(settings(PLACED), "placed")
+    await taken(settings(rule("placed", "made", "formerly: placed")))
+    assert "made is new" in await refused(taken, settings(rule("placed", "made")))
+    await taken(settings(rule("placed", "made", "formerly: placed")), "made")
+    await taken(settings(rule("placed", "made")))
+
+
+async def test_what_lets_a_fact_through_at_one_destination_does_not_at_another(taken):
+    await taken(settings(PLACED, rule("paid", to="second")), "placed")
+    there = rule("paid", "made", "formerly: placed", to="second")
+    assert "made is new for destination api" in await refused(taken, settings(rule("placed", "made"), there))
+
+
 async def test_what_is_refused_is_not_remembered(taken):
     await taken(settings(PLACED), "placed")
     for _ in range(2):
