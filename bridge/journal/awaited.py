@@ -1,9 +1,22 @@
-"""Waiting, in a task, for what becomes of a document on its way in."""
+"""Waiting, in a task, for what the journal answers."""
 
 import asyncio
+from typing import TypeVar
 
 from bridge.contract import Envelope
 from bridge.journal import Appended
+
+T = TypeVar("T")
+
+
+def tell(future: asyncio.Future[T], answer: T | Exception) -> None:
+    """Unless nobody waits any more."""
+    if future.done():
+        return
+    if isinstance(answer, Exception):
+        future.set_exception(answer)
+    else:
+        future.set_result(answer)
 
 
 class Awaited:
@@ -14,9 +27,7 @@ class Awaited:
         self.answer: asyncio.Future[Appended] = asyncio.get_running_loop().create_future()
 
     def stored(self, appended: Appended) -> None:
-        if not self.answer.done():
-            self.answer.set_result(appended)
+        tell(self.answer, appended)
 
     def failed(self, problem: Exception) -> None:
-        if not self.answer.done():
-            self.answer.set_exception(problem)
+        tell(self.answer, problem)

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
 from bridge.errors import JournalBusy
+from bridge.journal.awaited import tell
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
@@ -45,12 +46,7 @@ class Group(Generic[Item, Answer]):
                 continue
             group = [self._waiting.popleft() for _ in range(min(_MOST, len(self._waiting)))]
             for (_, future), answer in zip(group, await self._answers([item for item, _ in group]), strict=True):
-                if future.done():
-                    continue
-                if isinstance(answer, Exception):
-                    future.set_exception(answer)
-                else:
-                    future.set_result(answer)
+                tell(future, answer)
 
     async def _answers(self, items: Sequence[Item]) -> Sequence[Answer | Exception]:
         """What one brought that cannot be stored is told to it alone; the others go on."""

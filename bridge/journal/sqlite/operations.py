@@ -4,12 +4,10 @@ import asyncio
 import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias, TypeVar
+from typing import TypeAlias
 
 from bridge.contract import Envelope
-from bridge.journal import Appended, Claim, Incoming, Record
-
-T = TypeVar("T")
+from bridge.journal import Appended, Claim, Incoming, Record, awaited
 
 
 @dataclass(slots=True)
@@ -43,7 +41,7 @@ class Entry:
     future: asyncio.Future[None]
 
     def tell(self, answer: Exception | None) -> None:
-        _told(self.future, answer)
+        awaited.tell(self.future, answer)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -55,7 +53,7 @@ class Act:
     after: bool = False
 
     def tell(self, answer: object) -> None:
-        _told(self.future, answer)
+        awaited.tell(self.future, answer)
 
 
 Operation: TypeAlias = Append | Entry | Act
@@ -69,12 +67,3 @@ def tell(answers: Sequence[Answer]) -> None:
         except Exception as problem:  # noqa: BLE001  whoever else waits is told
             context = {"message": "who waited for the journal failed", "exception": problem}
             asyncio.get_running_loop().call_exception_handler(context)
-
-
-def _told(future: asyncio.Future[T], answer: T | Exception) -> None:
-    if future.done():
-        return
-    if isinstance(answer, Exception):
-        future.set_exception(answer)
-    else:
-        future.set_result(answer)
