@@ -8,6 +8,9 @@ from contextlib import suppress
 from pathlib import Path
 
 import aiohttp
+from prometheus_client.parser import text_string_to_metric_families
+
+from bridge.telemetry import WAITING
 
 ROOT = Path(__file__).parents[1]
 
@@ -53,3 +56,17 @@ class Process:
         async with asyncio.timeout(seconds):
             while text not in self.log.read_text():
                 await asyncio.sleep(0.05)
+
+    async def settled(self, *, seconds=60):
+        """Waits until its journal has nothing to do: what the API received may not be settled yet, and is repeated
+        after a kill where it may be."""
+        async with aiohttp.ClientSession() as session, asyncio.timeout(seconds):
+            while await self._waiting(session):
+                await asyncio.sleep(0.05)
+
+    async def _waiting(self, session):
+        async with session.get(f"http://127.0.0.1:{self.private}/metrics") as answer:
+            families = text_string_to_metric_families(await answer.text())
+        (waiting,) = (family for family in families if family.name == WAITING._name)
+        assert waiting.samples, "no destination says what waits"
+        return sum(sample.value for sample in waiting.samples)

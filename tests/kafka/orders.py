@@ -63,6 +63,16 @@ async def delete_topic(bootstrap, name):
         await admin.delete_topics([name])
 
 
+async def committed(bootstrap, group, topic, count):
+    """Waits until the group's positions in a topic that begins at 0 say that so many records are stored."""
+    async with administering(bootstrap) as admin, asyncio.timeout(_PATIENCE):
+        stored = 0
+        while stored < count:
+            positions = await admin.list_consumer_group_offsets(group)
+            stored = sum(found.offset for place, found in positions.items() if place.topic == topic)
+            await asyncio.sleep(0.1)
+
+
 @asynccontextmanager
 async def producing(bootstrap, **options):
     producer = AIOKafkaProducer(

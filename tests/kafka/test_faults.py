@@ -15,7 +15,7 @@ from bridge.errors import JournalBusy
 from bridge.journal.postgres import reading as opened_to_read
 from bridge.journal.sqlite.room import Room
 from tests.kafka import broker
-from tests.kafka.orders import create_topic, delete_topic, orders, produce, producing
+from tests.kafka.orders import committed, create_topic, delete_topic, orders, produce, producing
 
 
 def _value(name, **labels):
@@ -127,8 +127,8 @@ async def test_bridges_of_one_group_lose_nothing_when_one_is_killed_in_a_rebalan
     first = await process(cluster.bootstrap, topic, name="first", group=topic)
     await produce(cluster.bootstrap, topic, early.items())
     assert {1} == set((await delivered(early)).values())
-    await first.said('"event":"record.received"')
-    await asyncio.sleep(1)  # what is settled is committed by now
+    await first.settled()
+    await committed(cluster.bootstrap, topic, topic, len(early))
     stop = asyncio.Event()
     load = asyncio.create_task(_load(cluster.bootstrap, topic, "SO", stop))
     second = await process(cluster.bootstrap, topic, name="second", group=topic)
@@ -264,6 +264,7 @@ async def test_what_was_stored_and_not_committed_is_known_when_it_is_read_again(
     made = orders("SO", 30)
     await produce(cluster.bootstrap, topic, made.items())
     await delivered(made)
+    await bridge.settled()
     await bridge.end(signal.SIGKILL)
     bridge.log.write_text("")
     await bridge.start()

@@ -39,7 +39,8 @@ async def test_a_shop_is_reconciled_once_by_all_replicas_and_a_person_erased_by_
         for bridge in (first, second):
             await bridge.until(lambda bridge=bridge: bridge.house.journal.find(str(order["id"])), seconds=20)
         await first.settled(str(order["id"]))
-        await asyncio.sleep(0.5)
+        await first.until(lambda: events("reconciliation.done"))
+        await asyncio.sleep(0.5)  # the other's time to do it again
         assert 1 == len(await events("reconciliation.done"))
         assert 1 == len(await first.house.journal.find("ada.sample@example.com"))
 
