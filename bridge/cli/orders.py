@@ -3,14 +3,15 @@
 import re
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import click
 
 from bridge.cli import options
 from bridge.cli.account import account
-from bridge.journal import Story
+from bridge.delivery.trouble import trouble_of
+from bridge.journal import Reading, Story
 
 
 @click.group()
@@ -52,7 +53,13 @@ def _advice(text: str) -> str:
 async def _stories(config: Path | None, path: Path | None, text: str, shop: str) -> Sequence[Story]:
     async with options.to_read(config, path) as journal:
         found = [await journal.story(lane) for lane in await journal.find(text, tenant=shop)]
-    return [story for story in found if story is not None]
+        return [await _explained(journal, story) for story in found if story is not None]
+
+
+async def _explained(journal: Reading, story: Story) -> Story:
+    """With the trouble of each destination that it waits for."""
+    troubles = {dest: await trouble_of(journal, dest) for dest in {str(row["dest"]) for row in story.waiting}}
+    return replace(story, waiting=[{**row, "trouble": troubles[str(row["dest"])]} for row in story.waiting])
 
 
 def _tell(story: Story) -> None:
@@ -84,7 +91,7 @@ def _tell(story: Story) -> None:
     if story.waiting:
         click.echo(" waiting")
         options.table(
-            [("  ", options.when(w["due"]), w["dest"], f"document {w['seq']}", _held(w)) for w in story.waiting]
+            [("  ", options.when(w["due"]), w["dest"], f"document {w['seq']}", _because(w)) for w in story.waiting]
         )
     if story.attempts:
         click.echo(" attempts that came to nothing")
@@ -100,8 +107,9 @@ def _why(row: Mapping[str, object]) -> str:
     return " ".join(str(row[name]) for name in ("reason", "detail") if row[name])
 
 
-def _held(row: Mapping[str, object]) -> str:
-    return f"rule {row['held']} is held" if row["held"] else f"tried {row['attempt']} times"
+def _because(row: Mapping[str, object]) -> str:
+    state = f"rule {row['held']} is held" if row["held"] else f"tried {row['attempt']} times"
+    return f"{state}; {row['dest']} {row['trouble']}" if row["trouble"] else state
 
 
 orders.add_command(account)

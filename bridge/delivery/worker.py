@@ -11,6 +11,7 @@ from bridge.delivery.carrying import Carrier, Document
 from bridge.delivery.conversing import Road
 from bridge.delivery.courier import Courier
 from bridge.delivery.limits import Health, Mood, after, after_probe, allowed, probe_is_due
+from bridge.delivery.trouble import mark, noted
 from bridge.delivery.window import Window
 from bridge.errors import JournalBusy
 from bridge.journal import Claim, Journal
@@ -38,6 +39,7 @@ class Worker:
         self._maybe_due = True
         self._next_due: datetime | None = None
         self._since: datetime | None = None
+        self._remembered: str | None = None
         self._wake = asyncio.Event()
         journal.watch(road.name, self._something_due)
         UP.labels(road.name).set(1)
@@ -100,15 +102,32 @@ class Worker:
     async def run(self) -> None:
         """Returns after `stop`, when the last lane in flight has ended."""
         await self._carrier.learn_holds()
+        self._remembered = await self._journal.recall(mark(self.name)) or ""
         async with asyncio.TaskGroup() as lanes:
             while not self._stopping:
                 self._wake.clear()
                 await self._refill()
                 self._start(lanes)
+                await self._remember()
                 if probe_is_due(self._health, _now()):
                     await self._probe()
                 else:
                     await self._sleep()
+
+    async def _remember(self) -> None:
+        """The journal knows why nothing is sent. It may be busy: then it is told later."""
+        if self._is_remembered():
+            return
+        told = noted(self._health, self._since)
+        try:
+            await self._journal.remember(mark(self.name), told)
+        except JournalBusy as problem:
+            emit("journal.busy", dest=self.name, detail=str(problem))
+        else:
+            self._remembered = told
+
+    def _is_remembered(self) -> bool:
+        return self._remembered == noted(self._health, self._since)
 
     def _has_room(self) -> bool:
         room = self._window.limit - len(self._ready)
@@ -167,7 +186,7 @@ class Worker:
 
     def _seconds_to_sleep(self) -> float | None:
         """Until a lane is due or a probe is; None: until something happens (a lane that ends, an append)."""
-        if self._carrier.unstored:
+        if self._carrier.unstored or not self._is_remembered():
             return _JOURNAL_AGAIN
         moments = []
         if self._next_due is not None and self._has_room():

@@ -2,11 +2,13 @@
 
 import asyncio
 import json
+import re
 from importlib.metadata import version
 
 import pytest
 
 from bridge.__main__ import main
+from bridge.delivery.trouble import trouble_of
 from bridge.errors import BridgeError
 from tests.cli.conftest import CONFIG
 
@@ -160,6 +162,40 @@ async def test_orders_show_tells_an_order_by_any_of_its_names(running, typed_bes
     for text, is_advised in (("020 7946 0000", True), ("02079460000", True), ("#78", False), ("604200000000", False)):
         told = await typed_beside("orders", "show", text, *where)
         assert (1, is_advised) == (told.exit_code, "with the code of its country" in told.output)
+
+
+async def test_orders_show_says_why_an_order_waits_that_was_never_tried(
+    running, settings_for, typed_beside, order, tmp_path
+):
+    (first, body), (never, later) = order(), order()
+    asked = ("orders", "show", never, "--journal", tmp_path / "journal.db")
+
+    async def reason():
+        told = (await typed_beside(*asked)).output
+        return told if "down" in told else ""
+
+    async def is_forgotten():
+        return await trouble_of(bridge.house.journal, "hellotext") is None
+
+    async with running(settings_for("http://127.0.0.1:1")) as bridge:
+        await bridge.post(body)
+        await bridge.until(lambda: _is_down(bridge))
+        await bridge.post(later)
+        told = await bridge.until(reason)
+        assert re.search(r"tried 0 times; hellotext is down since 20[0-9: -]+: unreachable", told)
+    assert await reason() == told
+    told = await typed_beside(*asked, "--json")
+    (waiting,) = json.loads(told.output)[0]["waiting"]
+    assert {"mood": "down", "reason": "unreachable"}.items() <= waiting["trouble"].items()
+    async with running() as bridge:
+        await bridge.settled(first)
+        await bridge.settled(never)
+        await bridge.until(is_forgotten)
+
+
+async def _is_down(bridge):
+    async with bridge.session.get(f"{bridge.private}/status") as told:
+        return (await told.json())["destinations"][0]["state"] == "down"
 
 
 @pytest.mark.parametrize("runs", [True, False], ids=["beside a running bridge", "on a stopped one"])
