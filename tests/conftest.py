@@ -15,12 +15,19 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import aiohttp
+import hypothesis
 import pytest
 
 from bridge import registry, service, telemetry
 from bridge.cli.sending import example, fresh
 from bridge.config import read
 from tests.postgres import PostgresServer, new_place, open_folder
+
+# A pause of the machine is nobody's defect: no property is judged by the clock.
+hypothesis.settings.register_profile(
+    "unhurried", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("unhurried")
 
 SHOP = "example.myshopify.com"
 SECRET = "shhh"
@@ -33,7 +40,7 @@ destinations:
 journal: {{path: "{path}", min_free: 0, ballast: 0}}
 door: {{host: 127.0.0.1, port: 0}}
 private: {{port: 0}}
-delivery: {{first_wait: 10ms, longest_wait: 50ms, read_timeout: 300ms, total_timeout: 500ms, grace: 5s}}
+delivery: {{first_wait: 10ms, longest_wait: 50ms, read_timeout: 10s, total_timeout: 20s, grace: 5s}}
 include: [shopify/default]
 """
 
@@ -89,7 +96,7 @@ class Bridge:
     async def states(self, text):
         return {fact["fact"]: fact["state"] for fact in (await self.story(text)).facts}
 
-    async def until(self, condition, *, seconds=10):
+    async def until(self, condition, *, seconds=60):
         """Wait for something to come true; its value."""
         async with asyncio.timeout(seconds):
             while not (value := await condition()):

@@ -174,7 +174,7 @@ def test_names_of_its_shape_are_fields(destination):
 def test_any_answers_end_in_an_outcome(destination, destination_folder):
     stories = [told(path) for path in conversations(destination_folder)]
 
-    @settings(deadline=None, max_examples=150)
+    @settings(max_examples=150)
     @given(story=st.sampled_from(stories), responses=st.lists(answers, min_size=MOST_REQUESTS, max_size=MOST_REQUESTS))
     @example(story=stories[0], responses=[Response(status=422, body=b'{"errors":' * 9_000)] * MOST_REQUESTS)
     def holds(story, responses):

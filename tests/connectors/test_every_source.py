@@ -169,7 +169,7 @@ def test_no_header_and_no_body_make_it_raise_anything_but_a_refusal(webhook, sou
     topic, document = next(documents(source_folder))
     names = list(webhook.sign(document, topic=topic, tenant=None, delivery_id="1"))
 
-    @settings(deadline=None, max_examples=150)
+    @settings(max_examples=150)
     @given(body=bodies, forged=st.dictionaries(st.sampled_from(names), header_texts))
     @example(body=document, forged={})
     def holds(body, forged):
@@ -184,7 +184,7 @@ def test_no_header_and_no_body_make_it_raise_anything_but_a_refusal(webhook, sou
 
 
 def test_no_signed_body_makes_it_raise_anything_but_a_refusal(webhook):
-    @settings(deadline=None, max_examples=200)
+    @settings(max_examples=200)
     @given(body=bodies, topic=st.sampled_from(sorted(webhook.topics())) | header_texts, delivery_id=header_texts)
     @example(body=b"[" * 100_000, topic="orders/create", delivery_id="1")
     @example(body=b'{"a":' * 100_000, topic="orders/create", delivery_id="1")
@@ -230,7 +230,7 @@ def test_the_same_offset_with_another_value_or_time_is_another_record(stream, so
 def test_no_record_makes_it_raise_anything_but_a_refusal_and_what_it_names_can_be_stored(stream, source_folder):
     topic, document = next(documents(source_folder))
 
-    @settings(deadline=None, max_examples=200)
+    @settings(max_examples=200)
     @given(
         value=st.none() | bodies,
         key=st.none() | st.binary(max_size=300),

@@ -258,11 +258,9 @@ class AnyDayInPostgres(AnyDay):
 
 
 TestAnyDay = AnyDay.TestCase
-TestAnyDay.settings = settings(max_examples=25, stateful_step_count=40, deadline=None)
+TestAnyDay.settings = settings(max_examples=25, stateful_step_count=40)
 
 
 def test_any_day_in_postgres(postgres_server):
     AnyDayInPostgres.dsn = postgres_server
-    run_state_machine_as_test(
-        AnyDayInPostgres, settings=settings(max_examples=15, stateful_step_count=40, deadline=None)
-    )
+    run_state_machine_as_test(AnyDayInPostgres, settings=settings(max_examples=15, stateful_step_count=40))

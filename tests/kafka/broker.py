@@ -187,11 +187,9 @@ def running(
 ) -> Iterator[Cluster]:  # fmt: skip
     """A cluster of its own; `extra` names further listeners of the first broker, such as SASLP. Raises NotHere."""
     folder = Path(tempfile.mkdtemp(prefix="brokers-"))
-    ports, controllers, others = (
-        free_ports(count),
-        free_ports(count),
-        dict(zip(extra, free_ports(len(extra)), strict=True)),
-    )
+    free = free_ports(2 * count + len(extra))
+    ports, controllers = free[:count], free[count : 2 * count]
+    others = dict(zip(extra, free[2 * count :], strict=True))
     if port is not None:
         ports[0] = port
     voters = ",".join(f"{node}@127.0.0.1:{each}" for node, each in enumerate(controllers, 1))

@@ -110,11 +110,11 @@ async def _produced(cluster: broker.Cluster, count: int) -> Mapping[str, bytes]:
 
 
 async def _all_known(journal: Path, numbers: Mapping[str, bytes]) -> None:
-    """Until nothing of any order waits."""
+    """Until each order is there and nothing of any waits."""
     async with asyncio.timeout(_PATIENCE), reading(journal) as kept:
         while True:
-            stats = await kept.stats()
-            if stats.lanes >= len(numbers) and not sum(stats.waiting.values()):
+            are_there = all([await kept.find(number) for number in numbers])
+            if are_there and not sum((await kept.stats()).waiting.values()):
                 return
             await asyncio.sleep(0.2)
 

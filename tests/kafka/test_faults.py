@@ -112,6 +112,7 @@ async def test_a_topic_that_is_deleted_and_made_again_is_read_from_its_beginning
     first, second = orders("FIRST", 30), orders("SECOND", 10)
     await produce(cluster.bootstrap, topic, first.items())
     await delivered(first)
+    await committed(cluster.bootstrap, f"group-of-{topic}", topic, len(first))
     await delete_topic(cluster.bootstrap, topic)
     await asyncio.sleep(1)
     await create_topic(cluster.bootstrap, topic, partitions=1)

@@ -148,7 +148,7 @@ FULL = {
 
 
 @given(changed(FULL) | JSON | some.dictionaries(KEYS, JSON, max_size=6))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_applying_rules_never_raises_and_gives_no_float_and_no_null(document):
     steps = RULES.apply(envelope(json.dumps(document).encode()), "api")
     assert steps
@@ -167,7 +167,7 @@ def test_no_bytes_make_it_raise(raw):
 
 
 @given(changed(FULL))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_the_fast_way_and_the_slow_way_say_the_same(document):
     told = envelope(json.dumps(document).encode())
     fast = RULES.apply(told, "api")
@@ -177,7 +177,7 @@ def test_the_fast_way_and_the_slow_way_say_the_same(document):
 
 
 @given(changed(FULL), some.text(min_size=6, max_size=12, alphabet="qxzQXZ"))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_no_failure_tells_a_value_of_the_document(document, secret):
     poisoned = json.loads(json.dumps(document))
     for path in places(document):
@@ -258,7 +258,7 @@ def outcome(function):
 
 
 @given(TEXTS, changed(FULL))
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 def test_an_expression_means_what_its_python_does(text, document):
     expression = _read(text)
     assume(expression is not None)
@@ -278,7 +278,7 @@ def test_an_expression_means_what_its_python_does(text, document):
 
 
 @given(some.text(max_size=40) | some.lists(some.sampled_from(["order", ".", "(", ")", "[", "]", "name", "x", "for", "in", "if", "else", "not", "and", "or", "==", "<", "+", "-", "*", "/", ",", "'", '"', "1", "__class__", "lambda", ":"]), max_size=14).map(" ".join))  # fmt: skip
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_any_text_is_an_expression_or_is_refused_with_a_sentence(text):
     assert _read(text) is None or _read(text).source
 
@@ -374,7 +374,7 @@ def shopify_orders(draw):
 
 
 @given(shopify_orders())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_the_default_rules_do_what_python_by_hand_does(order):
     told = envelope(json.dumps(order).encode())
     events = [step for step in DEFAULT.apply(told, "hellotext") if isinstance(step, Event)]

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from dataclasses import replace
+from datetime import timedelta
 from itertools import groupby
 
 import pytest
@@ -32,6 +33,13 @@ def ordered(order):
         return order(**{"financial_status": "pending", **changes})
 
     return make
+
+
+def _with(settings, **changes):
+    """These settings, with another hellotext."""
+    outlet = settings.destinations["hellotext"]
+    changed = outlet.destination.model_copy(update=changes)
+    return replace(settings, destinations={"hellotext": replace(outlet, destination=changed)})
 
 
 async def _sent(bridge):
@@ -114,8 +122,8 @@ async def test_a_session_that_is_never_known_is_waited_for_and_then_left_out(run
         assert {"session unknown"} == {attempt["reason"] for attempt in story.attempts}
 
 
-async def test_a_session_that_becomes_known_in_time_is_sent(running, ordered):
-    async with running() as bridge:
+async def test_a_session_that_becomes_known_in_time_is_sent(running, settings_for, sandbox, ordered):
+    async with running(_with(settings_for(sandbox), session_patience=timedelta(minutes=1))) as bridge:
         await _ask(bridge, "POST", "/sessions/unknown", {"sessions": ["s-1"]})
         number, body = ordered(**_visit("s-1"))
         await bridge.post(body)
@@ -196,11 +204,7 @@ async def test_nothing_is_sent_about_consent(running, ordered):
 async def test_in_the_legacy_form_the_whole_conversation_is_taken_by_an_api_that_speaks_it(
     running, settings_for, sandbox, ordered
 ):
-    settings = settings_for(sandbox)
-    outlet = settings.destinations["hellotext"]
-    legacy = outlet.destination.model_copy(update={"contract": "legacy"})
-    legacy = replace(settings, destinations={"hellotext": replace(outlet, destination=legacy)})
-    async with running(legacy) as bridge:
+    async with running(_with(settings_for(sandbox), contract="legacy")) as bridge:
         await _ask(bridge, "POST", "/contract", {"contract": "legacy"})
         sent, story = await _carried(bridge, *ordered())
         assert ["POST profiles 201", f"POST sessions/{SESSION} 201", "POST events profile 201"] == sent

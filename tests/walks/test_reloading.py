@@ -184,7 +184,9 @@ async def test_a_signal_reads_the_rules_again_in_a_real_process(sandbox, environ
     process = ShopProcess(tmp_path, sandbox, environ, (unused_tcp_port_factory(), unused_tcp_port_factory()))
     await process.start()
     text = process.config.read_text()
-    process.config.write_text(text + OFF)
+    changed = process.config.with_suffix(".new")
+    changed.write_text(text + OFF)
+    changed.replace(process.config)  # in one step: the process looks at it by itself, too
     process.running.send_signal(signal.SIGHUP)
     try:
         async with aiohttp.ClientSession() as session:

@@ -260,7 +260,7 @@ async def told(deliveries, every=1):
 
 
 @given(days())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_the_facts_of_a_day_are_the_same_however_its_deliveries_come(day):
     lives, happened, came, every = day
     usual, other = asyncio.run(told(happened)), asyncio.run(told(came, every))
@@ -280,7 +280,7 @@ def test_the_days_that_are_made_up_hold_every_fact():
     found = set()
 
     @given(days())
-    @settings(max_examples=150, deadline=None, database=None, derandomize=True)
+    @settings(max_examples=150, database=None, derandomize=True)
     def look(day):
         for delivery in day[1]:
             steps = RULES.apply(envelope(delivery), "hellotext")

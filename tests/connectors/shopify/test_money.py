@@ -79,7 +79,7 @@ def applied(order, side):
 
 @pytest.mark.parametrize(("setting", "side"), [("shop", "shop_money"), ("buyer", "presentment_money")])
 @given(orders())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_the_total_is_exact_and_the_items_differ_by_at_most_half_a_minor_unit_a_piece(setting, side, order):
     events, shown = applied(order, setting)
     currency = order["total_price_set"][side]["currency_code"]
