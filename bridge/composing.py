@@ -159,11 +159,20 @@ class Composing:
                     )
             elif name in rules and isinstance(body, dict) and isinstance(rules[name].body, dict):
                 rules[name] = _overridden(rules[name], own)
-            elif self.is_whole or not isinstance(body, dict) or "for" in body:  # else it is for one that is not there
+            elif self._is_own(name, body, included):
                 rules[name] = own
         if not rules and not self.problems:
             self._add("there are no rules: write `include: [shopify/default]`, or rules of your own", ())
         return list(rules.values())
+
+    def _is_own(self, name: str, body: Json, included: Mapping[str, Written]) -> bool:
+        """A rule of one's own, however wrong; what has no `for` may be meant for an included one."""
+        if not isinstance(body, dict) or "for" in body:
+            return True
+        if self.is_whole and (near := nearest(name, included)):
+            self._add(f"no included rule is called {name}{near}", ("rules", name))
+            return False
+        return self.is_whole
 
 
 def _switched(name: str, on: bool, included: Mapping[str, Written]) -> str:  # noqa: FBT001  what was written

@@ -187,6 +187,12 @@ def test_a_rule_that_nobody_includes_cannot_be_switched_off():
     )
 
 
+def test_a_misspelt_rule_that_is_included_is_no_rule_of_ones_own():
+    (said,) = _problems(GOOD + "rules: {confirmd: {max_age: 120d}}\n")
+    assert said.endswith("rules.confirmd: no included rule is called confirmd: did you mean confirmed?")
+    assert "rules.big: say for which kind" in " ".join(_problems(GOOD + "rules: {big: {max_age: 120d}}\n"))
+
+
 def test_a_rule_of_ones_own_is_not_switched_off_but_taken_out():
     (said,) = _problems(GOOD + "rules: {big: false}\n")
     assert said.endswith(
