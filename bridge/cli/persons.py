@@ -23,6 +23,8 @@ _SHAPES = (
     ("email", re.compile(r"\s*\S+@\S+\s*").fullmatch, "ada@example.com"),
     ("phone", re.compile(r"\d").search, "+441632960001"),
 )
+_FROM_ABROAD = re.compile(r"\s*(\+|00)[\d\s().\-/]+$")
+_SHOWN = 5
 
 
 def _whom(command: options.F) -> options.F:
@@ -75,6 +77,7 @@ def erase(**asked: Any) -> None:  # noqa: ANN401  click's parameters
 async def _erase(asked: dict[str, Any]) -> None:
     async with options.to_feed(asked["config"], asked["path"]) as journal:
         erasures = _erasures(asked, await journal.tenants())
+        await _recognisable(journal, asked, [one.tenant for one in erasures])
         if asked["allow"]:
             allowed = sum([await journal.allow(one) for one in erasures])
             click.echo(f"{allowed} names are blocked no longer")
@@ -96,9 +99,35 @@ async def _erase(asked: dict[str, Any]) -> None:
     if total:
         click.echo(f"erased: {bodies} documents of {orders} orders; their keys stay, and what comes later is skipped")
     else:
-        click.echo("nothing is kept about them, so nothing was erased; what comes later is skipped")
+        click.echo("nothing is kept under these names, so nothing was erased; what comes later under them is skipped")
     if not is_lasting:
         click.echo("a reader keeps an older picture: its pages leave the journal's log when it is done", err=True)
+
+
+async def _recognisable(journal: Reading, asked: dict[str, Any], tenants: Sequence[str]) -> None:
+    """Nobody believes somebody dealt with whom the journal does not recognise by what was typed."""
+    for phone in asked["phone"]:
+        if not _FROM_ABROAD.match(phone) and not await _kept(journal, tenants, aliases=(f"phone:{phone.strip()}",)):
+            raise click.UsageError(
+                f"nothing is kept under --phone {phone!r}, and without the code of its country later orders would "
+                "not be recognised by it; write it as +441632960001"
+            )
+    for order in asked["order"]:
+        if not await _kept(journal, tenants, orders=(order,)) and (names := await _named(journal, tenants, order)):
+            raise click.UsageError(
+                f"--order {order!r} is no order's id; it names {', '.join(names[:_SHOWN])}: write that"
+            )
+
+
+async def _named(journal: Reading, tenants: Sequence[str], text: str) -> Sequence[str]:
+    """Orders that go by it, by their ids."""
+    lanes = [lane for tenant in tenants for lane in await journal.find(text, tenant=tenant)]
+    return [story.order for lane in lanes if (story := await journal.story(lane)) is not None]
+
+
+async def _kept(journal: Reading, tenants: Sequence[str], **whom: Any) -> bool:  # noqa: ANN401  parts of an erasure
+    """Whether anything is."""
+    return any([await journal.lanes(Erasure(tenant=tenant, **whom), limit=1) for tenant in tenants])
 
 
 def _question(total: int) -> str:

@@ -268,6 +268,8 @@ async def test_an_order_is_erased_by_hand(bridge, sent, text_of, typed, tmp_path
         (["disclose", "17-00000000"], "is no request for what is kept about a person"),
         (["disclose"], "say who"),
         (["disclose", "--email", "notanemail"], "--email 'notanemail' is none; write it as ada@example.com"),
+        (["erase", "--yes", "--phone", "01632 960001"], "nothing is kept under --phone '01632 960001'"),
+        (["erase", "--yes", "--order", EMAIL], f"--order '{EMAIL}' is no order's id; it names "),
         (["erase", "--yes", "--phone", "unknown"], "--phone 'unknown' is none; write it as +441632960001"),
     ],
 )
@@ -325,4 +327,7 @@ async def test_nothing_kept_about_somebody_is_told_by_the_exit_code(bridge, text
         assert (1, "[]\n") == (code, out)
         assert "nothing is kept" in err
         code, out, _ = await typed("erase", "--yes", "--email", "nobody@example.com", "--config", config)
-        assert (0, "nothing is kept about them, so nothing was erased; what comes later is skipped\n") == (code, out)
+        assert (
+            0,
+            "nothing is kept under these names, so nothing was erased; what comes later under them is skipped\n",
+        ) == (code, out)
