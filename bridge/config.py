@@ -367,6 +367,13 @@ def journal_of(path: Path | None) -> SqliteSettings | PostgresSettings:
     return found
 
 
+def source_names(path: Path) -> Sequence[str]:
+    """Names of the sources as they stand there, for commands that need nothing else of them."""
+    top = load(_text_of(path), str(path)).value
+    sources = top.get("sources") if isinstance(top, dict) else None
+    return tuple(sources) if isinstance(sources, dict) else ()
+
+
 def _located(model: type[BaseModel], loc: Place) -> tuple[type[BaseModel], Place, Place]:
     """The model that an error is about, the place in it, and the place in the file: there no kind of journal stands."""
     if model in (File, _OnlyJournal) and loc[:1] == ("journal",) and len(loc) > 1 and loc[1] in JOURNALS:

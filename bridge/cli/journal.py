@@ -12,6 +12,7 @@ import click
 
 from bridge import opening
 from bridge.cli import options
+from bridge.delivery.trouble import Trouble, trouble_of
 from bridge.errors import JournalError, JournalInUse
 from bridge.journal import Pruned, Retention, Stats
 from bridge.journal.moving import Sum, header_of, read_in, write_out
@@ -33,16 +34,17 @@ def stats(config: Path | None, path: Path | None, as_json: bool) -> None:  # noq
 
     Example: attribution-bridge journal stats --json
     """
-    found = options.wait_for(_stats(config, path))
+    found, troubles = options.wait_for(_stats(config, path))
     if as_json:
-        options.print_json(_plain(found))
+        options.print_json(_plain(found, troubles))
         return
     click.echo(f"{found.envelopes} documents of {found.lanes} orders, {found.bodies} with their body")
     free = "" if found.free is None else f", {found.free / 1e9:.1f} GB free"
     click.echo(f"{found.bytes / 1e6:.1f} MB on disk{free}")
     for dest, count in found.waiting.items():
         since = f", due since {options.when(found.oldest_due[dest])}" if dest in found.oldest_due else ""
-        click.echo(f"{dest}: {count} orders wait{since}")
+        why = f"; it {troubles[dest]}" if dest in troubles else ""
+        click.echo(f"{dest}: {count} orders wait{since}{why}")
     for (dest, state), count in sorted(found.facts.items()):
         click.echo(f"{dest or _NO_DESTINATION}: {count} facts {state}")
 
@@ -192,12 +194,15 @@ async def _prune(settings: JournalSettings) -> Pruned:
     return total
 
 
-async def _stats(config: Path | None, path: Path | None) -> Stats:
-    async with options.to_read(config, path) as found:
-        return await found.stats()
+async def _stats(config: Path | None, path: Path | None) -> tuple[Stats, Mapping[str, Trouble]]:
+    """And why nothing is sent where something waits."""
+    async with options.to_read(config, path) as journal:
+        found = await journal.stats()
+        troubles = {dest: await trouble_of(journal, dest) for dest in found.waiting}
+    return found, {dest: trouble for dest, trouble in troubles.items() if trouble is not None}
 
 
-def _plain(found: Stats) -> dict[str, object]:
+def _plain(found: Stats, troubles: Mapping[str, Trouble]) -> dict[str, object]:
     return {
         "documents": found.envelopes,
         "orders": found.lanes,
@@ -206,6 +211,7 @@ def _plain(found: Stats) -> dict[str, object]:
         "free": found.free,
         "waiting": dict(found.waiting),
         "oldest_due": dict(found.oldest_due),
+        "troubles": dict(troubles),
         "facts": [
             {"destination": dest, "state": state, "count": count}
             for (dest, state), count in sorted(found.facts.items())

@@ -14,7 +14,7 @@ import click
 import msgspec
 
 from bridge import opening
-from bridge.config import journal_of
+from bridge.config import journal_of, source_names
 from bridge.journal import Acting, Feeding, Parked, Reading
 from bridge.sections import PostgresSettings, SqliteSettings
 
@@ -71,6 +71,14 @@ def journal_settings(config: Path | None, path: Path | None) -> SqliteSettings |
     if not found.exists():
         raise click.UsageError(f"there is no configuration {found}")
     return journal_of(found)
+
+
+def sources(config: Path | None) -> Sequence[str]:
+    """Names of the sources that are meant; without a configuration that of `make run`."""
+    found = chosen(config)
+    if config is None and not found.exists():
+        return ("shop",)
+    return source_names(found)
 
 
 def wait_for(work: Awaitable[T]) -> T:

@@ -10,8 +10,11 @@ import click
 
 from bridge.cli import options
 from bridge.cli.account import account
+from bridge.contract import Reason
 from bridge.delivery.trouble import trouble_of
 from bridge.journal import Reading, Story
+
+_BY_HAND = frozenset({Reason.RETRIED_BY_HAND, Reason.SENT_BY_HAND})
 
 
 @click.group()
@@ -25,21 +28,22 @@ def orders() -> None:
 @click.option("--shop", default="", help="Look in one shop only.")
 @options.as_json
 def show(text: str, config: Path | None, path: Path | None, shop: str, as_json: bool) -> None:  # noqa: FBT001
-    """Tell everything that is known of an order: by its id, name (#1042), e-mail, phone, customer or checkout.
+    """Tell everything that is known of an order: by its id, name (#1042), e-mail, phone, customer or checkout, or by
+    the id of one of its deliveries (a webhook's; of a Kafka record topic/partition/offset).
 
     Works beside a running bridge and on a stopped one. Exits 1 where nothing is known.
 
     Example: attribution-bridge orders show '#1042'
     """
     if not text.strip():
-        raise click.UsageError("name the order: by its id, name (#1042), e-mail, phone, customer or checkout")
+        raise click.UsageError("name the order: by its id, name (#1042), e-mail, phone, customer, checkout or delivery")
     stories = options.wait_for(_stories(config, path, text, shop))
     if as_json:
         options.print_json([asdict(story) for story in stories])
     for story in () if as_json else stories:
         _tell(story)
     if not stories:
-        click.echo(f"nothing is known of {text}: no delivery with it was taken in{_advice(text)}", err=True)
+        click.echo(f"nothing is known of {text}: no order or delivery that is kept goes by it{_advice(text)}", err=True)
         sys.exit(1)
 
 
@@ -52,8 +56,15 @@ def _advice(text: str) -> str:
 
 async def _stories(config: Path | None, path: Path | None, text: str, shop: str) -> Sequence[Story]:
     async with options.to_read(config, path) as journal:
-        found = [await journal.story(lane) for lane in await journal.find(text, tenant=shop)]
-        return [await _explained(journal, story) for story in found if story is not None]
+        lanes = await journal.find(text, tenant=shop) or await _delivered(journal, text, config)
+        found = [await journal.story(lane) for lane in lanes]
+        return [await _explained(journal, story) for story in found if story is not None and shop in ("", story.tenant)]
+
+
+async def _delivered(journal: Reading, text: str, config: Path | None) -> Sequence[int]:
+    """Lanes with a delivery of this id."""
+    sources = options.sources(config)
+    return [lane for source in sources for lane in await journal.find_delivery(source, text.strip())]
 
 
 async def _explained(journal: Reading, story: Story) -> Story:
@@ -96,11 +107,13 @@ def _tell(story: Story) -> None:
     if story.attempts:
         click.echo(" attempts that came to nothing")
         options.table([("  ", options.when(a["at"]), a["dest"], a["fact"], _why(a)) for a in story.attempts])
-    if story.verdicts:
-        click.echo(" nothing to send")
-        options.table(
-            [("  ", options.when(v["at"]), v["dest"] or "-", v["rule"] or "-", _why(v)) for v in story.verdicts]
-        )
+    for heading, is_meant in ((" by hand", True), (" nothing to send", False)):
+        verdicts = [v for v in story.verdicts if (v["reason"] in _BY_HAND) == is_meant]
+        if verdicts:
+            click.echo(heading)
+            options.table(
+                [("  ", options.when(v["at"]), v["dest"] or "-", v["rule"] or "-", _why(v)) for v in verdicts]
+            )
 
 
 def _why(row: Mapping[str, object]) -> str:

@@ -131,6 +131,18 @@ def is_shut_out(envelope: Envelope, hashes: Iterable[bytes], blocked: set[bytes]
     return not blocked.isdisjoint(hashes) and envelope.verdict is not Reason.NOT_CARRIED_OUT_YET
 
 
+def as_attempts(facts: Iterable[Parked]) -> list[Row]:
+    """How they ended until a person asked for another attempt: rows of `attempt`, each with a moment of its own."""
+    rows: dict[tuple[int, int, str, int], Row] = {}
+    for fact in facts:
+        at = micros(fact.settled_at)
+        while (fact.lane, fact.seq, fact.dest, at) in rows:
+            at += 1
+        key = (fact.lane, fact.seq, fact.dest, at)
+        rows[key] = (*key, fact.fact, fact.reason, fact.detail, None)
+    return list(rows.values())
+
+
 def delivery_alias(source: str, delivery: str) -> str:
     """The alias, of no tenant, under which a delivery is found."""
     return f"delivery:{source}:{delivery}"

@@ -155,6 +155,8 @@ async def test_orders_show_tells_an_order_by_any_of_its_names(running, typed_bes
             assert f"order {number} of example.myshopify.com" in told.output
             assert "order.placed" in told.output
             assert "delivered" in told.output
+        story = (await bridge.story(number)).documents[0]["id"]
+        assert f"order {number} of" in (await typed_beside("orders", "show", story, *where)).output
     told = await typed_beside("orders", "show", number, "--json", *where)
     assert ["order.placed", "order.confirmed"] == [fact["fact"] for fact in json.loads(told.output)[0]["facts"]]
     told = await typed_beside("orders", "show", "#78", *where)
@@ -184,6 +186,8 @@ async def test_orders_show_says_why_an_order_waits_that_was_never_tried(
         told = await bridge.until(reason)
         assert re.search(r"tried 0 times; hellotext is down since 20[0-9: -]+: unreachable", told)
     assert await reason() == told
+    told = await typed_beside("journal", "stats", *asked[-2:])
+    assert re.search(r"hellotext: 2 orders wait, .*; it is down since 20[0-9: -]+: unreachable", told.output)
     told = await typed_beside(*asked, "--json")
     (waiting,) = json.loads(told.output)[0]["waiting"]
     assert {"mood": "down", "reason": "unreachable"}.items() <= waiting["trouble"].items()
@@ -221,6 +225,9 @@ async def test_dead_facts_are_listed_shown_and_retried(running, typed_beside, or
     async with running() as bridge:
         await bridge.settled(number)
         assert {"order.placed": "delivered", "order.confirmed": "delivered"} == await bridge.states(number)
+    told = (await typed_beside("orders", "show", number, *where)).output
+    assert 2 == told.partition("came to nothing")[2].partition(" by hand")[0].count("422")
+    assert 2 == told.partition(" by hand")[2].count("retried by hand order.")
     assert 1 == (await typed_beside("dead", "retry", "--all", "--yes", *where)).exit_code
 
 

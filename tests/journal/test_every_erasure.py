@@ -46,6 +46,18 @@ async def test_bodies_aliases_and_history_go_and_the_keys_stay(journal, desk, he
     assert 1 == (await journal.stats()).bodies
 
 
+async def test_a_delivery_is_found_by_its_id_before_and_after_and_says_what_became_of_it(journal, desk, hers):
+    await desk.carry(journal, hers(id="before"), desk.fact())
+    await journal.erase(_ada())
+    await journal.block(_ada())
+    await journal.append(hers("2", id="after"))
+    for delivery, order in (("before", "1"), ("after", "2")):
+        (lane,) = await journal.find_delivery("shop", delivery)
+        story = await journal.story(lane)
+        assert (order, ["erased"]) == (story.order, [verdict["reason"] for verdict in story.verdicts])
+    assert [] == list(await journal.find("ada@example.com"))
+
+
 async def test_what_waits_and_what_is_postponed_is_not_sent_any_more(journal, desk, hers):
     first = await journal.append(hers("1"))
     claim = await desk.claim(journal)

@@ -244,6 +244,19 @@ async def test_a_retry_maps_a_document_of_the_same_kind(journal, desk):
 
 
 @pytest.mark.parametrize(("call", "state"), [("retry", State.DEAD), ("resend", State.UNCERTAIN)])
+async def test_how_a_fact_ended_stays_in_the_story_when_a_person_lets_it_be_tried_again(journal, desk, call, state):
+    ended = [desk.fact(state, name, reason=Reason.REFUSED, detail=f"422 of {name}") for name in ("placed", "paid")]
+    order = await desk.carry(journal, desk.document(), *ended)
+    refs = [fact.ref for fact in await desk.parked(journal, state)]
+    assert 2 == await getattr(journal, call)(refs)
+    await desk.done(journal, await desk.claim(journal), desk.fact(), desk.fact(fact="paid"))
+    story = await journal.story(order.lane)
+    assert {"delivered"} == {fact["state"] for fact in story.facts}
+    told = [(attempt["fact"], attempt["reason"], attempt["detail"]) for attempt in story.attempts]
+    assert [("paid", "refused", "422 of paid"), ("placed", "refused", "422 of placed")] == sorted(told)
+
+
+@pytest.mark.parametrize(("call", "state"), [("retry", State.DEAD), ("resend", State.UNCERTAIN)])
 async def test_a_word_given_while_the_document_is_in_flight_is_not_lost(journal, desk, call, state):
     appended = await journal.append(desk.document())
     claim = await desk.claim(journal)

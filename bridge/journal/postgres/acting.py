@@ -7,7 +7,7 @@ from time import time_ns
 from bridge.contract import Reason, State
 from bridge.errors import JournalError
 from bridge.journal import ENDS, Erased, Erasure, Parked
-from bridge.journal.cells import lane_of, parked_of
+from bridge.journal.cells import as_attempts, lane_of, parked_of
 from bridge.journal.postgres import erasing
 from bridge.journal.postgres.appending import columns
 from bridge.journal.postgres.database import Connection, Database
@@ -62,7 +62,7 @@ class Actor(Reader):
         lanes = await self.lanes(erasure, limit=erasing.PAGE + 1)
         if not erasure.everything:
             await erasing.block_orders(self._database, await self.salt(), lanes, now())
-        erased = await erasing.erase(self._database, lanes, erasure, now())
+        erased = await erasing.erase(self._database, await self.salt(), lanes, erasure, now())
         await self._acted()
         return erased
 
@@ -90,15 +90,16 @@ class Actor(Reader):
 
     async def _retry(self, connection: Connection, *, refs: Sequence[str], at: int) -> int:
         """Dead facts of destinations whose newest document is still stored; what a source parked has no destination."""
-        retried = 0
+        retried = []
         for fact in await self._each(connection, refs, State.DEAD):
             sql = self._database.sql["newest_document"]
             newest = await connection.fetchval(sql, fact.lane, fact.source, fact.kind)
             if fact.dest and newest is not None:
                 await self._run(connection, "ask", fact.dest, fact.lane, newest, at)
                 await self._note(connection, fact, Reason.RETRIED_BY_HAND, at)
-                retried += 1
-        return retried
+                retried.append(fact)
+        await self._run(connection, "put_attempts", *columns(as_attempts(retried), 8))
+        return len(retried)
 
     async def _resend(self, connection: Connection, *, refs: Sequence[str], at: int) -> int:
         """Uncertain facts: the key is let go and the document that made it is mapped again."""
@@ -108,6 +109,7 @@ class Actor(Reader):
             await self._run(connection, "forget_fact", *key, State.UNCERTAIN.value)
             await self._run(connection, "ask", fact.dest, fact.lane, fact.seq, at)
             await self._note(connection, fact, Reason.SENT_BY_HAND, at)
+        await self._run(connection, "put_attempts", *columns(as_attempts(facts), 8))
         return len(facts)
 
     async def _end(

@@ -18,7 +18,7 @@ Delivery = tuple[int, str]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Append:
     """An envelope to store, packed before it is queued; texts are such as Postgres can hold. raw: empty where no
-    body is kept."""
+    body is kept. aliases: the last is that of the delivery, which is nobody's name."""
 
     envelope: Envelope
     lane: Name
@@ -69,7 +69,7 @@ def _answers(
 def _shut_out(append: Append, blocked: set[bytes]) -> Append:
     if not is_shut_out(append.envelope, (*append.aliases, append.order), blocked):
         return append
-    return replace(append, envelope=without_person(append.envelope), raw=b"", aliases=())
+    return replace(append, envelope=without_person(append.envelope), raw=b"", aliases=append.aliases[-1:])
 
 
 async def _lanes(

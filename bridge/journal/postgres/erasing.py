@@ -11,7 +11,7 @@ from functools import partial
 from bridge.contract import Reason, State
 from bridge.errors import JournalBusy
 from bridge.journal import Erased, Erasure
-from bridge.journal.cells import alias_hash, lane_of, order_alias, reference
+from bridge.journal.cells import alias_hash, delivery_alias, lane_of, order_alias, reference
 from bridge.journal.postgres.appending import columns
 from bridge.journal.postgres.database import Connection, Database
 
@@ -43,12 +43,12 @@ async def block_orders(database: Database, salt: bytes, lanes: Sequence[int], at
     await block(database, [alias_hash(salt, tenant, order_alias(name)) for tenant, name in names], at)
 
 
-async def erase(database: Database, lanes: Sequence[int], erasure: Erasure, at: int) -> Erased:
+async def erase(database: Database, salt: bytes, lanes: Sequence[int], erasure: Erasure, at: int) -> Erased:
     """These lanes; those that another process has in flight are waited for."""
     chosen, more = list(lanes[:PAGE]), len(lanes) > PAGE
     left, bodies, until = chosen, 0, time.monotonic() + _PATIENCE
     while left:
-        gone, left = await database.transaction(partial(_erase, database=database, lanes=left, at=at))
+        gone, left = await database.transaction(partial(_erase, database=database, salt=salt, lanes=left, at=at))
         bodies += gone
         if left and time.monotonic() > until:
             raise JournalBusy("an order of it is still being sent; what came before it is erased: ask again")
@@ -56,7 +56,9 @@ async def erase(database: Database, lanes: Sequence[int], erasure: Erasure, at: 
     return Erased(orders=len(chosen), bodies=bodies, last=chosen[-1] if chosen else erasure.after, more=more)
 
 
-async def _erase(connection: Connection, database: Database, lanes: list[int], at: int) -> tuple[int, list[int]]:
+async def _erase(
+    connection: Connection, database: Database, salt: bytes, lanes: list[int], at: int
+) -> tuple[int, list[int]]:
     """Bodies that went, and lanes that are in flight: nothing of these was touched."""
     sql = database.sql
     await connection.fetch(sql["lock_lanes"], lanes)
@@ -64,7 +66,8 @@ async def _erase(connection: Connection, database: Database, lanes: list[int], a
     turns = await connection.fetch(sql["lock_turns"], destinations, lanes)
     busy = {lane for lane, owner in turns if owner is not None}
     free = [lane for lane in lanes if lane not in busy]
-    documents = [tuple(row) for row in await connection.fetch(sql["documents_of"], free)]
+    found = [tuple(row) for row in await connection.fetch(sql["documents_of"], free)]
+    documents = [(lane, seq) for lane, seq, _, _ in found]
     await connection.execute(sql["drop_lane_work"], destinations, free)
     await connection.execute(sql["drop_lane_turns"], destinations, free)
     for name in ("drop_verdicts", "drop_attempts"):
@@ -72,7 +75,8 @@ async def _erase(connection: Connection, database: Database, lanes: list[int], a
     erased = [(lane, seq, "", "", Reason.ERASED.value, "", at) for lane, seq in documents]
     await connection.execute(sql["put_verdicts"], *columns(erased, 7))
     await connection.execute(sql["end_lane_facts"], State.DROPPED.value, Reason.ERASED.value, at, free)
-    await connection.execute(sql["drop_lane_aliases"], free)
+    kept = [alias_hash(salt, "", delivery_alias(source, delivery)) for _, _, source, delivery in found]
+    await connection.execute(sql["drop_lane_names"], free, kept)
     status: str = await connection.execute(sql["drop_bodies"], *columns(documents, 2))
     return int(status.rpartition(" ")[2]), sorted(busy)
 

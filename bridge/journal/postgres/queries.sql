@@ -340,6 +340,10 @@ DELETE FROM version WHERE lane = ANY ($1::bigint[])
 -- name: drop_lane_aliases
 DELETE FROM alias a USING unnest($1::bigint[]) AS w (lane) WHERE a.bucket = w.lane / 512 AND a.lane = w.lane
 
+-- name: drop_lane_names
+DELETE FROM alias a USING unnest($1::bigint[]) AS w (lane)
+WHERE a.bucket = w.lane / 512 AND a.lane = w.lane AND a.hash <> ALL ($2::bytea[])
+
 -- name: salt
 SELECT value FROM meta WHERE name = 'salt'
 
@@ -400,7 +404,7 @@ SELECT n FROM lane WHERE tenant = $1 AND n > $2 ORDER BY n LIMIT $3
 SELECT tenant, name FROM lane WHERE n = ANY ($1::bigint[])
 
 -- name: documents_of
-SELECT lane, seq FROM envelope WHERE lane = ANY ($1::bigint[]) ORDER BY lane, seq
+SELECT lane, seq, source, id FROM envelope WHERE lane = ANY ($1::bigint[]) ORDER BY lane, seq
 
 -- name: lock_turns
 SELECT lane, owner FROM turn WHERE dest = ANY ($1::text[]) AND lane = ANY ($2::bigint[]) ORDER BY dest, lane FOR UPDATE

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from bridge.contract import Reason, State
 from bridge.journal import Parked
+from bridge.journal.cells import as_attempts
 from bridge.journal.sqlite.reading import parked_of_lane
 from bridge.journal.sqlite.statements import run, statements
 
@@ -25,27 +26,28 @@ def _note(connection: sqlite3.Connection, fact: Parked, reason: Reason, now: int
 
 def retry(connection: sqlite3.Connection, refs: Sequence[str], *, now: int) -> int:
     """Dead facts of destinations whose newest document is still stored. What a source parked has no destination."""
-    retried = 0
+    retried = []
     for fact in _each(connection, refs, State.DEAD):
         newest = connection.execute(statements()["newest_document"], (fact.lane, fact.source, fact.kind)).fetchone()
         if fact.dest and newest is not None:
             _ask(connection, fact, newest[0], now)
             _note(connection, fact, Reason.RETRIED_BY_HAND, now)
-            retried += 1
-    return retried
+            retried.append(fact)
+    run(connection, "add_attempts", as_attempts(retried))
+    return len(retried)
 
 
 def resend(connection: sqlite3.Connection, refs: Sequence[str], *, now: int) -> int:
     """Uncertain facts: the key is let go and the document that made it is mapped again."""
-    sent = 0
-    for fact in _each(connection, refs, State.UNCERTAIN):
+    facts = _each(connection, refs, State.UNCERTAIN)
+    for fact in facts:
         connection.execute(
             statements()["forget_fact"], (fact.lane, fact.dest, fact.fact, fact.once, State.UNCERTAIN.value)
         )
         _ask(connection, fact, fact.seq, now)
         _note(connection, fact, Reason.SENT_BY_HAND, now)
-        sent += 1
-    return sent
+    run(connection, "add_attempts", as_attempts(facts))
+    return len(facts)
 
 
 def end(

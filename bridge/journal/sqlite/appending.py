@@ -73,7 +73,7 @@ class Appending:
         order = alias_hash(self._salt, envelope.tenant, order_alias(envelope.lane))
         if is_shut_out(envelope, (*append.aliases, order), self._blocked):
             append.envelope = without_person(append.envelope)
-            append.raw, append.aliases = b"", ()
+            append.raw, append.aliases = b"", append.aliases[-1:]
 
     def append(self, appends: Sequence[Append]) -> tuple[list[Answer], _Lanes]:
         """Where each is kept, and the lanes to be remembered: all of it is so when the group is committed."""

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from bridge.contract import Reason, State
 from bridge.journal import Erased, Erasure
-from bridge.journal.cells import BUCKET, alias_hash, lane_of, order_alias, reference
+from bridge.journal.cells import BUCKET, alias_hash, delivery_alias, lane_of, order_alias, reference
 from bridge.journal.sqlite.reading import lanes_of, salt_of
 from bridge.journal.sqlite.statements import fetched, run, statements
 
@@ -68,7 +68,8 @@ def _block_orders(connection: sqlite3.Connection, lanes: Sequence[int], now: int
 
 def _erase(connection: sqlite3.Connection, lanes: Sequence[int], now: int) -> int:
     rows = [(lane,) for lane in lanes]
-    documents = fetched(connection, "documents_of", rows)
+    found = fetched(connection, "documents_of", rows)
+    documents = [(lane, seq) for lane, seq, _, _ in found]
     for (dest,) in connection.execute(statements()["destinations"]).fetchall():
         run(connection, "drop_lane_work", rows, before=(dest,))
         run(connection, "drop_lane_turns", rows, before=(dest,))
@@ -77,6 +78,9 @@ def _erase(connection: sqlite3.Connection, lanes: Sequence[int], now: int) -> in
     run(connection, "put_verdicts", [(lane, seq, "", "", Reason.ERASED.value, "", now) for lane, seq in documents])
     run(connection, "end_lane_facts", rows, before=(State.DROPPED.value, Reason.ERASED.value, now))
     run(connection, "drop_lane_aliases", [(lane // BUCKET, lane) for lane in lanes])
+    salt = salt_of(connection)
+    kept = [(lane, alias_hash(salt, "", delivery_alias(source, delivery))) for lane, _, source, delivery in found]
+    run(connection, "add_aliases", [(lane // BUCKET, hashed, lane) for lane, hashed in kept])
     return run(connection, "drop_bodies", [(seq,) for _, seq in documents])
 
 

@@ -12,7 +12,8 @@ from bridge.journal import Appended, Claim, Incoming, Record, awaited
 
 @dataclass(slots=True)
 class Append:
-    """An envelope to store, packed before it is queued. raw: empty where no body is kept."""
+    """An envelope to store, packed before it is queued. raw: empty where no body is kept. aliases: the last is that of
+    the delivery, which is nobody's name."""
 
     incoming: Incoming
     envelope: Envelope

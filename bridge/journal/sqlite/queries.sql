@@ -298,7 +298,7 @@ SELECT hash FROM blocked
 SELECT n FROM lane WHERE n > ? AND +tenant = ? ORDER BY n LIMIT ?
 
 -- name: documents_of
-SELECT lane, seq FROM envelope WHERE lane IN (VALUES rows(?))
+SELECT lane, seq, source, id FROM envelope WHERE lane IN (VALUES rows(?))
 
 -- name: drop_lane_work
 DELETE FROM work WHERE dest = ? AND lane IN (VALUES rows(?))
