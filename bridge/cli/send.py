@@ -54,6 +54,8 @@ def send(files: tuple[Path, ...], **asked: object) -> None:
     settings = _settings(asked)
     name, signer = _signer(settings, asked["source"])
     bodies = [payload(path) for path in files]
+    for path, body in zip(files, bodies, strict=True) if asked["as_new"] else ():
+        _check_document(path, body)
     topic = str(asked["topic"] or _TOPIC)
     if asked["example"]:
         document, shown_by = _example(signer, str(asked["example"]), _shop(asked))
@@ -74,6 +76,15 @@ def send(files: tuple[Path, ...], **asked: object) -> None:
     _tell_ended(ended, within, as_json=bool(asked["as_json"]))
     is_well = {status for status, _ in answers.counts} == {200} and (private is None or _are(ended, asked["outcome"]))
     sys.exit(0 if is_well else 1)
+
+
+def _check_document(path: Path, body: bytes) -> None:
+    try:
+        fresh(body, now=datetime.now(UTC))
+    except ValueError as problem:
+        raise click.UsageError(
+            f"{path} is no document that --fresh could make new: {problem}; without --fresh it is posted as it is"
+        ) from None
 
 
 def _settings(asked: Mapping[str, object]) -> Settings:

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import aiohttp
+import click
 import msgspec
 
 from bridge import registry
@@ -67,7 +68,10 @@ async def sending(url: str, signer: Signs) -> AsyncIterator[Sender]:
 
 
 def fresh(body: bytes, *, now: datetime) -> bytes:
-    """The document as if it were new: its times moved so that it was made just now, its id one never used before."""
+    """The document as if it were new: its times moved so that it was made just now, its id one never used before.
+
+    Raises ValueError for what is no JSON, and where created_at is no time.
+    """
     document = msgspec.json.decode(body)
     number = document.get("id") if isinstance(document, dict) else None
     if isinstance(number, int):
@@ -100,4 +104,9 @@ async def paced(count: int, rate: float | None) -> AsyncIterator[int]:
 
 def payload(path: Path) -> bytes:
     """The bytes of a file; `-` is standard input."""
-    return Path("/dev/stdin").read_bytes() if str(path) == "-" else path.read_bytes()
+    try:
+        return Path("/dev/stdin").read_bytes() if str(path) == "-" else path.read_bytes()
+    except IsADirectoryError:
+        raise click.UsageError(f"{path} is a folder: name its files, such as {path}/*.json") from None
+    except OSError as problem:
+        raise click.UsageError(f"cannot read {path}: {problem.strerror}") from None

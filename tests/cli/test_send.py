@@ -51,6 +51,23 @@ async def test_an_example_is_sent_as_of_the_shop_and_with_its_topic(running, typ
         assert (0, "1 answered 200\n") == (told.exit_code, told.output)
 
 
+@pytest.mark.parametrize(
+    ("name", "words", "said"),
+    [
+        ("folder", [], "folder is a folder: name its files, such as folder/*.json"),
+        ("cut.json", ["--fresh"], "cut.json is no document that --fresh could make new: Input data was truncated"),
+        ("when.json", ["--fresh"], "when.json is no document that --fresh could make new: Invalid isoformat string"),
+    ],
+)
+def test_what_cannot_be_posted_is_said_before_anything_is(configured, tmp_path, name, words, said):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "good.json").write_bytes(example("shopify", "order.json"))
+    (tmp_path / "cut.json").write_text('{"a":')
+    (tmp_path / "when.json").write_text('{"id": 1, "created_at": "yesterday"}')
+    told = configured("send", "good.json", name, *words)
+    assert (2, True, False) == (told.exit_code, said in told.output, " answer" in told.output), told.output
+
+
 async def test_why_the_door_did_not_take_it_stands_beside_the_count(running, typed_beside, tmp_path):
     (tmp_path / "order.json").write_text("[]")
     async with running() as bridge:
