@@ -41,6 +41,7 @@ from bridge.wording import complaint
 
 _ANY: Fields = {}
 """Documents or events of which nothing is known: any field."""
+_EVERYWHERE = frozenset({"0.0.0.0", "::", ""})  # noqa: S104  compared, not listened at
 _LEAST: Mapping[str, Json] = {"sources": {"one": {}}, "destinations": {"one": {}}}
 _NO_CONFIGURATION = "a configuration is a mapping: sources, destinations, rules, ..."
 
@@ -148,6 +149,7 @@ class _Reading:
         sources = {name: made for name in top.sources if (made := self._source(name, top)) is not None}
         destinations = {name: outlet for name in top.destinations if (outlet := self._outlet(name, top)) is not None}
         rules = self._rules(top, sources, destinations)
+        self._check_ports(top.door, top.private)
         if rules is not None and "journal" not in self.unread:
             self._check_keep(top.journal.keep, rules)
         if rules is None or self.composing is None or self.problems:
@@ -219,6 +221,12 @@ class _Reading:
             except ValidationError:
                 self.unread.add(name)
         return File.model_construct(**read)
+
+    def _check_ports(self, door: Door, private: Private) -> None:
+        """Of the door and of the private port, where both would be opened at the same address."""
+        hosts = {door.host, private.host}
+        if door.port == private.port and door.port and (len(hosts) == 1 or hosts & _EVERYWHERE):
+            self._add(f"{private.port} is the door's port too: give one of them another", ("private", "port"))
 
     def _check_keep(self, keep: Keep, rules: Rules) -> None:
         """A key that is forgotten while its fact may still come would be sent again."""

@@ -187,6 +187,17 @@ def test_a_rule_that_nobody_includes_cannot_be_switched_off():
     )
 
 
+@pytest.mark.parametrize("hosts", [("0.0.0.0", "127.0.0.1"), ("10.0.0.1", "10.0.0.1"), ("10.0.0.1", "::")])
+def test_one_port_for_the_door_and_the_private_port_is_said(hosts):
+    def listening(door, private, port):
+        return GOOD + f'door: {{host: "{door}", port: {port}}}\nprivate: {{host: "{private}", port: {port}}}\n'
+
+    (said,) = _problems(listening(*hosts, 8777))
+    assert said.endswith("private.port: 8777 is the door's port too: give one of them another")
+    assert read(listening(*hosts, 0), environ=ENVIRON)
+    assert read(listening("10.0.0.1", "10.0.0.2", 8777), environ=ENVIRON)
+
+
 def test_a_misspelt_rule_that_is_included_is_no_rule_of_ones_own():
     (said,) = _problems(GOOD + "rules: {confirmd: {max_age: 120d}}\n")
     assert said.endswith("rules.confirmd: no included rule is called confirmd: did you mean confirmed?")

@@ -1,6 +1,7 @@
 """The embedded journal: who owns its file, what it does when the disk fails it, and what its statements cost."""
 
 import asyncio
+import errno
 import os
 import re
 import resource
@@ -16,7 +17,7 @@ import pytest
 from msgspec import structs
 
 from bridge.contract import Reason, State
-from bridge.errors import JournalBroken, JournalBusy, JournalInUse, JournalUnreadable
+from bridge.errors import JournalBroken, JournalBusy, JournalError, JournalInUse, JournalUnreadable
 from bridge.journal import Done, Postponed, Record, Verdict
 from bridge.journal.sqlite import file, opened, reading, room
 from bridge.journal.sqlite.statements import _expanded, schema, statements
@@ -111,12 +112,36 @@ async def test_reading_makes_no_journal(path):
 
 async def test_a_place_where_no_file_can_be_is_said(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(JournalBroken, match="cannot open the journal"):
+    with pytest.raises(JournalError, match=r"file is no folder: the journal .* cannot be there; name another place"):
         await _made(tmp_path / "file" / "journal.db")
+    with pytest.raises(JournalError, match=r"/proc/no-such cannot be made for the journal"):
+        await _made(Path("/proc/no-such/journal.db"))
 
 
 async def test_a_folder_in_its_place_is_said(path):
     path.mkdir(parents=True)
+    with pytest.raises(JournalError, match=rf"{path} is a folder: name a file in it, such as {path}/journal\.db"):
+        await _made(path)
+    assert [] == list(path.iterdir())
+
+
+async def test_a_place_that_is_not_ours_says_whose_it_has_to_be(path, monkeypatch):
+    """Root may write everywhere, so the refusal itself is played; a disk that fails is another matter."""
+
+    def refused(number):
+        def refuse(*_):
+            raise OSError(number, os.strerror(number))
+
+        monkeypatch.setattr("bridge.journal.sqlite.file.os.open", refuse)
+
+    for number in (errno.EACCES, errno.EROFS):
+        refused(number)
+        with pytest.raises(
+            JournalError, match=rf"user \d+ may not write the journal {path}: .*; give this user"
+        ) as told:
+            await _made(path)
+        assert not isinstance(told.value, JournalBroken)
+    refused(errno.EIO)
     with pytest.raises(JournalBroken, match="cannot open the journal"):
         await _made(path)
 

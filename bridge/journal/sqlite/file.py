@@ -1,5 +1,6 @@
 """The journal's file: who owns it, which version it has, and how it is opened for writing."""
 
+import errno
 import fcntl
 import os
 import re
@@ -28,13 +29,15 @@ _NETWORK = frozenset(
 
 @contextmanager
 def owned(path: Path) -> Iterator[None]:
-    """The lock beside the file. Only its holder writes. Raises JournalInUse."""
+    """The lock beside the file. Only its holder writes. Raises JournalInUse, JournalError for a path that cannot be."""
     try:
         _make_folder(path)
         _refuse_network(path)
+        if path.is_dir():
+            raise JournalError(f"{path} is a folder: name a file in it, such as {path / 'journal.db'}")
         lock = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as problem:
-        raise JournalBroken(f"cannot open the journal {path}: {problem.strerror}") from None
+        raise _cannot_open(path, problem) from None
     try:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -50,12 +53,26 @@ def owned(path: Path) -> Iterator[None]:
 
 def _make_folder(path: Path) -> None:
     """The last one only: more than that is missing where a path is mistyped or a disk not mounted."""
+    folder = path.parent
     try:
-        path.parent.mkdir(exist_ok=True)
+        folder.mkdir(exist_ok=True)
     except FileNotFoundError:
-        raise JournalError(
-            f"there is no folder {path.parent.parent.absolute()} for the journal {path}: make it, or name another place"
-        ) from None
+        above = folder.parent.absolute()
+        said = f"{folder.absolute()} cannot be made" if above.exists() else f"there is no folder {above}"
+        raise JournalError(f"{said} for the journal {path}: make it, or name another place") from None
+    except (FileExistsError, NotADirectoryError):
+        raise JournalError(f"{folder} is no folder: the journal {path} cannot be there; name another place") from None
+
+
+def _cannot_open(path: Path, problem: OSError) -> JournalError:
+    """What is somebody's choice has a cure; anything else is the disk's."""
+    if problem.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return JournalBroken(f"cannot open the journal {path}: {problem.strerror}")
+    reason = os.strerror(problem.errno)
+    return JournalError(
+        f"user {os.geteuid()} may not write the journal {path}: {reason}; give this user its folder "
+        f"{path.parent.absolute()} and its files, or name another place"
+    )
 
 
 def _refuse_network(path: Path) -> None:
@@ -113,7 +130,7 @@ def check_content(path: Path) -> None:
     except FileNotFoundError:
         return
     except OSError as problem:
-        raise JournalBroken(f"cannot open the journal {path}: {problem.strerror}") from None
+        raise _cannot_open(path, problem) from None
     if start not in (b"", _MAGIC):
         raise JournalUnreadable(f"{path} cannot be read as a journal: it is not a SQLite file")
 
