@@ -5,7 +5,7 @@ import re
 import shutil
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AbstractContextManager, asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,6 +15,7 @@ import msgspec
 
 from bridge import opening
 from bridge.config import journal_of, source_names
+from bridge.errors import ConfigurationError
 from bridge.journal import Acting, Feeding, Parked, Reading
 from bridge.sections import PostgresSettings, SqliteSettings
 
@@ -75,10 +76,11 @@ def journal_settings(config: Path | None, path: Path | None) -> SqliteSettings |
 
 def sources(config: Path | None) -> Sequence[str]:
     """Names of the sources that are meant; without a configuration that of `make run`."""
-    found = chosen(config)
-    if config is None and not found.exists():
-        return ("shop",)
-    return source_names(found)
+    if config is not None:
+        return source_names(config)
+    with suppress(ConfigurationError):  # nobody asked for it
+        return source_names(DEFAULT) if DEFAULT.exists() else ("shop",)
+    return ()
 
 
 def wait_for(work: Awaitable[T]) -> T:

@@ -77,11 +77,11 @@ def erase(**asked: Any) -> None:  # noqa: ANN401  click's parameters
 async def _erase(asked: dict[str, Any]) -> None:
     async with options.to_feed(asked["config"], asked["path"]) as journal:
         erasures = _erasures(asked, await journal.tenants())
-        await _recognisable(journal, asked, [one.tenant for one in erasures])
         if asked["allow"]:
             allowed = sum([await journal.allow(one) for one in erasures])
             click.echo(f"{allowed} names are blocked no longer")
             return
+        await _recognisable(journal, asked, [one.tenant for one in erasures])
         waiting = await _waiting_requests(journal)
         erasures = [replace(one, left=waiting) for one in erasures]
         total = sum([len(await journal.lanes(one, limit=_EVERY)) for one in erasures])

@@ -9,7 +9,7 @@ import logging
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
@@ -100,6 +100,8 @@ def get(url: str, token: str) -> Response:
         shopify.ShopifyResource.activate_session(session)
         connection = _Connection(shopify.ShopifyResource.site, timeout=TIMEOUT.total_seconds())
         return _response(lambda: connection.get(url, headers=dict(shopify.ShopifyResource.headers)))
+    except NoAnswer as silence:
+        raise NoAnswer(f"{site}: {silence}") from None
     finally:
         shopify.ShopifyResource.clear_session()
 
@@ -114,9 +116,9 @@ def _response(ask: Callable[[], Any]) -> Response:
         headers = problem.response.headers
         return Response(status=problem.response.code, headers={name.lower(): text for name, text in headers.items()})
     except active.Error as problem:
-        raise NoAnswer(f"Shopify cannot be reached: {_kind(problem)}") from None
+        raise NoAnswer(_said(problem)) from None
     except (TimeoutError, OSError, formats.Error) as problem:
-        raise NoAnswer(f"Shopify does not answer: {type(problem).__name__}") from None
+        raise NoAnswer(_said(problem)) from None
     return Response(
         status=found.code,
         headers={name.lower(): text for name, text in found.headers.items()},
@@ -124,11 +126,23 @@ def _response(ask: Callable[[], Any]) -> Response:
     )
 
 
-def _kind(problem: BaseException) -> str:
-    """Its kind, not its text, which may quote an answer."""
+def _said(problem: BaseException) -> str:
+    """By its kind, not by its text, which may quote an answer."""
     inner = problem.args[0] if problem.args else problem
     reason = getattr(inner, "reason", inner)
-    return type(reason).__name__ if isinstance(reason, BaseException) else type(problem).__name__
+    found = reason if isinstance(reason, BaseException) else problem
+    kinds = [kind.__name__ for kind in type(found).__mro__]
+    words = next((_WORDS[kind] for kind in kinds if kind in _WORDS), kinds[0])
+    return f"it cannot be reached: {words}"
+
+
+_WORDS: Mapping[str, str] = {
+    "gaierror": "the name does not resolve; is the shop's name right, and does DNS work on this machine?",
+    "ConnectionRefusedError": "the connection is refused",
+    "TimeoutError": "no answer in time",
+    "ConnectionResetError": "the connection broke",
+    "SSLError": "no TLS, or a certificate that is not trusted; is there a proxy on the way?",
+}
 
 
 def made(source: str, settings: Shopify) -> ShopifyErrands:

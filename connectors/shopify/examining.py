@@ -41,6 +41,10 @@ class Examination:
     def _entered(self) -> Errand[Json | None]:
         try:
             answer = yield from self.asking.graphql(_PROBE, {})
+        except NoAnswer as problem:
+            cure = "look at the shop's name, and at this machine's way to it: DNS, proxy, firewall"
+            self.findings.append(Finding(subject="shop", state="wrong", detail=str(problem), cure=cure))
+            return None
         except ErrandFailed as problem:
             cure = "look at `access:` of this shop, and at `upkeep.version`"
             self.findings.append(Finding(subject="token", state="wrong", detail=str(problem), cure=cure))

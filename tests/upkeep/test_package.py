@@ -82,8 +82,13 @@ async def test_a_connection_that_breaks_is_no_answer(fake):
 
 
 async def test_nobody_there_is_no_answer():
-    with pytest.raises(NoAnswer, match="cannot be reached: ConnectionRefusedError"):
+    with pytest.raises(NoAnswer, match=r"^http://127\.0\.0\.1:1: it cannot be reached: the connection is refused$"):
         await asyncio.to_thread(admin.get, "http://127.0.0.1:1/admin/api/2026-10/orders.json", TOKEN)
+
+
+async def test_a_shop_whose_name_does_not_resolve_is_named():
+    with pytest.raises(NoAnswer, match=r"^https://no-such\.invalid: it cannot be reached: the name does not resolve"):
+        await asyncio.to_thread(admin.get, "https://no-such.invalid/admin/api/2026-10/orders.json", TOKEN)
 
 
 async def test_a_body_that_is_no_json_is_given_as_it_is(fake):

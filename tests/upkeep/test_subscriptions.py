@@ -7,6 +7,7 @@ import pytest
 from bridge.errors import NoAnswer
 from connectors.shopify.subscriptions import wanted
 from tests.upkeep.conftest import ENVIRON, GRANTED
+from tests.upkeep.shop import Fault
 
 SHOP = "example.myshopify.com"
 HERE = "http://127.0.0.1:9/webhooks/shop"
@@ -202,6 +203,13 @@ async def test_a_token_of_another_shop_and_one_that_is_dead(fake, errands, do):
     (token, *_) = await do(_examined(errands))
     assert ("token", "wrong") == (token.subject, token.state)
     assert "not accepted" in token.detail
+
+
+async def test_a_shop_that_is_not_reached_is_no_matter_of_its_token(fake, errands, do):
+    fake.faults = [Fault(reset=True)] * 20
+    (shop, *_) = await do(_examined(errands))
+    assert ("shop", "wrong") == (shop.subject, shop.state)
+    assert "DNS, proxy, firewall" in shop.cure
 
 
 async def test_an_apps_secret_that_is_not_among_the_secrets_is_seen(fake, errands, do):
