@@ -102,7 +102,6 @@ class Worker:
     async def run(self) -> None:
         """Returns after `stop`, when the last lane in flight has ended."""
         await self._carrier.learn_holds()
-        self._remembered = await self._journal.recall(mark(self.name)) or ""
         async with asyncio.TaskGroup() as lanes:
             while not self._stopping:
                 self._wake.clear()
@@ -120,11 +119,13 @@ class Worker:
             return
         told = noted(self._health, self._since)
         try:
-            await self._journal.remember(mark(self.name), told)
+            if self._remembered is None:
+                self._remembered = await self._journal.recall(mark(self.name)) or ""
+            if self._remembered != told:
+                await self._journal.remember(mark(self.name), told)
+                self._remembered = told
         except JournalBusy as problem:
             emit("journal.busy", dest=self.name, detail=str(problem))
-        else:
-            self._remembered = told
 
     def _is_remembered(self) -> bool:
         return self._remembered == noted(self._health, self._since)
