@@ -149,7 +149,8 @@ class _Reading:
         sources = {name: made for name in top.sources if (made := self._source(name, top)) is not None}
         destinations = {name: outlet for name in top.destinations if (outlet := self._outlet(name, top)) is not None}
         rules = self._rules(top, sources, destinations)
-        self._check_ports(top.door, top.private)
+        if not self.unread & {"door", "private"}:
+            self._check_ports(top.door, top.private)
         if rules is not None and "journal" not in self.unread:
             self._check_keep(top.journal.keep, rules)
         if rules is None or self.composing is None or self.problems:

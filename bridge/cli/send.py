@@ -81,7 +81,7 @@ def send(files: tuple[Path, ...], **asked: object) -> None:
 def _check_document(path: Path, body: bytes) -> None:
     try:
         fresh(body, now=datetime.now(UTC))
-    except ValueError as problem:
+    except (ValueError, TypeError) as problem:  # a time without its zone
         raise click.UsageError(
             f"{path} is no document that --fresh could make new: {problem}; without --fresh it is posted as it is"
         ) from None

@@ -70,7 +70,7 @@ async def sending(url: str, signer: Signs) -> AsyncIterator[Sender]:
 def fresh(body: bytes, *, now: datetime) -> bytes:
     """The document as if it were new: its times moved so that it was made just now, its id one never used before.
 
-    Raises ValueError for what is no JSON, and where created_at is no time.
+    Raises ValueError for what is no JSON and where created_at is no time, TypeError where that has no zone.
     """
     document = msgspec.json.decode(body)
     number = document.get("id") if isinstance(document, dict) else None

@@ -76,7 +76,7 @@ class Shopify(BaseModel):
             raise PydanticCustomError(
                 "address",
                 "with `access:` in a shop, write `address:` (the public https address that Shopify posts to), or "
-                "`upkeep: {{subscriptions: leave}}`",
+                "`upkeep: {subscriptions: leave}`",
             )
         return self
 

@@ -57,6 +57,7 @@ async def test_an_example_is_sent_as_of_the_shop_and_with_its_topic(running, typ
         ("folder", [], "folder is a folder: name its files, such as folder/*.json"),
         ("cut.json", ["--fresh"], "cut.json is no document that --fresh could make new: Input data was truncated"),
         ("when.json", ["--fresh"], "when.json is no document that --fresh could make new: Invalid isoformat string"),
+        ("zone.json", ["--fresh"], "zone.json is no document that --fresh could make new: can't subtract"),
     ],
 )
 def test_what_cannot_be_posted_is_said_before_anything_is(configured, tmp_path, name, words, said):
@@ -64,6 +65,7 @@ def test_what_cannot_be_posted_is_said_before_anything_is(configured, tmp_path, 
     (tmp_path / "good.json").write_bytes(example("shopify", "order.json"))
     (tmp_path / "cut.json").write_text('{"a":')
     (tmp_path / "when.json").write_text('{"id": 1, "created_at": "yesterday"}')
+    (tmp_path / "zone.json").write_text('{"id": 1, "created_at": "2026-01-01T00:00:00"}')
     told = configured("send", "good.json", name, *words)
     assert (2, True, False) == (told.exit_code, said in told.output, " answer" in told.output), told.output
 

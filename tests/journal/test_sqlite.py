@@ -114,7 +114,7 @@ async def test_a_place_where_no_file_can_be_is_said(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(JournalError, match=r"file is no folder: the journal .* cannot be there; name another place"):
         await _made(tmp_path / "file" / "journal.db")
-    with pytest.raises(JournalError, match=r"/proc/no-such cannot be made for the journal"):
+    with pytest.raises(JournalError, match="no folder /proc/no-such can be made for the journal: name another place"):
         await _made(Path("/proc/no-such/journal.db"))
 
 

@@ -58,8 +58,13 @@ def _make_folder(path: Path) -> None:
         folder.mkdir(exist_ok=True)
     except FileNotFoundError:
         above = folder.parent.absolute()
-        said = f"{folder.absolute()} cannot be made" if above.exists() else f"there is no folder {above}"
-        raise JournalError(f"{said} for the journal {path}: make it, or name another place") from None
+        if above.exists():
+            raise JournalError(
+                f"no folder {folder.absolute()} can be made for the journal: name another place"
+            ) from None
+        raise JournalError(
+            f"there is no folder {above} for the journal {path}: make it, or name another place"
+        ) from None
     except (FileExistsError, NotADirectoryError):
         raise JournalError(f"{folder} is no folder: the journal {path} cannot be there; name another place") from None
 
