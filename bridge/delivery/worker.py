@@ -39,6 +39,7 @@ class Worker:
         self._maybe_due = True
         self._next_due: datetime | None = None
         self._since: datetime | None = None
+        self._note = ""
         self._remembered: str | None = None
         self._wake = asyncio.Event()
         journal.watch(road.name, self._something_due)
@@ -117,7 +118,7 @@ class Worker:
         """The journal knows why nothing is sent. It may be busy: then it is told later."""
         if self._is_remembered():
             return
-        told = noted(self._health, self._since)
+        told = self._note
         try:
             if self._remembered is None:
                 self._remembered = await self._journal.recall(mark(self.name)) or ""
@@ -128,7 +129,7 @@ class Worker:
             emit("journal.busy", dest=self.name, detail=str(problem))
 
     def _is_remembered(self) -> bool:
-        return self._remembered == noted(self._health, self._since)
+        return self._remembered == self._note
 
     def _has_room(self) -> bool:
         room = self._window.limit - len(self._ready)
@@ -221,6 +222,7 @@ class Worker:
         if health.mood is before.mood:
             return
         self._since = _now()
+        self._note = noted(health, self._since)
         self._wake.set()
         blocked = health.mood in (Mood.PAUSED, Mood.DOWN)
         UP.labels(self._road.name).set(0 if blocked else 1)
