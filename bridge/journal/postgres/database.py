@@ -17,7 +17,7 @@ T = TypeVar("T")
 Connection: TypeAlias = Any
 """An asyncpg connection, from the pool or not."""
 
-VERSION = 2
+VERSION = 3
 OLDEST_SERVER = 13
 _TRIES = 4
 _PLANS = {"enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off"}

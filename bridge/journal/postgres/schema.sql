@@ -1,4 +1,4 @@
--- Version 2: the tables of the embedded journal, with what several owners need besides. Times are microseconds since
+-- Version 3: the tables of the embedded journal, with what several owners need besides. Times are microseconds since
 -- 1970 in UTC, as there, so that a journal can be moved. Every key begins with the lane, or with destination and lane.
 
 CREATE TABLE meta (name text PRIMARY KEY, value bytea NOT NULL);
@@ -100,3 +100,8 @@ CREATE TABLE memory (name text PRIMARY KEY, value text NOT NULL, at bigint NOT N
 
 -- Salted hashes of erased persons: what comes of them later is stored without body, and skipped.
 CREATE TABLE blocked (hash bytea PRIMARY KEY, at bigint NOT NULL);
+
+-- Names of facts that were ever said to be one: a key of either is a key of both, whichever rules are in force.
+CREATE TABLE former (
+    dest text NOT NULL, fact text NOT NULL, former text NOT NULL, PRIMARY KEY (dest, fact, former)
+);

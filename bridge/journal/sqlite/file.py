@@ -13,7 +13,7 @@ from pathlib import Path
 from bridge.errors import JournalBroken, JournalError, JournalInUse, JournalUnreadable
 from bridge.journal.sqlite.statements import schema, upgrade
 
-VERSION = 2
+VERSION = 3
 _APPLICATION = 0x41425247
 _OLDEST_SQLITE = (3, 35, 0)
 _MAGIC = b"SQLite format 3\0"

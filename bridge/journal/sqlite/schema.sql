@@ -1,4 +1,4 @@
--- Version 2. Times are microseconds since 1970 in UTC. Keys are led by numbers that grow (lane, seq), so that the cost
+-- Version 3. Times are microseconds since 1970 in UTC. Keys are led by numbers that grow (lane, seq), so that the cost
 -- of an order does not depend on how many there were before.
 
 CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -88,3 +88,8 @@ CREATE TABLE memory (name TEXT PRIMARY KEY, value TEXT NOT NULL, at INTEGER NOT 
 
 -- Salted hashes of erased persons: what comes of them later is stored without body, and skipped.
 CREATE TABLE blocked (hash BLOB PRIMARY KEY, at INTEGER NOT NULL) WITHOUT ROWID;
+
+-- Names of facts that were ever said to be one: a key of either is a key of both, whichever rules are in force.
+CREATE TABLE former (
+    dest TEXT NOT NULL, fact TEXT NOT NULL, former TEXT NOT NULL, PRIMARY KEY (dest, fact, former)
+) WITHOUT ROWID;
