@@ -203,7 +203,9 @@ async def test_a_journal_of_the_first_version_is_brought_on_once_while_an_older_
         appended = await older.append(desk.document())
         for text in _FIRST_VERSION:
             await _sql(postgres_place, text)
-        with pytest.raises(JournalUnreadable, match=rf"has version 1, this bridge works with {VERSION}: run `.* journal init`"):
+        with pytest.raises(
+            JournalUnreadable, match=rf"version 1, this bridge works with {VERSION}: run `.* journal init`"
+        ):
             async with opened(postgres_place, destinations=("api",)):
                 pass
         made = await asyncio.gather(*(init(postgres_place) for _ in range(4)))

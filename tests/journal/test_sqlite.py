@@ -171,7 +171,8 @@ async def test_a_journal_of_the_first_version_is_upgraded_with_all_that_is_in_it
         appended = await journal.append(desk.document())
     connection = sqlite3.connect(path)
     connection.executescript(
-        "ALTER TABLE fact DROP COLUMN amount; DROP TABLE memory; DROP TABLE blocked; DROP TABLE former; PRAGMA user_version = 1;"
+        "ALTER TABLE fact DROP COLUMN amount; DROP TABLE memory; DROP TABLE blocked; DROP TABLE former; "
+        "PRAGMA user_version = 1;"
     )
     connection.close()
     async with _opened(path) as journal:

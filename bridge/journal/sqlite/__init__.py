@@ -8,7 +8,7 @@ import asyncio
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -47,6 +47,7 @@ from bridge.journal.sqlite import acting, claiming, erasing
 from bridge.journal.sqlite.claiming import Held, Newest
 from bridge.journal.sqlite.file import owned, writable
 from bridge.journal.sqlite.handing import Fresh, Handed, Handing
+from bridge.journal.sqlite.identity import Identity
 from bridge.journal.sqlite.operations import Act, Append, Entry
 from bridge.journal.sqlite.pruning import Pruning
 from bridge.journal.sqlite.reading import Reader, salt_of
@@ -65,14 +66,22 @@ async def opened(
     path: Path, *, destinations: Sequence[str], min_free: int = 0, ballast: int = 0
 ) -> AsyncIterator["SqliteJournal"]:
     """Own the journal at this path, made if it is absent. Raises JournalInUse, JournalUnreadable, JournalBroken."""
-    with owned(path), writable(path) as connection:
+    with owned(path) as lock, ExitStack() as last, writable(path) as connection:
         _doubt(connection, path)
+        identity = Identity(path, lock)
+        identity.learn()
         room = Room(path, min_free=min_free, ballast=ballast)
-        journal = SqliteJournal(path, connection, destinations=destinations, room=room)
+        journal = SqliteJournal(path, connection, destinations=destinations, room=room, identity=identity)
         try:
             yield journal
         finally:
-            journal.close()
+            journal.stop()
+            if identity.lost() is None:
+                journal.close()
+            else:
+                # Who closes a journal last deletes its log by its name: here it would be somebody else's. A connection
+                # that only reads never does.
+                last.callback(journal.close)
 
 
 @asynccontextmanager
@@ -104,15 +113,23 @@ class SqliteJournal(Reader):
 
     is_shared = False
 
-    def __init__(self, path: Path, connection: sqlite3.Connection, *, destinations: Sequence[str], room: Room) -> None:
+    def __init__(
+        self, path: Path, connection: sqlite3.Connection, *, destinations: Sequence[str], room: Room, identity: Identity
+    ) -> None:
         super().__init__(path, room.free)
         self._room = room
+        self._identity = identity
         self._salt = salt_of(connection)
         self._doubtful = _doubtful(connection)
         self._loop = asyncio.get_running_loop()
         self.broken: asyncio.Future[None] = self._loop.create_future()
         self._writer = Writer(
-            connection, loop=self._loop, salt=self._salt, destinations=destinations, room=room, broken=self._break
+            connection,
+            salt=self._salt,
+            destinations=destinations,
+            room=room,
+            identity=identity,
+            broken=self._break,
         )
         self._handing = {dest: Handing() for dest in destinations}
         self._claiming = {dest: asyncio.Lock() for dest in destinations}
@@ -126,15 +143,16 @@ class SqliteJournal(Reader):
         if not self.broken.done():
             self.broken.set_exception(failure)
 
-    def close(self) -> None:
+    def stop(self) -> None:
         """What was submitted is still written."""
         self._writer.stop()
         self.broken.cancel()
-        super().close()
 
     def refuses(self) -> str | None:
         if self.broken.done():
             return "the journal is broken"
+        if (lost := self._identity.lost()) is not None:
+            return lost
         refusal = self._room.refuses_appends()
         return None if refusal is None else str(refusal)
 

@@ -11,12 +11,15 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from bridge.errors import JournalBroken, JournalError, JournalInUse, JournalUnreadable
+from bridge.journal.sqlite.identity import is_left_alone
 from bridge.journal.sqlite.statements import schema, upgrade
 
 VERSION = 3
 _APPLICATION = 0x41425247
 _OLDEST_SQLITE = (3, 35, 0)
-_MAGIC = b"SQLite format 3\0"
+_SMALLEST = 512
+"""Bytes of the smallest database: one page of the smallest size."""
+
 _MOUNT_POINT = 4
 _NETWORK = frozenset(
     (
@@ -28,8 +31,10 @@ _NETWORK = frozenset(
 
 
 @contextmanager
-def owned(path: Path) -> Iterator[None]:
-    """The lock beside the file. Only its holder writes. Raises JournalInUse, JournalError for a path that cannot be."""
+def owned(path: Path) -> Iterator[int]:
+    """The lock beside the file, as a descriptor. Only its holder writes. Raises JournalInUse, JournalError for a path
+    that cannot be.
+    """
     try:
         _make_folder(path)
         _refuse_network(path)
@@ -46,7 +51,7 @@ def owned(path: Path) -> Iterator[None]:
                 f"the journal {path} is in use by another process, a bridge or a command that works with it: stop that "
                 "first, or name another journal"
             ) from None
-        yield
+        yield lock
     finally:
         os.close(lock)
 
@@ -113,6 +118,7 @@ def writable(path: Path) -> Iterator[sqlite3.Connection]:
     if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
         raise JournalUnreadable(f"SQLite {sqlite3.sqlite_version} is too old: 3.35 is the least that the journal needs")
     check_content(path)
+    refuse_leftovers(path)
     made = not path.exists()
     try:
         connection = sqlite3.connect(path, timeout=2.0, isolation_level=None, check_same_thread=False)
@@ -128,16 +134,30 @@ def writable(path: Path) -> Iterator[sqlite3.Connection]:
 
 
 def check_content(path: Path) -> None:
-    """SQLite takes a short file of any content for an empty database, and would write over it."""
+    """SQLite takes a file of one byte for an empty database, and would write over it. Raises JournalUnreadable.
+
+    The file is never opened: closing it would drop SQLite's locks on it (see identity.py). What a file of some length
+    holds SQLite says by itself.
+    """
     try:
-        with path.open("rb") as found:
-            start = found.read(len(_MAGIC))
+        size = path.stat().st_size
     except FileNotFoundError:
         return
     except OSError as problem:
         raise _cannot_open(path, problem) from None
-    if start not in (b"", _MAGIC):
+    if 0 < size < _SMALLEST:
         raise JournalUnreadable(f"{path} cannot be read as a journal: it is not a SQLite file")
+
+
+def refuse_leftovers(path: Path) -> None:
+    """A log without its journal would be played into the new file that is made here. Raises JournalError."""
+    if files := is_left_alone(path):
+        names = " and ".join(str(file) for file in files)
+        raise JournalError(
+            f"there is no journal at {path}, but {names} of an earlier one: orders may be in there and nowhere else. "
+            "If the journal was moved away, move this to the same place under its name; a .rescued file is a whole "
+            f"journal: rename it to {path.name}. Then start again"
+        )
 
 
 def _prepare(connection: sqlite3.Connection, path: Path) -> None:

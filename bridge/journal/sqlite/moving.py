@@ -8,7 +8,7 @@ from pathlib import Path
 from bridge.errors import JournalError, JournalInUse
 from bridge.journal.cells import Row
 from bridge.journal.moving import PAGE, TABLES
-from bridge.journal.sqlite.file import check_content, owned, writable
+from bridge.journal.sqlite.file import check_content, owned, refuse_leftovers, writable
 
 _SELECT = {
     "meta": "SELECT name, value FROM meta WHERE name = 'salt'",
@@ -84,7 +84,11 @@ def _snapshot(path: Path) -> Iterator[sqlite3.Connection]:
 def taken(path: Path) -> Iterator[_Taken]:
     """A new journal, there as a whole or not at all. Raises JournalError where there is one already."""
     if path.exists():
-        raise JournalError(f"there is a journal at {path} already: name a new place, or move it away")
+        raise JournalError(
+            f"there is a journal at {path} already: name a new place, or move it away with all files beside it "
+            f"({path.name}-*)"
+        )
+    refuse_leftovers(path)
     part = path.with_name(path.name + ".part")
     part.unlink(missing_ok=True)
     try:

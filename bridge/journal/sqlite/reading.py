@@ -53,8 +53,6 @@ class Reader:
             f"{self._path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, check_same_thread=False
         )
         try:
-            connection.execute("PRAGMA query_only = 1")
-            connection.execute("PRAGMA cache_size = -8192")
             self._check(connection)
         except BaseException:
             connection.close()
@@ -63,6 +61,8 @@ class Reader:
 
     def _check(self, connection: sqlite3.Connection) -> None:
         try:
+            connection.execute("PRAGMA query_only = 1")
+            connection.execute("PRAGMA cache_size = -8192")
             found = version_of(connection, self._path)
         except sqlite3.DatabaseError as problem:
             raise JournalUnreadable(f"{self._path} cannot be read as a journal: {problem}") from None

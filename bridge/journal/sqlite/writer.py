@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 from bridge.errors import JournalBroken, JournalBusy
 from bridge.journal.sqlite.appending import Appending
+from bridge.journal.sqlite.identity import Identity, free_name, rescue_of
 from bridge.journal.sqlite.operations import Act, Answer, Append, Entry, Operation, tell
 from bridge.journal.sqlite.recording import Recording
 from bridge.journal.sqlite.room import Room
@@ -19,6 +20,9 @@ together is done together. A loop that has nothing to do turns at once, and who 
 
 _LONGEST_GATHERING = 0.005
 
+_LOOK_EVERY = 2.0
+"""Seconds without work after which the files are looked at again."""
+
 _NOT_STORABLE = (OverflowError, TypeError, ValueError)
 """A number, a text or a time that SQLite cannot hold, or that is none. Who brought it is told; the others go on."""
 
@@ -26,22 +30,24 @@ _DISK_FAILED = frozenset({sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.
 
 
 class Writer:
-    """Takes operations from the event loop's thread and answers their futures there."""
+    """Takes operations from the event loop's thread and answers their futures there. Made in a running event loop."""
 
     def __init__(
         self,
         connection: sqlite3.Connection,
         *,
-        loop: asyncio.AbstractEventLoop,
         salt: bytes,
         destinations: Sequence[str],
         room: Room,
+        identity: Identity,
         broken: Callable[[JournalBroken], None],
     ) -> None:
         self._connection = connection
-        self._loop = loop
+        self._loop = asyncio.get_running_loop()
         self._room = room
+        self._identity = identity
         self._broken = broken
+        self._lost: JournalBroken | None = None
         self._queue: queue.SimpleQueue[Operation | None] = queue.SimpleQueue()
         self.appending = Appending(connection, salt=salt, destinations=destinations)
         self._recording = Recording(connection)
@@ -85,7 +91,7 @@ class Writer:
         group: list[Operation | None] = []
         while not stopping:
             crowded = len(group) > 1
-            group = [self._queue.get()]
+            group = [self._next()]
             if crowded:
                 self._gather()
             while len(group) < _GROUP and not self._queue.empty():
@@ -98,6 +104,37 @@ class Writer:
             for act in later:
                 self._answer([(act, self._afterwards(act))])
             self._group = ()
+        self._look()
+
+    def _next(self) -> Operation | None:
+        while True:
+            try:
+                return self._queue.get(timeout=_LOOK_EVERY)
+            except queue.Empty:
+                self._look()
+
+    def _look(self) -> JournalBroken | None:
+        """Whether the files are those that were opened. Where they are not, what was acknowledged is saved, once."""
+        if self._lost is None and (sentence := self._identity.lost()) is not None:
+            self._lost = JournalBroken(f"{sentence}. {self._saved()}")
+            self._loop.call_soon_threadsafe(self._broken, self._lost)
+        return self._lost
+
+    def _saved(self) -> str:
+        """What this process still has open is written where it is found again."""
+        try:
+            if self._identity.has_file and not self._identity.has_foreign_log:
+                self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                return "All that was acknowledged is in the journal's file"
+            rescue = free_name(rescue_of(self._identity.path))
+            rescue.touch(mode=0o600, exist_ok=False)
+            self._connection.execute("VACUUM INTO ?", (str(rescue),))
+        except (sqlite3.Error, OSError) as problem:
+            return (
+                f"What was acknowledged could not be written elsewhere ({problem}): where the files were moved, it "
+                "is in them"
+            )
+        return f"All that was acknowledged is in {rescue}: a whole journal, to be renamed to {self._identity.path.name}"
 
     def _gather(self) -> None:
         gathered = threading.Event()
@@ -121,6 +158,14 @@ class Writer:
         self._loop.call_soon_threadsafe(tell, answers)
 
     def _committed(self, operations: Sequence[Operation]) -> Sequence[Answer]:
+        """Each operation with its answer. The files are looked at before and after: what is answered has a name."""
+        if (lost := self._look()) is None:
+            answers = self._admitted(operations)
+            if (lost := self._look()) is None:
+                return answers
+        return [(operation, lost) for operation in operations]
+
+    def _admitted(self, operations: Sequence[Operation]) -> Sequence[Answer]:
         refused = self._room.refuses_appends()
         if refused is not None:
             turned_away: list[Answer] = [(operation, refused) for operation in operations if type(operation) is Append]

@@ -1,0 +1,226 @@
+"""Other programs at the files of the embedded journal: a look is harmless, and what is taken away is noticed."""
+
+import asyncio
+import shutil
+import sqlite3
+import subprocess
+import sys
+
+import pytest
+
+from bridge.errors import JournalBroken, JournalError, JournalUnreadable
+from bridge.journal import Record
+from bridge.journal.sqlite import opened, reading
+from bridge.journal.sqlite.moving import given, taken
+
+_OPENED = []
+"""Names that Python opened, while a test listens."""
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "var" / "journal.db"
+
+
+@pytest.fixture
+def opened_files():
+    """Names of the files that Python opens in this process: SQLite's own opening is not among them."""
+    if not hasattr(test_nothing_but_sqlite_opens_the_file, "hook"):
+        sys.addaudithook(lambda event, given: _OPENED.append(str(given[0])) if event == "open" else None)
+        test_nothing_but_sqlite_opens_the_file.hook = True  # a hook stays for the life of the process
+    _OPENED.clear()
+    return _OPENED
+
+
+def _opened(path):
+    return opened(path, destinations=("api",))
+
+
+def _seen(path):
+    with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as other:
+        seen = other.execute("SELECT count(*) FROM envelope").fetchone()[0]
+    other.close()
+    return seen
+
+
+_LOOK = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); print(c.execute(sys.argv[2]).fetchone()); c.close()"
+
+
+def _look(path, query="SELECT count(*) FROM envelope"):
+    """Another process opens the journal, and closes it as if it were the last."""
+    return subprocess.run([sys.executable, "-c", _LOOK, path, query], check=True, capture_output=True, text=True).stdout
+
+
+async def test_nothing_but_sqlite_opens_the_file(path, desk, opened_files, tmp_path):
+    async with _opened(path) as journal:
+        await journal.append(desk.document("1"))
+        await desk.claim(journal)
+        async with reading(path) as beside:
+            await beside.stats()
+        with given(path) as giving:
+            await giving.count()
+    async with _opened(path) as journal:
+        await journal.stats()
+        journal.refuses()
+    touched = {name for name in opened_files if name.startswith(str(path))}
+    assert {f"{path}.lock"} == touched
+
+
+@pytest.mark.parametrize(
+    "query", ["SELECT count(*) FROM envelope", "PRAGMA wal_checkpoint(TRUNCATE)", "PRAGMA integrity_check"]
+)
+async def test_a_look_from_another_process_leaves_the_log_in_place(path, desk, query):
+    log = path.with_name("journal.db-wal")
+    async with _opened(path) as journal:
+        await journal.append(desk.document("1"))
+        before = log.stat().st_ino
+        await asyncio.to_thread(_look, path, query)
+        assert before == log.stat().st_ino
+        await journal.append(desk.document("2"))
+        assert "(2,)\n" == await asyncio.to_thread(_look, path)
+        assert journal.refuses() is None
+
+
+async def test_a_reader_in_the_owners_process_takes_no_lock_away(path, desk):
+    log = path.with_name("journal.db-wal")
+    async with _opened(path) as journal:
+        await journal.append(desk.document("1"))
+        async with reading(path):
+            await asyncio.to_thread(_look, path)
+        await asyncio.to_thread(_look, path)
+        assert log.exists()
+        await journal.append(desk.document("2"))
+
+
+async def _breaks(journal, desk, match):
+    """What comes now is not stored, and the journal says that it is broken, and why."""
+    assert journal.refuses() is not None
+    with pytest.raises(JournalBroken, match=match):
+        await journal.append(desk.document("lost"))
+    with pytest.raises(JournalBroken, match=match):
+        await asyncio.wait_for(journal.broken, 10)
+
+
+async def test_a_log_that_is_deleted_ends_the_work_and_loses_nothing(path, desk):
+    async with _opened(path) as journal:
+        await journal.append(desk.document("1"))
+        path.with_name("journal.db-wal").unlink()
+        await _breaks(journal, desk, r"-wal, the journal's log, was deleted .* is in the journal's file")
+    assert 1 == _seen(path)
+    async with _opened(path) as journal:
+        assert 1 == (await journal.stats()).envelopes
+
+
+async def test_a_log_that_is_deleted_is_noticed_without_work(path, desk, monkeypatch):
+    monkeypatch.setattr(sys.modules["bridge.journal.sqlite.writer"], "_LOOK_EVERY", 0.01)
+    async with _opened(path) as journal:
+        await journal.append(desk.document("1"))
+        path.with_name("journal.db-wal").unlink()
+        with pytest.raises(JournalBroken, match="the journal's log, was deleted"):
+            await asyncio.wait_for(journal.broken, 10)
+    assert 1 == _seen(path)
+
+
+async def test_what_was_settled_in_a_log_that_is_deleted_is_not_claimed_again(path, desk):
+    async with _opened(path) as journal:
+        await journal.append(desk.document("1"))
+        claim = await desk.claim(journal)
+        path.with_name("journal.db-wal").unlink()
+        with pytest.raises(JournalBroken, match="the journal's log"):
+            await journal.record(claim, Record(), now=claim.envelope.received_at)
+
+
+async def test_a_journal_that_is_deleted_is_written_anew_beside(path, desk):
+    async with _opened(path) as journal:
+        await journal.append(desk.document("1"))
+        for file in (path, path.with_name("journal.db-wal"), path.with_name("journal.db-shm")):
+            file.unlink()
+        await _breaks(journal, desk, r"journal.db, the journal, was deleted .* is in .*journal.db.rescued")
+    rescued = path.with_name("journal.db.rescued")
+    assert 0o600 == rescued.stat().st_mode & 0o777
+    with pytest.raises(JournalError, match=r"there is no journal .*journal.db.rescued of an earlier one"):
+        async with _opened(path):
+            pass
+    rescued.rename(path)
+    async with _opened(path) as journal:
+        assert 1 == (await journal.stats()).envelopes
+
+
+async def test_a_journal_that_is_replaced_leaves_the_log_of_the_other_alone(path, desk, tmp_path):
+    other = tmp_path / "other" / "journal.db"
+    other.parent.mkdir()
+    async with _opened(path) as journal:
+        await journal.append(desk.document("1"))
+        for rest in ("", "-wal", "-shm"):
+            file = path.with_name(path.name + rest)
+            file.rename(other.with_name(file.name))
+        foreign = sqlite3.connect(path)
+        foreign.execute("PRAGMA journal_mode = WAL")
+        foreign.execute("CREATE TABLE theirs (n)")
+        await _breaks(journal, desk, r"journal.db, the journal, was replaced")
+    assert path.with_name("journal.db-wal").exists()
+    assert [("theirs",)] == foreign.execute("SELECT name FROM sqlite_schema").fetchall()
+    foreign.close()
+    assert 1 == _seen(other)
+
+
+async def test_an_owner_whose_lock_was_taken_away_ends(path, desk):
+    lock = path.with_name("journal.db.lock")
+    async with _opened(path) as journal:
+        lock.unlink()
+        async with _opened(path):  # nothing kept it out
+            await _breaks(journal, desk, r"the lock of the journal's owner, was replaced")
+
+
+async def test_a_folder_that_is_moved_away_ends_the_work(path, desk):
+    moved = path.parent.with_name("moved")
+    async with _opened(path) as journal:
+        await journal.append(desk.document("1"))
+        path.parent.rename(moved)
+        await _breaks(journal, desk, r"was deleted or moved .* where the files were moved, it is in them")
+    assert 1 == _seen(moved / "journal.db")
+
+
+# -- a log that is left alone -----------------------------------------------------------------------------------------
+
+
+async def _left_log(path, desk):
+    """A journal that was killed and moved away, its log left behind."""
+    async with _opened(path) as journal:
+        await journal.append(desk.document("1"))
+        log = path.with_name("journal.db-wal")
+        shutil.copy(log, path.with_name("kept"))
+    path.unlink()
+    path.with_name("kept").rename(log)
+    return log
+
+
+async def test_a_journal_is_not_made_beside_an_old_log(path, desk):
+    log = await _left_log(path, desk)
+    before = log.read_bytes()
+    with pytest.raises(JournalError, match=r"there is no journal at .*, but .*-wal of an earlier one"):
+        async with _opened(path):
+            pass
+    assert before == log.read_bytes()
+    assert not path.exists()
+
+
+async def test_a_journal_is_not_restored_beside_an_old_log(path, desk):
+    log = await _left_log(path, desk)
+    before = log.read_bytes()
+    with pytest.raises(JournalError, match=r"-wal of an earlier one"), taken(path):
+        pass
+    assert before == log.read_bytes()
+    log.unlink()
+    with taken(path):
+        pass
+    assert path.exists()
+
+
+async def test_a_file_of_one_byte_is_no_journal(path):
+    path.parent.mkdir()
+    path.write_bytes(b"x")
+    with pytest.raises(JournalUnreadable, match="not a SQLite file"):
+        async with _opened(path):
+            pass
+    assert b"x" == path.read_bytes()
