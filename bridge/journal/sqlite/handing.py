@@ -61,6 +61,8 @@ class Handing:
     """More came than is kept here: the table has the rest."""
     _deep: set[int] = field(default_factory=set)
     """Lanes in flight that may have more work when they end."""
+    _learnt: datetime | None = None
+    """The soonest time to which a lane was postponed since the search that is out began: it may not know of it."""
 
     def ask(self) -> None:
         """Something may be due that was not handed."""
@@ -110,14 +112,19 @@ class Handing:
         """The table is about to be searched: what is handed from now on may be in what it finds, or not."""
         self.ask()
         self._ask = False
+        self._learnt = None
 
     def found(self, lanes: Collection[int], *, whole: bool, due: datetime | None) -> None:
-        """These are in flight now, and may have more work; whole: nothing else was due."""
+        """These are in flight now, and may have more work; whole: nothing else was due.
+
+        What happened while the search was out counts beside what it found: a lane that was in flight then was left out
+        of it, and may have been postponed since.
+        """
         self.in_flight.update(lanes)
         self._deep.update(lanes)
         self._queue = deque(handed for handed in self._queue if handed[0] not in lanes)
         self._bytes = sum(len(handed[2].raw) for handed in self._queue)
-        self.due = due
+        self.due = _sooner(due, self._learnt)
         if not whole:
             self.ask()
 
@@ -128,5 +135,9 @@ class Handing:
             self._deep.discard(claim.lane)
             self.ask()
         until = getattr(record.end, "until", None)
-        if until is not None and (self.due is None or until < self.due):
-            self.due = until
+        self.due = _sooner(self.due, until)
+        self._learnt = _sooner(self._learnt, until)
+
+
+def _sooner(one: datetime | None, other: datetime | None) -> datetime | None:
+    return min((each for each in (one, other) if each is not None), default=None)
