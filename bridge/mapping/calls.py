@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from bridge.mapping import values
 from bridge.mapping.fields import element_of, is_list, is_mapping, sort_of
 from bridge.mapping.functions import NEEDS, Function
-from bridge.mapping.terms import STEPS, Literal, Scope, Term, told, typed, typed_python
+from bridge.mapping.terms import BUDGET, Literal, Scope, Term, told, typed, typed_python, weight_of
 from bridge.mapping.values import Value
 from bridge.mapping.writing import Writer, compiled, variable
 
@@ -61,12 +61,13 @@ class Call(Term):
     given: Sequence[Term]
 
     def meaning(self, scope: Scope) -> Value:
-        steps = scope[STEPS]
+        budget = scope[BUDGET]
         arguments = []
         for needed, term in zip(self.function.needs(len(self.given)), self.given, strict=True):
             value = term.value(scope)
-            arguments.append(values.spent(NEEDS[needed](value), steps, self.function.cost))
-        return self.function.run(*arguments)
+            arguments.append(values.spent(NEEDS[needed](value), budget, self.function.cost))
+        found = self.function.run(*arguments)
+        return values.made(found, budget) if self.function.makes else found
 
     def python(self, writer: Writer) -> str:
         arguments = []
@@ -74,12 +75,13 @@ class Call(Term):
             source = term.python(writer)
             if not isinstance(term, Literal):
                 source = source if _fits(term, needed) else f"{writer.known(NEEDS[needed])}({source})"
-                source = f"spent({source}, steps, {self.function.cost})" if _costs(writer, term) else source
+                source = f"spent({source}, budget, {self.function.cost})" if _costs(writer, term) else source
             arguments.append(source)
+        call = f"{writer.known(self.function.run)}({', '.join(arguments)})"
         if self.function.name == "text" and self.given[0].shape == "integer":
             name = writer.fresh()
-            return f"(str({name}) if ({name} := {arguments[0]}) is not None else None)"
-        return f"{writer.known(self.function.run)}({', '.join(arguments)})"
+            call = f"(str({name}) if ({name} := {arguments[0]}) is not None else None)"
+        return f"made({call}, budget)" if self.function.makes and writer.loops else call
 
     def parts(self) -> Sequence[Term]:
         return self.given
@@ -111,7 +113,7 @@ class Walk(Term):
 
     def _level(self, level: int, held: Value, scope: dict[str, Value]) -> Iterator[Value]:
         name, over = self.names[level], self.overs[level]
-        for item in told(over.text, values.walk, held, scope[STEPS]):
+        for item in told(over.text, values.walk, held, scope[BUDGET], self._weight()):
             scope[name] = told(f"an element of {over.text}", typed, item, element_of(over.shape))
             if not all(test.value(scope) for test in self.tests[level]):
                 continue
@@ -126,22 +128,28 @@ class Walk(Term):
         inner.loops = 1
         self._loops(inner, 0)
         parameters = "".join(f", {variable(each)}" for each in self.free)
-        compiled(f"def {name}(steps, items{parameters}):", inner, writer.space)
+        compiled(f"def {name}(budget, items{parameters}):", inner, writer.space)
         items = writer.fresh()
-        return f"(None if ({items} := {self.overs[0].python(writer)}) is None else {name}(steps, {items}{parameters}))"
+        return f"(None if ({items} := {self.overs[0].python(writer)}) is None else {name}(budget, {items}{parameters}))"
 
     def _loops(self, writer: Writer, level: int) -> None:
         if level == len(self.names):
             writer.line(f"yield {self.each.python(writer)}")
             return
         name, over = variable(self.names[level]), self.overs[level]
-        with writer.looping(f"for {name} in walk({over.python(writer) if level else 'items'}, steps):"):
+        with writer.looping(
+            f"for {name} in walk({over.python(writer) if level else 'items'}, budget, {self._weight()}):"
+        ):
             element = typed_python(name, element_of(over.shape), writer)
             if element != name:
                 writer.line(f"{name} = {element}")
             for test in self.tests[level]:
                 writer.line(f"if not {test.python(writer)}: continue")
             self._loops(writer, level + 1)
+
+    def _weight(self) -> int:
+        """The steps of an element: one, and more where there is much to be worked out for it."""
+        return weight_of([self.each, *(test for tests in self.tests for test in tests)])
 
     def parts(self) -> Sequence[Term]:
         return (*self.overs, *(test for tests in self.tests for test in tests), self.each)
@@ -162,16 +170,18 @@ class Gathered(Term):
     def meaning(self, scope: Scope) -> Value:
         over = self.over.value(scope)
         if not isinstance(self.over, Walk):
-            over = values.spent(NEEDS["list"](over), scope[STEPS], self.function.cost)
+            over = values.spent(NEEDS["list"](over), scope[BUDGET], self.function.cost)
         others = [NEEDS["text"](each.value(scope)) for each in self.others]
-        return self.function.run(over, *others)
+        found = self.function.run(over, *others)
+        return values.made(found, scope[BUDGET]) if self.function.makes else found
 
     def python(self, writer: Writer) -> str:
         over = self.over.python(writer)
         if not isinstance(self.over, Walk):
-            over = f"spent({writer.known(NEEDS['list'])}({over}), steps, {self.function.cost})"
+            over = f"spent({writer.known(NEEDS['list'])}({over}), budget, {self.function.cost})"
         others = (f"{writer.known(NEEDS['text'])}({each.python(writer)})" for each in self.others)
-        return f"{writer.known(self.function.run)}({', '.join((over, *others))})"
+        call = f"{writer.known(self.function.run)}({', '.join((over, *others))})"
+        return f"made({call}, budget)" if self.function.makes and writer.loops else call
 
     def parts(self) -> Sequence[Term]:
         return (self.over, *self.others)

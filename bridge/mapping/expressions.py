@@ -27,9 +27,8 @@ from bridge.mapping.checking import (
 from bridge.mapping.fields import HEADERS, Shape, element_of, is_list, is_mapping, joined, nearest, sort_of, spoken
 from bridge.mapping.functions import FUNCTIONS, OVER_WALKS, SPECIAL, Function
 from bridge.mapping.operations import Arithmetic, Choice, Comparison, Joined, Negative, Not
-from bridge.mapping.terms import STEPS, Defined, Element, Field, Literal, Name, Part, Several, Term
-from bridge.mapping.values import DIGITS, Value, exact
-from bridge.mapping.values import STEPS as MOST_STEPS
+from bridge.mapping.terms import BUDGET, Defined, Element, Field, Literal, Name, Part, Several, Term
+from bridge.mapping.values import DIGITS, Value, exact, whole_budget
 from bridge.mapping.writing import expression_of
 
 LONGEST: Final = 2_000
@@ -90,7 +89,7 @@ class Expression:
 
     def evaluate(self, scope: Mapping[str, Value]) -> Value:
         """Its value; Failed, with a text that holds no value of the scope, where it has none."""
-        return self.term.value(scope if STEPS in scope else {**scope, STEPS: [MOST_STEPS]})
+        return self.term.value(scope if BUDGET in scope else {**scope, BUDGET: whole_budget()})
 
     def names(self) -> frozenset[str]:
         """The names in scope that it reads."""

@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Context
 from typing import Final
 
-from bridge.mapping import reckoning
+from bridge.mapping import reckoning, values
 from bridge.mapping.fields import is_list, sort_of
-from bridge.mapping.terms import Defined, Literal, Scope, Several, Term
+from bridge.mapping.terms import BUDGET, Defined, Literal, Scope, Several, Term
 from bridge.mapping.values import Failed, Value
 from bridge.mapping.writing import Writer
 
@@ -94,24 +95,31 @@ class Comparison(Term):
         left = first.value(scope)
         if left is None and len(others) == 1:
             return None
-        return reckoning.compared(self.operators, [left, *(each.value(scope) for each in others)])
+        sides = [left, *(each.value(scope) for each in others)]
+        return reckoning.compared(self.operators, sides, scope[BUDGET])
 
     def python(self, writer: Writer) -> str:
         sources = [each.python(writer) for each in self.sides]
-        if len(self.operators) > 1 or not self._plain():
-            return f"compared({tuple(self.operators)!r}, ({', '.join(sources)}))"
-        names = [writer.fresh() for _ in sources]
-        empty = [
-            f"({name} := {source}) is None"
-            for name, source, side in zip(names, sources, self.sides, strict=True)
-            if not side.never_empty()
+        if len(self.operators) > 1:
+            return f"compared({tuple(self.operators)!r}, ({', '.join(sources)}), budget)"
+        first, *_ = names = [writer.fresh() for _ in sources]
+        if not self._plain() or (writer.loops and self._may_be_long()):
+            comparison = f"compared({tuple(self.operators)!r}, ({first}, {sources[1]}), budget)"
+            return f"(None if ({first} := {sources[0]}) is None else {comparison})"
+        # What is fixed stands where it is used; all else is worked out from left to right, even what is never empty.
+        kept = [
+            (name, source) for name, source, side in zip(names, sources, self.sides, strict=True) if not _fixed(side)
         ]
         left, right = (
-            source if side.never_empty() else name
-            for name, source, side in zip(names, sources, self.sides, strict=True)
+            source if _fixed(side) else name for name, source, side in zip(names, sources, self.sides, strict=True)
         )
+        empty = " or ".join(f"({name} := {source}) is None" for name, source in kept)
         test = f"{left} {self.operators[0]} {right}"
-        return f"(None if {' or '.join(empty)} else {test})" if empty else f"({test})"
+        return f"(None if {empty} else {test})" if empty else f"({test})"
+
+    def _may_be_long(self) -> bool:
+        """Whether two texts are compared that come from the document."""
+        return sort_of(self.sides[0].shape) == "text" and not any(isinstance(side, Literal) for side in self.sides)
 
     def _plain(self) -> bool:
         """Whether Python's own operator means the same, because both types are known."""
@@ -126,6 +134,12 @@ class Comparison(Term):
 
     def parts(self) -> Sequence[Term]:
         return self.sides
+
+
+def _fixed(side: Term) -> bool:
+    return isinstance(side, Literal | Several) and all(
+        isinstance(each, Literal) and each.constant is not None for each in (side.parts() or (side,))
+    )
 
 
 _ARITHMETIC: Final = {"+": reckoning.add, "-": reckoning.subtract, "*": reckoning.multiply, "/": reckoning.divide}
@@ -145,18 +159,32 @@ class Arithmetic(Term):
         left = self.left.value(scope)
         if left is None:
             return None
+        right = self.right.value(scope)
         try:
-            return _ARITHMETIC[self.operator](left, self.right.value(scope), context)
+            if self._is_decimal():
+                return None if right is None else self._of_decimals(context, left, right)
+            return values.made(_ARITHMETIC[self.operator](left, right, context), scope[BUDGET])
         except ArithmeticError:
             raise Failed("is beyond the bounds of numbers") from None
+
+    def _is_decimal(self) -> bool:
+        """Whether it is a Decimal, whatever the two numbers are, because both are known to be numbers."""
+        return self.shape != "integer" and all(sort_of(each.shape) == "number" for each in self.parts())
+
+    def _of_decimals(self, context: Context, left: Value, right: Value) -> Value:
+        if self.operator == "/":
+            return reckoning.divide(left, right, context)  # it words its own failures
+        return getattr(context, _ARITHMETIC[self.operator].__name__)(left, right)
 
     def python(self, writer: Writer) -> str:
         context = "ROUNDED" if self.rounded else "EXACT"
         name = _ARITHMETIC[self.operator].__name__
         left, right = self.left.python(writer), self.right.python(writer)
-        if any(each.shape not in ("number", "money", "integer") for each in self.parts()) or self.shape == "integer":
-            return f"{name}({left}, {right}, {context})"
         a, b = writer.fresh(), writer.fresh()
+        if not self._is_decimal():
+            reckoned = f"{name}({a}, {right}, {context})"
+            reckoned = f"made({reckoned}, budget)" if writer.loops and self.shape in ("text", "any") else reckoned
+            return f"(None if ({a} := {left}) is None else {reckoned})"
         return f"(None if ({a} := {left}) is None or ({b} := {right}) is None else {context}.{name}({a}, {b}))"
 
     def parts(self) -> Sequence[Term]:

@@ -15,7 +15,7 @@ from decimal import (
 )
 from typing import Final
 
-from bridge.mapping.values import DIGITS, Failed, Value, as_list, named_kind, short
+from bridge.mapping.values import DIGITS, LONGEST_TEXT, Budget, Failed, Value, as_list, named_kind, spent, too_long
 
 _PRECISION: Final = 2 * DIGITS + 10
 _TRAPS: Final = [InvalidOperation, DivisionByZero, Overflow, Underflow, Clamped]
@@ -108,8 +108,11 @@ COMPARISONS: Final = {
 }
 
 
-def compared(operators: Sequence[str], values: Sequence[Value]) -> Value:
+def compared(operators: Sequence[str], values: Sequence[Value], budget: Budget) -> Value:
     """A chain such as `0 < x <= 5`: false if one link is false, else empty if one is empty, else true."""
+    for value in values:
+        if type(value) is str or type(value) is list:
+            spent(value, budget)
     links = [COMPARISONS[each](*values[at : at + 2]) for at, each in enumerate(operators)]
     return False if False in links else None if None in links else True
 
@@ -138,7 +141,7 @@ def add(left: Value, right: Value, context: Context = EXACT) -> Value:
     if left is None or right is None:
         return None
     if type(left) is str and type(right) is str:
-        return short(left + right)
+        return left + right if len(left) + len(right) <= LONGEST_TEXT else too_long()
     return bounded(left + right) if _whole(left, right) else context.add(left, right)
 
 

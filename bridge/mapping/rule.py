@@ -14,9 +14,9 @@ from bridge.mapping import values
 from bridge.mapping.expressions import Expression
 from bridge.mapping.fields import is_list
 from bridge.mapping.operations import untrue
-from bridge.mapping.structures import DOCUMENT, Each, Fixed, Structure, Unmapped, evaluated, missing
-from bridge.mapping.terms import STEPS, Scope
-from bridge.mapping.values import WHAT_DATA_CAN_RAISE, Failed
+from bridge.mapping.structures import DOCUMENT, FAILURES, Each, Fixed, Structure, Unmapped, evaluated, missing
+from bridge.mapping.terms import BUDGET, Scope
+from bridge.mapping.values import WHAT_DATA_CAN_RAISE, Beyond, Failed, Unexplained
 from bridge.mapping.writing import Writer, compiled, namespace, variable
 
 
@@ -42,6 +42,9 @@ class Passed:
 
 
 Step: TypeAlias = Event | Failure | Passed
+LONGEST_MESSAGE: Final = 1_000
+_TERMS_OF_A_KEY: Final = 200
+"""What may be looked at to find the key of a fact that failed, where nothing is left to explain it."""
 _FURTHEST: Final = (Reason.TOO_OLD, Reason.BEFORE_SINCE, Reason.NOT_TRUE, Reason.NOTHING_TO_SEND)
 
 
@@ -96,30 +99,35 @@ class Rule:
         if self.each is not None:
             elements = self.each.scopes(evaluated(self.each.over, self.each.path, scope), scope)
             scope = next(each for each in elements if self._once(each) == event.once)
-        found = {label: _shown(each, {**scope, "given": event.give}) for label, each in self.show.items()}
+        found = {
+            label: _shown(each, {**scope, "given": event.give, BUDGET: values.whole_budget()})
+            for label, each in self.show.items()
+        }
         return {label: value for label, value in found.items() if value is not None}
 
     # -- the slow way
 
-    def explained(self, document: Json, envelope: Envelope) -> Sequence[Step]:
-        """The steps for this document, with the reason of every failure."""
-        scope = scope_of(self, document, envelope)
+    def explained(self, scope: Scope) -> Sequence[Step]:
+        """The steps for a document, with the reason of every failure. Raises Beyond."""
         if self.each is None:
-            return [self._step(scope)]
+            return [self.step(scope)]
         try:
             over = evaluated(self.each.over, self.each.path, scope)
             scopes = [] if over is None else self.each.scopes(over, scope)
+        except Beyond:
+            raise
         except Failed as failure:
             return [self._failure(scope, failure)]
-        return self._gathered([self._step(each) for each in scopes])
+        return self.gathered([self.step(each) for each in scopes])
 
-    def _gathered(self, steps: Sequence[Step]) -> Sequence[Step]:
+    def gathered(self, steps: Sequence[Step]) -> Sequence[Step]:
         """The steps of all elements; if none sends anything, the reason that came furthest."""
         told = [step for step in steps if not isinstance(step, Passed)]
         reasons = {step.reason for step in steps if isinstance(step, Passed)} | {Reason.NOTHING_TO_SEND}
         return told or [self.passed(next(each for each in _FURTHEST if each in reasons))]
 
-    def _step(self, scope: Scope) -> Step:
+    def step(self, scope: Scope) -> Step:
+        """What the rule says of one document, or of one element of it. Raises Beyond."""
         try:
             if self.when is not None and not evaluated(self.when, ("when",), scope):
                 return self.passed(Reason.NOT_TRUE)
@@ -132,11 +140,19 @@ class Rule:
             give = self.give.value(scope)
             if give is None:
                 raise self.give.why_empty(scope)
+        except Beyond:
+            raise
         except Failed as failure:
             return self._failure(scope, failure)
         except WHAT_DATA_CAN_RAISE as failure:
             return self._failure(scope, Failed(f"cannot be worked out ({type(failure).__name__})"))
         return Event(rule=self.name, fact=self.fact, once=once, at=at, give=give, resend=self.resend)
+
+    def unexplained(self, scope: Scope, problem: Exception) -> Failure:
+        """Where the fast way stopped, for a failure that is not looked into."""
+        said = str(problem) if isinstance(problem, Failed) else type(problem).__name__
+        return self._failure(scope, Failed(f"cannot be worked out ({said or 'something is empty that must not be'}); "
+                                           "the document is too large to look for the place"))  # fmt: skip
 
     def _at(self, scope: Scope) -> datetime:
         found = evaluated(self.at, ("at",), scope)
@@ -170,21 +186,69 @@ class Rule:
 
     def _failure(self, scope: Scope, failure: Failed) -> Failure:
         try:
-            once = self._once(scope)
+            once = self._once({**scope, BUDGET: [values.STEPS, values.BYTES, _TERMS_OF_A_KEY]})
         except WHAT_DATA_CAN_RAISE:
             once = None
-        return Failure(rule=self.name, fact=self.fact, once=once, message=f"rule {self.name}: {failure}")
+        return self.failed(str(failure), once)
+
+    def failed(self, reason: str, once: str | None = None) -> Failure:
+        """A failure for this reason."""
+        message = f"rule {self.name}: {reason}"
+        if len(message) > LONGEST_MESSAGE:
+            message = f"{message[:LONGEST_MESSAGE]}..."
+        return Failure(rule=self.name, fact=self.fact, once=once, message=message)
 
 
 def _shown(expression: Expression, scope: Scope) -> Json:
     try:
-        return values.plain(expression.evaluate(scope))
+        return values.plain(expression.evaluate(scope), scope[BUDGET])
     except WHAT_DATA_CAN_RAISE as failure:
         return f"cannot be worked out: {failure}"
 
 
+class Explaining:
+    """Finds the reasons of failures on one document, and stops where that takes too long.
+
+    What it may look at is shared by all rules and elements: a document with many failures costs what one with few does.
+    """
+
+    __slots__ = ("_budget", "_document", "_envelope", "_failures")
+
+    def __init__(self, document: Json, envelope: Envelope) -> None:
+        self._document = document
+        self._envelope = envelope
+        self._budget = values.whole_budget()
+        self._failures: dict[int, str] = {}
+
+    def steps(self, rule: Rule, problem: Exception) -> Sequence[Step]:
+        """What the rule says of the document, where its fast way raised this. Never raises."""
+        scope = self._scope(rule)
+        try:
+            return rule.explained(scope)
+        except Unexplained:
+            return [rule.unexplained(scope, problem)]
+        except Beyond as bound:
+            return [rule.failed(str(bound))]
+        except Exception as bug:  # noqa: BLE001  what a document makes the language raise is no reason to stop for others
+            return [rule.failed(f"cannot be worked out ({type(bug).__name__})")]
+
+    def element(self, rule: Rule, element: Json, problem: Exception) -> Step:
+        """What the rule says of one element of its `each`, where its fast way raised this."""
+        scope = self._scope(rule)
+        scope = scope if rule.each is None else {**scope, rule.each.name: element, FAILURES: None}
+        try:
+            return rule.step(scope)
+        except Unexplained:
+            return rule.unexplained(scope, problem)
+
+    def _scope(self, rule: Rule) -> Scope:
+        """With steps and bytes of its own: only what explains is shared."""
+        self._budget[:2] = values.STEPS, values.BYTES
+        return {**scope_of(rule, self._document, self._envelope), BUDGET: self._budget, FAILURES: self._failures}
+
+
 def scope_of(rule: Rule, document: Json, envelope: Envelope) -> Scope:
-    """What a rule may name, for one document."""
+    """What a rule may name, for one document, and all that it may spend on it."""
     return {
         rule.kind: document,
         "doc": document,
@@ -195,7 +259,7 @@ def scope_of(rule: Rule, document: Json, envelope: Envelope) -> Scope:
         "received_at": envelope.received_at,
         "vars": rule.variables,
         "source": dict(rule.told.get(envelope.source, {})),
-        STEPS: [values.STEPS],
+        BUDGET: values.whole_budget(),
     }
 
 
@@ -203,26 +267,26 @@ def scope_of(rule: Rule, document: Json, envelope: Envelope) -> Scope:
 
 
 def generated(rule: Rule, shared: Mapping[int, Callable[..., Any]]) -> Callable[..., None]:
-    """`run(out, memo, document, topic, shop, key, headers, received_at)`: appends the steps to out, or raises.
+    """`run(out, explaining, memo, budget, document, topic, ...)`: appends the steps to out, or raises.
 
-    memo holds, for one document, the structures that several rules share.
+    memo holds, for one document, the structures that several rules share. An element of `each` that fails is explained,
+    and does not make the others fail.
     """
     writer = _writer(rule)
     writer.shared = shared if rule.each is None else {}
-    writer.line("steps = [STEPS]")
     if rule.each is None:
         _write_step(writer, rule, "return")
     else:
         _write_each(writer, rule, rule.each)
-    return compiled(f"def run(out, memo, {DOCUMENT}):", writer, writer.space)
+    return compiled(f"def run(out, explaining, memo, budget, {DOCUMENT}):", writer, writer.space)
 
 
 def generated_part(rule: Rule, structure: Structure) -> Callable[..., Any]:
-    """`part(steps, document, topic, ...)`: gives a structure of this rule, or None where it is empty, or raises."""
+    """`part(budget, document, topic, ...)`: gives a structure of this rule, or None where it is empty, or raises."""
     writer = _writer(rule)
     structure.python(writer, "found", strict=False)
     writer.line("return found")
-    return compiled(f"def part(steps, {DOCUMENT}):", writer, writer.space)
+    return compiled(f"def part(budget, {DOCUMENT}):", writer, writer.space)
 
 
 def _writer(rule: Rule) -> Writer:
@@ -237,10 +301,14 @@ def _write_each(writer: Writer, rule: Rule, each: Each) -> None:
     writer.line(f"{reason} = []")
     writer.line(f"{before} = out.__len__()")
     shell = Each(
-        path=each.path, over=each.over, name=each.name, when=None, give=_Body(path=(), rule=rule, reasons=reason)
+        path=each.path,
+        over=each.over,
+        name=each.name,
+        when=None,
+        give=_Body(path=(), rule=rule, reasons=reason, before=before),
     )
     shell.python(writer, collected, strict=True)
-    nothing = writer.known(rule._gathered)  # noqa: SLF001 - the slow way's own words
+    nothing = writer.known(rule.gathered)
     writer.line(f"if out.__len__() == {before}: out.extend({nothing}({reason}))")
 
 
@@ -250,10 +318,21 @@ class _Body(Fixed):
 
     rule: Rule
     reasons: str
+    before: str
     constant: Json = None
 
     def python(self, writer: Writer, target: str, *, strict: bool) -> None:  # noqa: ARG002 - it gives nothing
-        _write_step(writer, self.rule, "continue", self.reasons)
+        rule, step, failure = self.rule, writer.fresh(), writer.fresh()
+        name = variable(rule.each.name) if rule.each is not None else "None"
+        with writer.indented("try:"):
+            _write_step(writer, rule, "continue", self.reasons)
+        writer.line("except Beyond: raise")
+        with writer.indented(f"except Exception as {failure}:"):
+            writer.line(f"{step} = explaining.element({writer.known(rule)}, {name}, {failure})")
+            passed = f"{step}.__class__ is {writer.known(Passed)}"
+            writer.line(f"if {passed}: {self.reasons}.append({step}); continue")
+            writer.line(f"out.append({step})")
+        writer.line(f"if out.__len__() > {self.before} + {values.FACTS}: too_many_facts()")
         writer.line(f"{target} = None")
 
 

@@ -10,14 +10,16 @@ from collections.abc import Set as AbstractSet
 from datetime import timedelta
 from typing import Final
 
+import msgspec
+
 from bridge.contract import Envelope, Event, EventShape, Fields, Json, Reason
 from bridge.errors import ConfigurationError, Problem
+from bridge.mapping import values
 from bridge.mapping.fields import merged
 from bridge.mapping.projecting import decoder
 from bridge.mapping.reading import Reading, World, Written, digest_of
-from bridge.mapping.rule import Failure, Passed, Rule, Step, generated, generated_part
+from bridge.mapping.rule import Explaining, Failure, Passed, Rule, Step, generated, generated_part
 from bridge.mapping.structures import shareable
-from bridge.mapping.values import WHAT_DATA_CAN_RAISE
 
 __all__ = ["Failure", "Passed", "Rules", "Step", "Written", "compile_rules"]
 
@@ -96,9 +98,11 @@ class Rules:
         try:
             document = group.decode(envelope.raw)
         except (ValueError, ArithmeticError, RecursionError):
-            return tuple(_failed(rule, "the body is not JSON that can be read") for rule in group.rules)
+            return tuple(rule.failed("the body is not JSON that can be read") for rule in group.rules)
+        except MemoryError:
+            return tuple(rule.failed("there is not enough memory to read the body") for rule in group.rules)
         if type(document) is not dict:
-            return tuple(_failed(rule, "the body is not a JSON object") for rule in group.rules)
+            return tuple(rule.failed("the body is not a JSON object") for rule in group.rules)
         return tuple(group.steps(document, envelope, stale=stale))
 
     def why_not(self, envelope: Envelope, destination: str, rule: str) -> str:
@@ -128,19 +132,41 @@ class _Group:
     def steps(self, document: Json, envelope: Envelope, *, stale: bool) -> Sequence[Step]:
         out: list[Step] = []
         memo: dict[int, Json] = {}
+        explaining = Explaining(document, envelope)
         topic, shop, at = envelope.topic, envelope.tenant, envelope.received_at
         source = self._told.get(envelope.source, _NOTHING)
         headers = {name.lower(): text for name, text in envelope.headers.items()} if self._reads_headers else _NOTHING
+        least = values.BYTES
         for rule, run in self._runs:
             if stale and not rule.uses_stale:
                 out.append(rule.passed(Reason.STALE))
                 continue
-            before = len(out)
+            before, budget = len(out), [values.STEPS, values.BYTES, 0]
             try:
-                run(out, memo, document, topic, shop, envelope.key, headers, at, source)
-            except WHAT_DATA_CAN_RAISE:
-                out[before:] = rule.explained(document, envelope)
+                run(out, explaining, memo, budget, document, topic, shop, envelope.key, headers, at, source)
+                least = min(least, budget[1])  # of a part that rules share, the first of them has paid
+                if least < _SURELY_SMALL:
+                    _check_size(out[before:], budget)
+            except values.Beyond as bound:
+                out[before:] = [rule.failed(str(bound))]
+            except Exception as problem:  # noqa: BLE001  whatever a document makes generated code raise, one rule failed
+                out[before:] = explaining.steps(rule, problem)
         return out
+
+
+_SURELY_SMALL: Final = values.BYTES - values.BYTES // 8
+"""What is left where even the longest way to write what was given (six bytes for a character) is within the bound."""
+
+
+def _check_size(steps: Sequence[Step], budget: values.Budget) -> None:
+    """Raise where an event is larger as JSON than all that a rule may make."""
+    values.refuse(budget)
+    for step in steps:
+        if isinstance(step, Event) and len(_encode(step.give)) > values.BYTES:
+            raise values.Beyond(f"gives an event of more than {values.BYTES} bytes")
+
+
+_encode: Final = msgspec.json.Encoder(decimal_format="number").encode
 
 
 def _shared(rules: Sequence[Rule]) -> Mapping[int, Callable[..., Json]]:
@@ -149,10 +175,6 @@ def _shared(rules: Sequence[Rule]) -> Mapping[int, Callable[..., Json]]:
     seen = Counter(id(part) for _, part in parts)
     first = {id(part): (rule, part) for rule, part in parts if seen[id(part)] > 1}
     return {key: generated_part(rule, part) for key, (rule, part) in first.items()}
-
-
-def _failed(rule: Rule, reason: str) -> Failure:
-    return Failure(rule=rule.name, fact=rule.fact, once=None, message=f"rule {rule.name}: {reason}")
 
 
 def compile_rules(  # noqa: PLR0913 - one for each part of a configuration that rules are checked against

@@ -12,12 +12,15 @@ from bridge.contract import Json
 from bridge.mapping import values
 from bridge.mapping.expressions import Expression
 from bridge.mapping.fields import element_of, is_list
-from bridge.mapping.terms import STEPS, Scope, typed, typed_python
-from bridge.mapping.values import Failed, Value
+from bridge.mapping.terms import BUDGET, Scope, typed, typed_python, weight_of
+from bridge.mapping.values import Beyond, Failed, Value
 from bridge.mapping.writing import Writer, variable
 
 DOCUMENT: Final = "v_doc, v_topic, v_shop, v_key, v_headers, v_received_at, v_source"
 """What generated functions are told about a document."""
+
+FAILURES: Final = ":failures"
+"""The name in a scope of structures (by identity) that failed for this document, each with its reason."""
 
 
 class Unmapped(Failed):
@@ -31,6 +34,8 @@ def evaluated(expression: Expression, path: Sequence[str], scope: Scope) -> Valu
     """The value of an expression, or Unmapped with the path of its key."""
     try:
         return expression.evaluate(scope)
+    except Beyond:
+        raise
     except values.WHAT_DATA_CAN_RAISE as failure:
         reason = str(failure) if isinstance(failure, Failed) else f"cannot be worked out ({type(failure).__name__})"
         raise Unmapped(path, expression.source, reason) from None
@@ -40,6 +45,8 @@ def missing(expression: Expression, path: Sequence[str], scope: Scope) -> Unmapp
     """What to raise where this expression gave nothing and had to give something."""
     try:
         reason = expression.term.why_empty(scope)
+    except Beyond:
+        raise
     except values.WHAT_DATA_CAN_RAISE:
         reason = "gives nothing"
     return Unmapped(path, expression.source, reason)
@@ -61,6 +68,12 @@ class Structure:
         """Write the lines that assign to target. strict: where it would be empty, they may raise at once."""
         raise NotImplementedError
 
+    def weigh(self, writer: Writer, name: str) -> None:
+        """Write the line that takes what it gave, which is not None, from the bytes that are left.
+
+        What is made here (a mapping, a list) was weighed when it was made.
+        """
+
     def never_empty(self) -> bool:
         return False
 
@@ -77,14 +90,14 @@ class Fixed(Structure):
 
     constant: Json
 
-    def value(self, scope: Scope) -> Value:  # noqa: ARG002 - the same everywhere
-        return values.plain(self.constant)
+    def value(self, scope: Scope) -> Value:
+        return values.plain(self.constant, scope[BUDGET])
 
     def python(self, writer: Writer, target: str, *, strict: bool) -> None:  # noqa: ARG002 - never empty
         if isinstance(self.constant, str | bool | int):
             writer.line(f"{target} = {self.constant!r}")
         else:
-            writer.line(f"{target} = plain({writer.known(self.constant)})")
+            writer.line(f"{target} = plain({writer.known(self.constant)}, budget)")
 
     def never_empty(self) -> bool:
         return True
@@ -99,7 +112,9 @@ class Leaf(Structure):
     def value(self, scope: Scope) -> Value:
         found = evaluated(self.expression, self.path, scope)
         try:
-            return values.plain(found)
+            return values.plain(found, scope[BUDGET])
+        except Beyond:
+            raise
         except values.WHAT_DATA_CAN_RAISE as failure:
             raise Unmapped(self.path, self.expression.source, str(failure)) from None
 
@@ -113,7 +128,14 @@ class Leaf(Structure):
         elif shape == "time":
             writer.line(f"{target} = iso({target}) if ({target} := {source}) is not None else None")
         else:
-            writer.line(f"{target} = plain({source})")
+            writer.line(f"{target} = plain({source}, budget)")
+
+    def weigh(self, writer: Writer, name: str) -> None:
+        shape = self.expression.shape
+        if shape == "text":
+            writer.line(f"budget[1] -= len({name})")
+        elif shape in ("integer", "number", "money") and writer.loops:
+            writer.line(f"budget[1] -= {name}.__sizeof__()")  # a document can hold numbers of thousands of digits
 
     def never_empty(self) -> bool:
         return self.expression.term.never_empty()
@@ -140,11 +162,17 @@ class Members(Structure):
 
     members: Sequence[Member]
 
+    @property
+    def keys(self) -> list[str]:
+        """Those that it may have."""
+        return [each.key for each in self.members]
+
     def value(self, scope: Scope) -> Value:
+        values.made(self.keys, scope[BUDGET])
         found: dict[str, Value] = {}
         lacking: Structure | None = None
         for member in self.members:
-            value = member.of.value(scope)
+            value = _looked_at(member.of, scope)
             if value is None or (member.optional and value == []):
                 lacking = lacking or (None if member.optional else member.of)
             else:
@@ -164,38 +192,38 @@ class Members(Structure):
         result, lacking = writer.fresh("m"), writer.fresh("l")
         defer = not strict and any(not each.optional and not each.of.never_empty() for each in self.members)
         writer.line(f"{result} = {{}}")
+        if writer.loops:
+            writer.line(f"budget[1] -= {values.size_of(self.keys)}")
         if defer:
             writer.line(f"{lacking} = False")
         for member in self.members:
             self._member(writer, member, result, lacking if defer else "")
         if defer:
             writer.line(f"if {lacking} and {result}: raise Failed")
-        surely = any(each.of.never_empty() or (strict and not each.optional) for each in self.members)
+        surely = any(_is_surely_there(each, strict=strict) for each in self.members)
         writer.line(f"{target} = {result}" if surely else f"{target} = {result} or None")
 
     def _member(self, writer: Writer, member: Member, result: str, lacking: str) -> None:
-        place = f"{result}[{member.key!r}]"
-        if isinstance(member.of, Fixed | Leaf) and member.of.never_empty() and not member.optional:
-            member.of.python(writer, place, strict=True) if _assigns_once(member.of) else self._kept(
-                writer, member, place
-            )
-            return
-        name = writer.fresh()
-        _remembered(writer, member.of, name, strict=not lacking and not member.optional)
-        if member.optional:
+        place, name = f"{result}[{member.key!r}]", writer.fresh()
+        surely = isinstance(member.of, Fixed | Leaf) and member.of.never_empty() and not member.optional
+        _remembered(writer, member.of, name, strict=surely or (not lacking and not member.optional))
+        if surely:
+            self._kept(writer, member.of, place, name)
+        elif member.optional:
             full = f"{name} is not None" + (f" and {name} != []" if member.of.may_be_an_empty_list() else "")
-            writer.line(f"if {full}: {place} = {name}")
+            with writer.indented(f"if {full}:"):
+                self._kept(writer, member.of, place, name)
         elif lacking:
             writer.line(f"if {name} is None: {lacking} = True")
-            writer.line(f"else: {place} = {name}")
+            with writer.indented("else:"):
+                self._kept(writer, member.of, place, name)
         else:
             writer.line(f"if {name} is None: raise Failed")
-            writer.line(f"{place} = {name}")
+            self._kept(writer, member.of, place, name)
 
-    def _kept(self, writer: Writer, member: Member, place: str) -> None:
-        name = writer.fresh()
-        member.of.python(writer, name, strict=True)
+    def _kept(self, writer: Writer, of: Structure, place: str, name: str) -> None:
         writer.line(f"{place} = {name}")
+        of.weigh(writer, name)
 
     def expressions(self) -> Sequence[Expression]:
         return [each for member in self.members for each in member.of.expressions()]
@@ -210,11 +238,14 @@ def _remembered(writer: Writer, structure: Structure, target: str, *, strict: bo
     name = writer.known(function)
     writer.line(f"{target} = memo.get({id(structure)}, memo)")
     with writer.indented(f"if {target} is memo:"):
-        writer.line(f"{target} = memo[{id(structure)}] = {name}(steps, {DOCUMENT})")
+        writer.line(f"{target} = memo[{id(structure)}] = {name}(budget, {DOCUMENT})")
 
 
-def _assigns_once(structure: Structure) -> bool:
-    return not (isinstance(structure, Leaf) and structure.expression.shape == "time")
+def _is_surely_there(member: Member, *, strict: bool) -> bool:
+    """Whether the mapping has this key whenever the lines behind it are reached."""
+    if member.optional:
+        return member.of.never_empty() and not member.of.may_be_an_empty_list()
+    return strict or member.of.never_empty()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -240,6 +271,10 @@ class Items(Structure):
         nothing = " and ".join(f"{name} is None" for name in names) or "False"
         writer.line(f"if {nothing}: {target} = None")
         writer.line(f"elif {' or '.join(f'{name} is None' for name in names) or 'False'}: raise Failed")
+        with writer.indented("else:"):
+            writer.line(f"budget[1] -= {8 * len(names)}")
+            for name, each in zip(names, self.items, strict=True):
+                each.weigh(writer, name)
 
     def may_be_an_empty_list(self) -> bool:
         return not self.items
@@ -266,7 +301,7 @@ class Each(Structure):
         over = evaluated(self.over, (*self.path, "each"), scope)
         if over is None:
             return None
-        wanted = [inner for inner in self.scopes(over, scope) if self._wanted(inner)]
+        wanted = [inner for inner in self.scopes(over, scope) if self.is_wanted(inner)]
         return [self._given(inner) for inner in (wanted if self.by is None else self._grouped(self.by, wanted))]
 
     def _grouped(self, by: Expression, scopes: Sequence[Scope]) -> Sequence[Scope]:
@@ -277,20 +312,26 @@ class Each(Structure):
             if value is None:
                 raise missing(by, path, scope)
             try:
-                groups.setdefault(values.canonical(value), []).append(scope)
+                groups.setdefault(values.canonical(values.spent(value, scope[BUDGET])), []).append(scope)
+            except Beyond:
+                raise
             except Failed as failure:
                 raise Unmapped(path, by.source, str(failure)) from None
         return [{**same[0], self.group: [scope[self.name] for scope in same]} for same in groups.values()]
 
     def scopes(self, over: Value, scope: Scope) -> Sequence[Scope]:
+        """One for each element."""
         shape, path = element_of(self.over.shape), (*self.path, "each")
         try:
-            items = values.walk(over, scope[STEPS])
-            return [{**scope, self.name: typed(item, shape)} for item in items]
+            items = values.walk(over, scope[BUDGET], self.weight())
+            values.look(len(items), scope[BUDGET])
+            return [{**scope, self.name: typed(item, shape), FAILURES: None} for item in items]
+        except Beyond:
+            raise
         except Failed as failure:
             raise Unmapped(path, self.over.source, str(failure)) from None
 
-    def _wanted(self, scope: Scope) -> bool:
+    def is_wanted(self, scope: Scope) -> bool:
         return self.when is None or bool(evaluated(self.when, (*self.path, "when"), scope))
 
     def _given(self, scope: Scope) -> Value:
@@ -309,7 +350,7 @@ class Each(Structure):
             writer.line(f"{groups} = {{}}")
         writer.line(f"{result} = None if {over} is None else []")
         name = variable(self.name)
-        with writer.looping(f"for {name} in walk({over}, steps):"):
+        with writer.looping(f"for {name} in walk({over}, budget, {self.weight()}):"):
             element = typed_python(name, element_of(self.over.shape), writer)
             if element != name:
                 writer.line(f"{name} = {element}")
@@ -332,6 +373,12 @@ class Each(Structure):
         if not self.give.never_empty():
             writer.line(f"if {given} is None: raise Failed")
         writer.line(f"{result}.append({given})")
+        self.give.weigh(writer, given)
+        writer.line("if budget[1] < 0: refuse(budget)")
+
+    def weight(self) -> int:
+        """The steps of an element."""
+        return weight_of(each.term for each in (*self.give.expressions(), *filter(None, (self.when, self.by))))
 
     def may_be_an_empty_list(self) -> bool:
         return True
@@ -345,7 +392,7 @@ def _collect(writer: Writer, by: Expression, name: str, groups: str) -> None:
     key, same = writer.fresh(), writer.fresh()
     writer.line(f"{key} = {by.term.python(writer)}")
     writer.line(f"if {key} is None: raise Failed")
-    writer.line(f"{key} = canonical({key})")
+    writer.line(f"{key} = canonical(spent({key}, budget))")
     writer.line(f"{same} = {groups}.get({key})")
     writer.line(f"if {same} is None: {groups}[{key}] = [{name}]")
     writer.line(f"else: {same}.append({name})")
@@ -371,6 +418,9 @@ class FirstOf(Structure):
             with writer.indented(f"if {target} is None:"):
                 each.python(writer, target, strict=False)
 
+    def weigh(self, writer: Writer, name: str) -> None:
+        writer.line(f"weighed({name}, budget)")
+
     def never_empty(self) -> bool:
         return any(each.never_empty() for each in self.options)
 
@@ -379,6 +429,19 @@ class FirstOf(Structure):
 
     def expressions(self) -> Sequence[Expression]:
         return [each for option in self.options for each in option.expressions()]
+
+
+def _looked_at(structure: Structure, scope: Scope) -> Value:
+    """Its value. Rules share structures: what failed for one rule is not looked at again for the next."""
+    failures = scope.get(FAILURES)
+    if failures is None or isinstance(structure, Fixed | Leaf):
+        return structure.value(scope)
+    if id(structure) not in failures:
+        try:
+            return structure.value(scope)
+        except Unmapped as failure:
+            failures[id(structure)] = str(failure)
+    raise Failed(failures[id(structure)])
 
 
 def given_keys(structure: Structure) -> Mapping[str, bool]:

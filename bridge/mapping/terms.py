@@ -4,19 +4,19 @@
 the meaning is asked again then; where it does not raise, both give the same: a property test keeps that.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final, TypeAlias
 
 from bridge.mapping import values
 from bridge.mapping.fields import Shape
-from bridge.mapping.values import Failed, Value
+from bridge.mapping.values import Beyond, Failed, Value
 from bridge.mapping.writing import Writer, variable
 
 Scope: TypeAlias = Mapping[str, Value]
-STEPS: Final = "steps"
-"""The name in a scope, and in the Python, of the steps that are left."""
+BUDGET: Final = ":budget"
+"""The name in a scope of what is left to be spent: no name in a rule can be this. In the Python it is `budget`."""
 
 
 class Told(Failed):
@@ -27,6 +27,8 @@ def told(text: str, function: Callable[..., Value], *arguments: Value) -> Value:
     """Call, and let a failure name this text."""
     try:
         return function(*arguments)
+    except Beyond:
+        raise
     except Failed as failure:
         raise Told(f"{text} {failure}") from None
 
@@ -39,10 +41,11 @@ class Term:
     text: str
 
     def value(self, scope: Scope) -> Value:
-        """What it is in this scope, or Told."""
+        """What it is in this scope, or Told. Raises Beyond where that would take more than is left."""
+        values.look(1, scope[BUDGET])
         try:
             return self.meaning(scope)
-        except Told:
+        except (Told, Beyond):
             raise
         except Failed as failure:
             raise Told(f"{self.text} {failure}") from None
@@ -69,6 +72,14 @@ class Term:
         yield self
         for each in self.parts():
             yield from each.all_terms()
+
+
+_TERMS_OF_A_STEP: Final = 100
+
+
+def weight_of(terms: Iterable[Term]) -> int:
+    """The steps that it takes to work these out once."""
+    return 1 + sum(1 for term in terms for _ in term.all_terms()) // _TERMS_OF_A_STEP
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -208,10 +219,10 @@ class Part(Term):
     stop: Term
 
     def meaning(self, scope: Scope) -> Value:
-        return values.part(self.of.value(scope), self.start.value(scope), self.stop.value(scope))
+        return values.part(self.of.value(scope), self.start.value(scope), self.stop.value(scope), scope[BUDGET])
 
     def python(self, writer: Writer) -> str:
-        return f"part({', '.join(each.python(writer) for each in self.parts())})"
+        return f"part({', '.join(each.python(writer) for each in self.parts())}, budget)"
 
     def parts(self) -> Sequence[Term]:
         return (self.of, self.start, self.stop)

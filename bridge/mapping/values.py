@@ -6,7 +6,7 @@ Whatever comes from a document is checked when it is looked at. No text made her
 import json
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
@@ -17,7 +17,17 @@ Value: TypeAlias = Any
 
 DIGITS: Final = 40
 LONGEST_TEXT: Final = 100_000
+LONGEST_KEY: Final = 1_000
+"""Bytes of a canonical `once`: it is part of an index, and kept for years."""
+
 STEPS: Final = 100_000
+BYTES: Final = 8_000_000
+FACTS: Final = 1_000
+TERMS: Final = 50_000
+"""Parts of expressions that are looked at one by one to explain the failures of one document: some 50 milliseconds."""
+
+Budget: TypeAlias = list[int]
+"""What a rule may still spend on a document: steps, bytes that it makes, and terms looked at to explain failures."""
 
 _NUMBER: Final = re.compile(r"[-+]?[0-9]{1,40}(\.[0-9]{1,40})?")
 
@@ -26,11 +36,20 @@ class Failed(Exception):
     """A rule cannot go on with this document. The text says why, without a value of the document."""
 
 
+class Beyond(Failed):
+    """A bound was reached: the rule as a whole fails for this document."""
+
+
+class Unexplained(Beyond):
+    """The reason of a failure was looked for long enough."""
+
+
 WHAT_DATA_CAN_RAISE: Final = (
     Failed,
     ArithmeticError,
     AttributeError,
     LookupError,
+    MemoryError,
     RecursionError,
     TypeError,
     ValueError,
@@ -139,35 +158,96 @@ def as_mapping(value: Value) -> Value:
 # -- bounds ------------------------------------------------------------------------------------------------------------
 
 
-def spent(value: Value, steps: list[int], weight: int = 1) -> Value:
-    """The value itself, after its size was taken from the steps that a rule may take on one document."""
-    if type(value) is list or type(value) is dict:
+def whole_budget() -> Budget:
+    """All that a rule may spend on one document."""
+    return [STEPS, BYTES, TERMS]
+
+
+def refuse(budget: Budget) -> None:
+    """Raise where a bound was passed."""
+    if budget[0] < 0:
+        raise Beyond(f"takes more than {STEPS} steps on this document")
+    if budget[1] < 0:
+        raise Beyond(f"makes more than {BYTES} bytes of this document")
+
+
+def too_many_facts() -> None:
+    """Say that a rule makes more facts of one document than any may."""
+    raise Beyond(f"makes more than {FACTS} facts of this document")
+
+
+def spent(value: Value, budget: Budget, weight: int = 1) -> Value:
+    """The value itself, after its size was taken from the steps that a rule may take on one document.
+
+    A mapping costs as little as a number: whoever is given one looks up a key of it.
+    """
+    if type(value) is list:
         weight += len(value)
     elif type(value) is str:
         weight += len(value) >> 6
-    steps[0] -= weight
-    if steps[0] < 0:
-        raise Failed(f"takes more than {STEPS} steps on this document")
+    budget[0] -= weight
+    if budget[0] < 0:
+        refuse(budget)
     return value
 
 
-def walk(value: Value, steps: list[int]) -> Sequence[Value]:
-    """The elements of a list; none if it is empty."""
+def walk(value: Value, budget: Budget, weight: int = 1) -> Sequence[Value]:
+    """The elements of a list; none if it is empty. weight: the steps that each of them costs."""
     if type(value) is list:
-        steps[0] -= len(value)
-        if steps[0] < 0:
-            raise Failed(f"takes more than {STEPS} steps on this document")
+        budget[0] -= len(value) * weight
+        if budget[0] < 0:
+            refuse(budget)
         return value
     if value is None:
         return ()
     raise Failed(f"is {named_kind(value)}, not a list")
 
 
+def weighed(value: Value, budget: Budget, size: int = 0) -> Value:
+    """The value itself, after the room that it takes in an event was taken from the bytes that a rule may make."""
+    budget[1] -= size
+    if type(value) is str:
+        budget[1] -= len(value)
+    elif type(value) is int or type(value) is Decimal:
+        budget[1] -= value.__sizeof__()
+    if budget[1] < 0:
+        refuse(budget)
+    return value
+
+
+def made(value: Value, budget: Budget) -> Value:
+    """As weighed, for what a function made of its arguments: a text, or a list of texts of its own."""
+    if type(value) is list:
+        budget[1] -= size_of(value)
+    return weighed(value, budget)
+
+
+def size_of(texts: Iterable[str]) -> int:
+    """The bytes that texts of their own take, or the keys of a mapping with their places."""
+    return sum(len(text) + _OF_AN_OBJECT for text in texts)
+
+
+def look(count: int, budget: Budget) -> None:
+    """Take what is to be looked at from what may be looked at to explain a failure."""
+    budget[2] -= count
+    if budget[2] < 0:
+        raise Unexplained("was not looked into any further")
+
+
+_OF_AN_OBJECT: Final = 32
+"""Bytes that an object takes in memory beside its content, at the least."""
+
+
 def short(text: str) -> str:
-    """Refuse texts that grew beyond the bound."""
+    """Refuse texts beyond the bound."""
     if len(text) > LONGEST_TEXT:
-        raise Failed(f"makes a text of more than {LONGEST_TEXT} characters")
+        too_long()
     return text
+
+
+def too_long() -> None:
+    """Say that a text would be too long."""
+    raise Failed(f"makes a text of more than {LONGEST_TEXT} characters")
 
 
 # -- fields and elements -----------------------------------------------------------------------------------------------
@@ -190,9 +270,9 @@ def element(value: Value, index: Value) -> Value:
     return items[index] if -len(items) <= index < len(items) else None
 
 
-def part(value: Value, start: Value, stop: Value) -> Value:
+def part(value: Value, start: Value, stop: Value, budget: Budget) -> Value:
     """The elements of a list from start up to, not including, stop."""
-    return None if value is None else as_list(value)[as_integer(start) : as_integer(stop)]
+    return None if value is None else spent(as_list(value)[as_integer(start) : as_integer(stop)], budget)
 
 
 # -- writing out -------------------------------------------------------------------------------------------------------
@@ -224,13 +304,19 @@ def canonical(value: Value) -> str:
     raise Failed(f"is {named_kind(value)}, not a single value")
 
 
-def plain(value: Value) -> Value:
-    """A value as it may stand in an event: times as text, empty keys and elements left out."""
+def plain(value: Value, budget: Budget) -> Value:
+    """A value as it may stand in an event: times as text, empty keys and elements left out. Weighed as it is copied."""
     if type(value) is dict:
-        return {key: plain(each) for key, each in value.items() if each is not None}
+        weighed(value, budget, size_of(value))
+        return {key: plain(each, budget) for key, each in value.items() if each is not None}
     if type(value) is list:
-        return [plain(each) for each in value if each is not None]
-    return iso(value) if type(value) is datetime else value
+        weighed(value, budget, _OF_A_PLACE * len(value))
+        return [plain(each, budget) for each in value if each is not None]
+    return iso(value) if type(value) is datetime else weighed(value, budget)
+
+
+_OF_A_PLACE: Final = 8
+"""Bytes of an element's place in a list."""
 
 
 def utc(moment: datetime) -> datetime:
@@ -245,7 +331,20 @@ def once_key(parts: Sequence[Value]) -> str:
     """The canonical key: a JSON array of texts."""
     if None in parts:
         raise Failed("has an empty part")
-    return json.dumps([canonical(each) for each in parts], ensure_ascii=False, separators=(",", ":"))
+    texts = [canonical(each) for each in parts]
+    if sum(map(len, texts)) > LONGEST_KEY:
+        _key_too_long()
+    key = json.dumps(texts, ensure_ascii=False, separators=(",", ":"))
+    if len(key) * _LONGEST_CHARACTER > LONGEST_KEY and len(key.encode("utf-8", "surrogatepass")) > LONGEST_KEY:
+        _key_too_long()
+    return key
+
+
+_LONGEST_CHARACTER: Final = 4
+
+
+def _key_too_long() -> None:
+    raise Failed(f"makes a key of more than {LONGEST_KEY} bytes: write sha256(...), or an id")
 
 
 def flat(parts: Sequence[Value]) -> list[Value]:

@@ -64,7 +64,7 @@ def variable(name: str) -> str:
 
 def namespace() -> dict[str, Any]:
     """What generated source can reach: the functions of values.py and reckoning.py, and no builtins."""
-    return {**_GIVEN, "__builtins__": {}, "str": str, "int": int}
+    return {**_GIVEN, "__builtins__": {}, "str": str, "int": int, "len": len, "Exception": Exception}
 
 
 def compiled(head: str, writer: Writer, space: dict[str, Any]) -> Callable[..., Any]:

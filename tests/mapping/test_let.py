@@ -8,6 +8,7 @@ import pytest
 from bridge.contract import Event
 from bridge.errors import ConfigurationError
 from bridge.mapping.expressions import MOST_TERMS
+from bridge.mapping.rule import scope_of
 from tests.mapping.making import applied, decoded, envelope, order, problems, rules
 
 LET = """
@@ -41,7 +42,7 @@ def test_the_fast_way_and_the_slow_way_say_the_same_of_names():
     for document in (order(), order(total_price="0"), order(line_items=None), order(line_items=[5])):
         (rule,) = made._groups["order", "api"].rules
         assert list(made.apply(envelope(document), "api")) == list(
-            rule.explained(decoded(document), envelope(document))
+            rule.explained(scope_of(rule, decoded(document), envelope(document)))
         )
 
 

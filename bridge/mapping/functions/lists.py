@@ -1,11 +1,11 @@
 """Functions that look things up, and go over lists."""
 
 from collections.abc import Callable, Iterable
-from urllib.parse import parse_qsl
+from urllib.parse import unquote_plus
 
 from bridge.mapping import reckoning, values
 from bridge.mapping.functions.registry import NEEDS, function
-from bridge.mapping.values import Failed, Value, short
+from bridge.mapping.values import Value, short
 
 
 @function("query(url: text, name: text) -> text")
@@ -13,8 +13,11 @@ def _query(url: Value, name: Value) -> Value:
     """The first parameter of that name in a URL, which may be a path alone."""
     if url is None or name is None or name not in url:
         return None
-    parameters = short(url).partition("#")[0].partition("?")[2]
-    return next((value for key, value in parse_qsl(parameters, keep_blank_values=True) if key == name), None)
+    for pair in short(url).partition("#")[0].partition("?")[2].split("&"):
+        key, _, value = pair.partition("=")
+        if unquote_plus(key) == name:
+            return unquote_plus(value)
+    return None
 
 
 @function("named(list: list, name: text) -> any")
@@ -72,7 +75,7 @@ def _count(items: Value) -> Value:
     return None if items is None else sum(1 for _ in items)
 
 
-@function("join(list: list, separator: text) -> text")
+@function("join(list: list, separator: text) -> text", makes=True)
 def _join(items: Value, separator: Value) -> Value:
     """The texts in a row; empty ones are left out."""
     if items is None or separator is None:
@@ -83,7 +86,7 @@ def _join(items: Value, separator: Value) -> Value:
         part = NEEDS["text"](item)
         size += len(separator) + len(part or "")
         if size > values.LONGEST_TEXT:
-            raise Failed(f"makes a text of more than {values.LONGEST_TEXT} characters")
+            values.too_long()
         if part is not None:
             parts.append(part)
     return separator.join(parts)

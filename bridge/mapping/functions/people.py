@@ -13,6 +13,8 @@ from bridge.mapping.values import Value
 _EMAIL: Final = re.compile(r"[^@\s,;<>]+@[^@\s.,;<>]+(\.[^@\s.,;<>]+)+")
 _LONGEST_EMAIL: Final = 254
 _LONGEST_PHONE: Final = 60
+_LONGEST_COUNTRY: Final = 3
+"""Longer ones name no country, and would be remembered with the number."""
 _SESSION: Final = re.compile(r"[A-Za-z0-9._~-]{1,128}")
 _NO_SESSION: Final = frozenset(("undefined", "null"))
 
@@ -36,7 +38,7 @@ def _phone(x: Value, country: Value = None) -> Value:
         x = str(x)
     if x.__class__ is not str or not x or len(x) > _LONGEST_PHONE:
         return None
-    return _e164(x, country.upper() if country else None)
+    return _e164(x, country.upper() if country and len(country) <= _LONGEST_COUNTRY else None)
 
 
 @function("email(x: any) -> text")

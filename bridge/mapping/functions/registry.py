@@ -14,7 +14,11 @@ FUNCTIONS: Final[dict[str, "Function"]] = {}
 
 @dataclass(frozen=True, kw_only=True)
 class Function:
-    """A named function: the types it takes (the last ones may be left out), what it gives, and what it costs."""
+    """A named function: the types it takes (the last ones may be left out), what it gives, and what it costs.
+
+    cost   steps of a call, besides those for the size of what it is given
+    makes  what it gives may take more room than what it was given: it is weighed
+    """
 
     name: str
     signature: str
@@ -22,6 +26,7 @@ class Function:
     least: int
     gives: str
     cost: int
+    makes: bool
     run: Callable[..., Value]
 
     def needs(self, count: int) -> Sequence[str]:
@@ -31,7 +36,9 @@ class Function:
 _SIGNATURE: Final = re.compile(r"(?P<name>\w+)\((?P<takes>.*)\) -> (?P<gives>\w+)")
 
 
-def function(signature: str, cost: int = 1) -> Callable[[Callable[..., Value]], Callable[..., Value]]:
+def function(
+    signature: str, *, cost: int = 1, makes: bool = False
+) -> Callable[[Callable[..., Value]], Callable[..., Value]]:
     """Register under a signature such as `phone(x: any, country?: text) -> text`."""
     match = _SIGNATURE.fullmatch(signature)
     assert match is not None, signature  # noqa: S101 - a slip of ours, seen at import
@@ -45,6 +52,7 @@ def function(signature: str, cost: int = 1) -> Callable[[Callable[..., Value]], 
             least=sum(not name.endswith("?") for name, _ in parameters),
             gives=match["gives"],
             cost=cost,
+            makes=makes,
             run=run,
         )
         return run

@@ -5,20 +5,20 @@ from bridge.mapping.functions.registry import function
 from bridge.mapping.values import Value, short
 
 
-@function("text(x: any) -> text")
+@function("text(x: any) -> text", makes=True)
 def _text(x: Value) -> Value:
     """The canonical text: 6042 for 6042 and 6042.0, `true`, a time in UTC."""
     return None if x is None else values.canonical(x)
 
 
-@function("lower(x: text) -> text")
+@function("lower(x: text) -> text", makes=True)
 def _lower(x: Value) -> Value:
-    return None if x is None else short(x.lower())
+    return None if x is None else short(short(x).lower())
 
 
-@function("upper(x: text) -> text")
+@function("upper(x: text) -> text", makes=True)
 def _upper(x: Value) -> Value:
-    return None if x is None else short(x.upper())
+    return None if x is None else short(short(x).upper())
 
 
 @function("strip(x: text) -> text")
@@ -27,21 +27,21 @@ def _strip(x: Value) -> Value:
     return None if x is None else x.strip()
 
 
-@function("replace(x: text, old: text, new: text) -> text")
+@function("replace(x: text, old: text, new: text) -> text", makes=True)
 def _replace(x: Value, old: Value, new: Value) -> Value:
     if x is None or not old or new is None:
         return x
     if len(x) + x.count(old) * (len(new) - len(old)) > values.LONGEST_TEXT:
-        return short(" " * (values.LONGEST_TEXT + 1))
+        values.too_long()
     return x.replace(old, new)
 
 
-@function("split(x: text, separator: text) -> list")
+@function("split(x: text, separator: text) -> list", makes=True)
 def _split(x: Value, separator: Value) -> Value:
     """The parts, stripped, without empty ones: split('a, b', ',') is ['a', 'b']."""
     if x is None or not separator:
         return None
-    return [part for each in x.split(separator) if (part := each.strip())]
+    return [part for each in short(x).split(separator) if (part := each.strip())]
 
 
 @function("starts_with(x: text, beginning: text) -> boolean")
