@@ -80,6 +80,7 @@ EVENTS: Mapping[str, Kind] = {
     "journal.busy": Kind("error", "journal_busy", (), "Times something could not be stored at once"),
     "journal.pruned": Kind("info"),
     "journal.broken": Kind("error"),
+    "journal.unsaved": Kind("error"),
     "subscription.mended": Kind("warning", "subscriptions_mended", ("source",), "Subscriptions made or corrected"),
     "subscription.missing": Kind("error", "subscriptions_missing", ("source",), "Times a subscription was not right"),
     "reconciliation.done": Kind("info", "reconciliations", ("source",), "Reconciliations that came to their end"),

@@ -19,6 +19,7 @@ from bridge.contract import Envelope, State
 from bridge.errors import BridgeError, JournalError, JournalInUse
 from bridge.journal import Appended, Erased, Erasure, Feeding
 from bridge.journal.sqlite import opened, reading
+from bridge.journal.sqlite.identity import beside
 from bridge.journal.sqlite.reading import Reader
 
 _LONGEST_PATH = 100
@@ -27,12 +28,13 @@ _LONGEST_LINE = 1 << 24
 
 
 def socket_path(journal: Path) -> Path:
-    """Beside the journal; a path that is too long for a socket moves to the runtime directory."""
-    beside = journal.absolute().with_name(journal.name + ".sock")
-    if len(os.fsencode(beside)) <= _LONGEST_PATH:
-        return beside
+    """Beside the journal, whatever link names it; a path that is too long for a socket moves to the runtime
+    directory."""
+    place = beside(journal, ".sock")
+    if len(os.fsencode(place)) <= _LONGEST_PATH:
+        return place
     folder = Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir())
-    return folder / f"bridge-{hashlib.blake2b(os.fsencode(beside), digest_size=8).hexdigest()}.sock"
+    return folder / f"bridge-{hashlib.blake2b(os.fsencode(place), digest_size=8).hexdigest()}.sock"
 
 
 @asynccontextmanager

@@ -190,7 +190,7 @@ class SqliteJournal(Reader):
         for append in appends:
             try:
                 self._writer.submit(append)
-            except JournalBroken as problem:
+            except JournalError as problem:
                 append.incoming.failed(problem)
 
     def _packed(self, incoming: Sequence[Incoming]) -> Sequence[Append]:

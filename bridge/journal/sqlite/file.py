@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from bridge.errors import JournalBroken, JournalError, JournalInUse, JournalUnreadable
-from bridge.journal.sqlite.identity import is_left_alone
+from bridge.journal.sqlite.identity import beside, inode_of, leftovers, strange_log
 from bridge.journal.sqlite.statements import schema, upgrade
 
 VERSION = 3
@@ -40,20 +40,29 @@ def owned(path: Path) -> Iterator[int]:
         _refuse_network(path)
         if path.is_dir():
             raise JournalError(f"{path} is a folder: name a file in it, such as {path / 'journal.db'}")
-        lock = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT, 0o600)
+        lock = os.open(beside(path, ".lock"), os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as problem:
         raise _cannot_open(path, problem) from None
     try:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        if not _is_locked(lock, path):
             raise JournalInUse(
                 f"the journal {path} is in use by another process, a bridge or a command that works with it: stop that "
                 "first, or name another journal"
-            ) from None
+            )
+        refuse_strange_log(path, lock)
         yield lock
     finally:
         os.close(lock)
+
+
+def _is_locked(lock: int, path: Path) -> bool:
+    """Whether this process holds the lock, and the lock still has its name: somebody may have removed it meanwhile."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    held = os.fstat(lock)
+    return inode_of(beside(path, ".lock")) == (held.st_dev, held.st_ino)
 
 
 def _make_folder(path: Path) -> None:
@@ -151,12 +160,23 @@ def check_content(path: Path) -> None:
 
 def refuse_leftovers(path: Path) -> None:
     """A log without its journal would be played into the new file that is made here. Raises JournalError."""
-    if files := is_left_alone(path):
+    if files := leftovers(path):
         names = " and ".join(str(file) for file in files)
+        there = f"is a journal at {path}, and also" if path.exists() else f"is no journal at {path}, but"
         raise JournalError(
-            f"there is no journal at {path}, but {names} of an earlier one: orders may be in there and nowhere else. "
+            f"there {there} {names} of an earlier one: orders may be in there and nowhere else. "
             "If the journal was moved away, move this to the same place under its name; a .rescued file is a whole "
-            f"journal: rename it to {path.name}. Then start again"
+            f"journal: rename it to {path.name}, or move it to another folder. Then start again"
+        )
+
+
+def refuse_strange_log(path: Path, lock: int) -> None:
+    """The log of another file would be played into this one. Raises JournalError. lock: of the owner."""
+    if strange_log(path, lock):
+        raise JournalError(
+            f"{path} is not the file that its log {beside(path, '-wal')} belongs to: orders may be in that log and "
+            "nowhere else. Put the file back that was here when the bridge worked last, and start again; or move the "
+            "log away together with that file, and then put this one here"
         )
 
 

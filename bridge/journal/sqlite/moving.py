@@ -9,6 +9,7 @@ from bridge.errors import JournalError, JournalInUse
 from bridge.journal.cells import Row
 from bridge.journal.moving import PAGE, TABLES
 from bridge.journal.sqlite.file import check_content, owned, refuse_leftovers, writable
+from bridge.journal.sqlite.rescue import flush
 
 _SELECT = {
     "meta": "SELECT name, value FROM meta WHERE name = 'salt'",
@@ -88,11 +89,11 @@ def taken(path: Path) -> Iterator[_Taken]:
             f"there is a journal at {path} already: name a new place, or move it away with all files beside it "
             f"({path.name}-*)"
         )
-    refuse_leftovers(path)
     part = path.with_name(path.name + ".part")
-    part.unlink(missing_ok=True)
-    try:
-        with owned(path):
+    with owned(path):
+        refuse_leftovers(path)
+        _remove(part)  # a command that was killed left it, with its log
+        try:
             with writable(part) as connection:
                 connection.execute("BEGIN IMMEDIATE")
                 yield _Taken(connection, whole=True)
@@ -102,6 +103,11 @@ def taken(path: Path) -> Iterator[_Taken]:
                 connection.execute("COMMIT")
                 connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             part.rename(path)
-    finally:
-        for rest in ("", "-wal", "-shm", ".lock"):
-            part.with_name(part.name + rest).unlink(missing_ok=True)
+            flush(path.parent)
+        finally:
+            _remove(part)
+
+
+def _remove(part: Path) -> None:
+    for rest in ("", "-wal", "-shm"):
+        part.with_name(part.name + rest).unlink(missing_ok=True)

@@ -29,6 +29,7 @@ from bridge.journal.cells import (
     told,
 )
 from bridge.journal.sqlite.file import VERSION, check_content, version_of
+from bridge.journal.sqlite.identity import beside
 from bridge.journal.sqlite.statements import fetched, statements
 
 T = TypeVar("T")
@@ -85,7 +86,7 @@ class Reader:
     def _stats(self, connection: sqlite3.Connection) -> Stats:
         waiting = _query(connection, "waiting")
         envelopes, lanes, bodies = _query(connection, "sizes")[0]
-        files = (self._path, self._path.with_name(self._path.name + "-wal"))
+        files = (self._path, beside(self._path, "-wal"))
         return Stats(
             waiting={dest: count for dest, count, _ in waiting},
             oldest_due={dest: moment(due) for dest, _, due in waiting if due != NEVER},

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 from bridge.errors import JournalBusy
+from bridge.journal.sqlite.identity import beside
 from bridge.telemetry import emit
 
 _LOOK_EVERY = 0.5
@@ -18,8 +19,8 @@ class Room:
     """Looked at by the writer's thread before it takes something in, twice a second at the most."""
 
     def __init__(self, path: Path, *, min_free: int, ballast: int) -> None:
-        self._folder = path.parent
-        self._ballast = path.with_name(path.name + ".ballast")
+        self._folder = path.resolve().parent
+        self._ballast = beside(path, ".ballast")
         self._ballast_size = ballast
         self._min_free = min_free
         self._looked = -_LOOK_EVERY

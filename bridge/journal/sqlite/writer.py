@@ -8,10 +8,12 @@ from collections.abc import Callable, Sequence
 
 from bridge.errors import JournalBroken, JournalBusy
 from bridge.journal.sqlite.appending import Appending
-from bridge.journal.sqlite.identity import Identity, free_name, rescue_of
+from bridge.journal.sqlite.identity import Identity
 from bridge.journal.sqlite.operations import Act, Answer, Append, Entry, Operation, tell
 from bridge.journal.sqlite.recording import Recording
+from bridge.journal.sqlite.rescue import saved
 from bridge.journal.sqlite.room import Room
+from bridge.telemetry import emit
 
 _GROUP = 512
 _TURNS = 12
@@ -20,8 +22,11 @@ together is done together. A loop that has nothing to do turns at once, and who 
 
 _LONGEST_GATHERING = 0.005
 
-_LOOK_EVERY = 2.0
+_LOOK_EVERY = 0.5
 """Seconds without work after which the files are looked at again."""
+
+_SAVE_EVERY = 5.0
+"""Seconds between two tries to save what has lost its name."""
 
 _NOT_STORABLE = (OverflowError, TypeError, ValueError)
 """A number, a text or a time that SQLite cannot hold, or that is none. Who brought it is told; the others go on."""
@@ -47,44 +52,67 @@ class Writer:
         self._room = room
         self._identity = identity
         self._broken = broken
-        self._lost: JournalBroken | None = None
+        self._stopping = threading.Event()
         self._queue: queue.SimpleQueue[Operation | None] = queue.SimpleQueue()
         self.appending = Appending(connection, salt=salt, destinations=destinations)
         self._recording = Recording(connection)
         self._group: Sequence[Operation | None] = ()
-        self._ended: JournalBroken | None = None
+        self._ended: JournalBroken | JournalBusy | None = None
         self._thread = threading.Thread(target=self._work, name="journal-writer", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
 
     def submit(self, operation: Operation) -> None:
-        """Raises JournalBroken when nobody is there to write it any more."""
+        """Raises JournalBroken when nobody is there to write it any more; JournalBusy while what was written before is
+        saved."""
         if self._ended is not None:
             raise self._ended
         self._queue.put(operation)
 
     def stop(self) -> None:
         """What is queued is still written."""
+        self._stopping.set()
         self._queue.put(None)
         self._thread.join()
 
     # -- the thread ----------------------------------------------------------------------------------------------------
 
     def _work(self) -> None:
+        failure = JournalBroken("the journal's writer has ended")
         try:
             self._serve()
+        except JournalBroken as lost:
+            failure = self._left(lost)
         finally:
-            self._loop.call_soon_threadsafe(self._end)
+            self._loop.call_soon_threadsafe(self._end, failure)
 
-    def _end(self) -> None:
-        """In the event loop's thread, where operations are submitted: nobody waits for an answer that cannot come."""
-        self._ended = JournalBroken("the journal's writer has ended")
+    def _end(self, failure: JournalBroken) -> None:
+        """In the event loop's thread, where operations are submitted."""
+        self._turn_away(failure)
+        self._broken(failure)
+
+    def _turn_away(self, failure: JournalBroken | JournalBusy) -> None:
+        """In the event loop's thread: nobody waits for an answer that cannot come."""
+        self._ended = failure
         waiting = list(self._group)
+        self._group = ()
         while not self._queue.empty():
             waiting.append(self._queue.get())
-        tell([(operation, self._ended) for operation in waiting if operation is not None])
-        self._broken(self._ended)
+        tell([(operation, failure) for operation in waiting if operation is not None])
+
+    def _left(self, lost: JournalBroken) -> JournalBroken:
+        """Nothing is stored any more, and what was acknowledged is saved. Until that is done the process does not end
+        by itself: it alone has what has no name."""
+        self._loop.call_soon_threadsafe(self._turn_away, JournalBusy(str(lost)))
+        while True:
+            try:
+                return JournalBroken(f"{lost}. {saved(self._connection, self._identity)}")
+            except (sqlite3.Error, OSError) as problem:
+                failure = JournalBroken(f"{lost}. What was acknowledged cannot be saved ({problem})")
+                emit("journal.unsaved", detail=f"{failure}; it is tried again, and is lost when this process ends")
+            if self._stopping.wait(_SAVE_EVERY):
+                return failure
 
     def _serve(self) -> None:
         stopping = False
@@ -113,28 +141,10 @@ class Writer:
             except queue.Empty:
                 self._look()
 
-    def _look(self) -> JournalBroken | None:
-        """Whether the files are those that were opened. Where they are not, what was acknowledged is saved, once."""
-        if self._lost is None and (sentence := self._identity.lost()) is not None:
-            self._lost = JournalBroken(f"{sentence}. {self._saved()}")
-            self._loop.call_soon_threadsafe(self._broken, self._lost)
-        return self._lost
-
-    def _saved(self) -> str:
-        """What this process still has open is written where it is found again."""
-        try:
-            if self._identity.has_file and not self._identity.has_foreign_log:
-                self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-                return "All that was acknowledged is in the journal's file"
-            rescue = free_name(rescue_of(self._identity.path))
-            rescue.touch(mode=0o600, exist_ok=False)
-            self._connection.execute("VACUUM INTO ?", (str(rescue),))
-        except (sqlite3.Error, OSError) as problem:
-            return (
-                f"What was acknowledged could not be written elsewhere ({problem}): where the files were moved, it "
-                "is in them"
-            )
-        return f"All that was acknowledged is in {rescue}: a whole journal, to be renamed to {self._identity.path.name}"
+    def _look(self) -> None:
+        """Raises JournalBroken where the files are not those that were opened."""
+        if (sentence := self._identity.lost()) is not None:
+            raise JournalBroken(sentence)
 
     def _gather(self) -> None:
         gathered = threading.Event()
@@ -159,11 +169,10 @@ class Writer:
 
     def _committed(self, operations: Sequence[Operation]) -> Sequence[Answer]:
         """Each operation with its answer. The files are looked at before and after: what is answered has a name."""
-        if (lost := self._look()) is None:
-            answers = self._admitted(operations)
-            if (lost := self._look()) is None:
-                return answers
-        return [(operation, lost) for operation in operations]
+        self._look()
+        answers = self._admitted(operations)
+        self._look()
+        return answers
 
     def _admitted(self, operations: Sequence[Operation]) -> Sequence[Answer]:
         refused = self._room.refuses_appends()

@@ -1,0 +1,83 @@
+"""What was acknowledged and has lost its name is written where it is found again.
+
+The owner of a journal whose files were taken away still has them open, and nobody else has: when it ends they are gone.
+"""
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from bridge.journal.sqlite.identity import Identity, beside
+
+_DESCRIPTORS = Path("/proc/self/fd")
+_ALL = "All that was acknowledged"
+
+
+def saved(connection: sqlite3.Connection, identity: Identity) -> str:
+    """Where all that was acknowledged is now, as a sentence. Raises sqlite3.Error, OSError where it cannot be saved."""
+    place = next((each for each in _names(identity.path) if identity.is_file(each)), None)
+    if place is None:
+        return f"{_ALL} {_copied(connection, identity.path)}"
+    if identity.is_overwritten:
+        return f"What can still be read of it {_copied(connection, identity.path)}"
+    log = place.with_name(place.name + "-wal")
+    if identity.is_log(log):
+        return f"{_ALL} is in {place} and its log"
+    if log.exists() and log.stat().st_size:
+        # Somebody else has begun a log for this file: what is written into it now would be mixed with that.
+        return f"{_ALL} {_copied(connection, identity.path)}"
+    return _checkpointed(connection, place)
+
+
+def _names(path: Path) -> Iterator[Path]:
+    """Names that the journal's file may have: its own, and where the system says that the open files are now."""
+    yield path.resolve()
+    with suppress(OSError):  # not Linux
+        for each in _DESCRIPTORS.iterdir():
+            with suppress(OSError):
+                yield each.readlink()
+
+
+def _checkpointed(connection: sqlite3.Connection, place: Path) -> str:
+    _, pages, written = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+    if written < pages:
+        raise sqlite3.OperationalError("somebody reads an older picture of the journal")
+    return f"{_ALL} is in the journal's file, {place}"
+
+
+def _copied(connection: sqlite3.Connection, path: Path) -> str:
+    """The folder may be gone as well."""
+    path.resolve().parent.mkdir(exist_ok=True)
+    part = beside(path, ".rescue-part")
+    part.unlink(missing_ok=True)
+    part.touch(mode=0o600, exist_ok=False)
+    try:
+        connection.execute("VACUUM INTO ?", (str(part),))
+        flush(part)
+        rescue = _free_name(beside(path, ".rescued"))
+        part.rename(rescue)
+    finally:
+        part.unlink(missing_ok=True)
+    flush(rescue.parent)
+    return f"is in {rescue}: a whole journal, to be renamed to {path.name}"
+
+
+def _free_name(path: Path) -> Path:
+    """The first of `path`, `path.2`, `path.3`, ... that is not there."""
+    number = 1
+    name = path
+    while name.exists():
+        number += 1
+        name = path.with_name(f"{path.name}.{number}")
+    return name
+
+
+def flush(path: Path) -> None:
+    """A file that SQLite made by VACUUM INTO, or a folder in which a name has changed, is on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
