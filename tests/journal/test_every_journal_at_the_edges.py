@@ -1,6 +1,7 @@
 """What every journal keeps to where things happen at once, again, too late or by hand: against the protocol alone."""
 
 import asyncio
+import os
 from dataclasses import replace
 from datetime import timedelta
 
@@ -8,7 +9,7 @@ import pytest
 from msgspec import structs
 
 from bridge.contract import Reason, State
-from bridge.errors import JournalError
+from bridge.errors import JournalBusy, JournalError
 from bridge.journal import Done, Hold, Postponed, Record, Retention, Verdict
 
 MINUTE = timedelta(minutes=1)
@@ -403,3 +404,59 @@ async def test_keys_go_last_with_all_that_led_to_them(journal, desk):
     assert (0, 0, 1) == await _pruned(journal, desk.now + 762 * DAY)
     assert None is await journal.story(appended.lane)
     assert [] == list(await journal.find("ann@shop.example"))
+
+
+# -- what waits to be stored ------------------------------------------------------------------------------------------
+
+
+class Brought:
+    """An Incoming that keeps what it was told."""
+
+    def __init__(self, envelope):
+        self.envelope = envelope
+        self.answers = []
+
+    def stored(self, appended):
+        self.answers.append(appended)
+
+    def failed(self, problem):
+        self.answers.append(problem)
+
+
+async def test_what_waits_to_be_stored_is_bounded_in_bytes(opened, desk):
+    """Whoever brought it may have given up: the door answers 503 and has room for the next one."""
+    brought = [Brought(desk.document(str(order), raw=os.urandom(1 << 20))) for order in range(80)]
+    async with opened() as journal:
+        for one in brought:
+            journal.take_in([one])
+        refused = [one for one in brought if one.answers]  # nothing can have been stored yet
+        assert 10 < len(refused) < 40
+        assert {JournalBusy} == {type(one.answers[0]) for one in refused}
+        assert "wait to be stored" in str(refused[0].answers[0])
+        async with asyncio.timeout(30):
+            while not all(one.answers for one in brought):
+                await asyncio.sleep(0.01)
+        assert {1} == {len(one.answers) for one in brought}
+        assert not any(isinstance(one.answers[0], Exception) for one in brought if one not in refused)
+        again = [Brought(one.envelope) for one in brought[:60]]  # all room was given back
+        journal.take_in(again)
+        assert [] == [one for one in again if one.answers]
+        assert not (await journal.append(desk.document("last", raw=b"{}"))).known
+
+
+async def test_one_document_above_the_bound_is_stored(opened, desk):
+    async with opened() as journal:
+        assert not (await journal.append(desk.document(raw=bytes(70 << 20)))).known
+
+
+async def test_who_knows_no_destinations_takes_in_nothing_that_would_be_nobodys_work(opened, desk):
+    """A command that keeps the journal for a while, asked by another one."""
+    async with opened(destinations=()) as journal:
+        with pytest.raises(JournalBusy, match="knows no destinations"):
+            await journal.append(desk.document("1"))
+        parked = desk.document("2", verdict=Reason.UNREADABLE)
+        assert not (await journal.append(parked)).known
+    async with opened() as journal:
+        assert 1 == (await journal.stats()).envelopes
+        await journal.append(desk.document("1"))
+        assert "1" == (await desk.claim(journal)).envelope.lane

@@ -15,6 +15,7 @@ import msgspec
 from bridge.contract import Envelope, State
 from bridge.errors import JournalBroken, JournalBusy, LaneLost
 from bridge.journal import Appended, Claim, Hold, Incoming, Levels, Pruned, Record, Retention
+from bridge.journal.backlog import Backlog
 from bridge.journal.cells import (
     CLOCKS_APART,
     Row,
@@ -99,6 +100,7 @@ class PostgresJournal(Actor):
         self._held: set[tuple[str, str]] = set()
         self._doubtful = 0
         self._destinations = tuple(destinations)
+        self._backlog = Backlog(len(destinations))
         self._watchers: dict[str, Callable[[], None]] = {}
         self._waking = Waking(database, self._wake)
         self._lease = Lease(database, freed=self._acted_here)
@@ -186,6 +188,16 @@ class PostgresJournal(Actor):
                 storing.add_done_callback(partial(_tell, one))
 
     def _put(self, envelope: Envelope) -> asyncio.Future[Appended]:
+        size = self._backlog.take(envelope)
+        try:
+            storing = self._queued(envelope)
+        except BaseException:
+            self._backlog.give(size)
+            raise
+        storing.add_done_callback(lambda _: self._backlog.give(size))
+        return storing
+
+    def _queued(self, envelope: Envelope) -> asyncio.Future[Appended]:
         delivery = text(envelope.id)
         aliases = alias_hashes(self._salt, envelope.tenant, envelope.aliases)
         aliases.append(alias_hash(self._salt, "", delivery_alias(envelope.source, envelope.id)))

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from bridge.contract import Envelope, Reason, State
-from bridge.errors import JournalBroken, JournalError
+from bridge.errors import JournalBroken, JournalBusy, JournalError
 from bridge.journal import (
     ENDS,
     Appended,
@@ -31,6 +31,7 @@ from bridge.journal import (
     Retention,
 )
 from bridge.journal.awaited import Awaited
+from bridge.journal.backlog import Backlog
 from bridge.journal.cells import (
     CLOCKS_APART,
     Row,
@@ -131,6 +132,7 @@ class SqliteJournal(Reader):
             identity=identity,
             broken=self._break,
         )
+        self._backlog = Backlog(len(destinations))
         self._handing = {dest: Handing() for dest in destinations}
         self._claiming = {dest: asyncio.Lock() for dest in destinations}
         self._watchers: dict[str, Callable[[], None]] = {}
@@ -178,29 +180,41 @@ class SqliteJournal(Reader):
         return await awaited.answer
 
     def take_in(self, incoming: Sequence[Incoming]) -> None:
+        admitted = []
+        for one in incoming:
+            try:
+                admitted.append((one, self._backlog.take(one.envelope)))
+            except JournalBusy as busy:
+                one.failed(busy)
+        self._take(admitted)
+
+    def _take(self, admitted: Sequence[tuple[Incoming, int]]) -> None:
         try:
-            appends = self._packed(incoming)
+            appends = self._packed(admitted)
         except Exception as problem:  # noqa: BLE001  what one brought that cannot be packed is told to it alone
-            if len(incoming) == 1:
-                incoming[0].failed(problem)
-            else:
-                for one in incoming:
-                    self.take_in([one])
+            if len(admitted) > 1:
+                for one in admitted:
+                    self._take([one])
+                return
+            ((incoming, size),) = admitted
+            self._backlog.give(size)
+            incoming.failed(problem)
             return
         for append in appends:
             try:
                 self._writer.submit(append)
             except JournalError as problem:
-                append.incoming.failed(problem)
+                append.tell(problem)
 
-    def _packed(self, incoming: Sequence[Incoming]) -> Sequence[Append]:
+    def _packed(self, admitted: Sequence[tuple[Incoming, int]]) -> Sequence[Append]:
         """Each step for all, then the next: see bridge.intake.gathering."""
+        incoming, sizes = [one for one, _ in admitted], [size for _, size in admitted]
         envelopes = [one.envelope for one in incoming]
         headers = [packed_headers(envelope.headers) for envelope in envelopes]
         bodies = [packed(envelope.raw) for envelope in envelopes]
         hashes = [self._hashes(envelope) for envelope in envelopes]
-        cells = zip(incoming, envelopes, headers, bodies, hashes, strict=True)
-        return [Append(*of_one, stored=self._stored) for of_one in cells]
+        cells = zip(incoming, envelopes, headers, bodies, hashes, sizes, strict=True)
+        return [Append(*of_one, self._stored, self._backlog.give) for of_one in cells]
 
     def _stored(self, envelope: Envelope, appended: Appended) -> None:
         if envelope.verdict is not None:

@@ -13,17 +13,21 @@ from bridge.journal import Appended, Claim, Incoming, Record, awaited
 @dataclass(slots=True)
 class Append:
     """An envelope to store, packed before it is queued. raw: empty where no body is kept. aliases: the last is that of
-    the delivery, which is nobody's name."""
+    the delivery, which is nobody's name. size: of the envelope in the backlog."""
 
     incoming: Incoming
     envelope: Envelope
     headers: bytes
     raw: bytes
     aliases: Sequence[bytes]
+    size: int
     stored: Callable[[Envelope, Appended], None]
     """Told of every new envelope, before who brought it."""
+    told: Callable[[int], None]
+    """Given the size when it waits no longer."""
 
     def tell(self, answer: Appended | Exception) -> None:
+        self.told(self.size)
         if isinstance(answer, Exception):
             self.incoming.failed(answer)
             return
