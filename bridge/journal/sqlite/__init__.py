@@ -214,7 +214,10 @@ class SqliteJournal(Reader):
         bodies = [packed(envelope.raw) for envelope in envelopes]
         hashes = [self._hashes(envelope) for envelope in envelopes]
         cells = zip(incoming, envelopes, headers, bodies, hashes, sizes, strict=True)
-        return [Append(*of_one, self._stored, self._backlog.give) for of_one in cells]
+        told = self._backlog.give
+        return [
+            Append(one, of, head, raw, hashed, size, self._stored, told) for one, of, head, raw, hashed, size in cells
+        ]
 
     def _stored(self, envelope: Envelope, appended: Appended) -> None:
         if envelope.verdict is not None:
