@@ -45,6 +45,7 @@ class Claim(Plain, frozen=True, kw_only=True):
     asked           how often a person asked for it (`dead retry`): if at all, it is mapped even if it is stale. Asked
                     once more while it is in flight, it is due again when it is done.
     lease           under which it was claimed, where several processes share a journal
+    number          of this claim among those of the lease
     doubtful        it was restored from a backup: what it says may have been sent since the backup was made
     """
 
@@ -59,6 +60,7 @@ class Claim(Plain, frozen=True, kw_only=True):
     newest: datetime | None
     asked: int
     lease: int = 0
+    number: int = 0
     doubtful: bool = False
 
     @property

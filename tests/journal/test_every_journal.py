@@ -270,6 +270,16 @@ async def test_a_held_lane_waits_until_its_rule_is_released(opened, envelope):
         assert 1 == len(await _claimed(journal, now=datetime.now(UTC)))
 
 
+async def test_a_lane_is_held_only_by_a_rule_that_is_held(journal, envelope):
+    """Whoever works may not have heard yet that a person released it."""
+    await journal.append(envelope("1"))
+    (claim,) = await _claimed(journal)
+    held = Postponed(until=None, fact="placed", reason=Reason.RULE_HELD, rule="placed")
+    await journal.record(claim, Record(end=held), now=NOW)
+    (again,) = await _claimed(journal)
+    assert (claim.seq, 1) == (again.seq, again.attempt)
+
+
 async def test_what_is_final_stays_final_when_the_lane_is_postponed_after_it(opened, envelope):
     async with opened() as journal:
         appended = await journal.append(envelope("1"))

@@ -14,7 +14,7 @@ from msgspec import structs
 
 from bridge.contract import Reason, State
 from bridge.errors import JournalBusy, JournalUnreadable, LaneLost
-from bridge.journal import Done, Hold, Record, Retention
+from bridge.journal import Done, Hold, Postponed, Record, Retention
 from bridge.journal.postgres import acting, init, opened, reading
 from bridge.journal.postgres.database import VERSION, connected, statements
 
@@ -117,6 +117,96 @@ async def _told(value):
     return value
 
 
+async def test_a_claim_that_is_under_way_is_not_taken_for_one_whose_answer_was_lost(open_again, desk, monkeypatch):
+    journal = await open_again()
+    await journal.append(desk.document())
+    claimed, go_on, is_there = journal._claimed, asyncio.Event(), asyncio.Event()
+
+    async def slow(*arguments):
+        is_there.set()
+        await go_on.wait()
+        return await claimed(*arguments)
+
+    monkeypatch.setattr(journal, "_claimed", slow)
+    first = asyncio.create_task(desk.claims(journal))
+    await is_there.wait()  # the database has given the lane, and its document is still being read
+    journal._lease.lost_answer(journal._lease.next_number())  # another claim's
+    await journal._lease._renewed()
+    monkeypatch.undo()
+    assert [] == list(await desk.claims(journal))
+    go_on.set()
+    (claim,) = await first
+    await desk.done(journal, claim, desk.fact())
+
+
+async def test_of_two_claims_of_one_process_the_later_alone_may_mark_and_settle(open_again, desk, monkeypatch):
+    """The answer to the first came, and was taken for lost: its lane was claimed again."""
+    journal = await open_again()
+    await journal.append(desk.document())
+    first = await desk.claim(journal)
+    journal._lease.lost_answer(first.number)
+    await journal._lease._renewed()
+    second = await desk.claim(journal)
+    assert (first.lease, first.lane, first.seq) == (second.lease, second.lane, second.seq)
+    for record in (Record(settled=[desk.fact(State.DEPARTED)]), Record(settled=[desk.fact()], end=Done())):
+        with pytest.raises(LaneLost):
+            await journal.record(first, record, now=desk.now)
+    await desk.record(journal, second, desk.fact(State.DEPARTED))
+    await desk.done(journal, second, desk.fact())
+    assert {"placed": "delivered"} == await desk.states(journal, second.lane)
+
+
+async def test_a_connection_cut_after_the_commit_of_a_claim_leaves_no_lane_behind(open_again, desk, monkeypatch):
+    """Also where the claim is carried out after the look for lost ones: they are looked for again."""
+    journal = await open_again()
+    await journal.append(desk.document())
+    fetch, cut = journal._database.fetch, []
+
+    async def lost(name, *arguments):
+        if name == "claim":
+            cut.append(arguments)
+            raise JournalBusy("the connection was lost")
+        return await fetch(name, *arguments)
+
+    monkeypatch.setattr(journal._database, "fetch", lost)
+    with pytest.raises(JournalBusy):
+        await desk.claims(journal)
+    await journal._lease._renewed()
+    monkeypatch.undo()
+    assert 1 == len(await fetch("claim", *cut[0]))  # the server had it, and does it only now
+    assert 1 == len(await _until(lambda: desk.claims(journal)))
+
+
+async def test_a_replica_that_still_believes_in_a_hold_leaves_no_lane_waiting(postgres_place, desk):
+    told = []
+
+    def released(dest, rule):
+        told.append((dest, rule))
+
+    async with (
+        opened(replace(postgres_place, poll=timedelta(hours=1)), destinations=("api",), released=released) as late,
+        opened(postgres_place, destinations=("api",)) as other,
+    ):
+        await late.append(desk.document())
+        claim = await desk.claim(late)
+        await other.hold(Hold(dest="api", rule="placed", digest="d", since=desk.now, detail="422"))
+        await other.release("api", "placed")
+        held = Postponed(until=None, fact="placed", reason=Reason.RULE_HELD, rule="placed")
+        await late.record(claim, Record(end=held), now=desk.now)
+        assert [("api", "placed")] == told
+        assert 1 == len(await desk.claims(other))
+
+
+async def test_what_was_held_while_its_hold_ended_is_freed(postgres_place, open_again, desk):
+    """As an older replica leaves it: a lane that waits for a rule that nobody holds."""
+    journal = await open_again()
+    await journal.append(desk.document())
+    await _sql(postgres_place, "UPDATE turn SET held = 'placed', due = 4611686018427387904")
+    assert 1 == len(await _until(lambda: desk.claims(journal)))
+    await _sql(postgres_place, "UPDATE turn SET held = 'placed', due = 4611686018427387904, owner = NULL")
+    assert 1 == await journal.release("api", "placed")
+
+
 async def test_a_claim_whose_answer_was_lost_is_free_again(open_again, desk, monkeypatch):
     journal = await open_again()
     await journal.append(desk.document())
@@ -194,6 +284,7 @@ _FIRST_VERSION = (
     "DROP TABLE memory",
     "DROP TABLE blocked",
     "DROP TABLE former",
+    "ALTER TABLE turn DROP COLUMN claim",
     "UPDATE meta SET value = '1' WHERE name = 'version'",
 )
 
@@ -297,8 +388,8 @@ async def test_no_statement_of_the_hot_path_scans(postgres_place, open_again, de
     """By its plan: with sequential scans made dear, none is left, so an index serves each."""
     sql = statements(postgres_place.schema)
     questions = {
-        "claim": ("api", 0, 10, 1000, 1),
-        "owned": (["api"], [1], 1),
+        "claim": ("api", 0, 10, 1000, 1, 1),
+        "owned": (["api"], [1], [1], 1),
         "next_due": ("api",),
         "documents": ([1], [1]),
         "held_facts": ("api", [1]),

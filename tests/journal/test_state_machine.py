@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from bridge.contract import Envelope, Reason, State
-from bridge.journal import Done, Postponed, Record, Retention, Selection, Settled, postgres, sqlite
+from bridge.journal import Done, Hold, Postponed, Record, Retention, Selection, Settled, postgres, sqlite
 
 START = datetime(2026, 11, 20, 12, tzinfo=UTC)
 NEVER = datetime.max.replace(tzinfo=UTC)
@@ -34,6 +34,7 @@ class AnyDay(RuleBasedStateMachine):
         self.known, self.waiting, self.asked = {}, {}, Counter()
         self.facts, self.newest, self.postponed, self.claims, self.lanes = {}, {}, {}, {}, {}
         self.made_by, self.bodiless = {}, set()
+        self.held = False
         self._open()
 
     def _open(self):
@@ -119,11 +120,16 @@ class AnyDay(RuleBasedStateMachine):
         self.postponed[order] = until
 
     @precondition(lambda self: self.claims)
-    @rule(data=st.data())
-    def hold(self, data):
+    @rule(data=st.data(), held=st.booleans())
+    def hold(self, data, held):
+        """Only while the rule has a hold its lanes wait for it; whoever still believes in one makes them due."""
         order, claim = self._one(data)
+        if held:
+            hold = Hold(dest="api", rule="a rule", digest="d", since=self.now, detail="422")
+            self._do(self.journal.hold(hold))
+            self.held = True
         self._record(order, claim, {}, Postponed(until=None, fact="placed", reason=Reason.RULE_HELD, rule="a rule"))
-        self.postponed[order] = NEVER
+        self.postponed[order] = NEVER if self.held else self.now
 
     @rule()
     def release(self):
@@ -131,6 +137,7 @@ class AnyDay(RuleBasedStateMachine):
         assert len(held) == self._do(self.journal.release("api", "a rule"))
         for order in held:
             del self.postponed[order]
+        self.held = False
         self.now = max(self.now, datetime.now(UTC))
 
     @precondition(lambda self: self.claims)

@@ -14,7 +14,7 @@ import msgspec
 
 from bridge.contract import Envelope, State
 from bridge.errors import JournalBroken, JournalBusy, LaneLost
-from bridge.journal import Appended, Claim, Hold, Incoming, Levels, Pruned, Record, Retention
+from bridge.journal import Appended, Claim, Hold, Incoming, Levels, Postponed, Pruned, Record, Retention
 from bridge.journal.backlog import Backlog
 from bridge.journal.cells import (
     CLOCKS_APART,
@@ -40,7 +40,7 @@ from bridge.journal.postgres.moving import given, taken
 from bridge.journal.postgres.place import Place
 from bridge.journal.postgres.pruning import Pruning
 from bridge.journal.postgres.reading import Reader
-from bridge.journal.postgres.recording import Entry, recorded, text
+from bridge.journal.postgres.recording import Entry, Recorded, Released, recorded, text
 from bridge.journal.postgres.waking import Waking
 
 __all__ = ["Place", "PostgresJournal", "acting", "given", "init", "opened", "reading", "taken"]
@@ -105,9 +105,7 @@ class PostgresJournal(Actor):
         self._waking = Waking(database, self._wake)
         self._lease = Lease(database, freed=self._acted_here)
         self._appends: Sequence[Group[Append, Appended]] = [Group(self._append_group) for _ in range(_SIDE_BY_SIDE)]
-        self._entries: Sequence[Group[Entry, LaneLost | None]] = [
-            Group(self._record_group) for _ in range(_SIDE_BY_SIDE)
-        ]
+        self._entries: Sequence[Group[Entry, Recorded]] = [Group(self._record_group) for _ in range(_SIDE_BY_SIDE)]
         self._pruning = Pruning(database)
         self.broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -231,17 +229,16 @@ class PostgresJournal(Actor):
         lease = self._lease.id
         if not lease:
             return ()
-        self._lease.claiming += 1
+        number = self._lease.next_number()
         try:
-            rows = await self._database.fetch("claim", dest, micros(now), limit, budget, lease)
-            claims = await self._claimed(dest, lease, sorted(rows, key=lambda row: (row[6], row[0])))
+            rows = await self._database.fetch("claim", dest, micros(now), limit, budget, lease, number)
+            found = await self._claimed(dest, lease, sorted(rows, key=lambda row: (row[6], row[0])))
         except BaseException:
-            self._lease.in_doubt = True
+            self._lease.lost_answer(number)
             raise
-        finally:
-            self._lease.claiming -= 1
+        claims = [msgspec.structs.replace(claim, number=number) for claim in found]
         if lease == self._lease.id:
-            self._lease.in_flight.update({(dest, claim.lane): lease for claim in claims})
+            self._lease.in_flight.update({(dest, claim.lane): number for claim in claims})
         return claims
 
     async def _claimed(self, dest: str, lease: int, rows: Sequence[Row]) -> Sequence[Claim]:
@@ -261,20 +258,23 @@ class PostgresJournal(Actor):
     # -- recording -----------------------------------------------------------------------------------------------------
 
     async def record(self, claim: Claim, record: Record, *, now: datetime) -> None:
-        lost = await self._entries[claim.lane % _SIDE_BY_SIDE].put(Entry(claim=claim, record=record, now=micros(now)))
-        if record.end is not None or lost is not None:
+        answer = await self._entries[claim.lane % _SIDE_BY_SIDE].put(Entry(claim=claim, record=record, now=micros(now)))
+        if record.end is not None or isinstance(answer, LaneLost):
             self._let_go(claim)
-        if lost is not None:
-            raise lost
+        if isinstance(answer, LaneLost):
+            raise answer
+        if isinstance(answer, Released) and isinstance(record.end, Postponed):
+            self._held.discard((claim.dest, record.end.rule))
+            self._released(claim.dest, record.end.rule)
         if record.end is not None and (changed := self._watchers.get(claim.dest)):
             changed()
 
     def _let_go(self, claim: Claim) -> None:
         key = (claim.dest, claim.lane)
-        if self._lease.in_flight.get(key) == claim.lease:
+        if self._lease.in_flight.get(key) == claim.number:
             del self._lease.in_flight[key]
 
-    async def _record_group(self, group: Sequence[Entry]) -> Sequence[LaneLost | None]:
+    async def _record_group(self, group: Sequence[Entry]) -> Sequence[Recorded]:
         return await self._database.transaction(lambda c: recorded(c, self._database.sql, group))
 
     async def hold(self, hold: Hold) -> None:

@@ -50,7 +50,8 @@ class Actor(Reader):
         released = 0
         while page := await self._act(partial(self._release, dest=dest, rule=rule, at=now())):
             released += page
-        return released
+        # Who held a lane by the rule while its hold ended has stored that by now, or found no hold any more.
+        return released + await self._act(partial(self._free_held, at=now()))
 
     async def block(self, erasure: Erasure) -> int:
         return await erasing.block(self._database, erasing.hashes(await self.salt(), erasure), now())
@@ -122,6 +123,10 @@ class Actor(Reader):
             key = (fact.lane, fact.dest, fact.fact, fact.once)
             await self._run(connection, "set_state", state.value, reason.value, at, *key, parked.value)
         return len(facts)
+
+    async def _free_held(self, connection: Connection, *, at: int) -> int:
+        """Lanes that wait for a rule that nobody holds are due."""
+        return await self._run(connection, "free_held", at)
 
     async def _release(self, connection: Connection, *, dest: str, rule: str, at: int) -> int:
         """One page of the lanes that wait for a held rule; with the last page the hold ends."""

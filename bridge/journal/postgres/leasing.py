@@ -6,7 +6,8 @@ had the departed mark becomes uncertain. It cannot come back as the one it was: 
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from time import time_ns
+from itertools import count
+from time import monotonic, time_ns
 
 from bridge.errors import JournalBusy
 from bridge.journal.postgres.appending import columns
@@ -14,6 +15,9 @@ from bridge.journal.postgres.database import Connection, Database
 from bridge.telemetry import emit
 
 _RENEWALS = 3
+_DOUBTED_FOR = 10
+"""Spans of the lease for which the database may still carry out a claim that nobody waits for any more."""
+
 Lane = tuple[str, int]
 """(destination, lane)"""
 
@@ -27,11 +31,19 @@ class Lease:
         self._span = database.place.lease
         self.id = 0
         self.in_flight: dict[Lane, int] = {}
-        """Lanes claimed by this process, with the lease under which they were."""
-        self.claiming = 0
-        self.in_doubt = False
-        """A claim may have been made that nobody here knows of."""
+        """Lanes claimed by this process, each with the number of its claim."""
+        self._numbers = count(1)
+        self._in_doubt: dict[int, float] = {}
+        """Claims whose answer was lost, by number, until when: their lanes are nobody's here, and are freed."""
         self.trouble: str | None = "the database has not answered yet"
+
+    def next_number(self) -> int:
+        """A number for one claim, never used twice."""
+        return next(self._numbers)
+
+    def lost_answer(self, number: int) -> None:
+        """This claim may have been made, now or in a moment, and nobody here knows of it."""
+        self._in_doubt[number] = monotonic() + _DOUBTED_FOR * self._span.total_seconds()
 
     async def enter(self) -> None:
         """Raises JournalBusy."""
@@ -55,11 +67,13 @@ class Lease:
         if not self.id or not await self._database.transaction(self._renew):
             emit("lease.lost", count=len(self.in_flight))
             self.in_flight.clear()
+            self._in_doubt.clear()
             self.id = 0
             self.id = await self._database.value("enter", self._span)
-        if self.in_doubt and not self.claiming:
-            self.in_doubt = False
+        if self._in_doubt:
             await self._database.transaction(self._free_strays)
+            self._in_doubt = {number: until for number, until in self._in_doubt.items() if until > monotonic()}
+        await self._database.fetch("free_held", time_ns() // 1000)
         await self._free_orphans()
 
     async def _renew(self, connection: Connection) -> bool:
@@ -94,7 +108,7 @@ class Lease:
         return len(lanes), int(status.rpartition(" ")[2])
 
     async def _free_strays(self, connection: Connection) -> None:
-        """Lanes that are claimed under this lease, though nobody here has them: the answer to the claim was lost."""
+        """Lanes of claims whose answer was lost. Those of a claim that is under way are never among them."""
         sql = self._database.sql
-        owned = [(dest, lane) for dest, lane in await connection.fetch(sql["owned_by"], self.id)]
-        await connection.execute(sql["free"], *columns(sorted(set(owned) - set(self.in_flight)), 2))
+        lanes = [(dest, lane) for dest, lane in await connection.fetch(sql["owned_by"], self.id, [*self._in_doubt])]
+        await connection.execute(sql["free"], *columns(lanes, 2))

@@ -65,7 +65,7 @@ WITH alive AS MATERIALIZED (
 ), counted AS (
     SELECT *, row_number() OVER o AS place, sum(size) OVER o AS bytes FROM oldest WINDOW o AS (ORDER BY due, lane)
 )
-UPDATE turn t SET owner = alive.id, claimed = c.due, due = 4611686018427387904 FROM counted c CROSS JOIN alive
+UPDATE turn t SET owner = alive.id, claim = $6, claimed = c.due, due = 4611686018427387904 FROM counted c CROSS JOIN alive
 WHERE t.dest = $1 AND t.lane = c.lane AND (c.place = 1 OR c.bytes <= $4)
 RETURNING t.lane, t.attempt, t.first, c.seq, c.asked, c.size, c.due
 
@@ -89,9 +89,10 @@ SELECT lane, source, kind, newest FROM version WHERE dest = $1 AND lane = ANY ($
 SELECT due FROM turn WHERE dest = $1 AND due < 4611686018427387904 ORDER BY due LIMIT 1
 
 -- name: owned
-SELECT t.dest, t.lane FROM turn t
-JOIN unnest($1::text[], $2::bigint[]) AS w (dest, lane) ON t.dest = w.dest AND t.lane = w.lane
-WHERE t.owner = $3 ORDER BY t.dest, t.lane FOR UPDATE OF t
+SELECT t.dest, t.lane, t.claim FROM turn t
+JOIN unnest($1::text[], $2::bigint[], $3::bigint[]) AS w (dest, lane, claim)
+    ON t.dest = w.dest AND t.lane = w.lane AND t.claim = w.claim
+WHERE t.owner = $4 ORDER BY t.dest, t.lane FOR UPDATE OF t
 
 -- name: drop_facts
 DELETE FROM fact f USING unnest($1::bigint[], $2::text[], $3::text[], $4::text[]) AS w (lane, dest, fact, once)
@@ -132,9 +133,18 @@ UPDATE turn t SET attempt = 0, first = NULL FROM unnest($1::text[], $2::bigint[]
 WHERE t.dest = w.dest AND t.lane = w.lane
 
 -- name: postpone
-UPDATE turn t SET due = w.due, attempt = t.attempt + 1, first = coalesce(t.first, w.now), held = w.held, owner = NULL
+-- The hold's row decides, not what a process remembers of it: without one the lane is due. The lock on it keeps who
+-- releases the rule waiting for what is held by it here.
+WITH holding AS (
+    SELECT dest, rule FROM hold WHERE (dest, rule) IN (SELECT * FROM unnest($1::text[], $5::text[]))
+    ORDER BY dest, rule FOR KEY SHARE
+)
+UPDATE turn t SET attempt = t.attempt + 1, first = coalesce(t.first, w.now), owner = NULL, held = h.rule,
+    due = CASE WHEN w.held IS NOT NULL AND h.rule IS NULL THEN w.now ELSE w.due END
 FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[], $5::text[]) AS w (dest, lane, due, now, held)
+LEFT JOIN holding h ON h.dest = w.dest AND h.rule = w.held
 WHERE t.dest = w.dest AND t.lane = w.lane
+RETURNING t.dest, t.lane, w.held IS NOT NULL AND h.rule IS NULL AS free
 
 -- name: finish
 WITH ended AS (
@@ -170,7 +180,7 @@ SELECT t.dest, t.lane FROM turn t WHERE t.owner IS NOT NULL AND NOT EXISTS (SELE
 ORDER BY t.dest, t.lane FOR UPDATE OF t
 
 -- name: owned_by
-SELECT dest, lane FROM turn WHERE owner = $1
+SELECT dest, lane FROM turn WHERE owner = $1 AND claim = ANY ($2::bigint[]) ORDER BY dest, lane FOR UPDATE
 
 -- name: free
 UPDATE turn t SET owner = NULL, due = t.claimed FROM unnest($1::text[], $2::bigint[]) AS w (dest, lane)
@@ -285,6 +295,10 @@ SELECT dest, rule, digest, since, detail FROM hold ORDER BY dest, rule
 
 -- name: end_hold
 DELETE FROM hold WHERE dest = $1 AND rule = $2
+
+-- name: free_held
+UPDATE turn t SET due = $1, held = NULL WHERE t.held IS NOT NULL AND t.owner IS NULL
+    AND NOT EXISTS (SELECT 1 FROM hold h WHERE h.dest = t.dest AND h.rule = t.held)
 
 -- name: release
 WITH page AS (

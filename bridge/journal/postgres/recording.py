@@ -1,7 +1,8 @@
 """What happened to claimed documents, a group in one transaction, and only where the lane is still this process's."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from bridge.contract import State
 from bridge.errors import LaneLost
@@ -20,34 +21,54 @@ class Entry:
     now: int
 
 
+@dataclass(frozen=True, slots=True)
+class Released:
+    """The lane was to wait for a rule that is held no longer: it is due."""
+
+
+Key: TypeAlias = tuple[int, str, int, int]
+"""Lease, destination, lane and claim."""
+
+Recorded: TypeAlias = LaneLost | Released | None
+
+
 def text(given: str) -> str:
     """Such as Postgres can hold: no NUL and no lone surrogates."""
     return given.replace("\0", "\ufffd").encode(errors="replace").decode()
 
 
-async def recorded(connection: Connection, sql: Mapping[str, str], group: Sequence[Entry]) -> Sequence[LaneLost | None]:
-    """None for what is stored; LaneLost for what belongs to another process now: the fence before a request leaves."""
+async def recorded(connection: Connection, sql: Mapping[str, str], group: Sequence[Entry]) -> Sequence[Recorded]:
+    """None for what is stored; LaneLost for what belongs to another claim now: the fence before a request leaves."""
     mine = await _mine(connection, sql, group)
     entries = [entry for entry in group if _key(entry) in mine]
     await _let_go(connection, sql, entries)
+    free: Collection[tuple[str, int]] = ()
     for name, rows in _writings(entries).items():
         if rows:
-            await connection.execute(sql[name], *columns(rows, len(rows[0])))
-    lost = LaneLost("the lease on this order's lane has ended: another process may have it")
-    return [None if _key(entry) in mine else lost for entry in group]
+            answers = await connection.fetch(sql[name], *columns(rows, len(rows[0])))
+            if name == "postpone":
+                free = {(dest, lane) for dest, lane, is_free in answers if is_free}
+    return [_answer(entry, mine, free) for entry in group]
 
 
-def _key(entry: Entry) -> tuple[int, str, int]:
-    return entry.claim.lease, entry.claim.dest, entry.claim.lane
+def _answer(entry: Entry, mine: Collection[Key], free: Collection[tuple[str, int]]) -> Recorded:
+    if _key(entry) not in mine:
+        return LaneLost("this order's lane is no longer this claim's: another may have it")
+    is_free = isinstance(entry.record.end, Postponed) and (entry.claim.dest, entry.claim.lane) in free
+    return Released() if is_free else None
 
 
-async def _mine(connection: Connection, sql: Mapping[str, str], group: Sequence[Entry]) -> set[tuple[int, str, int]]:
+def _key(entry: Entry) -> Key:
+    return entry.claim.lease, entry.claim.dest, entry.claim.lane, entry.claim.number
+
+
+async def _mine(connection: Connection, sql: Mapping[str, str], group: Sequence[Entry]) -> set[Key]:
     """Locked until the end of the transaction."""
-    mine: set[tuple[int, str, int]] = set()
+    mine: set[Key] = set()
     for lease in sorted({entry.claim.lease for entry in group}):
-        rows = {(e.claim.dest, e.claim.lane) for e in group if e.claim.lease == lease}
-        found = await connection.fetch(sql["owned"], *columns(sorted(rows), 2), lease)
-        mine.update((lease, dest, lane) for dest, lane in found)
+        rows = {(e.claim.dest, e.claim.lane, e.claim.number) for e in group if e.claim.lease == lease}
+        found = await connection.fetch(sql["owned"], *columns(sorted(rows), 3), lease)
+        mine.update((lease, dest, lane, number) for dest, lane, number in found)
     return mine
 
 

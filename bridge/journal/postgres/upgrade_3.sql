@@ -1,3 +1,6 @@
+-- Each claim has a number of its own: who has lost a lane to a later claim of the same process writes nothing of it.
+ALTER TABLE turn ADD COLUMN claim bigint;
+
 -- Names of facts that were ever said to be one: a key of either is a key of both, whichever rules are in force.
 CREATE TABLE former (
     dest text NOT NULL, fact text NOT NULL, former text NOT NULL, PRIMARY KEY (dest, fact, former)

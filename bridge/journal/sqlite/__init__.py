@@ -26,6 +26,7 @@ from bridge.journal import (
     Hold,
     Incoming,
     Levels,
+    Postponed,
     Pruned,
     Record,
     Retention,
@@ -99,6 +100,7 @@ def _doubt(connection: sqlite3.Connection, path: Path) -> None:
     """What was on its way when the last owner ended may have arrived."""
     try:
         in_doubt = connection.execute(statements()["ended_in_flight"], (_now(),)).rowcount
+        connection.execute(statements()["free_held"], (_now(),))
     except sqlite3.Error as problem:
         raise JournalBroken(f"cannot write to the journal {path}: {problem}") from None
     if in_doubt:
@@ -309,7 +311,10 @@ class SqliteJournal(Reader):
         self._writer.submit(Entry(claim=claim, record=record, now=micros(now), future=future))
         await future
         if record.end is not None:
-            self._handing[claim.dest].ended(claim, record)
+            handing = self._handing[claim.dest]
+            handing.ended(claim, record)
+            if isinstance(record.end, Postponed) and record.end.until is None:
+                handing.ask()  # where its rule is held no longer, the table says that it is due
             if changed := self._watchers.get(claim.dest):
                 changed()
 

@@ -68,7 +68,13 @@ DELETE FROM turn WHERE dest = ? AND lane IN (VALUES rows(?))
 UPDATE turn SET due = ?, attempt = 0, first = NULL, held = NULL WHERE dest = ? AND lane IN (VALUES rows(?))
 
 -- name: postpone
-UPDATE turn SET due = ?, attempt = attempt + 1, first = coalesce(first, ?), held = ? WHERE dest = ? AND lane = ?
+UPDATE turn SET due = ?, attempt = attempt + 1, first = coalesce(first, ?), held = NULL WHERE dest = ? AND lane = ?
+
+-- name: hold_lane
+UPDATE turn SET due = ?, held = ? WHERE dest = ? AND lane = ?
+
+-- name: hold
+SELECT 1 FROM hold WHERE dest = ? AND rule = ?
 
 -- name: first_attempt
 UPDATE turn SET attempt = 0, first = NULL WHERE dest = ? AND lane = ?
@@ -198,6 +204,10 @@ SELECT dest, rule, digest, since, detail FROM hold ORDER BY dest, rule
 
 -- name: end_hold
 DELETE FROM hold WHERE dest = ? AND rule = ?
+
+-- name: free_held
+UPDATE turn SET due = ?, held = NULL WHERE held IS NOT NULL
+    AND NOT EXISTS (SELECT 1 FROM hold h WHERE h.dest = turn.dest AND h.rule = turn.held)
 
 -- name: release
 UPDATE turn SET due = ?, held = NULL WHERE dest = ? AND lane IN (

@@ -101,8 +101,9 @@ def _postpone(connection: sqlite3.Connection, batch: Batch, entry: Entry, end: P
     until = micros_or_none(end.until)
     row = (claim.lane, claim.seq, claim.dest, entry.now, end.fact, end.reason.value, end.detail, until)
     batch.add("add_attempts", row)
-    held = end.rule if until is None else None
     connection.execute(
-        statements()["postpone"],
-        (NEVER if until is None else until, entry.now, held, claim.dest, claim.lane),
+        statements()["postpone"], (entry.now if until is None else until, entry.now, claim.dest, claim.lane)
     )
+    # The hold's row decides, not what the process remembers of it: without one the lane is due.
+    if until is None and connection.execute(statements()["hold"], (claim.dest, end.rule)).fetchone():
+        connection.execute(statements()["hold_lane"], (NEVER, end.rule, claim.dest, claim.lane))
