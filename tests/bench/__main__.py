@@ -167,14 +167,14 @@ def intake(bench: Bench) -> None:
 
 def chain(bench: Bench) -> None:
     """Webhook in, mapped, posted, settled, beside a loop that stores nothing."""
-    for name, rules, goal in (
-        ("one repeatable fact, profile known", KNOWN, "at least 0.70"),
-        ("default rule, a new person each: profile, session, event", DEFAULT, ""),
+    for name, rules, kind, path, goal in (
+        ("one repeatable fact, profile known", KNOWN, "chain", "/events", "at least 0.70"),
+        ("default rule, a new person each: profile, session, event, as the bare one sends", DEFAULT, "person", "", ""),
     ):
         sys.stdout.write(f"whole chain: {name}\n")
         with (
             bench.sink() as sink,
-            bench.floor("chain", f"http://127.0.0.1:{sink}/events") as floor,
+            bench.floor(kind, f"http://127.0.0.1:{sink}{path}") as floor,
             bench.bridge(rules, sink=sink) as (program, _),
         ):
             load(floor.port, PATH, 64)

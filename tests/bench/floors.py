@@ -1,9 +1,10 @@
 """What a bare program does on the same work: nothing stored or checked that the work does not need, no retries.
 
 Usage: python -m tests.bench.floors KIND PORT TARGET; the target is the database of intake, the DSN of postgres, the
-sink of chain, SINK|BROKER|TOPIC of kafka
+sink of chain and person, SINK|BROKER|TOPIC of kafka
 intake  signature over the raw body, SQLite group commit with fsync, 200 (postgres: one statement a group)
 chain   request, map by hand, POST, answer; nothing is stored
+person  request, map by hand, and the three requests of a new person: profile, session, event; nothing is stored
 kafka   consume, map by hand, POST with 64 at a time; nothing is stored, positions are committed every 5 s
 """
 
@@ -165,6 +166,32 @@ def chain(port: int, sink: str) -> None:
     uvloop.run(main())
 
 
+def person(port: int, sink: str) -> None:
+    """The three requests that the default rules send for an order of a new person, one after the other."""
+
+    async def main() -> None:
+        connector = aiohttp.TCPConnector(limit=64)
+        async with aiohttp.ClientSession(connector=connector, headers={"Content-Type": "application/json"}) as session:
+
+            async def ask(method: str, path: str, body: bytes) -> bytes:
+                async with session.request(method, sink + path, data=body) as answer:
+                    return await answer.read()
+
+            async def handle(request: web.Request) -> web.Response:
+                raw = await request.read()
+                order = orjson.loads(raw)
+                buyer = {"email": order["email"], "phone": order["customer"]["phone"]}
+                found = orjson.loads(await ask("POST", "/v1/profiles", orjson.dumps(buyer)))
+                visit = next(note["value"] for note in order["note_attributes"])
+                await ask("PATCH", f"/v1/sessions/{visit}", orjson.dumps({"profile": found["id"]}))
+                await ask("POST", "/v1/attribution/events", mapped(raw))
+                return web.Response()
+
+            await _serve(port, handle)
+
+    uvloop.run(main())
+
+
 def kafka(port: int, target: str) -> None:
     """target: SINK|BROKER|TOPIC"""
     sink, bootstrap, topic = target.split("|")
@@ -201,4 +228,5 @@ async def _serve(port: int, handle: object) -> None:
 
 
 if __name__ == "__main__":
-    {"intake": intake, "postgres": postgres, "chain": chain, "kafka": kafka}[sys.argv[1]](int(sys.argv[2]), sys.argv[3])
+    _KINDS = {"intake": intake, "postgres": postgres, "chain": chain, "person": person, "kafka": kafka}
+    _KINDS[sys.argv[1]](int(sys.argv[2]), sys.argv[3])
