@@ -62,6 +62,7 @@ class Reason(StrEnum):
     TIMED_OUT = "timed out"
     THROTTLED = "throttled"
     NOT_ALLOWED = "not allowed"
+    NOT_UNDERSTOOD = "not understood"
     SESSION_UNKNOWN = "session unknown"
     RULE_HELD = "rule held"
     SHUTTING_DOWN = "shutting down"
@@ -198,26 +199,34 @@ class Event(Plain, frozen=True, kw_only=True):
     hidden: ClassVar = frozenset(("give",))
 
 
+class Response(Plain, frozen=True, kw_only=True):
+    """What the other side answered. Header names are in lower case; the body is cut at the request's `longest`.
+
+    is_whole  False: the body was longer than the request's `longest`, and is cut there
+    """
+
+    status: int
+    headers: Mapping[str, str] = {}
+    body: bytes = b""
+    is_whole: bool = True
+    hidden: ClassVar = frozenset(("headers", "body"))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Share:
-    """One request in flight for all who ask the same, its answer remembered for `ttl` if it was a success (2xx).
+    """One request in flight for all who ask the same, and what is kept of its answer remembered for `ttl`.
 
     key     names what is shared; the conversation keys it (a hash) so that it holds nothing personal
+    keep    says what of an answer is remembered: no more than is needed of it, for many are. None: the answer was not
+            understood, and whoever asks next asks anew. Who asked and who waited get the whole answer, who comes later
+            gets what was kept.
     fresh   what is remembered turned out to be no longer true: ask anew, and remember that answer instead
     """
 
     key: str
     ttl: timedelta
+    keep: Callable[[Response], Response | None]
     fresh: bool = False
-
-
-class Response(Plain, frozen=True, kw_only=True):
-    """What the other side answered. Header names are in lower case; the body is cut at the request's `longest`."""
-
-    status: int
-    headers: Mapping[str, str] = {}
-    body: bytes = b""
-    hidden: ClassVar = frozenset(("headers", "body"))
 
 
 class Request(Plain, frozen=True, kw_only=True):
@@ -227,7 +236,7 @@ class Request(Plain, frozen=True, kw_only=True):
                 first that is not, the fact is marked `departed` in the journal.
     shadow      stands in for the answer where the destination is in shadow mode; None: the request only reads, and is
                 sent in shadow mode too
-    longest     bytes of the answer's body that are read; the rest is cut off
+    longest     bytes of the answer's body that are read; the rest is cut off, and the answer is not whole
     """
 
     method: Literal["GET", "POST", "PATCH", "PUT", "DELETE"]
@@ -477,6 +486,10 @@ class Destination(Protocol):
 
     def probe(self) -> Request:
         """A harmless read that tells whether the other side answers."""
+
+    def is_answer(self, response: Response) -> bool:
+        """Whether an answer to the probe is the other side's own, be it a refusal: not a proxy's page, not a firewall's
+        challenge, not a server's error."""
 
 
 # -- settings types that connectors may use ---------------------------------------------------------------------------

@@ -67,11 +67,18 @@ class Row:
 _YES, _DEAD, _PAUSED, _LATER, _UNSURE = Fate
 _NO, _DOWN, _SLOW, _GONE = Reason.NOT_ALLOWED, Reason.UNREACHABLE, Reason.TIMED_OUT, Reason.NO_ANSWER
 
-PAGE = Row("2xx with a page in HTML (a proxy's, a website's)", _PAUSED, _PAUSED, _NO)
+_STRANGE = Reason.NOT_UNDERSTOOD
+
+YES = Row("2xx with the answer that the API gives", _YES, _YES, None, range(200, 300))
+PAGE = Row("2xx or 404 with a page in HTML (a proxy's, a website's)", _PAUSED, _PAUSED, _STRANGE)
+CHALLENGE = Row("any status with a firewall's challenge to a browser", _PAUSED, _PAUSED, _STRANGE)
+UNKNOWN = Row("2xx with anything else: empty, not JSON, cut, with errors", _PAUSED, _UNSURE, _STRANGE)
 NO_STATUS = Row("1xx, or a number that is no status of HTTP", _LATER, _UNSURE, Reason.SERVER_ERROR)
 TABLE: tuple[Row, ...] = (
-    Row("2xx", _YES, _YES, None, range(200, 300)),
+    YES,
     PAGE,
+    CHALLENGE,
+    UNKNOWN,
     NO_STATUS,
     Row("3xx: a redirect, never followed", _PAUSED, _PAUSED, _NO, range(300, 400)),
     Row("400, 404, 422 and every other 4xx", _DEAD, _DEAD, Reason.REFUSED, range(400, 500)),

@@ -63,6 +63,9 @@ class Till(BaseModel):
     def probe(self):
         return Request(method="GET", url=self.url, repeatable=True)
 
+    def is_answer(self, response):
+        return response.status == 200
+
 
 CONNECTOR = Till
 '''

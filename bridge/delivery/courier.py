@@ -20,7 +20,9 @@ from bridge.delivery.pacing import Pace
 from bridge.verdicts import SILENCES, Row, Silent
 
 _REMEMBERED = 20_000
-_OK = range(200, 300)
+_REMEMBERED_BYTES = 16 * 1024 * 1024
+_OVERHEAD = 512
+"""Bytes that an answer which is remembered takes beside its own."""
 _SMOOTHING = 0.1
 _PROBLEMS: tuple[tuple[type[Exception], Silent], ...] = (
     (aiohttp.ConnectionTimeoutError, Silent.NO_CONNECTION_IN_TIME),
@@ -69,7 +71,7 @@ class Courier:
         self._pace = pace
         self._clock = asyncio.get_running_loop().time
         self.latency = 0.0
-        self._answers: OrderedDict[str, tuple[float, Response]] = OrderedDict()
+        self._answers = _Memory(most=_REMEMBERED, bytes_=_REMEMBERED_BYTES)
         self._asking: dict[str, asyncio.Future[Response | Silence]] = {}
 
     def room(self) -> int | None:
@@ -107,9 +109,9 @@ class Courier:
 
     async def _shared(self, request: Request, share: Share) -> Response | Silence:
         if share.fresh:
-            self._answers.pop(share.key, None)
+            self._answers.forget(share.key)
         while True:
-            if (known := self._remembered(share.key)) is not None:
+            if (known := self._answers.recall(share.key, self._clock())) is not None:
                 return known
             if (asking := self._asking.get(share.key)) is None:
                 return await self._ask(request, share)
@@ -118,20 +120,8 @@ class Courier:
             if not asking.cancelled():
                 return asking.result()
 
-    def _remembered(self, key: str) -> Response | None:
-        found = self._answers.get(key)
-        if found is None:
-            return None
-        until, response = found
-        if asyncio.get_running_loop().time() < until:
-            self._answers.move_to_end(key)
-            return response
-        del self._answers[key]
-        return None
-
     async def _ask(self, request: Request, share: Share) -> Response | Silence:
-        loop = asyncio.get_running_loop()
-        asking = self._asking[share.key] = loop.create_future()
+        asking = self._asking[share.key] = asyncio.get_running_loop().create_future()
         try:
             await self.turn()
             answer = await self._send(request)
@@ -139,11 +129,40 @@ class Courier:
         finally:
             del self._asking[share.key]
             asking.cancel()
-        if isinstance(answer, Response) and answer.status in _OK:
-            self._answers[share.key] = (loop.time() + share.ttl.total_seconds(), answer)
-            while len(self._answers) > _REMEMBERED:
-                self._answers.popitem(last=False)
+        if isinstance(answer, Response) and answer.is_whole and (kept := share.keep(answer)) is not None:
+            self._answers.remember(share.key, kept, until=self._clock() + share.ttl.total_seconds())
         return answer
+
+
+class _Memory:
+    """Answers under their keys, at most so many and about so many bytes; the longest unused go first."""
+
+    def __init__(self, *, most: int, bytes_: int) -> None:
+        self._most = most
+        self._room = bytes_
+        self._kept: OrderedDict[str, tuple[float, int, Response]] = OrderedDict()
+
+    def recall(self, key: str, now: float) -> Response | None:
+        until, _, response = self._kept.get(key, (0.0, 0, None))
+        if response is None:
+            return None
+        if now >= until:
+            self.forget(key)
+            return None
+        self._kept.move_to_end(key)
+        return response
+
+    def remember(self, key: str, response: Response, *, until: float) -> None:
+        self.forget(key)
+        size = _OVERHEAD + len(key) + len(response.body) + sum(len(n) + len(t) for n, t in response.headers.items())
+        self._kept[key] = (until, size, response)
+        self._room -= size
+        while len(self._kept) > self._most or self._room < 0:
+            self.forget(next(iter(self._kept)))
+
+    def forget(self, key: str) -> None:
+        _, size, _ = self._kept.pop(key, (0.0, 0, None))
+        self._room += size
 
 
 @asynccontextmanager

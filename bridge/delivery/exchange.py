@@ -86,11 +86,11 @@ class Exchange:
             try:
                 protocol.set_response_params(read_until_eof=True)
                 transport.write(way.head(request, url) + (request.body or b""))
-                response, is_whole = await self._read(protocol, request.longest)
+                response = await self._read(protocol, request.longest)
             except BaseException:
                 connection.close()
                 raise
-            if is_whole and not transport.get_write_buffer_size():
+            if response.is_whole and not transport.get_write_buffer_size():
                 connection.release()  # it closes those on which something is left to be read
             else:
                 connection.close()
@@ -133,15 +133,14 @@ class Exchange:
             connection.close()
         raise ClientConnectionResetError("connections were closed, or spoken on, before the request")
 
-    async def _read(self, protocol: ResponseHandler, longest: int) -> tuple[Response, bool]:
-        """The answer, and whether all of it was read."""
+    async def _read(self, protocol: ResponseHandler, longest: int) -> Response:
         try:
             message, payload = await self._answered(protocol)
             body, is_whole = await self._body(payload, longest)
         except TimeoutError as problem:
             raise SocketTimeoutError("no byte in time") from problem
         headers = {name.lower(): text for name, text in message.headers.items()}
-        return Response(status=message.code, headers=headers, body=body), is_whole
+        return Response(status=message.code, headers=headers, body=body, is_whole=is_whole)
 
     async def _answered(self, protocol: ResponseHandler) -> tuple[RawResponseMessage, StreamReader]:
         while True:

@@ -11,13 +11,15 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from bridge.contract import Outcome, Paused, Reason, Retry, Uncertain
+from bridge.contract import Delivered, Outcome, Paused, Reason, Retry, Skipped, Uncertain
 
 _TROUBLES = 5
 _FIRST_PROBE = timedelta(seconds=1)
 _LONGEST_PROBE = timedelta(minutes=1)
 _LARGEST_EXPONENT = 16
 _TROUBLESOME = frozenset({Reason.UNREACHABLE, Reason.TIMED_OUT, Reason.NO_ANSWER, Reason.SERVER_ERROR})
+_UNHEARD = frozenset({Reason.RULE_FAILED, Reason.CONNECTOR_FAILED, Reason.RESTORED})
+"""Outcomes that are made here, whatever the other side would say."""
 
 
 class Mood(StrEnum):
@@ -44,8 +46,10 @@ _WELL = Health()
 
 
 def after(health: Health, outcome: Outcome, now: datetime) -> Health:
-    """The health that follows from the outcome of one fact."""
-    if isinstance(outcome, Paused):
+    """The health that follows from the outcome of one fact. Where nothing was heard of the other side, it stays."""
+    if isinstance(outcome, Skipped) or (not isinstance(outcome, Delivered) and outcome.reason in _UNHEARD):
+        return health
+    if isinstance(outcome, Paused) or (isinstance(outcome, Uncertain) and outcome.reason is Reason.NOT_UNDERSTOOD):
         return _waiting(health, Mood.PAUSED, now, outcome.detail or outcome.reason)
     if isinstance(outcome, (Retry, Uncertain)) and outcome.reason in _TROUBLESOME:
         return _troubled(health, outcome.reason, now)

@@ -19,7 +19,6 @@ from bridge.mapping.rulebook import Rulebook
 from bridge.telemetry import BREAKER, LIMIT, UP, emit
 
 _BUDGET = 16 * 1024 * 1024
-_SERVER_ERROR = 500
 _JOURNAL_AGAIN = 0.5
 
 
@@ -204,7 +203,7 @@ class Worker:
 
     async def _probe(self) -> None:
         answer = await self._courier.send(self._road.destination.probe())
-        answered = isinstance(answer, Response) and answer.status < _SERVER_ERROR
+        answered = isinstance(answer, Response) and self._road.destination.is_answer(answer)
         self._become(after_probe(self._health, answered=answered, now=_now()))
 
     def _feel(self, outcome: Outcome, began: datetime) -> None:

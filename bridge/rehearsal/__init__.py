@@ -38,7 +38,6 @@ from bridge.mapping.rules import Failure, Passed, Step
 Answers: TypeAlias = Callable[[Request], Response]
 """What the other side would say to a request."""
 
-_OK: Final = range(200, 300)
 _MOST_REQUESTS: Final = 32
 _FINE: Final = Response(status=200, body=b"{}")
 
@@ -185,8 +184,8 @@ class Rehearsal:
             return self._shared[share.key]
         asked.append(request)
         answer = self._answers(request)
-        if share is not None and answer.status in _OK:
-            self._shared[share.key] = answer
+        if share is not None and (kept := share.keep(answer)) is not None:
+            self._shared[share.key] = kept
         return answer
 
     def keys(self) -> Iterator[tuple[str, ...]]:

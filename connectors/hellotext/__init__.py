@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 from pydantic_core import PydanticCustomError
 
-from bridge.contract import Conversation, Duration, Event, EventShape, Fields, Moment, Request, Secret
+from bridge.contract import Conversation, Duration, Event, EventShape, Fields, Moment, Request, Response, Secret
 from bridge.errand import Errand
 from bridge.verdicts import Fate
 from connectors.hellotext.actions import BUILT_IN, CONSENT, GENERATED
@@ -23,7 +23,7 @@ from connectors.hellotext.conversation import Talk
 from connectors.hellotext.listing import Listing, reference_of
 
 Status = Annotated[
-    int, BeforeValidator(lambda given: int(given) if str(given).isdecimal() else given), Field(ge=400, le=599)
+    int, BeforeValidator(lambda given: int(given) if str(given).isdecimal() else given), Field(ge=200, le=599)
 ]
 _CUSTOM_ACTION = re.compile(r"[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*")
 _FIELDS: Fields = {
@@ -54,7 +54,8 @@ class Hellotext(BaseModel):
     session_conflict  which refusal of an event with profile and session is tried without the session: one that names
                       either of them (`named`), or `any`
     repeat_orders     an order's event with a profile is sent again after silence, for the API keeps one (`current`)
-    answers           statuses that mean something else than the table of verdicts says: `{402: dead}`
+    answers           statuses that mean something else than the table of verdicts says: `{402: dead}`. A 2xx that is
+                      named here (`{200: delivered}`) is taken whatever its body says, but for a page in HTML
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -117,6 +118,9 @@ class Hellotext(BaseModel):
 
     def probe(self) -> Request:
         return self._api.list_profiles()
+
+    def is_answer(self, response: Response) -> bool:
+        return self._answers.is_answer(response)
 
     def reference_of(self, event: Event) -> str | None:
         return reference_of(event)

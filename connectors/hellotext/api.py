@@ -10,6 +10,7 @@ from typing import Literal
 import msgspec
 
 from bridge.contract import Event, Json, Request, Response, Share
+from connectors.hellotext.bodies import identified
 from connectors.hellotext.contracts import Contract
 
 _encode = msgspec.json.Encoder(decimal_format="number").encode
@@ -17,6 +18,8 @@ _FOUND = Response(status=201, body=b'{"id":"shadow","type":"profile"}')
 _ATTACHED = Response(status=200, body=b'{"id":"shadow","type":"session","profile":1}')
 _RECEIVED = Response(status=200, body=b'{"status":"received"}')
 
+_LONGEST_OBJECT = 1024 * 1024
+"""Bytes of a profile or a session, with all its properties, that are read."""
 _PROFILE_KEYS: Mapping[str, Mapping[str, str]] = {
     "brackets": {"email": "email[primary]", "phone": "phone[mobile]"},
     "plain": {},
@@ -66,7 +69,8 @@ class Api:
             headers=self.headers,
             body=_encode({keys.get(name, name): value for name, value in person.items() if value}),
             repeatable=True,
-            share=Share(key=key, ttl=self.ttl, fresh=anew),
+            share=Share(key=key, ttl=self.ttl, keep=identified, fresh=anew),
+            longest=_LONGEST_OBJECT,
             shadow=_FOUND,
         )
 
@@ -79,7 +83,8 @@ class Api:
             headers=self.headers,
             body=_encode(body),
             repeatable=True,
-            share=Share(key=self._hash("session", session, profile), ttl=self.ttl),
+            share=Share(key=self._hash("session", session, profile), ttl=self.ttl, keep=identified),
+            longest=_LONGEST_OBJECT,
             shadow=_ATTACHED,
         )
 
@@ -103,7 +108,8 @@ class Api:
         return self.repeat_orders and is_named and str(give.get("action")).startswith("order.")
 
     def list_profiles(self) -> Request:
-        return Request(method="GET", url=f"{self.url}/v1/profiles?limit=1", headers=self.headers, repeatable=True)
+        url = f"{self.url}/v1/profiles?limit=1"
+        return Request(method="GET", url=url, headers=self.headers, repeatable=True, longest=_LONGEST_OBJECT)
 
     def _hash(self, kind: str, *parts: str) -> str:
         digest = hashlib.blake2b("\0".join(parts).encode(errors="surrogatepass"), key=self.key, digest_size=16)

@@ -30,13 +30,13 @@ from bridge.contract import (
     Retry,
     Skipped,
 )
-from connectors.hellotext.answers import Answers, identity, named
+from connectors.hellotext.answers import EVENT, PROFILE, SESSION, Answers, named
 from connectors.hellotext.api import Api, has_contact, usable_session
+from connectors.hellotext.bodies import identity
 
 Found: TypeAlias = Generator[Request, Response, str | Outcome]
 """Ends with the id of a profile, or with the outcome that ends the conversation."""
 
-_PROFILE, _SESSION, _EVENT = "POST profiles", "PATCH sessions", "POST events"
 MOST_REQUESTS = 7
 """Profile, session, event; the profile anew, its session, its event; the event once more, without the session."""
 
@@ -76,14 +76,9 @@ class Talk:
         """The id of the person's profile; asked for anew if what was remembered is of no use."""
         self.may_ask_anew = self.may_ask_anew and not anew
         response = yield self.api.find_profile(self.event.give["person"], anew=anew)
-        is_accepted = self.answers.is_yes(response)
-        if is_accepted and (profile := identity(response)) is not None:
+        if self.answers.is_yes(response, PROFILE) and (profile := identity(response)) is not None:
             return profile
-        if response.status // 100 == 2 and not anew:  # noqa: PLR2004 - what is of no use may have been remembered
-            return (yield from self._find(anew=True))
-        if is_accepted:
-            return Retry(Reason.SERVER_ERROR, f"{_PROFILE}: {response.status} without an id")
-        return self.answers.verdict(response, _PROFILE, self.moment, repeatable=True)
+        return self.answers.verdict(response, PROFILE, self.moment, repeatable=True)
 
     def _with_profile(self, profile: str, session: str | None) -> Conversation:
         if session is not None:
@@ -106,7 +101,7 @@ class Talk:
 
     def _about(self, response: Response, session: str | None) -> frozenset[str]:
         """Which of profile and session a refusal of the event is about, as far as it is told or to be guessed."""
-        if not self.answers.is_no(response):
+        if not self.answers.is_no(response, EVENT):
             return frozenset()
         guessed = frozenset(("session",)) if self.any_refusal_is_a_conflict and session is not None else frozenset()
         return named(response) or guessed
@@ -117,14 +112,14 @@ class Talk:
         A 200 does not tell whether the session changed its owner: the event will.
         """
         response = yield self.api.attach(session, profile)
-        if self.answers.is_yes(response):
+        if self.answers.is_yes(response, SESSION):
             return frozenset()
-        if not self.answers.is_no(response):
-            return self.answers.verdict(response, _SESSION, self.moment, repeatable=True)
+        if not self.answers.is_no(response, SESSION):
+            return self.answers.verdict(response, SESSION, self.moment, repeatable=True)
         if "profile" in named(response) and self.may_ask_anew:
             return frozenset(("profile",))
         if response.status == 404 and self._is_patient():  # noqa: PLR2004
-            return Retry(Reason.SESSION_UNKNOWN, f"{_SESSION}: 404")
+            return Retry(Reason.SESSION_UNKNOWN, f"{SESSION.what}: 404")
         self.left_out = ", session unknown" if response.status == 404 else ", session refused"  # noqa: PLR2004
         return frozenset(("session",))
 
@@ -140,17 +135,17 @@ class Talk:
     def _with_session_only(self, session: str) -> Conversation:
         """Nobody but the visitor is known: the API keeps no two such events apart, so silence is uncertain."""
         response = yield self.api.record(self.event, None, session)
-        is_unknown = self.answers.is_no(response) and "session" in named(response)
+        is_unknown = self.answers.is_no(response, EVENT) and "session" in named(response)
         if is_unknown and self._is_patient():
-            return Retry(Reason.SESSION_UNKNOWN, f"{_EVENT}: {response.status}")
+            return Retry(Reason.SESSION_UNKNOWN, f"{EVENT.what}: {response.status}")
         return self._end(response, None, session)
 
     def _end(self, response: Response, profile: str | None, session: str | None) -> Outcome:
-        if self.answers.is_yes(response):
+        if self.answers.is_yes(response, EVENT):
             both = "profile+session" if session else "profile"
             return Delivered(f"{response.status} {both if profile else 'session'}{self.left_out}")
         repeatable = self.api.is_kept_once(self.event, profile)
-        return self.answers.verdict(response, _EVENT, self.moment, repeatable=repeatable)
+        return self.answers.verdict(response, EVENT, self.moment, repeatable=repeatable)
 
     def _is_patient(self) -> bool:
         return self.moment.now - self.moment.first_tried_at < self.patience

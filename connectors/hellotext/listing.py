@@ -13,7 +13,7 @@ from bridge.contract import Event, Request, Response
 from bridge.errand import Errand, Wait
 from bridge.errors import ErrandFailed, NoAnswer
 from bridge.verdicts import Fate
-from connectors.hellotext.answers import Answers
+from connectors.hellotext.answers import LIST, Answers
 
 _PAGE = 100
 _TRIES = 6
@@ -72,9 +72,9 @@ class Listing:
                 if attempt + 1 == _TRIES:
                     raise
             else:
-                if self.answers.is_yes(response):
+                if self.answers.is_yes(response, LIST):
                     return _read(response)
-                if self.answers.row(response).repeatable is not Fate.POSTPONED:
+                if self.answers.row(response, LIST).repeatable is not Fate.POSTPONED:
                     raise ErrandFailed(f"{self.url} answers {response.status} when it is asked for its orders")
             yield Wait(span=timedelta(seconds=1 << attempt), because="the API does not list its orders now")
         raise ErrandFailed(f"{self.url} did not list its orders in {_TRIES} tries; try again later")

@@ -28,6 +28,7 @@ from aiohttp import web
 
 from bridge.contract import Json
 from connectors.hellotext.business import Answer, Business, errors, one, page
+from connectors.hellotext.strange import STRANGE, Strange
 
 Form: TypeAlias = Literal["current", "legacy"]
 Answering: TypeAlias = Callable[[web.Request, dict[str, Json]], Answer]
@@ -44,6 +45,8 @@ class Failure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     body         of the failing answer, such as a proxy's page; unsaid: an error as JSON
     delay        seconds before anything else
     reset        the connection is cut `before` the body is read, or `after` the request had its effect
+    strange      an answer with a status of success that is not the API's, by its name in strange.py: `challenge`,
+                 `text`, `page`, `errors`, `array`, `truncated`, `empty`, `other`, `typed`
     retry_after  a header with status
     share        of the matching requests fail: 0.25 is every fourth
     times        so many fail, then no more; unsaid: all
@@ -55,10 +58,21 @@ class Failure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     body: str | None = None
     delay: float = 0
     reset: Literal["before", "after"] | None = None
+    strange: Strange | None = None
     retry_after: str | int | float | None = None
     share: float = 1
     times: int | None = None
     path: str = "/"
+
+    @property
+    def fails(self) -> bool:
+        """The answer is not the API's."""
+        return self.status is not None or self.strange is not None
+
+    @property
+    def lets_through(self) -> bool:
+        """The request has its effect."""
+        return self.processed or not self.fails
 
 
 class Sandbox:
@@ -80,10 +94,10 @@ class Sandbox:
             if failure.reset == "before":
                 return self._cut(request, b"")
             body = await request.read()
-            said = self._answered(request, body, answer) if failure.status is None or failure.processed else (0, None)
+            said = self._answered(request, body, answer) if failure.lets_through else (0, None)
             if failure.reset == "after":
                 return self._cut(request, body)
-            response = _response(*said) if failure.status is None else _failing(failure)
+            response = _failing(failure) if failure.fails else _response(*said)
             self._remember(request, body, response.status)
             return response
 
@@ -287,6 +301,11 @@ def _response(status: int, document: Json) -> web.Response:
 
 def _failing(failure: Failure) -> web.Response:
     headers = {} if failure.retry_after is None else {"Retry-After": str(failure.retry_after)}
+    if failure.strange is not None:
+        reply = STRANGE[failure.strange]
+        return web.Response(
+            status=reply.status, body=reply.body, content_type=reply.content_type, headers={**headers, **reply.headers}
+        )
     status = failure.status or 500
     if failure.body is not None:
         return web.Response(status=status, text=failure.body, content_type="text/html", headers=headers)

@@ -101,7 +101,7 @@ class SchemaRegistry(BaseModel):
 
     def _asked(self, path: str) -> Generator[Request, Response, _Told]:
         url = self.url.rstrip("/") + path
-        share = Share(key=f"schema {url}", ttl=timedelta(hours=1))
+        share = Share(key=f"schema {url}", ttl=timedelta(hours=1), keep=_kept)
         response = yield Request(method="GET", url=url, headers=self._headers(), repeatable=True, share=share)
         if response.status == HTTPStatus.NOT_FOUND and _error(response) == _NO_SUCH_SCHEMA:
             raise Malformed(f"the registry has no schema for {path}")
@@ -120,6 +120,15 @@ class SchemaRegistry(BaseModel):
             return accept
         pair = base64.b64encode(f"{self.username}:{self.password.reveal()}".encode()).decode()
         return {**accept, "Authorization": f"Basic {pair}"}
+
+
+def _kept(response: Response) -> Response | None:
+    """A schema that can be read, without the headers it came with: nothing else is remembered."""
+    try:
+        _told(response.body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    return Response(status=response.status, body=response.body) if response.status == HTTPStatus.OK else None
 
 
 def _error(response: Response) -> int:

@@ -73,6 +73,9 @@ class _Bounded:
                 raise NoAnswer("Shopify's answer did not end in time")
             if len(body) > _LONGEST:
                 raise ErrandFailed("Shopify's answer is larger than 64 MiB")
+        told = self.headers.get("Content-Length", "")
+        if told.isdecimal() and len(body) < int(told):
+            raise NoAnswer("Shopify's answer broke off")
         return bytes(body)
 
     def close(self) -> None:

@@ -206,3 +206,10 @@ def _carried_out(asking: Asking, change: Change) -> Errand[None]:
     if errors := (payload or {}).get("userErrors"):
         said = "; ".join(str(error.get("message"))[:200] for error in errors)
         raise ErrandFailed(f"shop {asking.shop}: subscription {change.topic} to {change.uri}: Shopify says: {said}")
+    if not _is_told(payload or {}):
+        raise ErrandFailed(f"shop {asking.shop}: subscription {change.topic}: Shopify does not say that it was done")
+
+
+def _is_told(payload: Mapping[str, Json]) -> bool:
+    """What was made, changed or deleted is named; a payload without it says nothing."""
+    return bool(payload.get("deletedWebhookSubscriptionId") or (payload.get("webhookSubscription") or {}).get("id"))

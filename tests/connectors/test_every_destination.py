@@ -1,6 +1,7 @@
 """What every destination keeps, found by folder: built by examples/settings.yaml, told by examples/conversations/."""
 
 import importlib
+import itertools
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -186,6 +187,46 @@ def test_any_answers_end_in_an_outcome(destination, destination_folder):
             assert timedelta() <= outcome.after <= timedelta(days=2)
 
     holds()
+
+
+NOBODYS = [
+    Response(status=status, headers={"content-type": kind, **more}, body=body)
+    for kind, more, body in (
+        ("text/html", {"x-amzn-waf-action": "challenge"}, b""),
+        ("text/plain", {}, b"OK"),
+        ("text/html", {}, b"<!doctype html><title>Log in</title>"),
+        ("application/json", {}, b'{"errors":[{"type":"not_allowed"}]}'),
+        ("application/json", {}, b"[]"),
+        ("application/json", {}, b'{"status":"rece'),
+        ("application/json", {}, b""),
+        ("", {}, b""),
+    )
+    for status in (200, 201, 202, 204, 206, 301, 302, 304)
+]
+
+
+def test_an_answer_that_is_not_the_apis_is_never_delivered(destination, destination_folder):
+    """At whatever step of a conversation it comes; and what it asked for is not remembered."""
+    for path in conversations(destination_folder):
+        story = told(path)
+        for step in range(len(story["exchanges"])):
+            for strange in NOBODYS:
+                outcome, asked = _interrupted(destination, story, step, strange)
+                assert not isinstance(outcome, contract.Delivered), (path.stem, step, strange.status, strange.body)
+                shares = [request.share for request in asked if request.share is not None]
+                assert [None] * len(shares) == [share.keep(strange) for share in shares]
+
+
+def _interrupted(destination, story, step, strange):
+    """The story up to this step; from then on every answer is the strange one."""
+    answers = [response_of(exchange["response"]) for exchange in story["exchanges"][:step]]
+    return finished(
+        destination.converse(event_of(story), moment_of(story)), itertools.chain(answers, itertools.repeat(strange))
+    )
+
+
+def test_the_probe_is_answered_by_nobody_else(destination):
+    assert [] == [strange for strange in NOBODYS if strange.body != b"[]" and destination.is_answer(strange)]
 
 
 def test_in_shadow_every_write_has_an_answer_that_leads_on(destination, destination_folder):

@@ -59,6 +59,15 @@ def _get(url, **more):
     return Request(method="GET", url=url, repeatable=True, **more)
 
 
+def _good(response):
+    """A body is kept of a 200, and nothing else."""
+    return Response(status=200, body=response.body) if response.status == 200 else None
+
+
+def _share(key="k", *, ttl=timedelta(hours=1), keep=_good, **more):
+    return Share(key=key, ttl=ttl, keep=keep, **more)
+
+
 async def test_an_answer_comes_back_with_status_headers_and_body(courier, serve):
     async def handler(request):
         return web.Response(status=418, body=await request.read(), headers={"X-Tea": "yes"})
@@ -157,7 +166,7 @@ class _Counting:
 
 async def test_who_asks_the_same_shares_one_request_in_flight_and_its_answer(courier, serve):
     handler = _Counting()
-    request = _get(await serve(handler), share=Share(key="k", ttl=timedelta(hours=1)))
+    request = _get(await serve(handler), share=_share())
     answers = await asyncio.gather(*[courier.send(request) for _ in range(20)])
     answers.append(await courier.send(request))
     assert (1, {b"1"}) == (handler.asked, {answer.body for answer in answers})
@@ -165,7 +174,7 @@ async def test_who_asks_the_same_shares_one_request_in_flight_and_its_answer(cou
 
 async def test_a_failure_is_told_to_all_who_wait_and_not_remembered(courier, serve):
     handler = _Counting(503)
-    request = _get(await serve(handler), share=Share(key="k", ttl=timedelta(hours=1)))
+    request = _get(await serve(handler), share=_share())
     answers = await asyncio.gather(*[courier.send(request) for _ in range(3)])
     assert [503, 503, 503] == [answer.status for answer in answers]
     assert Response(status=200, headers={}, body=b"2").status == (await courier.send(request)).status
@@ -173,26 +182,64 @@ async def test_a_failure_is_told_to_all_who_wait_and_not_remembered(courier, ser
 
 async def test_an_answer_is_remembered_no_longer_than_it_may_be(courier, serve):
     handler = _Counting()
-    request = _get(await serve(handler), share=Share(key="k", ttl=timedelta()))
+    request = _get(await serve(handler), share=_share(ttl=timedelta()))
     await courier.send(request)
     await courier.send(request)
     assert 2 == handler.asked
 
 
-async def test_what_is_remembered_is_bounded_and_the_longest_unused_goes_first(courier, serve, monkeypatch):
-    monkeypatch.setattr("bridge.delivery.courier._REMEMBERED", 2)
-    handler = _Counting()
+async def _asked(serve, monkeypatch, *, keys, body=b"", **bounds):
+    """How many requests a courier with these bounds sends for these keys."""
+    asked = []
+
+    async def handler(request):
+        asked.append(request.path)
+        return web.Response(body=body)
+
     url = await serve(handler)
-    for key in ("a", "b", "a", "c", "a", "b"):
-        await courier.send(_get(url, share=Share(key=key, ttl=timedelta(hours=1))))
-    assert 4 == handler.asked
+    for name, value in bounds.items():
+        monkeypatch.setattr(f"bridge.delivery.courier.{name}", value)
+    async with _courier(read=timedelta(seconds=30)) as courier:
+        for key in keys:
+            await courier.send(_get(url, share=_share(key)))
+    return len(asked)
+
+
+async def test_what_is_remembered_is_bounded_and_the_longest_unused_goes_first(serve, monkeypatch):
+    assert 4 == await _asked(serve, monkeypatch, keys="abacab", _REMEMBERED=2)
+
+
+async def test_what_is_remembered_is_bounded_in_bytes(serve, monkeypatch):
+    assert 4 == await _asked(serve, monkeypatch, keys="abacab", body=b"x" * 10_000, _REMEMBERED_BYTES=25_000)
+    assert 6 == await _asked(serve, monkeypatch, keys="aaaaaa", body=b"x" * 30_000, _REMEMBERED_BYTES=25_000)
+
+
+async def test_only_what_was_understood_is_remembered_and_no_more_of_it_than_is_needed(courier, serve):
+    answers = ["garbage", "good: id 1, and much more"]
+
+    async def handler(_):
+        return web.Response(text=answers.pop(0))
+
+    def keep(response):
+        return Response(status=200, body=b"id 1") if response.body.startswith(b"good") else None
+
+    request = _get(await serve(handler), share=_share(keep=keep))
+    bodies = [(await courier.send(request)).body for _ in range(3)]
+    assert [b"garbage", b"good: id 1, and much more", b"id 1"] == bodies
+
+
+async def test_what_was_cut_is_not_remembered_and_says_so(courier, serve):
+    handler = _Counting()
+    request = _get(await serve(handler), share=_share(), longest=0)
+    assert [False, False] == [(await courier.send(request)).is_whole for _ in range(2)]
+    assert 2 == handler.asked
 
 
 async def test_a_fresh_request_replaces_what_was_remembered(courier, serve):
     handler = _Counting()
     url = await serve(handler)
-    known = _get(url, share=Share(key="k", ttl=timedelta(hours=1)))
-    anew = _get(url, share=Share(key="k", ttl=timedelta(hours=1), fresh=True))
+    known = _get(url, share=_share())
+    anew = _get(url, share=_share(fresh=True))
     assert [b"1", b"2", b"2"] == [(await courier.send(request)).body for request in (known, anew, known)]
 
 
@@ -204,7 +251,7 @@ async def test_when_the_one_who_asks_is_cancelled_somebody_who_waits_asks_anew(c
         await answers.wait()
         return web.Response()
 
-    request = _get(await serve(handler), share=Share(key="k", ttl=timedelta(hours=1)))
+    request = _get(await serve(handler), share=_share())
     first = asyncio.create_task(courier.send(request))
     await asked.acquire()
     second = asyncio.create_task(courier.send(request))

@@ -2,10 +2,11 @@
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.contract import Delivered, Paused, Reason, Rejected, Retry, Uncertain
+from bridge.contract import Delivered, Paused, Reason, Rejected, Retry, Skipped, Uncertain
 from bridge.delivery.limits import Health, Mood, after, after_probe, allowed, probe_is_due
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -65,6 +66,27 @@ def test_a_no_to_everything_pauses_and_one_fact_now_and_then_is_the_probe():
         _free(health, now=NOW + timedelta(seconds=1), in_flight=1),
     ]
     assert Mood.WELL is after(health, Delivered(), NOW).mood
+
+
+@pytest.mark.parametrize(
+    "unheard",
+    [
+        Skipped(Reason.NO_IDENTITY),
+        Rejected(Reason.RULE_FAILED),
+        Rejected(Reason.CONNECTOR_FAILED),
+        Uncertain(Reason.RESTORED),
+    ],
+    ids=lambda each: str(each.reason),
+)
+def test_an_outcome_without_a_word_of_the_other_side_ends_no_pause(unheard):
+    for health in (_after(NO), _after(TROUBLE), _after(*[TROUBLE] * 5)):
+        assert health == _after(unheard, health=health)
+
+
+def test_an_answer_that_is_not_understood_pauses_also_where_it_leaves_the_fact_uncertain():
+    for outcome in (Paused(Reason.NOT_UNDERSTOOD, "200"), Uncertain(Reason.NOT_UNDERSTOOD, "200")):
+        health = _after(outcome)
+        assert (Mood.PAUSED, "200") == (health.mood, health.reason)
 
 
 @given(outcomes=st.lists(OUTCOMES, max_size=60))

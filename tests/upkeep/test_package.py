@@ -81,6 +81,19 @@ async def test_a_connection_that_breaks_is_no_answer(fake):
         await _got(fake)
 
 
+async def test_an_answer_that_breaks_off_is_no_answer():
+    async def talk(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b'HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{"orders": []}')
+        writer.close()
+
+    server = await asyncio.start_server(talk, "127.0.0.1", 0)
+    async with server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/admin/api/2026-10/orders.json"
+        with pytest.raises(NoAnswer, match="broke off"):
+            await asyncio.to_thread(admin.get, url, TOKEN)
+
+
 async def test_nobody_there_is_no_answer():
     with pytest.raises(NoAnswer, match=r"^http://127\.0\.0\.1:1: it cannot be reached: the connection is refused$"):
         await asyncio.to_thread(admin.get, "http://127.0.0.1:1/admin/api/2026-10/orders.json", TOKEN)

@@ -32,6 +32,16 @@ async def test_an_empty_shop_gets_what_the_rules_need_and_no_more(fake, errands,
     assert {("orders/create", "mended"), ("orders/updated", "mended"), ("app/uninstalled", "mended")} == _told(findings)
 
 
+@pytest.mark.parametrize("payload", ["null", "{}", '{"webhookSubscription": null, "userErrors": []}'])
+async def test_what_shopify_does_not_say_was_done_was_not(fake, errands, do, payload):
+    body = f'{{"data": {{"webhookSubscriptionCreate": {payload}}}}}'.encode()
+    listed = b'{"data": {"webhookSubscriptions": {"nodes": [], "pageInfo": {"hasNextPage": false}}}}'
+    fake.faults = [Fault(body=listed), *(Fault(body=body) for _ in TOPICS)]
+    findings = await do(_subscribe(errands))
+    assert {"wrong"} == {state for _, state in _told(findings)}
+    assert all("does not say that it was done" in finding.detail for finding in findings)
+
+
 async def test_once_more_changes_nothing(fake, errands, do):
     await do(_subscribe(errands))
     before = dict(fake.subscriptions)

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from bridge import registry
+from connectors.hellotext.strange import STRANGE
 
 
 async def test_a_server_error_is_tried_again_until_the_api_has_it(running, order):
@@ -97,6 +98,64 @@ async def test_a_destination_that_does_not_allow_us_is_paused_holds_its_facts_an
         assert "well" == await _mood(bridge)
 
 
+@pytest.mark.parametrize("strange", STRANGE)
+async def test_what_no_api_said_is_not_delivered_and_nothing_more_is_sent(running, order, strange):
+    async with running() as bridge:
+        await bridge.fail(strange=strange, path="/v1/attribution/events")
+        number, body = order()
+        await bridge.post(body)
+        await bridge.until(lambda: _mood(bridge, "paused"))
+        assert "POST events: 20" in (await _told(bridge))["reason"]
+        assert {} == await bridge.states(number)
+        await bridge.recover()
+        await bridge.settled(number)
+        assert {"order.placed": "delivered", "order.confirmed": "delivered"} == await bridge.states(number)
+
+
+async def test_what_must_not_be_repeated_is_uncertain_where_nobody_knows_who_answered(running, order):
+    async with running() as bridge:
+        await bridge.fail(strange="text", path="/v1/attribution/events")
+        first, body = _session_only(order, financial_status="pending")
+        await bridge.post(body)
+        await bridge.until(lambda: _mood(bridge, "paused"))
+        second, body = _session_only(order, financial_status="pending")
+        await bridge.post(body)
+        story = await bridge.settled(first)
+        assert [("uncertain", "not understood")] == [(fact["state"], fact["reason"]) for fact in story.facts]
+        await bridge.recover()
+        await bridge.settled(second)
+        assert {"order.placed": "delivered"} == await bridge.states(second)
+
+
+async def test_a_profile_that_no_api_gave_is_asked_for_again(running, order):
+    async with running() as bridge:
+        await bridge.fail(strange="challenge", path="/v1/profiles", times=1)
+        number, body = order()
+        await bridge.post(body)
+        await bridge.settled(number)
+        assert {"order.placed": "delivered", "order.confirmed": "delivered"} == await bridge.states(number)
+        assert [202, 201] == [line["status"] for line in await bridge.received("/v1/profiles")]
+
+
+async def test_a_probe_that_a_firewall_answers_ends_no_pause(running, order):
+    async with running() as bridge:
+        await bridge.fail(status=500)
+        number, body = order()
+        await bridge.post(body)
+        await bridge.until(lambda: _mood(bridge, "down"))
+        await bridge.recover()
+        await bridge.fail(strange="challenge")
+
+        async def probed():
+            return [line for line in await bridge.received("/v1/profiles?limit=1") if line["status"] == 202]
+
+        await bridge.until(probed)
+        assert "down" == await _mood(bridge)
+        await bridge.recover()
+        await bridge.settled(number)
+        assert {"order.placed": "delivered", "order.confirmed": "delivered"} == await bridge.states(number)
+
+
 async def test_an_api_that_is_not_there_is_probed_and_gets_everything_when_it_comes(running, settings_for, order):
     async with registry.sandbox("hellotext").serving() as url:
         port = int(url.rsplit(":", 1)[1])
@@ -173,10 +232,10 @@ async def test_a_fact_that_is_tried_past_give_up_is_dead(running, settings_for, 
         assert {"gave up"} == {fact["reason"] for fact in story.facts}
 
 
-def _session_only(order):
+def _session_only(order, **more):
     """An order that tells nothing of its buyer but the visit: the API keeps no two of its events apart."""
     nobody = {"email": "", "contact_email": None, "phone": None, "customer": None}
-    return order(**nobody, billing_address=None, shipping_address=None)
+    return order(**nobody, billing_address=None, shipping_address=None, **more)
 
 
 async def _told(bridge):

@@ -20,7 +20,11 @@ from bridge.verdicts import TABLE, Fate
 
 EVENTS = b"/v1/attribution/events"
 ERRORS = b'{"errors":[{"type":"invalid","message":"x","parameter":"amount"}]}'
-GOOD = {b"/v1/profiles": (201, b'{"id":"p1"}'), b"/v1/sessions": (200, b"{}"), EVENTS: (200, b'{"status":"received"}')}
+GOOD = {
+    b"/v1/profiles": (201, b'{"id":"p1"}'),
+    b"/v1/sessions": (200, b'{"id":"s1"}'),
+    EVENTS: (200, b'{"status":"received"}'),
+}
 
 
 def _http(status, body=ERRORS, headers=b""):
@@ -178,8 +182,22 @@ def _says(*statuses, body=ERRORS, headers=b""):
 
 
 PROVOKED = {
-    "2xx": [*_says(201, body=b'{"state":"ok"}'), *_says(204, body=b""), *_says(200, body=b"taken, and not JSON")],
-    "2xx with a page in HTML (a proxy's, a website's)": _says(200, body=b"<!doctype html><title>Welcome</title>"),
+    "2xx with the answer that the API gives": [
+        *_says(200, body=b'{"status":"received"}', headers=b"Content-Type: application/json; charset=utf-8\r\n"),
+        *_says(201, body=b'{"state":"ok"}'),
+    ],
+    "2xx or 404 with a page in HTML (a proxy's, a website's)": _says(200, 404, body=b"<!doctype html><title>x</title>"),
+    "any status with a firewall's challenge to a browser": [
+        *_says(202, body=b"", headers=b"x-amzn-waf-action: challenge\r\n"),
+        *_says(503, body=b"<html>", headers=b"cf-mitigated: challenge\r\n"),
+    ],
+    "2xx with anything else: empty, not JSON, cut, with errors": [
+        *_says(204, body=b""),
+        *_says(200, body=b"taken, and not JSON", headers=b"Content-Type: text/plain\r\n"),
+        *_says(200, body=ERRORS),
+        *_says(206, body=b'{"status":"received"}'),
+        *_says(200, body=b'{"status":"received"}' + b" " * 100_000),
+    ],
     "1xx, or a number that is no status of HTTP": _says(999),
     "3xx: a redirect, never followed": _says(302, headers=b"Location: http://127.0.0.1:1/\r\n"),
     "400, 404, 422 and every other 4xx": _says(400, 404, 409, 422),

@@ -1,0 +1,112 @@
+"""What bodies of the API say, read with trust in nothing: its own answers known by what is documented of them.
+
+An answer of the API's is a whole JSON object without errors (contract 0.4, 1.2, 1.4, 1.6, 1.7). What else comes with a
+status of success is a proxy's, a firewall's or a website's, or is of no use.
+"""
+
+import re
+from collections.abc import Iterator
+
+import msgspec
+
+from bridge.contract import Json, Response
+
+_SAFE = re.compile(r"[A-Za-z](?:[A-Za-z_.]|\[(?:[0-9]{1,3}|[a-z_]{0,20})\])*")
+"""What may be shown of an error body: names of types and parameters, such as `items[0].price`. No @, and digits only as
+an index: no address and no number of a person passes."""
+_LONGEST = 64
+_DEEPEST = 4
+_MOST_ERRORS = 5
+_MEDIA_TYPE = re.compile(r"[a-z]{1,20}/[a-z.+-]{1,40}")
+_JSON = re.compile(r"application/([a-z0-9.-]+\+)?json")
+_CUT = 206
+"""Partial content, which nobody asked for."""
+_FIREWALLS = ("x-amzn-waf-action", "cf-mitigated")
+"""Headers by which a firewall says that it answered itself, with a challenge to a browser, and let nothing pass."""
+
+_anything = msgspec.json.Decoder()
+_encode = msgspec.json.encode
+
+
+def received(response: Response) -> bool:
+    """An event was taken: `{"status": "received"}`, or `{"state": "ok"}` as it was first documented."""
+    told = _told(response)
+    return told is not None and (told.get("status") == "received" or told.get("state") == "ok")
+
+
+def identity(response: Response) -> str | None:
+    """The `id` of the object in an answer."""
+    found = (_told(response) or {}).get("id")
+    return str(found) or None if isinstance(found, str | int) and not isinstance(found, bool) else None
+
+
+def identified(response: Response) -> Response | None:
+    """What is remembered of an answer about a profile or a session: its id, and nothing of the person."""
+    found = identity(response)
+    return None if found is None else Response(status=response.status, body=_encode({"id": found}))
+
+
+def is_listing(response: Response) -> bool:
+    """An array, or an object without errors: the form of lists is not documented."""
+    return _told(response) is not None or isinstance(_document(response), list)
+
+
+def is_page(response: Response) -> bool:
+    """A page in HTML, which the API never answers."""
+    return response.body.lstrip().startswith(b"<")
+
+
+def is_challenge(response: Response) -> bool:
+    """A firewall's own answer: the request has not come to the API."""
+    return any(name in response.headers for name in _FIREWALLS)
+
+
+def outlined(response: Response) -> str:
+    """The kind of a body and its size: what may be told of one that nobody vouches for."""
+    kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+    shown = kind if _MEDIA_TYPE.fullmatch(kind) else "an odd content type" if kind else "no content type"
+    return f"{shown}, {'' if response.is_whole else 'more than '}{len(response.body)} bytes"
+
+
+def errors(response: Response) -> list[tuple[str, str]]:
+    """Type and parameter of the first errors of a body, whichever of the known forms it has; each may be empty."""
+    document = _document(response)
+    if not isinstance(document, dict):
+        return []
+    told = document.get("errors") or document.get("error")
+    return [error for error, _ in zip(_walked(told, "", _DEEPEST), range(_MOST_ERRORS), strict=False)]
+
+
+def _told(response: Response) -> dict[str, Json] | None:
+    """The object that the API answers with; None: it is not the API's, not whole, or tells of errors."""
+    kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if response.status == _CUT or not response.is_whole or (kind and not _JSON.fullmatch(kind)):
+        return None
+    document = _document(response)
+    is_good = isinstance(document, dict) and not document.get("errors") and not document.get("error")
+    return document if is_good else None
+
+
+def _document(response: Response) -> Json:
+    try:
+        return _anything.decode(response.body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def _walked(told: Json, place: str, depth: int) -> Iterator[tuple[str, str]]:
+    """A list of errors, a single one, or errors under the names of their parameters, nested."""
+    if depth and isinstance(told, list):
+        for one in told:
+            yield from _walked(one, place, depth - 1)
+    elif isinstance(told, dict) and ("type" in told or "parameter" in told):
+        yield _shown(told.get("type")), _shown(told.get("parameter") or place)
+    elif depth and isinstance(told, dict):
+        for name, one in told.items():
+            yield from _walked(one, name, depth - 1)
+    elif place:
+        yield "", _shown(place)
+
+
+def _shown(word: Json) -> str:
+    return word if isinstance(word, str) and len(word) <= _LONGEST and _SAFE.fullmatch(word) else ""
