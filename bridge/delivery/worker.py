@@ -1,6 +1,7 @@
 """The pump of one destination: claims in bulk, keeps as many lanes in flight as its health allows, never polls."""
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
@@ -21,6 +22,13 @@ from bridge.telemetry import BREAKER, LIMIT, UP, emit
 _BUDGET = 16 * 1024 * 1024
 _JOURNAL_AGAIN = 0.5
 
+LIGHT = 64 * 1024
+"""Bytes of a document that is mapped in the event loop: a larger one would keep everybody waiting."""
+SLICE = 0.005
+"""Seconds of mapping after which the event loop has its turn."""
+_MOST_HEAVY = 4
+"""Documents that are not light, on their way at once: what they give is large too."""
+
 
 class Worker:
     """Runs until told to stop; then finishes what is in flight."""
@@ -34,6 +42,7 @@ class Worker:
         self._window = Window(road.bounds)
         self._ready: deque[Claim] = deque()
         self._in_flight = 0
+        self._heavy = asyncio.Semaphore(_MOST_HEAVY)
         self._stopping = False
         self._maybe_due = True
         self._next_due: datetime | None = None
@@ -106,7 +115,7 @@ class Worker:
             while not self._stopping:
                 self._wake.clear()
                 await self._refill()
-                self._start(lanes)
+                await self._start(lanes)
                 await self._remember()
                 if probe_is_due(self._health, _now()):
                     await self._probe()
@@ -155,14 +164,45 @@ class Worker:
         self._maybe_due |= bool(claims)
         return claims
 
-    def _start(self, lanes: asyncio.TaskGroup) -> None:
-        if self._carrier.unstored or self._stopping:
-            return
-        claims = [self._ready.popleft() for _ in range(min(self._free(), len(self._ready)))]
-        self._in_flight += len(claims)
-        # All are mapped before the first is sent: in a row it costs half of what it costs between other work.
-        for document in [self._carrier.mapped(claim) for claim in claims]:
-            lanes.create_task(self._carry(document))
+    async def _start(self, lanes: asyncio.TaskGroup) -> None:
+        """Slice by slice, so that the event loop has its turn, and what was mapped is stored before there is more."""
+        while self._ready and not (self._carrier.unstored or self._stopping):
+            claims = [self._ready.popleft() for _ in range(min(self._free(), len(self._ready)))]
+            if not claims:
+                return
+            self._in_flight += len(claims)
+            # All of a slice are mapped before the first is sent: in a row it costs half of what it costs apart.
+            began = time.perf_counter()
+            documents = self._slice(claims, lanes)
+            self._ready.extendleft(reversed(claims))
+            self._in_flight -= len(claims)
+            for document in documents:
+                lanes.create_task(self._carry(document))
+            if claims:
+                # A request at the door needs some turns: after a slice that took too long others have as long.
+                await asyncio.sleep(max(0.0, time.perf_counter() - began - SLICE))
+
+    def _slice(self, claims: list[Claim], lanes: asyncio.TaskGroup) -> Sequence[Document]:
+        """As many as can be mapped in a slice of time, taken from the claims. What is heavy goes its own way."""
+        documents, until = [], time.perf_counter() + SLICE
+        while claims:
+            claim = claims.pop(0)
+            if len(claim.envelope.raw) > LIGHT:
+                lanes.create_task(self._carry_heavy(claim))
+            else:
+                documents.append(self._carrier.mapped(claim))
+            if time.perf_counter() > until:
+                break
+        return documents
+
+    async def _carry_heavy(self, claim: Claim) -> None:
+        try:
+            async with self._heavy:
+                if not self._stopping:
+                    await self._carrier.carry(await self._carrier.mapped_apart(claim))
+        finally:
+            self._in_flight -= 1
+            self._wake.set()
 
     def _free(self) -> int:
         """How many more may start: as many as the breaker, the window and the rate allow."""

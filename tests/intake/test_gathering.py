@@ -119,3 +119,25 @@ async def test_a_journal_that_has_ended_is_told_to_each(tmp_path, source):
     await asyncio.sleep(0)
     over = await _over(gathering, source, b"1", b"2")
     assert [JournalBroken, JournalBroken] == [type(delivery.problem) for delivery in over]
+
+
+async def test_large_bodies_are_gone_through_in_turns_of_their_own(gathering, source):
+    """Others' work comes between them: each step costs some milliseconds a megabyte."""
+    turns = []
+
+    async def turning():
+        while True:
+            source.steps.append(("turn", b""))
+            await asyncio.sleep(0)
+
+    turner = asyncio.create_task(turning())
+    small, large = b"1", b"2" * 900_000
+    found = [gathering.over(source, _arrival(body)) for body in (small, large, large + b"2", large + b"22", b"3")]
+    await asyncio.gather(*found)
+    turner.cancel()
+    for step, body in source.steps:
+        if step == "turn":
+            turns.append([])
+        elif step == "verify":
+            turns[-1].append(len(body))
+    assert [[1, 900_000], [900_001], [900_002, 1]] == [turn for turn in turns if turn]
