@@ -63,19 +63,22 @@ class Call(Term):
     def meaning(self, scope: Scope) -> Value:
         budget = scope[BUDGET]
         arguments = []
+        cost = self.function.cost
         for needed, term in zip(self.function.needs(len(self.given)), self.given, strict=True):
             value = term.value(scope)
-            arguments.append(values.spent(NEEDS[needed](value), budget, self.function.cost))
+            arguments.append(values.spent(NEEDS[needed](value), budget, cost))
+            cost = 1
         found = self.function.run(*arguments)
         return values.made(found, budget) if self.function.makes else found
 
     def python(self, writer: Writer) -> str:
-        arguments = []
+        arguments, cost = [], self.function.cost
         for needed, term in zip(self.function.needs(len(self.given)), self.given, strict=True):
             source = term.python(writer)
             if not isinstance(term, Literal):
                 source = source if _fits(term, needed) else f"{writer.known(NEEDS[needed])}({source})"
-                source = f"spent({source}, budget, {self.function.cost})" if _costs(writer, term) else source
+                source = f"spent({source}, budget, {cost})" if _costs(writer, term) else source
+                cost = 1
             arguments.append(source)
         call = f"{writer.known(self.function.run)}({', '.join(arguments)})"
         if self.function.name == "text" and self.given[0].shape == "integer":

@@ -56,7 +56,7 @@ async def test_thousands_of_refunds_are_one_dead_fact(running, order, log):
         assert (200, "") == await bridge.post(body)
         story = await bridge.settled(number)
     refunded = [fact for fact in story.facts if fact["fact"] == "refund.received"]
-    assert [("dead", f"rule refunded: makes more than {values.FACTS} facts of this document")] == [
+    assert [("dead", f"rule refunded: takes more than {values.STEPS} steps on this document")] == [
         (fact["state"], fact["detail"]) for fact in refunded
     ]
     lines = [line for line in log() if line["event"] == "fact.settled"]
