@@ -4,7 +4,7 @@ Such documents are parked as `not carried out yet` when they come, so that they 
 done, whatever crashes in between. What is kept about a person is handed out by a person: `attribution-bridge disclose`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from bridge.contract import Envelope, Reason, Source, State
@@ -89,10 +89,39 @@ def instruction_of(sources: Mapping[str, Source], document: Envelope | None) -> 
     return source.instruction(document) if isinstance(source, Instructs) and document is not None else None
 
 
+_ORDERS_AT_ONCE = 500
+
+
 async def erase(journal: Feeding, erasure: Erasure, *, came_to: Callable[[int], None] = lambda _orders: None) -> Erased:
-    """Page by page, after what comes later is blocked (not for all of a shop: it may be installed again)."""
-    if not erasure.everything:
-        await journal.block(erasure)
+    """Page by page, after what comes later is blocked (not for all of a shop: it may be installed again).
+
+    A request may name some 100,000 orders: they are looked for a few at a time, so that others get their turn.
+    """
+    total = Erased()
+    parts = _parts(erasure)
+    for part in () if erasure.everything else parts:
+        await journal.block(part)
+    for part in parts:
+        done = await _erase(journal, part, came_to)
+        total = Erased(
+            orders=total.orders + done.orders,
+            bodies=total.bodies + done.bodies,
+            last=done.last,
+            is_lasting=done.is_lasting,
+        )
+    return total
+
+
+def _parts(erasure: Erasure) -> Sequence[Erasure]:
+    """A few orders each, and the person last: an order that was erased is not found by her names any more."""
+    most = _ORDERS_AT_ONCE
+    orders = [erasure.orders[start : start + most] for start in range(0, len(erasure.orders), most)]
+    if len(orders) <= 1:
+        return [erasure]
+    return [*(replace(erasure, orders=some, aliases=()) for some in orders), replace(erasure, orders=())]
+
+
+async def _erase(journal: Feeding, erasure: Erasure, came_to: Callable[[int], None]) -> Erased:
     orders = bodies = 0
     after = erasure.after
     while True:

@@ -11,6 +11,7 @@ import pytest
 from bridge.contract import Reason, State
 from bridge.journal import Done, Erasure, Postponed, Record, Retention
 from bridge.journal.cells import unpacked
+from bridge.upkeep import complying
 
 SHOP = "shop.example"
 ADA = ("email:ada@example.com", "customer:7")
@@ -377,3 +378,26 @@ async def test_killed_before_the_log_was_emptied_the_next_start_empties_it(sqlit
     assert b"Geheim-Strasse" in _stored(after)
     async with sqlite.opened(after, destinations=("api",)):
         assert b"Geheim-Strasse" not in _stored(after)
+
+
+async def test_a_request_that_names_many_orders_is_carried_out_a_few_at_a_time(journal, desk, monkeypatch):
+    """Each order is looked for in the transaction that erases: others get their turn in between."""
+    asked = []
+    erase = journal.erase
+
+    async def noted(erasure):
+        asked.append(erasure)
+        return await erase(erasure)
+
+    monkeypatch.setattr(journal, "erase", noted)
+    names = tuple(str(order) for order in range(1200))
+    for order in ("0", "700", "1199"):
+        await desk.carry(journal, desk.document(order, aliases=("customer:7",)), desk.fact())
+    await desk.carry(journal, desk.document("5000", aliases=("customer:7",)), desk.fact())
+    erased = await complying.erase(journal, Erasure(tenant="shop.example", aliases=("customer:7",), orders=names))
+    assert (4, 4, True) == (erased.orders, erased.bodies, erased.is_lasting)
+    assert all(len(erasure.orders) <= 500 for erasure in asked)
+    assert set(names) == {order for erasure in asked for order in erasure.orders}
+    await journal.append(desk.document("900"))
+    (lane,) = await journal.find("900")
+    assert [False] == [document["body"] for document in (await journal.story(lane)).documents]

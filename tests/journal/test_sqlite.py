@@ -10,6 +10,7 @@ import stat
 import subprocess
 import sys
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from msgspec import structs
 
 from bridge.contract import Reason, State
 from bridge.errors import JournalBroken, JournalBusy, JournalError, JournalInUse, JournalUnreadable
-from bridge.journal import Done, Postponed, Record, Verdict
+from bridge.journal import Done, Erasure, Postponed, Record, Retention, Verdict
 from bridge.journal.sqlite import file, opened, reading, room
 from bridge.journal.sqlite.statements import _expanded, schema, statements
 
@@ -364,6 +365,58 @@ async def test_another_program_that_holds_a_lock_makes_the_journal_busy(path, de
         other.close()
         assert not (await journal.append(desk.document())).known
         assert not journal.broken.done()
+
+
+async def test_nobody_waits_where_an_erasure_or_a_prune_stands_beside_a_long_reader(path, desk):
+    """What must wait for the reader waits outside of the writer: the writer would wait for it again and again."""
+    person = Erasure(tenant="shop.example", aliases=("customer:7",))
+    async with _opened(path) as journal, asyncio.timeout(20):
+        journal._writer._connection.execute("PRAGMA busy_timeout = 5000")
+        for order in range(3):
+            await desk.carry(journal, desk.document(str(order), aliases=("customer:7",)), desk.fact())
+        reader = sqlite3.connect(path, isolation_level=None)
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM envelope").fetchone()
+        erasing = asyncio.create_task(journal.erase(person))
+        for order in range(20):
+            await journal.append(desk.document(f"beside-{order}"))
+        erased = await erasing
+        assert (3, False) == (erased.orders, erased.is_lasting)
+        await journal.prune(Retention(), now=desk.now)
+        reader.close()
+        await journal.prune(Retention(), now=desk.now)
+        assert (await journal.erase(person)).is_lasting
+        assert 5000 == journal._writer._connection.execute("PRAGMA busy_timeout").fetchone()[0]
+
+
+async def test_however_many_are_blocked_few_are_remembered_and_none_is_forgotten(path, desk, monkeypatch):
+    """A request may name some 100,000 orders."""
+    monkeypatch.setattr("bridge.journal.sqlite.appending._BLOCKED_REMEMBERED", 10)
+    async with _opened(path) as journal:
+        await journal.block(Erasure(tenant="shop.example", orders=tuple(str(order) for order in range(50))))
+        assert None is journal._writer.appending._blocked
+        for order in (30, 60):
+            await journal.append(desk.document(str(order)))
+        assert 1 == (await journal.stats()).bodies
+        await journal.allow(Erasure(tenant="shop.example", orders=tuple(str(order) for order in range(45))))
+        assert 5 == len(journal._writer.appending._blocked)
+        for order in (31, 48):
+            await journal.append(desk.document(str(order)))
+        assert 2 == (await journal.stats()).bodies
+
+
+async def test_a_step_of_an_erasure_is_bounded_in_bytes(path, desk):
+    """All that it overwrites goes through the log, and appends wait for it."""
+    person = Erasure(tenant="shop.example", aliases=("customer:7",))
+    async with _opened(path) as journal:
+        for order in range(8):
+            large = desk.document(str(order), aliases=("customer:7",), raw=os.urandom(MEBIBYTE))
+            await desk.carry(journal, large, desk.fact())
+        steps = [await journal.erase(person)]
+        while steps[-1].more:
+            steps.append(await journal.erase(replace(person, after=steps[-1].last)))
+        assert [4, 4] == [step.bodies for step in steps]
+        assert [4, 4] == [step.orders for step in steps]
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")

@@ -390,9 +390,10 @@ class SqliteJournal(Reader):
     async def erase(self, erasure: Erasure) -> Erased:
         erased = await self._act(partial(self._erasing, erasure=erasure))
         self._fresh.clear()
+        self._must_empty = self._must_empty or erased.orders > 0
         if erased.more:
             return erased
-        self._must_empty = not await self._emptied()
+        self._must_empty = self._must_empty and not await self._emptied()
         return replace(erased, is_lasting=not self._must_empty)
 
     def _erasing(self, connection: sqlite3.Connection, *, erasure: Erasure) -> Erased:

@@ -25,6 +25,7 @@ from bridge.journal.sqlite.operations import Answer, Append
 from bridge.journal.sqlite.statements import Batch, fetched, run
 
 _LANES_REMEMBERED = 16_384
+_BLOCKED_REMEMBERED = 65_536
 _DEAD_ON_ARRIVAL = frozenset({Reason.NOT_CARRIED_OUT_YET, Reason.UNREADABLE})
 
 _Lanes: TypeAlias = dict[tuple[str, str], int]
@@ -52,7 +53,9 @@ class Appending:
         self._lanes: OrderedDict[tuple[str, str], int] = OrderedDict()
         sequences = dict(connection.execute("SELECT name, seq FROM sqlite_sequence").fetchall())
         self._counters = _Counters(seq=sequences.get("envelope", 0), lane=sequences.get("lane", 0))
-        self._blocked = erasing.blocked(connection)
+        self._blocked: set[bytes] | None = None
+        """None: they are too many to be remembered."""
+        self.reload_blocked()
 
     def remember(self, lanes: _Lanes) -> None:
         """What a group has found and made, when it is committed."""
@@ -66,20 +69,29 @@ class Appending:
 
     def reload_blocked(self) -> None:
         """After it was changed, or its change was rolled back."""
-        self._blocked = erasing.blocked(self._connection)
+        blocked = erasing.blocked(self._connection, most=_BLOCKED_REMEMBERED + 1)
+        self._blocked = blocked if len(blocked) <= _BLOCKED_REMEMBERED else None
 
-    def _shut_out(self, append: Append) -> None:
-        envelope = append.envelope
-        order = alias_hash(self._salt, envelope.tenant, order_alias(envelope.lane))
-        if is_shut_out(envelope, (*append.aliases, order), self._blocked):
-            append.envelope = without_person(append.envelope)
-            append.raw, append.aliases = b"", append.aliases[-1:]
+    def _shut_out(self, appends: Sequence[Append]) -> None:
+        hashes = [(*append.aliases, self._order_hash(append.envelope)) for append in appends]
+        blocked = self._blocked
+        if blocked is None:
+            blocked = {
+                one for (one,) in fetched(self._connection, "blocked_of", [(one,) for own in hashes for one in own])
+            }
+        for append, own in zip(appends, hashes, strict=True):
+            if is_shut_out(append.envelope, own, blocked):
+                append.envelope = without_person(append.envelope)
+                append.raw, append.aliases = b"", append.aliases[-1:]
+
+    def _order_hash(self, envelope: Envelope) -> bytes:
+        return alias_hash(self._salt, envelope.tenant, order_alias(envelope.lane))
 
     def append(self, appends: Sequence[Append]) -> tuple[list[Answer], _Lanes]:
         """Where each is kept, and the lanes to be remembered: all of it is so when the group is committed."""
         seen: _Lanes = {}
-        for append in appends if self._blocked else ():
-            self._shut_out(append)
+        if self._blocked is None or self._blocked:
+            self._shut_out(appends)
         last_lane = self._counters.lane
         lanes = self._lanes_of(appends, seen)
         known = self._known(appends, lanes, last_lane)

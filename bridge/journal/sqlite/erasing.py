@@ -14,6 +14,8 @@ from bridge.journal.sqlite.reading import lanes_of, salt_of
 from bridge.journal.sqlite.statements import fetched, run, statements
 
 _PAGE = 100
+_MOST_BYTES = 4 * 1024 * 1024
+"""Of the bodies that one step overwrites: all of them go through the log, and appends wait for the step."""
 
 
 def hashes(salt: bytes, erasure: Erasure) -> list[bytes]:
@@ -30,8 +32,9 @@ def allow(connection: sqlite3.Connection, salt: bytes, erasure: Erasure) -> int:
     return run(connection, "allow", [(one,) for one in hashes(salt, erasure)])
 
 
-def blocked(connection: sqlite3.Connection) -> set[bytes]:
-    return {one for (one,) in connection.execute(statements()["blocked"])}
+def blocked(connection: sqlite3.Connection, *, most: int) -> set[bytes]:
+    """Hashes of whom or what must not come again, some of them where there are more."""
+    return {one for (one,) in connection.execute(statements()["blocked"], (most,))}
 
 
 @contextmanager
@@ -48,15 +51,28 @@ def erase(connection: sqlite3.Connection, erasure: Erasure, *, now: int) -> Eras
     """One page of lanes. What is in flight ends by itself, and is not tried again."""
     with overwriting(connection):
         lanes = lanes_of(connection, erasure, limit=_PAGE + 1)
-        chosen, more = lanes[:_PAGE], len(lanes) > _PAGE
+        chosen = _within_bytes(connection, lanes[:_PAGE])
         if not erasure.everything:
             _block_orders(connection, chosen, now)
         return Erased(
             orders=len(chosen),
             bodies=_erase(connection, chosen, now),
             last=chosen[-1] if chosen else erasure.after,
-            more=more,
+            more=len(chosen) < len(lanes),
         )
+
+
+def _within_bytes(connection: sqlite3.Connection, lanes: Sequence[int]) -> Sequence[int]:
+    """The first of them, as many as the bytes of their documents allow, but one at least."""
+    sizes = dict.fromkeys(lanes, 0)
+    for lane, size in fetched(connection, "sizes_of", [(lane,) for lane in lanes]):
+        sizes[lane] += size
+    total = 0
+    for place, lane in enumerate(lanes):
+        total += sizes[lane]
+        if place and total > _MOST_BYTES:
+            return lanes[:place]
+    return lanes
 
 
 def _block_orders(connection: sqlite3.Connection, lanes: Sequence[int], now: int) -> None:
@@ -96,7 +112,13 @@ def conclude(connection: sqlite3.Connection, ref: str, *, now: int) -> int:
 def emptied(connection: sqlite3.Connection) -> bool:
     """The log holds older pictures of pages: all of it goes to the file, and is cut off. Outside of a transaction.
 
-    False: somebody reads an older picture; it goes with a later one, see `prune`.
+    False: somebody reads an older picture; it goes with a later one, see `prune`. Nobody is waited for here: appends
+    stand behind this in the writer's thread.
     """
-    (is_busy, _, _) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    ((patience,),) = connection.execute("PRAGMA busy_timeout").fetchall()
+    connection.execute("PRAGMA busy_timeout = 0")
+    try:
+        (is_busy, _, _) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    finally:
+        connection.execute(f"PRAGMA busy_timeout = {patience}")
     return not is_busy

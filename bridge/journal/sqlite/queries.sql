@@ -302,13 +302,19 @@ INSERT INTO blocked (hash, at) VALUES rows(?, ?) ON CONFLICT DO NOTHING
 DELETE FROM blocked WHERE hash IN (VALUES rows(?))
 
 -- name: blocked
-SELECT hash FROM blocked
+SELECT hash FROM blocked LIMIT ?
+
+-- name: blocked_of
+SELECT hash FROM blocked WHERE hash IN (VALUES rows(?))
 
 -- name: lanes_of_tenant
 SELECT n FROM lane WHERE n > ? AND +tenant = ? ORDER BY n LIMIT ?
 
 -- name: documents_of
 SELECT lane, seq, source, id FROM envelope WHERE lane IN (VALUES rows(?))
+
+-- name: sizes_of
+SELECT lane, size FROM envelope WHERE lane IN (VALUES rows(?))
 
 -- name: drop_lane_work
 DELETE FROM work WHERE dest = ? AND lane IN (VALUES rows(?))
