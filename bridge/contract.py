@@ -374,6 +374,14 @@ class WebhookSource(Source, Protocol):
         """Name the document, or raise Malformed."""
 
 
+@runtime_checkable
+class HeaderCheck(Protocol):
+    """A webhook source that knows by the headers alone that no body can be authentic. Pure."""
+
+    def check_headers(self, headers: Mapping[str, str]) -> None:
+        """Raise NotAuthentic where there is no signature, or nobody it could be of. Asked before a body is read."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tls:
     """Paths of PEM files. ca None: the authorities that this machine trusts."""

@@ -65,6 +65,12 @@ class Door(Section):
     port: Port = 8080
     max_body: int = Field(default=8 * _MIB, ge=1024)
     max_bodies_in_flight: int = Field(default=64 * _MIB, ge=1024)
+    max_headers: int = Field(
+        default=64 * 1024, ge=8192, le=_MIB, description="bytes of the headers of a request, and of each of their lines"
+    )
+    max_connections: int = Field(
+        default=4096, ge=8, description="at once; fewer where the process may not open as many files"
+    )
     answer_within: Span = timedelta(seconds=4)
 
 

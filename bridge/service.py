@@ -204,6 +204,8 @@ def _door(settings: Settings, journal: Journal, told: Callable[[], None]) -> Abs
     limits = webhook.DoorLimits(
         max_body=settings.door.max_body,
         max_bodies_in_flight=settings.door.max_bodies_in_flight,
+        max_headers=settings.door.max_headers,
+        max_connections=settings.door.max_connections,
         answer_within=settings.door.answer_within,
     )
     sources = {name: source for name, source in settings.sources.items() if isinstance(source, WebhookSource)}

@@ -14,11 +14,15 @@ _TEXTS = {
     405: "deliveries are posted",
     408: "not all of the body came in time",
     413: "the body is too large",
+    417: "no such expectation is met",
+    431: "the headers are too large",
     500: "not stored: an error in the connector; send it again later",
     503: "not stored: send it again later",
 }
 _MORE = {405: ("Allow: POST",), 503: ("Retry-After: 10",)}
-_CLOSING = frozenset({408, 413, 503})
+_CLOSING = frozenset({408, 413, 417, 431, 503})
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+"""Who has sent `Expect: 100-continue` waits for it before the body (RFC 9110, 10.1.1)."""
 
 
 def closes(status: int) -> bool:
@@ -66,6 +70,11 @@ class Answer(web.StreamResponse):
 
 
 def answer_to(request: web.BaseRequest, status: int) -> Answer:
-    """As the request and the status leave the connection."""
-    keep_alive = request.keep_alive and request.version == HttpVersion11 and not closes(status)
+    """As the request and the status leave the connection.
+
+    It ends with a request that was refused before its end. It ends with a chunked one, too: what aiohttp's parser has
+    read of its trailers it hands over as headers of the next request (seen with 3.14.5).
+    """
+    is_read = request.content.is_eof() and "Transfer-Encoding" not in request.headers
+    keep_alive = is_read and request.keep_alive and request.version == HttpVersion11 and not closes(status)
     return Answer(status, keep_alive=keep_alive)

@@ -1,21 +1,28 @@
 """Connections to the door: watched, for aiohttp waits forever for the rest of a header."""
 
 import asyncio
+import resource
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TypedDict, Unpack, cast
 
 from aiohttp import HttpVersion11, StreamReader, web
+from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 from aiohttp.http_parser import RawRequestMessage
 from aiohttp.web_protocol import RequestHandler
 
-from bridge.intake.answers import answer, answer_to, closes
+from bridge.intake.answers import Answer, answer, answer_to, closes
 from bridge.intake.site import listen
-from bridge.intake.webhook import Door
+from bridge.intake.webhook import Door, refused
 from bridge.telemetry import emit
 
+_STORED = 200
 _HEADERS_WITHIN = 5.0
 _IDLE = 75.0
+_FOR_THE_REST = 192
+"""Descriptors for the journal, the private port, streams, and requests to destinations."""
+
+_FEWEST = 8
 
 
 class _Options(TypedDict):
@@ -24,6 +31,8 @@ class _Options(TypedDict):
     auto_decompress: bool
     keepalive_timeout: float
     lingering_time: float
+    max_field_size: int
+    max_line_size: int
     read_bufsize: int
 
 
@@ -38,7 +47,7 @@ class _Connection(RequestHandler):
     without it a connection is busy for aiohttp too, and what comes in the meantime waits.
     """
 
-    __slots__ = ("_first", "_idle", "serving", "watch")
+    __slots__ = ("_first", "_head", "_idle", "has_delivered", "serving", "watch")
 
     _manager: "_Server"
     _first: asyncio.Future[None]
@@ -46,13 +55,18 @@ class _Connection(RequestHandler):
     def __init__(self, manager: "_Server", *, loop: asyncio.AbstractEventLoop, **options: Unpack[_Options]) -> None:
         super().__init__(manager, loop=loop, **options)
         self.serving = False
+        self.has_delivered = False
+        """Something that came over it was answered with 200: it is no stranger's."""
         self.watch = manager.watch
+        self._head = 0
+        """Bytes of headers that are not whole yet."""
         self._idle: asyncio.Future[None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._waiter = self._first = self._loop.create_future()
         super().connection_made(transport)
         self.watch.expect(self, _IDLE)
+        self._manager.make_room(self)
 
     async def start(self) -> None:
         """aiohttp's own loop over requests begins with the first one that the door does not take at once."""
@@ -67,6 +81,7 @@ class _Connection(RequestHandler):
         if idle is None or idle.done():
             self._owed()
             super().data_received(data)
+            self._end_what_is_not_framed()
             return
         # Hidden until it is known who has the request: nobody is woken for what the door takes, and reading the body
         # of one may bring in others, by a call from within.
@@ -75,6 +90,7 @@ class _Connection(RequestHandler):
             super().data_received(data)
             if not self._messages:
                 self._owed()
+                self._count_head(len(data))
             elif self._is_taken(*self._messages[0]):
                 self._messages.popleft()
                 self._idle = idle
@@ -84,14 +100,67 @@ class _Connection(RequestHandler):
         if self._waiter is not None and self._messages:
             idle.set_result(None)
 
+    def _end_what_is_not_framed(self) -> None:
+        """A body whose end cannot come any more is not waited for: aiohttp's C parser tells only the next request."""
+        serving = self._current_request
+        if serving is None or not self._messages or isinstance(self._messages[-1][0], RawRequestMessage):
+            return
+        if not serving.content.is_eof():
+            serving.content.set_exception(web.RequestPayloadError("what follows is no part of a body"))
+
+    def _count_head(self, size: int) -> None:
+        """Refuses headers that grow too large, without waiting for their end."""
+        self._head += size
+        if self._head > self._manager.door.limits.max_headers:
+            self.turn_away(431, "headers larger than max_headers")
+
+    def turn_away(self, status: int, detail: str) -> None:
+        """Answer and close, whatever the other side still wants to say."""
+        refused(status, detail)
+        self.watch.forget(self)
+        if self.transport is not None:
+            self.transport.write(answer(status, keep_alive=False))
+        self.force_close()
+
     def connection_lost(self, exc: BaseException | None) -> None:
         self.watch.forget(self)
+        self._manager.forget(self)
         super().connection_lost(exc)
+
+    def log_exception(self, *args: object, **kw: object) -> None:
+        """What a stranger's bytes raise while the rest of his request is thrown away was answered and counted."""
+        if not isinstance(kw.get("exc_info"), web.RequestPayloadError | HttpProcessingError | ConnectionError):
+            super().log_exception(*args, **kw)
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,  # noqa: ARG002  aiohttp's signature
+    ) -> web.StreamResponse:
+        """What is no HTTP, or a bug behind the door: the door's own answer, and its one line."""
+        if isinstance(exc, LineTooLong):
+            status = 431
+        refused(status, "a line of the headers is too long" if status == 431 else f"no HTTP: {type(exc).__name__}")  # noqa: PLR2004
+        if request.writer.output_size > 0:
+            raise ConnectionError("something of another answer was sent already")
+        return Answer(status, keep_alive=False)
 
     def resume_reading(self, resume_parser: bool = True) -> None:  # noqa: FBT001, FBT002  aiohttp's signature
         """Called whenever a body is read: where nothing was paused there is nothing to parse again."""
         if self._reading_paused or self._buffer_paused:
             super().resume_reading(resume_parser)
+
+    def begin(self) -> None:
+        """A request is being served: nothing is owed."""
+        self._head = 0
+        self.serving = True
+        self.watch.forget(self)
+
+    def end(self, status: int) -> None:
+        self.serving = False
+        self.has_delivered |= status == _STORED
 
     def _owed(self) -> None:
         if not self.serving:
@@ -104,11 +173,12 @@ class _Connection(RequestHandler):
             and self._parser is not None
             and payload.is_eof()
             and message.version == HttpVersion11
-            and not (message.should_close or message.upgrade or self._paused)
+            and not (message.should_close or message.upgrade or message.chunked or self._paused)
             and self._manager.door.take(message, payload, self._answered)
         ):
             return False
         self._parser.message_consumed()
+        self._head = 0
         self.serving = True
         self.watch.forget(self)
         return True
@@ -116,6 +186,7 @@ class _Connection(RequestHandler):
     def _answered(self, status: int) -> None:
         """Ends a request that the door took, as aiohttp ends its own."""
         self.serving = False
+        self.has_delivered |= status == _STORED
         idle, self._idle = self._idle, None
         if idle is None or idle.done():
             return
@@ -174,25 +245,62 @@ class _Server(web.Server):
     def __init__(self, door: Door, **options: Unpack[_Options]) -> None:
         self.watch = _Watch(asyncio.get_running_loop())
         self.door = door
+        self._most = _most_connections(door.limits.max_connections)
+        self._open: dict[_Connection, None] = {}
+        """The oldest first."""
         super().__init__(self._serve, **options)
 
     def __call__(self) -> RequestHandler:
         return _Connection(self, loop=asyncio.get_running_loop(), **self._kwargs)
 
+    def make_room(self, connection: _Connection) -> None:
+        """The door never runs out of descriptors, which the journal and the private port need too.
+
+        Where there are too many connections, the oldest that is silent goes, a stranger's before one that has brought
+        something; where none is silent, the new one.
+        """
+        self._open[connection] = None
+        if len(self._open) <= self._most:
+            return
+        silent = [one for one in self._open if not one.serving and one is not connection]
+        gone = next((one for one in silent if not one.has_delivered), silent[0] if silent else connection)
+        self.forget(gone)
+        gone.turn_away(503, f"more than {self._most} connections")
+
+    def forget(self, connection: _Connection) -> None:
+        self._open.pop(connection, None)
+
     async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
         connection = cast("_Connection", request.protocol)
-        connection.serving = True
-        self.watch.forget(connection)
+        connection.begin()
+        status = 0
         try:
-            return answer_to(request, await self.door.handle(request))
+            status = await self.door.handle(request)
+            return answer_to(request, status)
         finally:
-            connection.serving = False
+            connection.end(status)
+
+
+def _most_connections(wanted: int) -> int:
+    """As many as the process may open, less what the rest of it needs."""
+    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if allowed == resource.RLIM_INFINITY:
+        return wanted
+    return max(_FEWEST, min(wanted, allowed - max(_FOR_THE_REST, allowed // 4)))
 
 
 @asynccontextmanager
 async def listening(door: Door, *, host: str, port: int) -> AsyncIterator[int]:
     """The door is open; gives its port. On the way out no new connection is taken, and requests in flight end."""
-    server = _Server(door, auto_decompress=False, keepalive_timeout=_IDLE, lingering_time=1.0, read_bufsize=2**18)
+    server = _Server(
+        door,
+        auto_decompress=False,
+        keepalive_timeout=_IDLE,
+        lingering_time=1.0,
+        max_field_size=door.limits.max_headers,
+        max_line_size=door.limits.max_headers,
+        read_bufsize=2**18,
+    )
     runner = web.ServerRunner(server, shutdown_timeout=_HEADERS_WITHIN)
     bound = await listen(runner, host=host, port=port, setting="door: {port: ...}")
     try:

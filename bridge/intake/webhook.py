@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Self
 
-from aiohttp import StreamReader, web
+from aiohttp import HttpVersion11, StreamReader, web
+from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.http_parser import RawRequestMessage
 
-from bridge.contract import HttpArrival, Reason, WebhookSource
+from bridge.contract import HeaderCheck, HttpArrival, Reason, WebhookSource
 from bridge.deadlines import Deadlines
 from bridge.errors import JournalError, Refusal
+from bridge.intake.answers import CONTINUE
 from bridge.intake.gathering import Delivery, Gathering
 from bridge.journal import Journal
 from bridge.telemetry import emit, frames
@@ -24,10 +26,12 @@ PATH = "/webhooks/"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DoorLimits:
-    """Sizes in bytes. The answer is given within `answer_within` of the end of the headers."""
+    """Sizes in bytes; connections at once. The answer is given within `answer_within` of the end of the headers."""
 
     max_body: int
     max_bodies_in_flight: int
+    max_headers: int
+    max_connections: int
     answer_within: timedelta
 
 
@@ -43,15 +47,28 @@ class _NotNow(Refusal):
     status = 503
 
 
+class _NotExpected(Refusal):
+    status = 417
+
+
+_SMALL = 1 << 20
+"""Bytes of a body up to which it may use the part of the budget that is kept for small ones."""
+
+_KEPT = 8
+"""The share of the budget that only small bodies may use, as a divisor: large ones never shut them out."""
+
+
 @dataclass(slots=True)
 class _Budget:
-    """Bytes of bodies in flight, over all connections."""
+    """Bytes of bodies in flight that have come, over all connections."""
 
     most: int
     taken: int = 0
 
-    def has_room(self, size: int) -> bool:
-        return self.taken + size <= self.most
+    def has_room(self, more: int, *, of: int) -> bool:
+        """For `more` bytes of a body of which `of` have come by then."""
+        most = self.most if of <= _SMALL else self.most - self.most // _KEPT
+        return self.taken + more <= most
 
 
 class _Share:
@@ -66,7 +83,7 @@ class _Share:
     def grow(self, size: int) -> None:
         """To `size` bytes in all. Raises where the budget has no room."""
         more = max(0, size - self._taken)
-        if not self._budget.has_room(more):
+        if not self._budget.has_room(more, of=size):
             raise _NotNow("too many bodies in flight")
         self._budget.taken += more
         self._taken += more
@@ -94,6 +111,7 @@ class Door:
     ) -> None:
         self._told = told
         self._sources = {PATH + name: (name, source) for name, source in sources.items()}
+        self.limits = limits
         self._max_body = limits.max_body
         self._budget = _Budget(limits.max_bodies_in_flight)
         self._deadlines = Deadlines(limits.answer_within.total_seconds() * 0.9)
@@ -106,7 +124,9 @@ class Door:
         """
         found = self._sources.get(message.path)
         size = payload.total_bytes
-        if found is None or message.method != "POST" or size > self._max_body or not self._budget.has_room(size):
+        if found is None or message.method != "POST" or size > self._max_body:
+            return False
+        if not self._budget.has_room(size, of=size):
             return False
         name, source = found
         started = time.perf_counter()
@@ -137,9 +157,15 @@ class Door:
         if request.method != "POST":
             return _refused(name, _NotPosted("deliveries are posted"))
         try:
+            if isinstance(source, HeaderCheck):
+                source.check_headers(request.headers)
             return await self._taken_in(request, name, source)
         except (Refusal, TimeoutError) as problem:
             return _refused(name, problem)
+        except (web.RequestPayloadError, HttpProcessingError):
+            return _refused(name, _NotHttp("the body is not framed as HTTP says"))
+        except ConnectionError:
+            return _refused(name, _NotHttp("the sender hung up before the end of the body"))
 
     async def _taken_in(self, request: web.BaseRequest, name: str, source: WebhookSource) -> int:
         started = time.perf_counter()
@@ -167,11 +193,13 @@ class Door:
         return 200
 
     async def _body(self, request: web.BaseRequest, share: _Share) -> bytes:
-        """The raw body. What is too large is refused before it is read; one without a length is counted as it comes."""
-        declared = request.content_length or 0
-        self._check(declared)
-        share.grow(declared)
+        """The raw body. What says that it is too large is refused before it is read. Room is given for what has come:
+        what is announced costs a stranger nothing.
+        """
+        self._check(request.content_length or 0)
         content = request.content
+        if not content.is_eof():
+            _tell_to_go_on(request)
         body = await content.readany()
         while True:
             self._check(len(body))
@@ -185,12 +213,32 @@ class Door:
             raise _TooLarge(f"a body of {length} bytes or more; max_body is {self._max_body}")
 
 
+def _tell_to_go_on(request: web.BaseRequest) -> None:
+    """Raises where something else is expected than to be told."""
+    expected = request.headers.get("Expect")
+    if expected is None or request.version != HttpVersion11:
+        return
+    if expected.strip().lower() != "100-continue":
+        raise _NotExpected("the request expects something else than 100-continue")
+    if request.transport is not None:
+        request.transport.write(CONTINUE)
+
+
+class _NotHttp(Refusal):
+    status = 400
+
+
 class _NoSuchPath(Refusal):
     status = 404
 
 
 class _NotPosted(Refusal):
     status = 405
+
+
+def refused(status: int, detail: str) -> None:
+    """A request that no source has seen: its one line, which is counted."""
+    emit("delivery.refused", source="", status=status, detail=detail)
 
 
 def _refused(source: str, problem: Exception) -> int:

@@ -89,6 +89,13 @@ class Shopify(BaseModel):
     def tells(self) -> Mapping[str, Json]:
         return {"currency": self.currency}
 
+    def check_headers(self, headers: Mapping[str, str]) -> None:
+        shop = headers.get("X-Shopify-Shop-Domain", "")
+        if shop not in self._keys:
+            raise NotAuthentic(f"shop {_shown(shop)} is not configured" if shop else "no X-Shopify-Shop-Domain header")
+        if "X-Shopify-Hmac-Sha256" not in headers:
+            raise NotAuthentic(f"no X-Shopify-Hmac-Sha256 header in a delivery for shop {shop}: did a proxy remove it?")
+
     def verify(self, arrival: HttpArrival) -> Verified:
         """Whose it is, by any secret of the shop that the (unsigned) header names."""
         shop = arrival.headers.get("X-Shopify-Shop-Domain", "")

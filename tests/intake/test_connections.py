@@ -465,39 +465,54 @@ async def test_whatever_comes_in_whatever_pieces_is_answered_once_and_in_turn(
     def lagging(incoming):
         loop.call_later(chance.choice((0, 0.001, 0.02)), take_in, incoming)
 
-    def made(client, delivery):
-        """A request, and the status that it is answered with."""
-        body = order()[1]
-        chunked = {"Content_Length": None, "Transfer_Encoding": "chunked"}
-        chunks = b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in (body[:900], body[900:])) + b"0\r\n\r\n"
-        return chance.choice(
-            [
-                (client.request(body, delivery=delivery), 200),
-                (client.request(body, delivery=delivery, Connection="upgrade", Upgrade="websocket"), 200),
-                (client.request(body, delivery=delivery, **chunked)[: -len(body)] + chunks, 200),
-                (client.request(b"[]", delivery=delivery), 400),
-                (client.request(b"", delivery=delivery), 400),
-                (client.request(b"z" * 3000, line="POST /nowhere"), 404),
-                (b"GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n", 404),
-            ]
-        )
-
-    async def one(bridge, number):
+    async def one(bridge, number, count):
+        """Over one connection, and over another when it ends."""
         async with connected(bridge) as client:
-            requests = [made(client, f"{number}-{count}") for count in range(chance.randrange(5, 90))]
+            requests = []
+            while count and not (requests and _may_end(requests[-1][0])):
+                requests.append(_made(client, order, f"{number}-{count}", chance))
+                count -= 1
             data = b"".join(request for request, _ in requests)
             sending = asyncio.create_task(_in_pieces(client, data, chance))
             assert [status for _, status in requests] == await client.answers(len(requests))
             await sending
-            with pytest.raises(TimeoutError):
-                await asyncio.wait_for(client.answer(), 0.02)
+            if b"chunked" in requests[-1][0]:
+                assert b"" == await client.ended()
+            elif not _may_end(requests[-1][0]):
+                with pytest.raises(TimeoutError):
+                    await asyncio.wait_for(client.answer(), 0.02)
+        if count:
+            await one(bridge, number, count)
 
     async with running() as bridge:
         take_in = bridge.house.journal.take_in
         monkeypatch.setattr(bridge.house.journal, "take_in", lagging)
-        await asyncio.gather(*(one(bridge, number) for number in range(4)))
+        await asyncio.gather(*(one(bridge, number, chance.randrange(5, 90)) for number in range(4)))
         monkeypatch.undo()
     assert [] == problems
+
+
+def _made(client, order, delivery, chance):
+    """A request, and the status that it is answered with."""
+    body = order()[1]
+    chunked = {"Content_Length": None, "Transfer_Encoding": "chunked"}
+    chunks = b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in (body[:900], body[900:])) + b"0\r\n\r\n"
+    return chance.choice(
+        [
+            (client.request(body, delivery=delivery), 200),
+            (client.request(body, delivery=delivery, Connection="upgrade", Upgrade="websocket"), 200),
+            (client.request(body, delivery=delivery, **chunked)[: -len(body)] + chunks, 200),
+            (client.request(b"[]", delivery=delivery), 400),
+            (client.request(b"", delivery=delivery), 400),
+            (client.request(b"z" * 3000, line="POST /nowhere"), 404),
+            (b"GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n", 404),
+        ]
+    )
+
+
+def _may_end(request):
+    """What was refused before its end ends the connection, and so does whatever is chunked."""
+    return b"chunked" in request or b"POST /nowhere" in request
 
 
 async def _in_pieces(client, data, chance):

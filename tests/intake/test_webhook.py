@@ -14,6 +14,12 @@ from bridge.errors import JournalBusy
 from bridge.intake import connections
 from bridge.intake.site import NotListening
 
+POSTED = (
+    b"POST /webhooks/shop HTTP/1.1\r\nHost: x\r\nX-Shopify-Shop-Domain: example.myshopify.com\r\n"
+    b"X-Shopify-Hmac-Sha256: AAAA\r\n"
+)
+"""The head of a delivery that may be authentic, but for its length."""
+
 USUAL = 3.5
 """Seconds in which the door's usual watch, which is for 4 s, would not have closed it."""
 
@@ -94,13 +100,13 @@ async def test_the_body_is_taken_as_it_came_and_never_unpacked(running, order):
 
 async def test_a_body_that_says_it_is_too_large_is_413_before_it_is_sent(running, settings_for, sandbox):
     async with running(_with_door(settings_for(sandbox), max_body=4096)) as bridge:
-        head = b"POST /webhooks/shop HTTP/1.1\r\nHost: x\r\nContent-Length: 999999999\r\n\r\n"
+        head = POSTED + b"Content-Length: 999999999\r\n\r\n"
         assert b"HTTP/1.1 413" == (await _raw(bridge.house.port, head))[:12]
 
 
 async def test_a_chunked_body_is_cut_off_where_it_gets_too_large(running, settings_for, sandbox):
     async with running(_with_door(settings_for(sandbox), max_body=4096)) as bridge:
-        head = b"POST /webhooks/shop HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+        head = POSTED + b"Transfer-Encoding: chunked\r\n\r\n"
         chunk = b"1000\r\n" + b"x" * 4096 + b"\r\n"
         assert b"HTTP/1.1 413" == (await _raw(bridge.house.port, head + chunk * 2, then_wait=False))[:12]
 
@@ -110,7 +116,7 @@ async def test_bodies_in_flight_share_one_budget_and_beyond_it_there_is_503(runn
     _, body = order()
     async with running(settings) as bridge:
         _, writer = await asyncio.open_connection("127.0.0.1", bridge.house.port)
-        writer.write(b"POST /webhooks/shop HTTP/1.1\r\nHost: x\r\nContent-Length: 15000\r\n\r\nabc")
+        writer.write(POSTED + b"Content-Length: 19000\r\n\r\n" + b"x" * 15_000)
         await writer.drain()
         await asyncio.sleep(0.05)
         status, _ = await bridge.post(body)
@@ -126,7 +132,7 @@ async def test_bodies_in_flight_share_one_budget_and_beyond_it_there_is_503(runn
 async def test_a_body_that_drips_is_closed_within_the_time_of_an_answer(running, settings_for, sandbox):
     async with running(_with_door(settings_for(sandbox), answer_within=timedelta(milliseconds=400))) as bridge:
         started = time.monotonic()
-        head = b"POST /webhooks/shop HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nabc"
+        head = POSTED + b"Content-Length: 100\r\n\r\nabc"
         assert b"HTTP/1.1 408" == (await _raw(bridge.house.port, head))[:12]
         assert time.monotonic() - started < USUAL
 
