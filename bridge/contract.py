@@ -119,6 +119,7 @@ class Record:
     at         the same, but never later than now: it is what `received_at` becomes
     key        None: it has none
     value      None: a tombstone
+    fault      why the bytes that the brokers have are no record; they are its value, and no source is asked to read it
     """
 
     source: str
@@ -130,6 +131,7 @@ class Record:
     key: bytes | None = field(repr=False)
     value: bytes | None = field(repr=False)
     headers: Sequence[tuple[str, bytes]] = field(default=(), repr=False)
+    fault: str = ""
 
 
 KEY = ":key"
@@ -414,7 +416,8 @@ class Subscription:
                    at the first record that is still there, or after the last
     instance       static membership: a name of this member that outlives restarts
     commit_every   how long a position may stay uncommitted
-    in_flight      records that are read and not stored yet, at the most
+    in_flight      records that are read and not stored yet, at the most; each partition has its share of them
+    bytes_in_flight  the same for the bytes that they take; a partition may always have one record
     client         further options of the client by their own names
     """
 
@@ -429,6 +432,7 @@ class Subscription:
     sasl: Sasl | None = None
     commit_every: timedelta = timedelta(seconds=1)
     in_flight: int = 1000
+    bytes_in_flight: int = 67_108_864
     client: Mapping[str, Json] = field(default_factory=dict)
 
 

@@ -48,7 +48,9 @@ EVENTS: Mapping[str, Kind] = {
     "connection.closed": Kind("warning", "slow_connections", (), "Connections closed for sending too slowly"),
     "record.received": Kind("info", "records", ("source", "topic", "result"), "Records stored, or known already"),
     "record.dead": Kind("error", "dead_records", ("source", "topic"), "Records that cannot be read, parked as dead"),
-    "record.waits": Kind("warning", "record_waits", ("source",), "Times a record could not be read or stored yet"),
+    "record.waits": Kind(
+        "warning", "record_waits", ("source",), "Times records of a partition could not be read or stored yet"
+    ),
     "stream.connected": Kind("info"),
     "stream.disconnected": Kind("error", "stream_failures", ("source",), "Times the brokers could not be used"),
     "stream.assigned": Kind("info", "rebalances", ("source",), "Times the group gave us partitions"),
@@ -56,7 +58,8 @@ EVENTS: Mapping[str, Kind] = {
     "stream.topics_missing": Kind("error"),
     "stream.group_shared": Kind("error", "shared_groups", ("source",), "Times a group was shared without one journal"),
     "partition.placed": Kind("info"),
-    "partition.stopped": Kind("error", "partition_stops", ("source",), "Times a partition lost its position"),
+    "partition.stopped": Kind("error", "partition_stops", ("source",), "Times nothing more of a partition was read"),
+    "partition.resumed": Kind("info"),
     "fact.departed": Kind("debug", "departures", ("dest",), "Unrepeatable requests marked before they left"),
     "fact.settled": Kind("info", "facts", ("dest", "fact", "state", "reason"), "Facts that became final or parked"),
     "fact.postponed": Kind("info", "postponements", ("dest", "reason"), "Attempts that will be made again"),
@@ -118,7 +121,10 @@ _PARTITION = ("source", "topic", "partition")
 LAG = Gauge("bridge_stream_lag_records", "Records of a partition that are not stored", _PARTITION, registry=REGISTRY)
 POSITION = Gauge("bridge_stream_position", "The next offset to be stored", _PARTITION, registry=REGISTRY)
 STOPPED = Gauge(
-    "bridge_stream_partition_stopped", "1: it lost its position and waits for a person", _PARTITION, registry=REGISTRY
+    "bridge_stream_partition_stopped",
+    "1: nothing more of it is read, and a person is needed",
+    _PARTITION,
+    registry=REGISTRY,
 )
 GENERATION = Gauge("bridge_rules_generation", "How often rules were taken over", registry=REGISTRY)
 RULES_CURRENT = Gauge(

@@ -7,7 +7,9 @@ stop() that hangs or dies         a deadline; its stray CancelledError is swallo
 log storms                        a line is let through once in a while, with the number of those that were not
 every failure to connect is alike the reason is read from the log's arguments, and said in an operator's words
 commits that wait for a topic     given up as soon as the topic is gone
+one bad record stops all          answers are read by our own Batches, which say of a record what is wrong with it
 resets nobody asked for           auto_offset_reset is none, and a seek is checked against the log first
+aborted transactions are read     isolation_level is read_committed, unless `client:` says otherwise
 """
 
 import asyncio
@@ -22,6 +24,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
 
+import aiokafka.consumer.fetcher
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.abc import AbstractTokenProvider
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
@@ -35,12 +38,15 @@ from aiokafka.errors import (
     NoOffsetForPartitionError,
     OffsetOutOfRangeError,
     SaslAuthenticationFailed,
+    TopicAuthorizationFailedError,
     UnsupportedSaslMechanismError,
 )
+from aiokafka.protocol.offset import OffsetRequest
 
 from bridge.contract import Record, Sasl, Subscription, Tls
 from bridge.errors import BridgeError, StreamError
-from bridge.intake.partition import Place
+from bridge.intake.batches import Batches, Fault
+from bridge.intake.partition import Place, Portion
 
 T = TypeVar("T")
 
@@ -61,7 +67,10 @@ _DEFAULTS: Final[Mapping[str, Any]] = {
     "request_timeout_ms": 30_000,
     "enable_auto_commit": False,
     "auto_offset_reset": "none",
+    "isolation_level": "read_committed",
 }
+
+aiokafka.consumer.fetcher.MemoryRecords = Batches
 
 
 class WrongSecurity(BridgeError):
@@ -214,17 +223,41 @@ class Consumer:
         self._client = client
         self._source = source
 
-    async def batch(self, *, seconds: float, most: int) -> Mapping[Place, Sequence[Record]]:
-        """Records by partition, in order; nothing where none came in time. Raises PositionLost."""
+    async def batch(self, asked: Mapping[Place, int], *, seconds: float, most: int) -> Mapping[Place, Portion]:
+        """What came of these places, of which all before the offset was read. Raises PositionLost, StreamError."""
+        wanted = [TopicPartition(*each) for each in asked] or [_NOWHERE]
+        if self._client._fetcher.error_future.done():  # noqa: SLF001 - it gives nothing any more, and says nothing
+            raise StreamError("reading: the client has stopped fetching")
         try:
-            found = await self._client.getmany(timeout_ms=int(seconds * 1000), max_records=most)
+            found = await self._client.getmany(*wanted, timeout_ms=int(seconds * 1000), max_records=most)
         except OffsetOutOfRangeError as problem:
             raise PositionLost([Place(*each) for each in problem.args[0]]) from None
         except NoOffsetForPartitionError as problem:
             raise PositionLost([Place(*problem.args[0])]) from None
-        except (KafkaError, OSError) as problem:
+        except TopicAuthorizationFailedError as problem:
+            topics = {problem.args[0]} if isinstance(problem.args[0], str) else set(problem.args[0])
+            return {place: Portion((), None, broken=_NOT_ALLOWED) for place in asked if place.topic in topics}
+        except Exception as problem:  # noqa: BLE001 - whatever the client raises, it is tried anew
             raise StreamError(f"reading: {type(problem).__name__}{_cure(problem)}") from None
-        return {Place(*place): [self._record(each) for each in records] for place, records in found.items()}
+        return {
+            place: await self._portion(place, upto, found.get(TopicPartition(*place), ()))
+            for place, upto in asked.items()
+        }
+
+    async def _portion(self, place: Place, upto: int, records: Sequence[Any]) -> Portion:
+        """Up to the record that says that nothing behind it can be read. Nothing else runs before the client is put
+        back there: it would ask for what is behind the end of the log."""
+        fault: Fault | None = records[-1].checksum if records else None
+        if fault is not None and fault.whole:
+            upto = max(fault.first, upto, *(each.offset + 1 for each in records[:-1]))
+            self.seek(place, upto)
+            broken = _BROKEN.format(
+                offset=upto, reason=fault.reason, behind=fault.behind or "...", place=f"{place.topic}:{place.partition}"
+            )
+            return Portion([self._record(each) for each in records[:-1]], upto, broken)
+        with suppress(IllegalStateError):
+            upto = await self._client.position(TopicPartition(*place))
+        return Portion([self._record(each) for each in records], upto)
 
     def _record(self, record: Any) -> Record:  # noqa: ANN401 - aiokafka's own
         now = datetime.now(UTC)
@@ -242,6 +275,7 @@ class Consumer:
             key=record.key,
             value=record.value,
             headers=[(name, value or b"") for name, value in record.headers],
+            fault=record.checksum.reason if isinstance(record.checksum, Fault) else "",
         )
 
     def ours(self) -> frozenset[Place]:
@@ -279,14 +313,31 @@ class Consumer:
         return found
 
     async def bounds(self, place: Place) -> tuple[int, int]:
-        """The first offset that the log still has, and the one after its last."""
+        """The first offset that the log still has, and the one after the last that may be read: what a transaction
+        that is still open has written may not."""
         key = TopicPartition(*place)
         first = await _within(self._client.beginning_offsets([key]), "asking for the first record")
         last = await _within(self._client.end_offsets([key]), "asking for the last record")
         return first[key], last[key]
 
+    async def reaches(self, place: Place, offset: int) -> bool:
+        """Whether the log goes as far as this, with what may not be read yet."""
+        key = TopicPartition(*place)
+        return await _within(self._high_watermark(key), "asking for the end of the log") >= offset
+
+    async def _high_watermark(self, key: TopicPartition) -> int:
+        """The public call gives the end of what may be read only."""
+        client = self._client._client  # noqa: SLF001 - see above
+        request = OffsetRequest(-1, _READ_UNCOMMITTED, [(key.topic, [(key.partition, _LATEST)])])
+        while True:
+            answer = await client.send(client.cluster.leader_for_partition(key), request)
+            _, code, _, offset = answer.topics[0][1][0]
+            if code == 0:
+                return int(offset)
+            await client.force_metadata_update()
+
     async def ends(self, places: Sequence[Place]) -> Mapping[Place, int]:
-        """The offsets after the last records."""
+        """The offsets after the last records that may be read."""
         found = await _within(
             self._client.end_offsets([TopicPartition(*each) for each in places]), "asking for the last records"
         )
@@ -340,6 +391,16 @@ async def _told_apart(committing: Awaitable[None]) -> None:
 
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_NOWHERE: Final = TopicPartition("", 0)
+"""Asked for where nothing is wanted: the client leaves the group of whoever asks for nothing any more."""
+
+_READ_UNCOMMITTED: Final = 0
+_LATEST: Final = -1
+_NOT_ALLOWED: Final = "the brokers do not allow this user to read the topic; it is tried again"
+_BROKEN: Final = (
+    "what is at offset {offset} cannot be read ({reason}). It is tried again; to go on without it, stop the bridge and "
+    "set the group's position behind it: kafka-consumer-groups --reset-offsets --to-offset {behind} --topic {place}"
+)
 
 
 # -- why it does not connect -------------------------------------------------------------------------------------------

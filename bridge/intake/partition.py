@@ -4,9 +4,12 @@ import asyncio
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from bridge.contract import Record
+
+_AROUND: Final = 1024
+"""Bytes that a record takes beside its own: it is an object with a time, and becomes an envelope with names."""
 
 
 class Place(NamedTuple):
@@ -16,6 +19,19 @@ class Place(NamedTuple):
     partition: int
 
 
+class Portion(NamedTuple):
+    """What was read of a partition at once.
+
+    upto    all before it was read: offsets without a record (marks of transactions, what was aborted, what compaction
+            took away) are passed with it. None: not known
+    broken  why nothing behind these records can be read; empty: it can
+    """
+
+    records: Sequence[Record]
+    upto: int | None
+    broken: str = ""
+
+
 @dataclass(slots=True, eq=False)
 class Partition:
     """place
@@ -23,10 +39,15 @@ class Partition:
     next        the next offset to be read: what comes from before it was read ahead of a seek
     committed   what the group has, as far as we know
     leaving     nothing more is begun
-    stopped     why nothing more is read of it
+    stopped     why nothing more is read of it until a person decides
+    broken      why nothing more can be read of it; it is tried again
+    again       when, by the clock of the loop
+    waits       why the record or the wave that is at hand waits
+    full        since when it has as much as it may have, by the clock of the loop
     closed      it is not ours any more, or was begun anew: what is still said of it counts for nothing
     waiting     records that are read, and not on their way into the journal
     storing     the task that brings them there
+    records     those that are read and not stored, and the bytes that they take
     """
 
     place: Place
@@ -34,37 +55,71 @@ class Partition:
     next: int = 0
     committed: int | None = None
     stopped: str = ""
+    broken: str = ""
+    again: float = 0.0
+    waits: str = ""
+    full: float | None = None
     leaving: bool = False
     closed: bool = False
     paused: bool = True
     waiting: deque[Record] = field(default_factory=deque)
     storing: "asyncio.Task[None] | None" = None
+    records: int = 0
+    bytes: int = 0
 
     @property
     def is_uncommitted(self) -> bool:
         return not self.closed and self.position is not None and self.position != self.committed
+
+    @property
+    def state(self) -> str:
+        """In an operator's words."""
+        if why := self.stopped or self.broken:
+            return f"stopped: {why}"
+        return f"waiting: {self.waits}" if self.waits else "reading"
 
     def begin(self, offset: int, committed: int | None) -> None:
         """Read from here on."""
         self.position = self.next = offset
         self.committed = committed
 
-    def add(self, records: Sequence[Record]) -> None:
-        """Records read before it was known where to begin are not wanted."""
-        if self.position is not None and not self.stopped and not self.leaving:
-            self.waiting.extend(record for record in records if record.offset >= self.next)
-            self.next = max(self.next, records[-1].offset + 1)
+    def add(self, portion: Portion) -> int:
+        """Take what was read; gives the bytes of its largest record. What came before it was known where to begin is
+        not wanted."""
+        if self.position is None or self.stopped or self.leaving:
+            return 0
+        new = [record for record in portion.records if record.offset >= self.next]
+        sizes = [footprint(record) for record in new]
+        self.waiting.extend(new)
+        self.records += len(new)
+        self.bytes += sum(sizes)
+        self.next = max(self.next, portion.upto or 0, new[-1].offset + 1 if new else 0)
+        if not self.waiting and self.storing is None:
+            self.position = self.next
+        return max(sizes, default=0)
 
-    def stored(self, last: Record) -> None:
-        """All up to this record is in the journal."""
+    def stored(self, wave: Sequence[Record]) -> None:
+        """All up to the last of these is in the journal; where nothing waits behind them, all that was read is."""
+        self._less(wave)
         if not self.closed:
-            self.position = last.offset + 1
+            self.position = wave[-1].offset + 1 if self.waiting or self.leaving else self.next
+
+    def _less(self, gone: Sequence[Record]) -> None:
+        self.records -= len(gone)
+        self.bytes -= sum(map(footprint, gone))
 
     def leave(self) -> None:
         """What is not on its way into the journal is forgotten: nobody has said that it was taken."""
         self.leaving = True
+        self._less(self.waiting)
         self.waiting.clear()
 
     def close(self) -> None:
         self.leave()
         self.closed = True
+
+
+def footprint(record: Record) -> int:
+    """The bytes of memory that it takes, more or less."""
+    headers = sum(len(name) + len(value) + _AROUND // 8 for name, value in record.headers)
+    return _AROUND + len(record.key or b"") + len(record.value or b"") + headers

@@ -111,7 +111,7 @@ def _told(worker: Working) -> Mapping[str, object]:
 def _told_of_stream(stream: Stream) -> Mapping[str, object]:
     partitions = [
         {"topic": each.place.topic, "partition": each.place.partition, "position": each.position,
-         "state": f"stopped: {each.stopped}" if each.stopped else "reading"}
+         "state": each.state, "records": each.records, "bytes": each.bytes}
         for each in stream.partitions
     ]  # fmt: skip
     return {"name": stream.name, "state": stream.trouble or "reading", "partitions": partitions}

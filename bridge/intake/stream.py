@@ -9,12 +9,14 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
+
+from prometheus_client import Gauge
 
 from bridge.contract import Envelope, Reason, Record, Request, Response, StreamSource
 from bridge.errors import JournalBusy, Malformed, NotNow, StreamError
 from bridge.intake.kafka import Consumer, PositionLost, opened, options
-from bridge.intake.partition import Partition, Place
+from bridge.intake.partition import Partition, Place, Portion
 from bridge.journal import Appended, Journal
 from bridge.journal.awaited import Awaited
 from bridge.telemetry import LAG, POSITION, STOPPED, STREAM_UP, emit, frames
@@ -24,11 +26,21 @@ Ask = Callable[[Request], Awaitable[Response | None]]
 
 _WAVE: Final = 256
 _POLL: Final = 1.0
-_POLL_WHILE_PAUSED: Final = 0.05
+_POLL_WHILE_FULL: Final = 0.05
+_HELD: Final = 1.0
+_FIRST_GUESS: Final = 2**20
 _LOOK: Final = 5.0
 _DRAIN: Final = 8.0
 _FIRST_WAIT: Final = 0.5
 _LONGEST_WAIT: Final = 30.0
+
+
+class _Share(NamedTuple):
+    """Of a partition: records and bytes beyond which it is full, and the records to be read at once."""
+
+    records: int
+    size: int
+    most: int
 
 
 class _Patience:
@@ -62,9 +74,10 @@ class Stream:
         self._stop = asyncio.Event()
         self._dirty = asyncio.Event()
         self._partitions: dict[Place, Partition] = {}
+        self._measured: set[Place] = set()
         self._consumer: Consumer | None = None
         self._tasks: asyncio.TaskGroup | None = None
-        self._in_flight = 0
+        self._largest = _FIRST_GUESS
         self._shares_its_group = False
         self.trouble = "not connected yet"
 
@@ -117,12 +130,10 @@ class Stream:
                 self._consumer = self._tasks = None
 
     def _forget(self) -> None:
-        """No partition is ours any more."""
+        """No partition is ours any more. What was measured of them stays until the group has given them to another: an
+        alarm for their lag must not fall silent because the brokers are away."""
         for partition in self._partitions.values():
             partition.close()
-            for gauge in (LAG, POSITION, STOPPED):
-                with suppress(KeyError):
-                    gauge.remove(self.name, partition.place.topic, str(partition.place.partition))
         self._partitions = {}
 
     # -- reading -------------------------------------------------------------------------------------------------------
@@ -131,45 +142,82 @@ class Stream:
         stopping = asyncio.ensure_future(self._stop.wait())
         try:
             while not self._stop.is_set():
-                paused = self._regulate(consumer)
-                most = max(1, self._subscription.in_flight - self._load())
-                seconds = _POLL_WHILE_PAUSED if paused else _POLL
-                reading = asyncio.ensure_future(consumer.batch(seconds=seconds, most=most))
+                share = self._share()
+                asked = self._regulate(consumer, share)
+                wanted = {place: partition.next for place, partition in asked.items()}
+                full = any(each.full is not None for each in self._partitions.values())
+                seconds = _POLL_WHILE_FULL if full else _POLL
+                reading = asyncio.ensure_future(consumer.batch(wanted, seconds=seconds, most=share.most))
                 await asyncio.wait((reading, stopping), return_when=asyncio.FIRST_COMPLETED)
                 if not reading.done():
                     reading.cancel()
                     return
-                self._take(reading, consumer)
+                self._take(reading, asked, consumer)
         finally:
             stopping.cancel()
 
-    def _take(self, reading: "asyncio.Future[Mapping[Place, Sequence[Record]]]", consumer: Consumer) -> None:
+    def _take(
+        self,
+        reading: "asyncio.Future[Mapping[Place, Portion]]",
+        asked: Mapping[Place, Partition],
+        consumer: Consumer,
+    ) -> None:
+        """What was asked for a partition that was given back meanwhile, or begun anew, is not taken."""
         try:
-            batch = reading.result()
+            portions = reading.result()
         except PositionLost as lost:
             for place in lost.places:
                 self._place_anew(place, consumer)
             return
-        for place, records in batch.items():
-            if (partition := self._partitions.get(place)) is not None:
-                partition.add(records)
+        largest = 0
+        for place, portion in portions.items():
+            partition = asked[place]
+            if self._partitions.get(place) is partition:
+                largest = max(largest, partition.add(portion))
+                self._judge(partition, portion)
                 self._work(partition)
+        if largest:
+            self._largest = max(largest, self._largest // 2)
 
-    def _load(self) -> int:
-        return sum(len(partition.waiting) for partition in self._partitions.values()) + self._in_flight
+    def _judge(self, partition: Partition, portion: Portion) -> None:
+        """Say what cannot be read, each time that it was tried; and when it can."""
+        if portion.broken:
+            partition.broken = portion.broken
+            partition.again = asyncio.get_running_loop().time() + _LONGEST_WAIT
+            self._gauge(STOPPED, partition.place, 1)
+            self._tell_partition("partition.stopped", partition.place, offset=partition.next, detail=portion.broken,
+                                 again_in=_LONGEST_WAIT)  # fmt: skip
+        elif partition.broken and portion.records:
+            partition.broken = ""
+            self._gauge(STOPPED, partition.place, 0)
+            self._tell_partition("partition.resumed", partition.place, offset=portion.records[0].offset)
+        if partition.is_uncommitted:
+            self._dirty.set()
 
-    def _regulate(self, consumer: Consumer) -> bool:
-        """Pause what has enough to do, go on with what has not; whether anything is paused for want of room."""
-        full = self._load() >= self._subscription.in_flight
-        waits_for_room = False
-        for partition in self._partitions.values():
-            enough = full or len(partition.waiting) >= (_WAVE if partition.paused else 2 * _WAVE)
-            pause = enough or partition.position is None or bool(partition.stopped)
-            waits_for_room |= enough
+    def _share(self) -> "_Share":
+        """What each partition may have: a topic that waits takes no room from others."""
+        parts = max(1, len(self._partitions))
+        records = max(1, self._subscription.in_flight // parts)
+        size = self._subscription.bytes_in_flight // parts
+        most = max(1, min(records // 2, size // 2 // self._largest))
+        return _Share(records=records // 2, size=size // 2, most=most)
+
+    def _regulate(self, consumer: Consumer, share: "_Share") -> Mapping[Place, Partition]:
+        """Which partitions are asked. What one that is full has in the client stays there for a moment, and is thrown
+        away when it lasts: else it would have to be fetched again each time."""
+        asked: dict[Place, Partition] = {}
+        now = asyncio.get_running_loop().time()
+        for place, partition in self._partitions.items():
+            enough = partition.records > share.records or (partition.bytes > share.size and partition.records > 0)
+            partition.full = (partition.full or now) if enough else None
+            unfit = partition.position is None or bool(partition.stopped) or now < partition.again
+            pause = unfit or (partition.full is not None and now - partition.full > _HELD)
             if pause != partition.paused:
                 partition.paused = pause
-                (consumer.pause if pause else consumer.resume)(partition.place)
-        return waits_for_room
+                (consumer.pause if pause else consumer.resume)(place)
+            if partition.position is not None and (pause or not enough):
+                asked[place] = partition
+        return asked
 
     # -- storing -------------------------------------------------------------------------------------------------------
 
@@ -181,53 +229,61 @@ class Stream:
         try:
             carried: Envelope | None = None
             while partition.waiting:
-                wave, last, carried = await self._wave(partition, carried)
-                if last is None or not await self._stored(wave, partition):
+                wave, records, carried = await self._wave(partition, carried)
+                if not wave or not await self._stored(wave, partition):
                     return
-                partition.stored(last)
+                partition.stored(records)
                 self._dirty.set()
         finally:
             partition.storing = None
+            partition.waits = ""
 
     async def _wave(
         self, partition: Partition, carried: Envelope | None
-    ) -> tuple[Sequence[Envelope], Record | None, Envelope | None]:
-        """The next documents, each of another order; the last of their records; the one that must wait for them."""
+    ) -> tuple[Sequence[Envelope], Sequence[Record], Envelope | None]:
+        """The next documents, each of another order; their records; the document that must wait for them."""
         wave: list[Envelope] = []
+        records: list[Record] = []
         lanes: set[tuple[str, str]] = set()
-        last: Record | None = None
         while partition.waiting and len(wave) < _WAVE:
-            record = partition.waiting[0]
-            envelope, carried = carried or await self._read(record), None
+            envelope, carried = carried or await self._read(partition.waiting[0], partition), None
             if envelope is None or not partition.waiting:
                 break
             if (envelope.tenant, envelope.lane) in lanes:
-                return wave, last, envelope
+                return wave, records, envelope
             lanes.add((envelope.tenant, envelope.lane))
             wave.append(envelope)
-            last = partition.waiting.popleft()
-        return wave, last, None
+            records.append(partition.waiting.popleft())
+        return wave, records, None
 
-    async def _read(self, record: Record) -> Envelope | None:
+    async def _read(self, record: Record, partition: Partition) -> Envelope | None:
         """Waits for as long as it cannot be read now; None where we stop meanwhile."""
         patience = _Patience()
         while True:
             try:
-                return await self._conversed(record)
+                envelope = await self._conversed(record)
             except Malformed as problem:
-                return self._source.unreadable(record, str(problem))
+                envelope = self._source.unreadable(record, str(problem))
             except NotNow as problem:
                 wait = patience.next()
-                emit("record.waits", source=self.name, topic=record.topic, partition=record.partition,
-                     offset=record.offset, detail=str(problem), again_in=wait)  # fmt: skip
+                self._wait(partition, str(problem), again_in=wait, offset=record.offset)
+                if await self._stopped_within(wait) or partition.leaving:
+                    return None
+                continue
             except Exception as bug:  # noqa: BLE001 - the boundary to connector code
                 detail = f"connector failed ({type(bug).__name__})"
                 emit("connector.failed", source=self.name, detail=detail, frames=frames(bug))
-                return self._source.unreadable(record, detail)
-            if await self._stopped_within(wait):
-                return None
+                envelope = self._source.unreadable(record, detail)
+            partition.waits = ""
+            return envelope
+
+    def _wait(self, partition: Partition, why: str, **fields: object) -> None:
+        partition.waits = why
+        self._tell_partition("record.waits", partition.place, detail=why, **fields)
 
     async def _conversed(self, record: Record) -> Envelope:
+        if record.fault:
+            raise Malformed(record.fault)
         reading = self._source.read(record)
         try:
             request = next(reading)
@@ -243,33 +299,32 @@ class Stream:
 
     async def _stored(self, wave: Sequence[Envelope], partition: Partition) -> bool:
         """Until the journal has all of them: one that is full or slow makes the partition wait. False: we left."""
-        self._in_flight += (size := len(wave))
         patience = _Patience(longest=5)
-        try:
-            while wave := await self._refused(wave, again_in=(wait := patience.next())):
-                if await self._stopped_within(wait) or partition.leaving:
-                    return False
-            return True
-        finally:
-            self._in_flight -= size
+        while wave := await self._refused(wave, partition, again_in=(wait := patience.next())):
+            if await self._stopped_within(wait) or partition.leaving:
+                return False
+        partition.waits = ""
+        return True
 
-    async def _refused(self, wave: Sequence[Envelope], again_in: float) -> Sequence[Envelope]:
-        """Those that the journal cannot take now; it has the others."""
+    async def _refused(self, wave: Sequence[Envelope], partition: Partition, *, again_in: float) -> Sequence[Envelope]:
+        """Those that the journal cannot take now; it has the others. One line for all of them."""
         started = time.perf_counter()
         incoming = [Awaited(envelope) for envelope in wave]
         self._journal.take_in(incoming)
-        refused = []
+        refused: list[Envelope] = []
+        why = ""
         for envelope, answer in zip(
             wave, await asyncio.gather(*(one.answer for one in incoming), return_exceptions=True), strict=True
         ):
             if isinstance(answer, JournalBusy):
                 refused.append(envelope)
-                emit("record.waits", source=self.name, topic=envelope.topic, id=envelope.id, detail=str(answer),
-                     again_in=again_in)  # fmt: skip
+                why = str(answer)
             elif isinstance(answer, BaseException):
                 raise answer
             else:
                 _tell(envelope, answer, time.perf_counter() - started)
+        if refused:
+            self._wait(partition, why, again_in=again_in, records=len(refused), id=refused[0].id)
         return refused
 
     # -- positions -----------------------------------------------------------------------------------------------------
@@ -313,7 +368,9 @@ class Stream:
         place = partition.place
         committed = await consumer.committed(place)
         first, end = await consumer.bounds(place)
-        if committed is not None and not first <= committed <= end:
+        if committed is not None and not (
+            first <= committed <= end or (committed > end and await consumer.reaches(place, committed))
+        ):
             lost = {"position": committed, "first": first, "end": end}
             if self._subscription.lost == "stop":
                 self._stop_partition(partition, lost)
@@ -327,13 +384,18 @@ class Stream:
             offset = committed
         if not partition.closed and consumer.seek(place, offset):
             partition.begin(offset, committed)
-            STOPPED.labels(self.name, place.topic, str(place.partition)).set(0)
+            self._gauge(STOPPED, place, 0)
             self._dirty.set()
 
     def _stop_partition(self, partition: Partition, lost: Mapping[str, int]) -> None:
         partition.stopped = _LOST.format(**lost)
-        STOPPED.labels(self.name, partition.place.topic, str(partition.place.partition)).set(1)
+        partition.committed = lost["position"]
+        self._gauge(STOPPED, partition.place, 1)
         self._tell_partition("partition.stopped", partition.place, detail=partition.stopped, **lost)
+
+    def _gauge(self, gauge: Gauge, place: Place, value: float) -> None:
+        self._measured.add(place)
+        gauge.labels(self.name, place.topic, str(place.partition)).set(value)
 
     def _tell_partition(self, event: str, place: Place, **fields: object) -> None:
         emit(event, source=self.name, topic=place.topic, partition=place.partition, **fields)
@@ -354,6 +416,11 @@ class Stream:
         """Called by the client, when the group has given us partitions."""
         if self._consumer is None:
             return
+        for place in self._measured.difference(places):
+            self._measured.remove(place)
+            for gauge in (LAG, POSITION, STOPPED):
+                with suppress(KeyError):
+                    gauge.remove(self.name, place.topic, str(place.partition))
         for place in places:
             self._add(place, self._consumer)
         emit("stream.assigned", source=self.name, partitions=[f"{topic}/{number}" for topic, number in sorted(places)])
@@ -364,6 +431,9 @@ class Stream:
         for partition in partitions:
             partition.leave()
         storing = [partition.storing for partition in partitions if partition.storing is not None]
+        for partition in partitions:
+            if partition.waits and partition.storing is not None:
+                partition.storing.cancel()  # it could wait for as long as the journal or a registry does
         if storing:
             _, late = await asyncio.wait(storing, timeout=_DRAIN)
             for task in late:
@@ -401,14 +471,15 @@ class Stream:
             patience.reset()  # who is refused as soon as he reads has not lasted so long
 
     async def _measure(self, consumer: Consumer) -> None:
-        placed = {place: each for place, each in self._partitions.items() if each.position is not None}
+        """The lag of one that has stopped counts from its committed position: it grows until somebody comes."""
+        placed = {place: each for place, each in self._partitions.items() if each.position is not None or each.stopped}
         ends = await consumer.ends(list(placed)) if placed else {}
         for place, end in ends.items():
             partition = placed[place]
-            if not partition.closed and partition.position is not None:
-                labels = (self.name, place.topic, str(place.partition))
-                LAG.labels(*labels).set(max(0, end - partition.position))
-                POSITION.labels(*labels).set(partition.position)
+            position = partition.committed if partition.position is None else partition.position
+            if not partition.closed and position is not None:
+                self._gauge(LAG, place, max(0, end - position))
+                self._gauge(POSITION, place, position)
 
 
 _SHARED = (

@@ -129,6 +129,7 @@ class Kafka(_Section):
     registry: SchemaRegistry | None = None
     commit_every: Duration = timedelta(seconds=1)
     max_in_flight: int = Field(default=1000, ge=1, le=100_000)
+    max_bytes_in_flight: int = Field(default=67_108_864, ge=1_048_576)
     client: dict[str, Any] = {}
 
     _compiled: list[tuple[re.Pattern[str], Topic]] = PrivateAttr(default_factory=list)
@@ -215,6 +216,7 @@ class Kafka(_Section):
             sasl=None if self.sasl is None else Sasl(**dict(self.sasl)),
             commit_every=self.commit_every,
             in_flight=self.max_in_flight,
+            bytes_in_flight=self.max_bytes_in_flight,
             client=self.client,
         )
 

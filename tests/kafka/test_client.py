@@ -4,6 +4,7 @@ import asyncio
 import inspect
 import io
 import logging
+from dataclasses import replace
 
 import pytest
 from aiokafka import AIOKafkaConsumer
@@ -12,7 +13,7 @@ from aiokafka.errors import KafkaConnectionError
 from bridge import telemetry
 from bridge.errors import StreamError
 from bridge.intake import kafka
-from bridge.intake.partition import Partition, Place
+from bridge.intake.partition import Partition, Place, Portion
 from connectors.kafka import CLIENT
 
 
@@ -83,21 +84,76 @@ def test_a_storm_of_log_lines_becomes_one_line():
         telemetry.set_up(level="warning", style="text")
 
 
+def _offsets(partition):
+    return [record.offset for record in partition.waiting]
+
+
 def test_what_was_read_ahead_of_a_seek_is_not_taken(record_at):
     partition = Partition(Place("t", 0))
-    partition.add([record_at(5)])
-    assert [] == list(partition.waiting)
+    partition.add(Portion([record_at(5)], 6))
+    assert [] == _offsets(partition)
     partition.begin(3, None)
-    partition.add([record_at(offset) for offset in (1, 2, 3, 4)])
-    assert [3, 4] == [record.offset for record in partition.waiting]
-    partition.add([record_at(offset) for offset in (4, 5)])
-    assert [3, 4, 5] == [record.offset for record in partition.waiting]
+    partition.add(Portion([record_at(offset) for offset in (1, 2, 3, 4)], 5))
+    assert [3, 4] == _offsets(partition)
+    partition.add(Portion([record_at(offset) for offset in (4, 5)], 6))
+    assert [3, 4, 5] == _offsets(partition)
+
+
+def test_offsets_that_hold_no_record_are_passed_when_all_before_them_is_stored(record_at):
+    partition = Partition(Place("t", 0))
+    partition.begin(0, None)
+    partition.add(Portion([], 2))
+    assert 2 == partition.position
+    partition.add(Portion([record_at(2), record_at(5)], 8))
+    assert 2 == partition.position
+    first = partition.waiting.popleft()
+    partition.stored([first])
+    assert 3 == partition.position
+    partition.stored([partition.waiting.popleft()])
+    assert 8 == partition.position
+
+
+async def test_offsets_that_hold_no_record_are_not_passed_while_a_record_before_them_is_on_its_way(record_at):
+    partition = Partition(Place("t", 0))
+    partition.begin(0, None)
+    partition.add(Portion([record_at(0)], 1))
+    wave = [partition.waiting.popleft()]
+    partition.storing = asyncio.ensure_future(asyncio.sleep(0))
+    partition.add(Portion([], 9))
+    assert 0 == partition.position
+    partition.stored(wave)
+    assert 9 == partition.position
+    await partition.storing
+
+
+def test_what_was_forgotten_on_leaving_is_not_passed(record_at):
+    partition = Partition(Place("t", 0))
+    partition.begin(0, None)
+    partition.add(Portion([record_at(0), record_at(1)], 5))
+    wave = [partition.waiting.popleft()]
+    partition.leave()
+    partition.stored(wave)
+    assert 1 == partition.position
+    assert (0, 0) == (partition.records, partition.bytes)
+
+
+def test_all_that_a_record_takes_is_counted(record_at):
+    partition = Partition(Place("t", 0))
+    partition.begin(0, None)
+    bare = replace(record_at(0), value=None)
+    rich = replace(record_at(1), key=b"k" * 5000, value=b"v" * 7000, headers=[("name", b"h" * 3000)] * 10)
+    partition.add(Portion([bare], 1))
+    assert partition.bytes > 500
+    partition.add(Portion([rich], 2))
+    assert partition.bytes > 42_500
+    partition.stored([partition.waiting.popleft(), partition.waiting.popleft()])
+    assert (0, 0) == (partition.records, partition.bytes)
 
 
 def test_nothing_is_said_of_a_partition_that_was_lost(record_at):
     partition = Partition(Place("t", 0))
     partition.begin(0, None)
     partition.close()
-    partition.stored(record_at(9))
+    partition.stored([record_at(9)])
     assert 0 == partition.position
     assert not partition.is_uncommitted
