@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from bridge.errors import BridgeError
 from bridge.journal import Acting, Feeding, Journal, Reading, control, sqlite
 from bridge.journal.moving import Giving, Taking
+from bridge.journal.sqlite.moving import doubt as doubt_sqlite
 from bridge.journal.sqlite.moving import given as given_sqlite
 from bridge.journal.sqlite.moving import taken as taken_sqlite
 from bridge.sections import JournalSettings, PostgresSettings, SqliteSettings
@@ -102,6 +103,15 @@ async def taken(settings: JournalSettings) -> AsyncIterator[Taking]:
         case PostgresSettings():
             async with _postgres().taken(place(settings)) as shared:
                 yield shared
+
+
+async def doubt(settings: JournalSettings) -> None:
+    """It was put back by other means than `journal restore`: from now on it is as if it had been restored."""
+    match settings:
+        case SqliteSettings():
+            doubt_sqlite(settings.path)
+        case PostgresSettings():
+            await _postgres().doubt(place(settings))
 
 
 def name_of(settings: JournalSettings) -> str:

@@ -79,6 +79,8 @@ EVENTS: Mapping[str, Kind] = {
     "rules.loaded": Kind("info", "reloads", (), "Times rules were taken over, the start included"),
     "rules.refused": Kind("error", "reload_failures", (), "Times a changed configuration was not taken over"),
     "journal.made": Kind("warning"),
+    "journal.put_back": Kind("warning"),
+    "journal.restored": Kind("warning"),
     "journal.full": Kind("error", "journal_full", (), "Times the journal's disk was too full"),
     "journal.busy": Kind("error", "journal_busy", (), "Times something could not be stored at once"),
     "journal.pruned": Kind("info"),

@@ -18,6 +18,10 @@ from bridge.journal import Pruned, Retention, Stats
 from bridge.journal.moving import Sum, header_of, read_in, write_out
 from bridge.sections import JournalSettings
 
+_IN_DOUBT = (
+    "what was not final in it may have been sent since, and so may what happens until the bridge starts with it: see "
+    "`uncertain list` once it has run"
+)
 _NO_DESTINATION = "of no destination (requests of a platform, what could not be read)"
 
 
@@ -119,12 +123,25 @@ def import_(file: Path, config: Path | None, path: Path | None) -> None:
 @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @options.journal
 def restore(file: Path, config: Path | None, path: Path | None) -> None:
-    """Make a new journal of a backup. What was not final in it may have been sent since: unrepeatable facts become
-    uncertain instead of being sent again, repeatable ones wait on.
+    """Make a new journal of a backup. What was not final in it may have been sent since, and so may all that happens
+    until the bridge starts with it. Of both, unrepeatable facts become uncertain, and repeatable ones are sent.
 
     Example: attribution-bridge journal restore backup-2026-11-20.journal
     """
     options.wait_for(_read_in(options.journal_settings(config, path), file, restored=True))
+
+
+@journal.command()
+@options.journal
+def doubt(config: Path | None, path: Path | None) -> None:
+    """Say that the journal was put back by other means than `journal restore`: a snapshot of its volume, a backup of
+    its database. It is then treated as if it had been restored. Nobody may work with it.
+
+    Example: attribution-bridge journal doubt --config bridge.yaml
+    """
+    settings = options.journal_settings(config, path)
+    options.wait_for(opening.doubt(settings))
+    click.echo(f"{opening.name_of(settings)}: {_IN_DOUBT}")
 
 
 async def _write_out(settings: JournalSettings, file: Path, *, whole: bool) -> None:
@@ -167,7 +184,13 @@ async def _read_in(settings: JournalSettings, file: Path, *, restored: bool) -> 
                 await taking.doubt()
     click.echo(f"{opening.name_of(settings)}: {_summed(sums)}; counts and digests agree")
     if restored:
-        click.echo("what was not final then may have been sent since: see `uncertain list` once the bridge has run")
+        click.echo(_IN_DOUBT)
+        click.echo("whom you erased since the backup was made is in it again: erase them once more")
+    elif header.at:
+        click.echo(
+            f"it was written {options.when(header.moment)}: if the bridge went on with the old journal after that, say "
+            "`attribution-bridge journal doubt` before you start it with this one"
+        )
 
 
 def _summed(sums: Mapping[str, Sum]) -> str:

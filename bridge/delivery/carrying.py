@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from bridge.contract import Delivered, Event, Moment, Outcome, Reason, Rejected, State
 from bridge.delivery.conversing import Conversing, Road
 from bridge.delivery.courier import Courier
+from bridge.delivery.doubt import NONE, doubted
 from bridge.delivery.policy import Pass, Postpone, Settle, decide
 from bridge.errors import JournalBusy, LaneLost
 from bridge.journal import HOLDS, Claim, Done, Hold, Journal, Key, Postponed, Record, Settled, Verdict
@@ -29,6 +30,7 @@ class Document:
     claim: Claim
     rules: Rules
     events: Sequence[Event] = ()
+    doubted: frozenset[Key] = NONE
     settled: list[Settled] = field(default_factory=list)
     verdicts: list[Verdict] = field(default_factory=list)
     released: list[Key] = field(default_factory=list)
@@ -91,6 +93,8 @@ class Carrier:
         document = Document(claim, self._book.rules)
         steps = document.rules.apply(claim.envelope, self._road.name, stale=claim.stale)
         document.events = self._sifted(document, steps)
+        if claim.doubtful or claim.restored is not None:
+            document.doubted = doubted(claim, document.rules, steps)
         return document
 
     async def mapped_apart(self, claim: Claim) -> Document:
@@ -152,8 +156,9 @@ class Carrier:
     async def _send(self, document: Document, event: Event) -> Postponed | None:
         """Send one fact. What is final is noted in the document; what must wait postpones the lane."""
         claim, moment = document.claim, document.moment(_now())
+        key = (event.fact, event.once)
         conversing = Conversing(
-            self._road, self._courier, event, lambda: self._depart(claim, event), doubtful=claim.doubtful
+            self._road, self._courier, event, lambda: self._depart(claim, event), doubtful=key in document.doubted
         )
         outcome = await conversing.held(moment)
         self._feel(outcome, moment.now)

@@ -47,6 +47,8 @@ class Claim(Plain, frozen=True, kw_only=True):
     lease           under which it was claimed, where several processes share a journal
     number          of this claim among those of the lease
     doubtful        it was restored from a backup: what it says may have been sent since the backup was made
+    restored        the journal was put back: facts that happened until then may have been sent though it has no keys
+                    of them
     """
 
     dest: str
@@ -62,6 +64,7 @@ class Claim(Plain, frozen=True, kw_only=True):
     lease: int = 0
     number: int = 0
     doubtful: bool = False
+    restored: datetime | None = None
 
     @property
     def stale(self) -> bool:
@@ -330,6 +333,9 @@ class Reading(Protocol):
     async def fact_names(self) -> Sequence[tuple[str, str]]:
         """(destination, fact) of all keys that were ever kept."""
 
+    async def united(self) -> Sequence[tuple[str, str, str]]:
+        """(destination, fact, former) of all names of facts that were ever said to be one."""
+
     async def standings(self, tenant: str, orders: Sequence[str], *, source: str, kind: str) -> Mapping[str, Standing]:
         """Of those orders (their lanes' names) that the journal knows; meant for a page of some hundred."""
 
@@ -440,6 +446,9 @@ class Journal(Feeding, Protocol):
 
     async def hold(self, hold: Hold) -> None:
         """From now on the lanes of this rule may be postponed without a time."""
+
+    async def unite(self, names: Sequence[tuple[str, str, str]]) -> None:
+        """(destination, fact, former): from now on, and for good, these are one fact; durable when it returns."""
 
     async def prune(self, retention: Retention, *, now: datetime, limit: int = 500) -> Pruned:
         """One small step of forgetting. Never takes a body that is waiting, dead or uncertain."""

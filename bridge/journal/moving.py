@@ -7,8 +7,10 @@ Whoever reads it in reads it back from the new journal and compares: that all is
 
 import hashlib
 import struct
+import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import IO, Any, Protocol
 
 import msgspec
@@ -16,8 +18,11 @@ import msgspec
 from bridge.errors import JournalError
 from bridge.journal.cells import Row
 
-FORMAT = "attribution-bridge journal 2"
-_OLDER = {"attribution-bridge journal 1": {"fact": 12, "memory": 0, "blocked": 0}}
+FORMAT = "attribution-bridge journal 3"
+_OLDER = {
+    "attribution-bridge journal 1": {"fact": 12, "memory": 0, "blocked": 0, "former": 0},
+    "attribution-bridge journal 2": {"former": 0},
+}
 """Formats that are read too: to each table that has grown, how many columns it had (0: there was no such table)."""
 
 PAGE = 500
@@ -54,6 +59,7 @@ TABLES: Mapping[str, Table] = {
     "hold": _table("dest rule digest since detail", "dest rule"),
     "memory": _table("name value at", "name"),
     "blocked": _table("hash at", "hash"),
+    "former": _table("dest fact former", "dest fact former"),
 }
 
 
@@ -65,11 +71,19 @@ class Sum(msgspec.Struct):
 
 
 class Header(msgspec.Struct):
-    """whole: nothing was at work when it was written; else it is the picture of a moment, and more was sent since."""
+    """whole: nothing was at work when it was written; else it is the picture of a moment, and more was sent since.
+
+    at  when it was written, in seconds since 1970; 0: by an older version
+    """
 
     format: str
     whole: bool
     rows: int
+    at: int = 0
+
+    @property
+    def moment(self) -> datetime:
+        return datetime.fromtimestamp(self.at, UTC)
 
 
 @dataclass(slots=True)
@@ -109,7 +123,8 @@ class Taking(Giving, Protocol):
         """Rows of a table, in order."""
 
     async def doubt(self) -> None:
-        """What waits may have been sent since: unrepeatable facts of it become uncertain instead of leaving again."""
+        """What waits may have been sent since, and so may what happens until it is served again: unrepeatable facts of
+        both become uncertain instead of leaving."""
 
 
 class Progress(Protocol):
@@ -121,7 +136,7 @@ class Progress(Protocol):
 async def write_out(journal: Giving, file: IO[bytes], progress: Progress) -> Mapping[str, Sum]:
     """All of a journal into a file; what it holds."""
     summing = Summing()
-    _write(file, Header(FORMAT, journal.whole, await journal.count()))
+    _write(file, Header(FORMAT, journal.whole, await journal.count(), int(time.time())))
     for table in TABLES:
         async for rows in journal.pages(table):
             _write(file, (table, rows))

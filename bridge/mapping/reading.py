@@ -122,6 +122,7 @@ class Reading:
             return None
         rule = Rule(
             name=self._written.name, kind=kind, destination=destination, fact=fact, when=when, each=each, at=at,
+            is_assumed=isinstance(self._body["at"], Mapping) or "received_at" in at.names(),
             once=once, give=give, variables=self._world.variables, told=self._world.told, show=show, **options,
         )  # fmt: skip
         self._check_reads(rule)

@@ -59,6 +59,7 @@ class Rule:
     when: Expression | None
     each: Each | None
     at: Expression
+    is_assumed: bool
     once: Sequence[Expression]
     give: Structure
     uses_stale: bool

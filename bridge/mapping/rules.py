@@ -8,6 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import timedelta
+from functools import cached_property
 from typing import Final
 
 import msgspec
@@ -54,6 +55,11 @@ class Rules:
     def longest_max_age(self) -> timedelta:
         """The oldest that a fact may be and still be sent."""
         return max((rule.max_age for group in self._groups.values() for rule in group.rules), default=timedelta())
+
+    @cached_property
+    def assumed(self) -> frozenset[str]:
+        """The rules that do not know when their fact happened."""
+        return frozenset(rule.name for group in self._groups.values() for rule in group.rules if rule.is_assumed)
 
     def digest_of(self, rule: str) -> str:
         """Changes when the rule does, or what it may read of variables and declared fields. Empty for no such rule."""

@@ -1,18 +1,22 @@
 """Journals of every implementation that there is, found by folder, on real files."""
 
 import importlib
+import io
 import itertools
 import pkgutil
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 import bridge.journal
-from bridge.contract import Envelope, State
-from bridge.journal import Done, Record, Selection, Settled
+from bridge.contract import Envelope, Reason, State
+from bridge.journal import Done, Erasure, Hold, Postponed, Record, Selection, Settled
+from bridge.journal.moving import header_of, read_in, write_out
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 KINDS = [module.name for module in pkgutil.iter_modules(bridge.journal.__path__) if module.ispkg]
+PAIRS = list(itertools.product(KINDS, repeat=2))
 
 
 @pytest.fixture(params=KINDS)
@@ -129,3 +133,75 @@ class Desk:
 @pytest.fixture
 def desk():
     return Desk()
+
+
+class Kind:
+    """One implementation, with places for two journals."""
+
+    def __init__(self, name, tmp_path, postgres_place):
+        from bridge.journal import postgres, sqlite  # noqa: PLC0415
+        from bridge.journal.sqlite import moving  # noqa: PLC0415
+
+        self.is_file = name == "sqlite"
+        self.package = {"sqlite": sqlite, "postgres": postgres}[name]
+        self.given, self.taken = (moving.given, moving.taken) if self.is_file else (postgres.given, postgres.taken)
+        self.here = tmp_path / "here.db" if self.is_file else postgres_place
+        self.there = tmp_path / "there.db" if self.is_file else replace(postgres_place, schema="there_of_" + "x" * 8)
+
+    async def read_out(self, place):
+        file = io.BytesIO()
+        sums = await self._in(self.given(place), lambda giving: write_out(giving, file, lambda _rows: None))
+        return file.getvalue(), sums
+
+    async def fill(self, place, content, *, doubt=False):
+        async def filled(taking):
+            file = io.BytesIO(content)
+            sums = await read_in(taking, file, header_of(file), lambda _rows: None)
+            if doubt:
+                await taking.doubt()
+            return sums
+
+        return await self._in(self.taken(place), filled)
+
+    async def _in(self, context, work):
+        if self.is_file:
+            with context as one:
+                return await work(one)
+        async with context as one:
+            return await work(one)
+
+
+@pytest.fixture
+def kinds(tmp_path, postgres_place):
+    from bridge.journal import postgres  # noqa: PLC0415
+
+    async def made(name):
+        kind = Kind(name, tmp_path, postgres_place)
+        if not kind.is_file:
+            kind.there = replace(postgres_place, schema=f"{postgres_place.schema}_there")
+            await postgres.init(kind.there)
+        return kind
+
+    return made
+
+
+async def lived_in(kind, desk):
+    """A journal with something in every table."""
+    async with kind.package.opened(kind.here, destinations=("api", "other")) as journal:
+        for order in range(20):
+            aliases = (f"email:{order}@example.com",)
+            document = desk.document(str(order), aliases=aliases, version=desk.now, headers={"a": "ü"})
+            await journal.append(document)
+        claims = await desk.claims(journal)
+        await desk.done(journal, claims[0], desk.fact(), desk.fact(fact="refund", once='["1"]'))
+        await desk.done(journal, claims[1], desk.fact(State.DEAD, reason=Reason.REFUSED, detail="422"))
+        postponed = Postponed(until=desk.later, fact="placed", reason=Reason.THROTTLED)
+        await desk.record(journal, claims[2], end=postponed)
+        await desk.record(journal, claims[3], end=Postponed(until=None, fact="x", reason=Reason.RULE_HELD, rule="r"))
+        await journal.hold(Hold(dest="api", rule="r", digest="d", since=desk.now, detail="422"))
+        await journal.append(desk.document("21", verdict=Reason.TEST_ORDER))
+        await journal.append(desk.document("22", verdict=Reason.UNREADABLE))
+        await desk.record(journal, claims[4], desk.fact(State.DEPARTED))
+        await journal.remember("mark", "seen")
+        await journal.block(Erasure(tenant="shop.example", aliases=("email:erased@example.com",)))
+        await journal.unite([("api", "placed", "ordered")])

@@ -1,97 +1,21 @@
 """A journal as one file: from any journal to any, with a proof; and a backup that sends nothing twice."""
 
 import io
-import itertools
 import struct
-from dataclasses import replace
 
 import msgspec
 import pytest
 
-from bridge.contract import Reason, State
+from bridge.contract import State
 from bridge.errors import JournalError
-from bridge.journal import Erasure, Hold, Postponed
-from bridge.journal.moving import TABLES, Summing, header_of, read_in, sums_of, write_out
-from tests.journal.conftest import KINDS
-
-PAIRS = list(itertools.product(KINDS, repeat=2))
-
-
-class Kind:
-    """One implementation, with places for two journals."""
-
-    def __init__(self, name, tmp_path, postgres_place):
-        from bridge.journal import postgres, sqlite  # noqa: PLC0415
-        from bridge.journal.sqlite import moving  # noqa: PLC0415
-
-        self.is_file = name == "sqlite"
-        self.package = {"sqlite": sqlite, "postgres": postgres}[name]
-        self.given, self.taken = (moving.given, moving.taken) if self.is_file else (postgres.given, postgres.taken)
-        self.here = tmp_path / "here.db" if self.is_file else postgres_place
-        self.there = tmp_path / "there.db" if self.is_file else replace(postgres_place, schema="there_of_" + "x" * 8)
-
-    async def read_out(self, place):
-        file = io.BytesIO()
-        sums = await self._in(self.given(place), lambda giving: write_out(giving, file, lambda _rows: None))
-        return file.getvalue(), sums
-
-    async def fill(self, place, content, *, doubt=False):
-        async def filled(taking):
-            file = io.BytesIO(content)
-            sums = await read_in(taking, file, header_of(file), lambda _rows: None)
-            if doubt:
-                await taking.doubt()
-            return sums
-
-        return await self._in(self.taken(place), filled)
-
-    async def _in(self, context, work):
-        if self.is_file:
-            with context as one:
-                return await work(one)
-        async with context as one:
-            return await work(one)
-
-
-@pytest.fixture
-def kinds(tmp_path, postgres_place):
-    from bridge.journal import postgres  # noqa: PLC0415
-
-    async def made(name):
-        kind = Kind(name, tmp_path, postgres_place)
-        if not kind.is_file:
-            kind.there = replace(postgres_place, schema=f"{postgres_place.schema}_there")
-            await postgres.init(kind.there)
-        return kind
-
-    return made
-
-
-async def _lived_in(kind, desk):
-    """A journal with something in every table."""
-    async with kind.package.opened(kind.here, destinations=("api", "other")) as journal:
-        for order in range(20):
-            aliases = (f"email:{order}@example.com",)
-            document = desk.document(str(order), aliases=aliases, version=desk.now, headers={"a": "ü"})
-            await journal.append(document)
-        claims = await desk.claims(journal)
-        await desk.done(journal, claims[0], desk.fact(), desk.fact(fact="refund", once='["1"]'))
-        await desk.done(journal, claims[1], desk.fact(State.DEAD, reason=Reason.REFUSED, detail="422"))
-        postponed = Postponed(until=desk.later, fact="placed", reason=Reason.THROTTLED)
-        await desk.record(journal, claims[2], end=postponed)
-        await desk.record(journal, claims[3], end=Postponed(until=None, fact="x", reason=Reason.RULE_HELD, rule="r"))
-        await journal.hold(Hold(dest="api", rule="r", digest="d", since=desk.now, detail="422"))
-        await journal.append(desk.document("21", verdict=Reason.TEST_ORDER))
-        await journal.append(desk.document("22", verdict=Reason.UNREADABLE))
-        await desk.record(journal, claims[4], desk.fact(State.DEPARTED))
-        await journal.remember("mark", "seen")
-        await journal.block(Erasure(tenant="shop.example", aliases=("email:erased@example.com",)))
+from bridge.journal.moving import TABLES, Summing, header_of, sums_of
+from tests.journal.conftest import KINDS, PAIRS, lived_in
 
 
 @pytest.mark.parametrize(("source", "target"), PAIRS)
 async def test_a_journal_that_is_moved_is_all_there_and_works_on(kinds, desk, source, target):
     here, there = await kinds(source), await kinds(target)
-    await _lived_in(here, desk)
+    await lived_in(here, desk)
     content, written = await here.read_out(here.here)
     assert written == await there.fill(there.there, content)
     assert all(written[table].count for table in TABLES)
@@ -118,13 +42,17 @@ def _as_the_first_format(content):
         match msgspec.msgpack.decode(frame):
             case {"format": _} as header:
                 value = {**header, "format": "attribution-bridge journal 1"}
-            case ["memory" | "blocked", _]:
+            case ["memory" | "blocked" | "former", _]:
                 continue
             case [table, rows]:
                 value = [table, [row[:12] if table == "fact" else row for row in rows]]
                 summing.add(table, value[1])
             case _:
-                value = {table: sums for table, sums in summing.sums().items() if table not in ("memory", "blocked")}
+                value = {
+                    table: sums
+                    for table, sums in summing.sums().items()
+                    if table not in ("memory", "blocked", "former")
+                }
         frame = msgspec.msgpack.encode(value)
         out.write(struct.pack(">I", len(frame)) + frame)
     return out.getvalue()
@@ -133,7 +61,7 @@ def _as_the_first_format(content):
 @pytest.mark.parametrize("kind", KINDS)
 async def test_a_backup_of_the_first_format_is_read_and_proved_too(kinds, desk, kind):
     one = await kinds(kind)
-    await _lived_in(one, desk)
+    await lived_in(one, desk)
     content, written = await one.read_out(one.here)
     read = await one.fill(one.there, _as_the_first_format(content))
     assert written["fact"].count == read["fact"].count > 0
@@ -141,7 +69,7 @@ async def test_a_backup_of_the_first_format_is_read_and_proved_too(kinds, desk, 
 
 async def test_a_changed_row_of_the_first_format_is_found(kinds, desk, tmp_path):
     one = await kinds("sqlite")
-    await _lived_in(one, desk)
+    await lived_in(one, desk)
     content, _ = await one.read_out(one.here)
     with pytest.raises(JournalError, match="differs from the file in: fact"):
         await one.fill(one.there, _as_the_first_format(content).replace(b"refused", b"refuse!"))
@@ -150,7 +78,7 @@ async def test_a_changed_row_of_the_first_format_is_found(kinds, desk, tmp_path)
 @pytest.mark.parametrize(("source", "target"), PAIRS)
 async def test_what_waits_in_a_restored_backup_is_in_doubt_until_a_person_speaks(kinds, desk, source, target):
     here, there = await kinds(source), await kinds(target)
-    await _lived_in(here, desk)
+    await lived_in(here, desk)
     content, _ = await here.read_out(here.here)
     await there.fill(there.there, content, doubt=True)
     async with there.package.opened(there.there, destinations=("api", "other")) as journal:
@@ -167,7 +95,7 @@ async def test_what_waits_in_a_restored_backup_is_in_doubt_until_a_person_speaks
 @pytest.mark.parametrize("kind", KINDS)
 async def test_a_file_that_is_cut_or_changed_makes_no_journal(kinds, desk, kind):
     kind = await kinds(kind)
-    await _lived_in(kind, desk)
+    await lived_in(kind, desk)
     content, _ = await kind.read_out(kind.here)
     changed = content.replace(b"delivered", b"delivexed", 1)
     for wrong, why in ((content[:-10], "not whole"), (content[: len(content) // 2], "not whole"), (changed, "fact")):
@@ -179,7 +107,7 @@ async def test_a_file_that_is_cut_or_changed_makes_no_journal(kinds, desk, kind)
 @pytest.mark.parametrize("kind", KINDS)
 async def test_a_journal_that_holds_something_is_not_filled(kinds, desk, kind):
     kind = await kinds(kind)
-    await _lived_in(kind, desk)
+    await lived_in(kind, desk)
     content, _ = await kind.read_out(kind.here)
     with pytest.raises(JournalError, match="already"):
         await kind.fill(kind.here, content)

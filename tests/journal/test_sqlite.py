@@ -489,9 +489,11 @@ def empty():
 
 EXEMPT = {
     # Over what waits, what is parked or what is all of it, for people and gauges: once when asked, never per event.
-    "waiting", "fact_counts", "parked_counts", "sizes", "names", "holds", "blocked",
+    "waiting", "fact_counts", "parked_counts", "sizes", "names", "united", "holds", "blocked",
     # Over the lanes that wait for a rule, when the journal is opened.
     "free_held",
+    # A handful of rows.
+    "meta",
     # Over the rows of one order, or the lanes of one retention step.
     "lane_documents", "lane_facts", "lane_verdicts", "lane_attempts", "newest_document", "lanes_with_envelopes",
 }  # fmt: skip

@@ -30,20 +30,22 @@ from bridge.journal.cells import (
     packed,
     packed_headers,
 )
+from bridge.journal.doubt import SERVED_AGAIN, Doubt, doubt_of
 from bridge.journal.postgres import making
 from bridge.journal.postgres.acting import Actor, now
 from bridge.journal.postgres.appending import Append, appended, columns
 from bridge.journal.postgres.database import Database, check, connected
 from bridge.journal.postgres.grouping import Group
 from bridge.journal.postgres.leasing import Lease
-from bridge.journal.postgres.moving import given, taken
+from bridge.journal.postgres.moving import doubt, given, taken
 from bridge.journal.postgres.place import Place
 from bridge.journal.postgres.pruning import Pruning
 from bridge.journal.postgres.reading import Reader
 from bridge.journal.postgres.recording import Entry, Recorded, Released, recorded, text
 from bridge.journal.postgres.waking import Waking
+from bridge.telemetry import emit
 
-__all__ = ["Place", "PostgresJournal", "acting", "given", "init", "opened", "reading", "taken"]
+__all__ = ["Place", "PostgresJournal", "acting", "doubt", "given", "init", "opened", "reading", "taken"]
 
 
 async def init(place: Place) -> bool:
@@ -98,7 +100,7 @@ class PostgresJournal(Actor):
         super().__init__(database, self._acted_here)
         self._released = released
         self._held: set[tuple[str, str]] = set()
-        self._doubtful = 0
+        self._doubt = Doubt()
         self._destinations = tuple(destinations)
         self._backlog = Backlog(len(destinations))
         self._watchers: dict[str, Callable[[], None]] = {}
@@ -114,7 +116,7 @@ class PostgresJournal(Actor):
         """The lease is kept and groups are committed; on the way out what was put is stored and the lanes are free."""
         await self._lease.enter()
         self._salt = await self.salt()
-        self._doubtful = await self._database.value("doubtful") or 0
+        self._doubt = await self._doubted()
         appending = [self._started(group.run()) for group in self._appends]
         recording = [self._started(group.run()) for group in self._entries]
         beside = (self._lease.keep(), self._waking.telling(), self._looking(), self._waking.listening())
@@ -132,6 +134,12 @@ class PostgresJournal(Actor):
             self.broken.cancel()
             with suppress(JournalBusy):  # else the lease ends by itself
                 await self._lease.leave()
+
+    async def _doubted(self) -> Doubt:
+        """What is in doubt after it was put back; the first who serves it then says until when."""
+        if self._destinations and await self._database.fetch("served_again", now()):
+            emit("journal.restored", journal=self._database.place.schema, detail=SERVED_AGAIN)
+        return doubt_of(dict(await self._database.fetch("meta")))
 
     def _started(self, work: Coroutine[object, object, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
@@ -251,8 +259,12 @@ class PostgresJournal(Actor):
         envelopes = {row[0]: envelope_of(tuple(row)) for row in documents}
         versions = {(lane, source, kind): version for lane, source, kind, version in newest}
         claims = (_claim(dest, lease, row, envelopes[row[3]], held, versions) for row in rows)
+        doubt = self._doubt
         return [
-            msgspec.structs.replace(claim, doubtful=claim.seq <= self._doubtful and not claim.asked) for claim in claims
+            claim
+            if claim.asked or (doubt.restored is None and not doubt.seq)
+            else msgspec.structs.replace(claim, doubtful=claim.seq <= doubt.seq, restored=doubt.restored)
+            for claim in claims
         ]
 
     # -- recording -----------------------------------------------------------------------------------------------------
@@ -284,6 +296,9 @@ class PostgresJournal(Actor):
 
     async def remember(self, name: str, value: str) -> None:
         await self._database.fetch("remember", name, text(value), now())
+
+    async def unite(self, names: Sequence[tuple[str, str, str]]) -> None:
+        await self._database.fetch("unite", *columns([tuple(map(text, each)) for each in names], 3))
 
     async def take_turn(self, name: str, *, every: timedelta, now: datetime) -> bool:
         ahead = micros(now + max(every, CLOCKS_APART))

@@ -5,13 +5,14 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 
-from bridge.errors import JournalError
+from bridge.errors import JournalError, JournalInUse
 from bridge.journal.cells import Row
+from bridge.journal.doubt import DOUBTFUL, RESTORED
 from bridge.journal.moving import PAGE, TABLES
 from bridge.journal.postgres.database import Connection, Database, check, connected
 from bridge.journal.postgres.place import Place
 
-_TEXTS = frozenset({"dest", "fact", "once", "rule", "reason", "source", "kind", "name"})
+_TEXTS = frozenset({"dest", "fact", "once", "rule", "reason", "source", "kind", "name", "former"})
 _INSTEAD = {"due": "CASE WHEN owner IS NULL THEN due ELSE claimed END AS due"}
 _IDENTITIES = (("lane", "n"), ("envelope", "seq"))
 
@@ -24,18 +25,19 @@ class _Given:
         self._schema = place.schema
         self.whole = whole
 
-    def _named(self, table: str) -> str:
+    def named(self, table: str) -> str:
+        """The table with its schema."""
         return f'"{self._schema}".{table}'
 
     async def count(self) -> int:
-        counts = [await self._connection.fetchval(f"SELECT count(*) FROM {self._named(t)}") for t in TABLES]  # noqa: S608
+        counts = [await self._connection.fetchval(f"SELECT count(*) FROM {self.named(t)}") for t in TABLES]  # noqa: S608
         return int(sum(counts))
 
     async def pages(self, table: str) -> AsyncIterator[Sequence[Row]]:
         columns = ", ".join(_INSTEAD.get(column, column) for column in TABLES[table].columns)
         key = ", ".join(f'{column} COLLATE "C"' if column in _TEXTS else column for column in TABLES[table].key)
-        only = " WHERE name = 'salt'" if table == "meta" else ""
-        query = f"SELECT {columns} FROM {self._named(table)}{only} ORDER BY {key}"  # noqa: S608  of our own tables
+        only = " WHERE name <> 'version'" if table == "meta" else ""
+        query = f"SELECT {columns} FROM {self.named(table)}{only} ORDER BY {key}"  # noqa: S608  of our own tables
         rows: list[Row] = []
         async for row in self._connection.cursor(query, prefetch=PAGE, timeout=None):
             rows.append(tuple(row))
@@ -53,7 +55,8 @@ class _Taken(_Given):
         if table == "meta":
             for name, value in rows:
                 await self._connection.execute(
-                    f"UPDATE {self._named('meta')} SET value = $2 WHERE name = $1",  # noqa: S608  of our own tables
+                    f"INSERT INTO {self.named('meta')} VALUES ($1, $2) ON CONFLICT (name) DO UPDATE "  # noqa: S608
+                    "SET value = excluded.value",
                     name,
                     value,
                 )
@@ -66,13 +69,11 @@ class _Taken(_Given):
         )
 
     async def doubt(self) -> None:
-        await self._connection.execute(
-            f"INSERT INTO {self._named('meta')} SELECT 'doubtful', convert_to(coalesce(max(seq), 0)::text, 'UTF8') "  # noqa: S608
-            f"FROM {self._named('envelope')}"
-        )
+        newest = await self._connection.fetchval(f"SELECT coalesce(max(seq), 0) FROM {self.named('envelope')}")  # noqa: S608
+        await self.put("meta", [(DOUBTFUL, str(newest).encode()), (RESTORED, b"")])
 
     async def finish(self) -> None:
-        turn, work, fact = self._named("turn"), self._named("work"), self._named("fact")
+        turn, work, fact = self.named("turn"), self.named("work"), self.named("fact")
         await self._connection.execute(
             f"UPDATE {turn} t SET docs = (SELECT count(*) FROM {work} w WHERE w.dest = t.dest AND w.lane = t.lane)"  # noqa: S608
         )
@@ -81,8 +82,8 @@ class _Taken(_Given):
         )
         for table, column in _IDENTITIES:
             await self._connection.execute(
-                f"SELECT setval(pg_get_serial_sequence($1, $2), greatest(max({column}), 1)) FROM {self._named(table)}",  # noqa: S608
-                self._named(table),
+                f"SELECT setval(pg_get_serial_sequence($1, $2), greatest(max({column}), 1)) FROM {self.named(table)}",  # noqa: S608
+                self.named(table),
                 column,
             )
 
@@ -107,6 +108,22 @@ async def taken(place: Place) -> AsyncIterator[_Taken]:
             taking = _Taken(connection, place, whole=True)
             yield taking
             await taking.finish()
+
+
+async def doubt(place: Place) -> None:
+    """It was put back by other means, and nobody works with it yet. Raises JournalInUse where somebody does."""
+    async with connected(place) as database:
+        await check(database)
+        async with database.connection() as connection, connection.transaction():
+            taking = _Taken(connection, place, whole=True)
+            await connection.execute(f"LOCK TABLE {taking.named('owner')} IN EXCLUSIVE MODE")
+            # Their leases may be those of the database as it was: they end by themselves.
+            if await connection.fetchval(f"SELECT count(*) FROM {taking.named('owner')} WHERE until > now()"):  # noqa: S608
+                raise JournalInUse(
+                    f"a bridge works with the journal in schema {place.schema}, or did until a moment ago: stop it, "
+                    "wait until its lease has ended, and say it again"
+                )
+            await taking.doubt()
 
 
 def _patient(place: Place) -> Place:

@@ -112,6 +112,12 @@ INSERT INTO name (dest, fact) SELECT * FROM unnest($1::text[], $2::text[]) ON CO
 -- name: names
 SELECT dest, fact FROM name
 
+-- name: unite
+INSERT INTO former (dest, fact, former) SELECT * FROM unnest($1::text[], $2::text[], $3::text[]) ON CONFLICT DO NOTHING
+
+-- name: united
+SELECT dest, fact, former FROM former
+
 -- name: put_verdicts
 INSERT INTO verdict (lane, seq, dest, rule, reason, detail, at)
 SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bigint[])
@@ -364,8 +370,13 @@ SELECT value FROM meta WHERE name = 'salt'
 -- name: version
 SELECT value FROM meta WHERE name = 'version'
 
--- name: doubtful
-SELECT convert_from(value, 'UTF8')::bigint FROM meta WHERE name = 'doubtful'
+-- name: meta
+SELECT name, value FROM meta
+
+-- name: served_again
+UPDATE meta SET value = convert_to(
+    greatest($1::bigint, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint)::text, 'UTF8')
+WHERE name = 'restored' AND value = '' RETURNING name
 
 -- name: orders
 SELECT n FROM lane WHERE n > $1 ORDER BY n LIMIT $2

@@ -125,6 +125,9 @@ class Reader:
     async def fact_names(self) -> Sequence[tuple[str, str]]:
         return [(dest, fact) for dest, fact in await self._database.fetch("names")]
 
+    async def united(self) -> Sequence[tuple[str, str, str]]:
+        return [(dest, fact, former) for dest, fact, former in await self._database.fetch("united")]
+
     async def standings(self, tenant: str, orders: Sequence[str], *, source: str, kind: str) -> Mapping[str, Standing]:
         wanted = [storable(order) for order in orders]
         names = dict(await self._database.fetch("lanes_by_name", storable(tenant), wanted))

@@ -45,7 +45,8 @@ from bridge.journal.cells import (
     packed,
     packed_headers,
 )
-from bridge.journal.sqlite import acting, claiming, erasing
+from bridge.journal.doubt import Doubt
+from bridge.journal.sqlite import acting, claiming, erasing, stamping
 from bridge.journal.sqlite.claiming import Held, Newest
 from bridge.journal.sqlite.file import owned, writable
 from bridge.journal.sqlite.handing import Fresh, Handed, Handing
@@ -54,8 +55,9 @@ from bridge.journal.sqlite.operations import Act, Append, Entry
 from bridge.journal.sqlite.pruning import Pruning
 from bridge.journal.sqlite.reading import Reader, salt_of
 from bridge.journal.sqlite.room import Room
-from bridge.journal.sqlite.statements import statements
-from bridge.journal.sqlite.writer import Writer
+from bridge.journal.sqlite.stamping import Stamp
+from bridge.journal.sqlite.statements import run, statements
+from bridge.journal.sqlite.writer import Files, Writer
 from bridge.telemetry import emit
 
 T = TypeVar("T")
@@ -72,8 +74,11 @@ async def opened(
         _doubt(connection, path)
         identity = Identity(path, lock)
         identity.learn()
+        stamp = Stamp(connection, lock)
+        doubt = stamping.begun(connection, stamp, path, is_served=bool(destinations))
         room = Room(path, min_free=min_free, ballast=ballast)
-        journal = SqliteJournal(path, connection, destinations=destinations, room=room, identity=identity)
+        files = Files(path=path, identity=identity, stamp=stamp, room=room)
+        journal = SqliteJournal(files, connection, destinations=destinations, doubt=doubt)
         try:
             yield journal
         finally:
@@ -117,21 +122,20 @@ class SqliteJournal(Reader):
     is_shared = False
 
     def __init__(
-        self, path: Path, connection: sqlite3.Connection, *, destinations: Sequence[str], room: Room, identity: Identity
+        self, files: Files, connection: sqlite3.Connection, *, destinations: Sequence[str], doubt: Doubt
     ) -> None:
-        super().__init__(path, room.free)
-        self._room = room
-        self._identity = identity
+        super().__init__(files.path, files.room.free)
+        self._room = files.room
+        self._identity = files.identity
         self._salt = salt_of(connection)
-        self._doubtful = _doubtful(connection)
+        self._doubt = doubt
         self._loop = asyncio.get_running_loop()
         self.broken: asyncio.Future[None] = self._loop.create_future()
         self._writer = Writer(
             connection,
             salt=self._salt,
             destinations=destinations,
-            room=room,
-            identity=identity,
+            files=files,
             broken=self._break,
         )
         self._backlog = Backlog(len(destinations))
@@ -301,7 +305,8 @@ class SqliteJournal(Reader):
             own=frozenset(key for key, (_, by) in facts.items() if by == seq),
             newest=moment_or_none(newest.get((lane, envelope.source, envelope.kind))),
             asked=asked,
-            doubtful=seq <= self._doubtful and not asked,
+            doubtful=seq <= self._doubt.seq and not asked,
+            restored=None if asked else self._doubt.restored,
         )
 
     # -- recording -----------------------------------------------------------------------------------------------------
@@ -415,6 +420,9 @@ class SqliteJournal(Reader):
     async def remember(self, name: str, value: str) -> None:
         await self._act(lambda connection: connection.execute(statements()["remember"], (name, value, _now())))
 
+    async def unite(self, names: Sequence[tuple[str, str, str]]) -> None:
+        await self._act(lambda connection: run(connection, "unite", list(names)))
+
     async def take_turn(self, name: str, *, every: timedelta, now: datetime) -> bool:
         row = (name, micros(now), micros(now - every), micros(now + max(every, CLOCKS_APART)))
         return await self._act(lambda connection: connection.execute(statements()["take_turn"], row).rowcount > 0)
@@ -435,9 +443,3 @@ class SqliteJournal(Reader):
         if pruned.lanes:
             self._writer.appending.forget_lanes()
         return pruned
-
-
-def _doubtful(connection: sqlite3.Connection) -> int:
-    """The last document that came before a backup was restored; 0: none was."""
-    found = connection.execute(statements()["doubtful"]).fetchone()
-    return int(found[0]) if found is not None else 0

@@ -10,9 +10,10 @@ from bridge.journal.cells import Row
 from bridge.journal.moving import PAGE, TABLES
 from bridge.journal.sqlite.file import check_content, owned, refuse_leftovers, writable
 from bridge.journal.sqlite.rescue import flush
+from bridge.journal.sqlite.stamping import doubt_all
 
 _SELECT = {
-    "meta": "SELECT name, value FROM meta WHERE name = 'salt'",
+    "meta": "SELECT name, CAST(value AS BLOB) FROM meta ORDER BY name",
     "body": "SELECT e.lane, b.seq, b.headers, b.raw FROM body b CROSS JOIN envelope e ON e.seq = b.seq ORDER BY b.seq",
 }
 
@@ -52,7 +53,7 @@ class _Taken(_Given):
         )
 
     async def doubt(self) -> None:
-        self._connection.execute("INSERT OR REPLACE INTO meta SELECT 'doubtful', coalesce(max(seq), 0) FROM envelope")
+        doubt_all(self._connection)
 
 
 @contextmanager
@@ -106,6 +107,16 @@ def taken(path: Path) -> Iterator[_Taken]:
             flush(path.parent)
         finally:
             _remove(part)
+
+
+def doubt(path: Path) -> None:
+    """It was put back by other means. Raises JournalInUse, JournalError."""
+    if not path.exists():
+        raise JournalError(f"there is no journal at {path}")
+    with owned(path), writable(path) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        doubt_all(connection)
+        connection.execute("COMMIT")
 
 
 def _remove(part: Path) -> None:

@@ -42,6 +42,12 @@ INSERT INTO name (dest, fact) VALUES rows(?, ?) ON CONFLICT DO NOTHING
 -- name: names
 SELECT dest, fact FROM name
 
+-- name: unite
+INSERT INTO former (dest, fact, former) VALUES rows(?, ?, ?) ON CONFLICT DO NOTHING
+
+-- name: united
+SELECT dest, fact, former FROM former
+
 -- name: put_verdicts
 INSERT INTO verdict (lane, seq, dest, rule, reason, detail, at) VALUES rows(?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT DO UPDATE SET detail = excluded.detail, at = excluded.at
@@ -260,8 +266,14 @@ DELETE FROM alias WHERE bucket IN (VALUES rows(?)) AND +lane IN (VALUES rows(?))
 -- name: salt
 SELECT value FROM meta WHERE name = 'salt'
 
--- name: doubtful
-SELECT value FROM meta WHERE name = 'doubtful'
+-- name: meta
+SELECT name, value FROM meta
+
+-- name: put_meta
+INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)
+
+-- name: newest_seq
+SELECT coalesce(max(seq), 0) FROM envelope
 
 -- name: orders
 SELECT n FROM lane WHERE n > ? ORDER BY n LIMIT ?

@@ -132,6 +132,10 @@ class Reader:
         rows = await self.ask(lambda connection: _query(connection, "names"))
         return [(dest, fact) for dest, fact in rows]
 
+    async def united(self) -> Sequence[tuple[str, str, str]]:
+        rows = await self.ask(lambda connection: _query(connection, "united"))
+        return [(dest, fact, former) for dest, fact, former in rows]
+
     async def standings(self, tenant: str, orders: Sequence[str], *, source: str, kind: str) -> Mapping[str, Standing]:
         return await self.ask(partial(_standings, tenant=tenant, orders=orders, document=(source, kind)))
 

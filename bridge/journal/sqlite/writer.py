@@ -5,6 +5,8 @@ import queue
 import sqlite3
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 from bridge.errors import JournalBroken, JournalBusy
 from bridge.journal.sqlite.appending import Appending
@@ -13,6 +15,7 @@ from bridge.journal.sqlite.operations import Act, Answer, Append, Entry, Operati
 from bridge.journal.sqlite.recording import Recording
 from bridge.journal.sqlite.rescue import saved
 from bridge.journal.sqlite.room import Room
+from bridge.journal.sqlite.stamping import Stamp
 from bridge.telemetry import emit
 
 _GROUP = 512
@@ -34,6 +37,16 @@ _NOT_STORABLE = (OverflowError, TypeError, ValueError)
 _DISK_FAILED = frozenset({sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CANTOPEN})
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Files:
+    """What is at the journal's path, and what is watched of it."""
+
+    path: Path
+    identity: Identity
+    stamp: Stamp
+    room: Room
+
+
 class Writer:
     """Takes operations from the event loop's thread and answers their futures there. Made in a running event loop."""
 
@@ -43,14 +56,14 @@ class Writer:
         *,
         salt: bytes,
         destinations: Sequence[str],
-        room: Room,
-        identity: Identity,
+        files: Files,
         broken: Callable[[JournalBroken], None],
     ) -> None:
         self._connection = connection
         self._loop = asyncio.get_running_loop()
-        self._room = room
-        self._identity = identity
+        self._room = files.room
+        self._identity = files.identity
+        self._stamp = files.stamp
         self._broken = broken
         self._stopping = threading.Event()
         self._queue: queue.SimpleQueue[Operation | None] = queue.SimpleQueue()
@@ -133,6 +146,7 @@ class Writer:
                 self._answer([(act, self._afterwards(act))])
             self._group = ()
         self._look()
+        self._stamp.end()
 
     def _next(self) -> Operation | None:
         while True:
@@ -238,7 +252,8 @@ class Writer:
         names = self._recording.record(entries) if entries else set()
         answers += [(entry, None) for entry in entries]
         answers += [(act, act.call(self._connection)) for act in acts]
-        self._connection.execute("COMMIT")
+        with self._stamp.kept():
+            self._connection.execute("COMMIT")
         self.appending.remember(lanes)
         self._recording.remember(names)
         return answers

@@ -1,0 +1,49 @@
+"""What a journal that was put back cannot know: what was sent since its copy was made.
+
+Two cells of `meta` remember it. They travel with the journal: a copy of it is in doubt too.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from bridge.journal.cells import moment
+
+DOUBTFUL: Final = "doubtful"
+"""The last document of the copy, as a number in digits."""
+RESTORED: Final = "restored"
+"""When it was first served again, in microseconds since 1970; empty until then."""
+STAMP: Final = "stamp"
+"""How far a SQLite journal goes, see sqlite/stamping.py."""
+
+
+SERVED_AGAIN: Final = "it was put back: what happened until now may have been sent before"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Doubt:
+    """seq: the last document that came before the copy was made; 0: the journal was never put back.
+
+    restored  until when facts happened that may have been sent and that this journal does not know
+    """
+
+    seq: int = 0
+    restored: datetime | None = None
+
+
+def doubt_of(meta: Mapping[str, object]) -> Doubt:
+    """By the cells of `meta`. Older versions wrote the number only."""
+    restored = digits(meta.get(RESTORED))
+    return Doubt(seq=digits(meta.get(DOUBTFUL)), restored=moment(restored) if restored else None)
+
+
+def is_to_be_served(meta: Mapping[str, object]) -> bool:
+    """It was put back, and nobody has served it since."""
+    return RESTORED in meta and not digits(meta[RESTORED])
+
+
+def digits(cell: object) -> int:
+    """A number as it stands in `meta`; 0: there is none."""
+    text = cell.decode() if isinstance(cell, bytes) else str(cell or "")
+    return int(text) if text.isdigit() else 0

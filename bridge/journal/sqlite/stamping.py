@@ -1,0 +1,125 @@
+"""A copy that was put back: the journal has a stamp that grows, and so has the file of its lock, beside it.
+
+Where the one beside is newer, this file is a copy of an earlier time: what was sent since is not in it. A stamp is a
+time, in microseconds since 1970. It is written at each start and end, and once a minute where something was written.
+"""
+
+import os
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from hashlib import sha256
+from pathlib import Path
+from typing import Final
+
+from bridge.errors import JournalBroken
+from bridge.journal.doubt import DOUBTFUL, RESTORED, SERVED_AGAIN, STAMP, Doubt, digits, doubt_of, is_to_be_served
+from bridge.journal.sqlite.statements import statements
+from bridge.telemetry import emit
+
+_EVERY: Final = 60.0
+_BLANK_FROM: Final = 62
+_PLACE: Final = 128
+"""Behind what identity.py leaves at the beginning of the same file; blanks lie between."""
+_LONGEST: Final = 64
+
+
+class Stamp:
+    """Of one open journal. lock: the descriptor of the lock that this process holds."""
+
+    def __init__(self, connection: sqlite3.Connection, lock: int) -> None:
+        meta = meta_of(connection)
+        self._connection = connection
+        self._lock = lock
+        self._lineage = sha256(bytes(meta["salt"])).hexdigest()[:16].encode()  # type: ignore[call-overload]
+        self.last = digits(meta.get(STAMP))
+        """As far as this file goes."""
+        self._beside = self._told()
+        """As far as the journal has been."""
+        self._next = 0.0
+        self._is_behind = False
+
+    @property
+    def is_of_a_copy(self) -> bool:
+        """The journal has been farther than this file goes."""
+        return self._beside > self.last
+
+    def put(self) -> None:
+        """Into the file, as part of the transaction that is open. A clock that was set back takes nothing back."""
+        self.last = max(self.last + 1, self._beside + 1, time.time_ns() // 1000)
+        put_meta(self._connection, STAMP, self.last)
+
+    def leave(self) -> None:
+        """Beside it, once the file has it: never the other way round."""
+        self._beside = self.last
+        self._next = time.monotonic() + _EVERY
+        self._is_behind = False
+        told = self._lineage + b" " + str(self.last).encode()
+        os.pwrite(self._lock, b" " * (_PLACE - _BLANK_FROM) + told.ljust(_LONGEST) + b"\n", _BLANK_FROM)
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """Around the commit of whatever was written: once a minute the stamp goes with it."""
+        self._is_behind = True
+        is_due = time.monotonic() >= self._next
+        if is_due:
+            self.put()
+        yield
+        if is_due:
+            self.leave()
+
+    def end(self) -> None:
+        """The last word of this process. Where the disk is full the word before stays."""
+        if self._is_behind:
+            try:
+                self.put()
+            except sqlite3.Error:
+                return
+            self.leave()
+
+    def _told(self) -> int:
+        told = os.pread(self._lock, _LONGEST, _PLACE).split()
+        whose_and_how_far = 2
+        if len(told) != whose_and_how_far or told[0] != self._lineage:
+            return 0
+        return digits(told[1])
+
+
+def begun(connection: sqlite3.Connection, stamp: Stamp, path: Path, *, is_served: bool) -> Doubt:
+    """What is in doubt from now on. Raises JournalBroken where a copy was put back and this cannot be written down."""
+    is_copy = stamp.is_of_a_copy
+    if is_copy:
+        emit("journal.put_back", journal=str(path), detail="this file is older than what is known beside it")
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        if is_copy:
+            doubt_all(connection)
+        stamp.put()
+        if is_served and is_to_be_served(meta_of(connection)):
+            put_meta(connection, RESTORED, stamp.last)
+            emit("journal.restored", journal=str(path), detail=SERVED_AGAIN)
+        connection.execute("COMMIT")
+    except sqlite3.Error as problem:
+        connection.execute("ROLLBACK")
+        if is_copy or is_to_be_served(meta_of(connection)):
+            raise JournalBroken(f"cannot write into the journal {path} that it was put back: {problem}") from None
+    else:
+        stamp.leave()
+    return doubt_of(meta_of(connection))
+
+
+def doubt_all(connection: sqlite3.Connection) -> None:
+    """All that is in it, and all that happens until it is served again."""
+    (newest,) = connection.execute(statements()["newest_seq"]).fetchone()
+    put_meta(connection, DOUBTFUL, newest)
+    put_meta(connection, RESTORED, None)
+
+
+def put_meta(connection: sqlite3.Connection, name: str, number: int | None) -> None:
+    """None: empty."""
+    connection.execute(statements()["put_meta"], (name, b"" if number is None else str(number).encode()))
+
+
+def meta_of(connection: sqlite3.Connection) -> dict[str, object]:
+    return dict(connection.execute(statements()["meta"]).fetchall())
