@@ -151,6 +151,8 @@ class Envelope(Plain, frozen=True, kw_only=True):
     version      orders the documents of one lane, source and kind; None: unversioned
     aliases      texts under which the order is found and erased, such as `#1042`, `customer:7`, `email:a@b.example`.
                  The journal keeps salted hashes of them only.
+    came_at      when the bridge took it in, where that is not received_at: a record is received when it was produced.
+                 Retention counts from it
     headers      those that rules may read; never the signature
     raw          the body as it came
     verdict      set where the source knows the end already: TEST_ORDER is settled as skipped, NOT_CARRIED_OUT_YET and
@@ -168,6 +170,7 @@ class Envelope(Plain, frozen=True, kw_only=True):
     aliases: tuple[str, ...] = ()
     occurred_at: datetime | None = None
     received_at: datetime
+    came_at: datetime | None = None
     headers: Mapping[str, str] = {}
     raw: bytes
     verdict: Reason | None = None

@@ -44,7 +44,8 @@ def stats(config: Path | None, path: Path | None, as_json: bool) -> None:  # noq
         return
     click.echo(f"{found.envelopes} documents of {found.lanes} orders, {found.bodies} with their body")
     free = "" if found.free is None else f", {found.free / 1e9:.1f} GB free"
-    click.echo(f"{found.bytes / 1e6:.1f} MB on disk{free}")
+    inside = "" if found.inside is None else f", {found.inside / 1e6:.1f} MB of it free for what comes next"
+    click.echo(f"{found.bytes / 1e6:.1f} MB on disk{inside}{free}")
     for dest, count in found.waiting.items():
         since = f", due since {options.when(found.oldest_due[dest])}" if dest in found.oldest_due else ""
         why = f"; it {troubles[dest]}" if dest in troubles else ""
@@ -79,7 +80,10 @@ def prune(config: Path | None, path: Path | None, as_json: bool) -> None:  # noq
     if as_json:
         options.print_json(asdict(pruned))
     else:
-        click.echo(f"forgot {pruned.bodies} bodies, {pruned.envelopes} documents, {pruned.lanes} orders")
+        free = (
+            "" if pruned.inside is None else f"; {pruned.inside / 1e6:.1f} MB of the file are free for what comes next"
+        )
+        click.echo(f"forgot {pruned.bodies} bodies, {pruned.envelopes} documents, {pruned.lanes} orders{free}")
 
 
 @journal.command("export")
@@ -211,6 +215,7 @@ async def _prune(settings: JournalSettings) -> Pruned:
                     envelopes=total.envelopes + step.envelopes,
                     lanes=total.lanes + step.lanes,
                     more=step.more,
+                    inside=step.inside,
                 )
     except JournalInUse as problem:
         raise JournalInUse(f"{problem}; a running bridge forgets what is old by itself, every hour") from None
@@ -232,6 +237,7 @@ def _plain(found: Stats, troubles: Mapping[str, Trouble]) -> dict[str, object]:
         "bodies": found.bodies,
         "bytes": found.bytes,
         "free": found.free,
+        "free_inside": found.inside,
         "waiting": dict(found.waiting),
         "oldest_due": dict(found.oldest_due),
         "troubles": dict(troubles),

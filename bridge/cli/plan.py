@@ -93,7 +93,8 @@ async def _journal(asked: dict[str, Any]) -> AsyncIterator[Reading]:
             yield journal
         return
     with TemporaryDirectory(prefix="plan-") as folder:
-        async with opened(Path(folder) / "journal.db", destinations=()) as own:
+        # Of some destination, for what is nobody's work is not taken in; nobody serves it.
+        async with opened(Path(folder) / "journal.db", destinations=("plan",)) as own:
             await _filled(own, asked["envelopes"])
             yield own
 

@@ -8,9 +8,10 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
+import msgspec
 from prometheus_client import Gauge
 
 from bridge.contract import Envelope, Reason, Record, Request, Response, StreamSource
@@ -275,7 +276,7 @@ class Stream:
                 emit("connector.failed", source=self.name, detail=detail, frames=frames(bug))
                 envelope = self._source.unreadable(record, detail)
             partition.waits = ""
-            return envelope
+            return msgspec.structs.replace(envelope, came_at=datetime.now(UTC))
 
     def _wait(self, partition: Partition, why: str, **fields: object) -> None:
         partition.waits = why

@@ -171,7 +171,11 @@ class Hold:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stats:
-    """Counts for people and for gauges. `oldest_due` is the due time of the longest waiting lane."""
+    """Counts for people and for gauges. `oldest_due` is the due time of the longest waiting lane.
+
+    free    bytes free on the disk; None: not known here
+    inside  bytes free inside the journal's own file, which are used before it grows; None: not known here
+    """
 
     waiting: Mapping[str, int]
     oldest_due: Mapping[str, datetime]
@@ -181,6 +185,7 @@ class Stats:
     bodies: int
     bytes: int
     free: int | None
+    inside: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,12 +210,13 @@ class Retention:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pruned:
-    """What one call removed; more: there is more to remove."""
+    """What one call removed; more: there is more to remove; inside: as in Stats, after it."""
 
     bodies: int = 0
     envelopes: int = 0
     lanes: int = 0
     more: bool = False
+    inside: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -121,6 +121,11 @@ def order_alias(order: str) -> str:
     return f"order:{order}"
 
 
+def came_at(envelope: Envelope) -> datetime:
+    """When the bridge took it in: retention counts from then."""
+    return envelope.came_at or envelope.received_at
+
+
 def without_person(envelope: Envelope) -> Envelope:
     """What is kept of a document of somebody who was erased."""
     return msgspec.structs.replace(envelope, verdict=Reason.ERASED, raw=b"", aliases=(), headers={}, detail="")

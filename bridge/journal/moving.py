@@ -20,8 +20,8 @@ from bridge.journal.cells import Row
 
 FORMAT = "attribution-bridge journal 3"
 _OLDER = {
-    "attribution-bridge journal 1": {"fact": 12, "memory": 0, "blocked": 0, "former": 0},
-    "attribution-bridge journal 2": {"former": 0},
+    "attribution-bridge journal 1": {"envelope": 10, "fact": 12, "memory": 0, "blocked": 0, "former": 0},
+    "attribution-bridge journal 2": {"envelope": 10, "former": 0},
 }
 """Formats that are read too: to each table that has grown, how many columns it had (0: there was no such table)."""
 
@@ -44,7 +44,7 @@ def _table(columns: str, key: str) -> Table:
 TABLES: Mapping[str, Table] = {
     "meta": _table("name value", "name"),
     "lane": _table("n tenant name seen", "n"),
-    "envelope": _table("seq lane id source topic kind version occurred received size", "seq"),
+    "envelope": _table("seq lane id source topic kind version occurred received size came", "seq"),
     "body": _table("lane seq headers raw", "seq"),
     "work": _table("dest lane seq asked", "dest lane seq"),
     "turn": _table("dest lane due attempt first held", "dest lane"),
@@ -177,8 +177,8 @@ async def read_in(journal: Taking, file: IO[bytes], header: Header, progress: Pr
 
 
 def _widened(table: str, row: Row) -> Row:
-    """What was added to a table since is text, and was empty before."""
-    return row + ("",) * (len(TABLES[table].columns) - len(row))
+    """A document came when it was received (0); what was added to other tables since is text, and was empty before."""
+    return row + (0 if table == "envelope" else "",) * (len(TABLES[table].columns) - len(row))
 
 
 async def sums_of(journal: Giving, widths: Mapping[str, int] | None = None) -> Mapping[str, Sum]:

@@ -353,6 +353,35 @@ async def test_a_body_of_a_skipped_document_goes_too(journal, desk):
     assert (1, 0, 0) == await _pruned(journal, desk.now + 31 * DAY)
 
 
+async def test_what_came_while_the_clock_was_ahead_holds_nothing_up_and_is_forgotten_with_the_others(journal, desk):
+    ahead = desk.now + 3650 * DAY
+    for order, came in enumerate([desk.now, ahead, ahead, *[desk.now] * 5, ahead]):
+        await desk.carry(journal, desk.document(str(order), received_at=came), desk.fact())
+    assert (0, 0, 0) == await _pruned(journal, desk.now + 29 * DAY)
+    assert (8, 0, 0) == await _pruned(journal, desk.now + 31 * DAY, limit=2)
+    assert (0, 8, 0) == await _pruned(journal, desk.now + 400 * DAY, limit=2)
+    assert (0, 0, 8) == await _pruned(journal, desk.now + 800 * DAY, limit=2)
+
+
+async def test_what_came_while_the_clock_was_behind_is_not_forgotten_before_what_came_earlier(journal, desk):
+    behind = desk.now - 3650 * DAY
+    for order, came in enumerate([desk.now, behind, desk.now]):
+        await journal.append(desk.document(str(order), received_at=came))
+        (claim,) = await desk.claims(journal)
+        await desk.done(journal, claim, desk.fact(), at=came)
+    assert (0, 0, 0) == await _pruned(journal, desk.now + 29 * DAY)
+    assert (3, 0, 0) == await _pruned(journal, desk.now + 31 * DAY)
+
+
+async def test_an_old_record_that_comes_today_is_kept_from_today(journal, desk):
+    produced = desk.now - 730 * DAY
+    await desk.carry(journal, desk.document("1", received_at=produced, came_at=desk.now))
+    assert (0, 0, 0) == await _pruned(journal, desk.now + 29 * DAY)
+    assert (1, 0, 0) == await _pruned(journal, desk.now + 31 * DAY)
+    assert (0, 1, 0) == await _pruned(journal, desk.now + 397 * DAY)
+    assert (0, 0, 1) == await _pruned(journal, desk.now + 762 * DAY)
+
+
 @pytest.mark.parametrize("state", [State.DEAD, State.UNCERTAIN, State.DEPARTED])
 async def test_what_is_parked_is_never_forgotten(journal, desk, state):
     appended = await desk.carry(journal, desk.document(), desk.fact(state))

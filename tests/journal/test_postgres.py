@@ -285,6 +285,7 @@ _FIRST_VERSION = (
     "DROP TABLE blocked",
     "DROP TABLE former",
     "ALTER TABLE turn DROP COLUMN claim",
+    "ALTER TABLE envelope DROP COLUMN came",
     "UPDATE meta SET value = '1' WHERE name = 'version'",
 )
 

@@ -11,7 +11,7 @@ import subprocess
 import sys
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -173,6 +173,7 @@ async def test_a_journal_of_the_first_version_is_upgraded_with_all_that_is_in_it
     connection = sqlite3.connect(path)
     connection.executescript(
         "ALTER TABLE fact DROP COLUMN amount; DROP TABLE memory; DROP TABLE blocked; DROP TABLE former; "
+        "ALTER TABLE envelope DROP COLUMN came; "
         "PRAGMA user_version = 1;"
     )
     connection.close()
@@ -293,6 +294,50 @@ async def test_without_a_ballast_a_full_disk_loses_nothing_that_was_confirmed(sm
     async with _opened(path) as journal:
         assert {("api", "delivered"): 20} == dict((await journal.stats()).facts)
         assert stored == len(await desk.claims(journal))
+
+
+@pytest.fixture
+def disk_of_64(tmp_path):
+    """A real file system of 64 MiB."""
+    place = tmp_path / "disk64"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(place)]
+    if os.geteuid() != 0 or subprocess.run(mount, check=False, capture_output=True).returncode:
+        pytest.skip("a file system can be mounted by root only")
+    yield place
+    subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+@pytest.mark.parametrize("size", [7_000, 1_200_000])
+async def test_a_disk_that_was_full_takes_in_as_much_again_once_it_is_pruned(
+    disk_of_64, desk, looking, monkeypatch, size
+):
+    """What is free inside the file is room; and a step of pruning needs little room itself, whatever it forgets."""
+    monkeypatch.setattr(room, "_FOR_THE_LOG", 4 * MEBIBYTE)
+    path = disk_of_64 / "journal.db"
+
+    async def fill(journal):
+        for stored in range(20_000):
+            try:
+                await journal.append(desk.document(f"{stored}-{os.urandom(4).hex()}", raw=os.urandom(size)))
+            except JournalBusy:
+                return stored
+        pytest.fail("the disk was never full")
+
+    async def settle(journal):
+        while claims := await desk.claims(journal, limit=50):
+            for claim in claims:
+                await desk.done(journal, claim, desk.fact(), at=claim.envelope.received_at)
+
+    async with _opened(path, min_free=20 * MEBIBYTE, ballast=2 * MEBIBYTE) as journal:
+        first = await fill(journal)
+        await settle(journal)
+        while (step := await journal.prune(Retention(), now=desk.now + timedelta(days=31))).more:
+            pass
+        assert step.inside > 10 * MEBIBYTE
+        assert step.inside == (await journal.stats()).inside
+        assert journal.refuses() is None
+        assert 0.6 * first < await fill(journal)
 
 
 async def test_below_min_free_nothing_is_taken_in_and_all_else_goes_on(path, desk, looking, monkeypatch):

@@ -15,6 +15,7 @@ import msgspec
 from bridge.contract import Envelope, State
 from bridge.errors import JournalBroken, JournalBusy, LaneLost
 from bridge.journal import Appended, Claim, Hold, Incoming, Levels, Postponed, Pruned, Record, Retention
+from bridge.journal.ages import limits_of
 from bridge.journal.backlog import Backlog
 from bridge.journal.cells import (
     CLOCKS_APART,
@@ -319,12 +320,7 @@ class PostgresJournal(Actor):
         )
 
     async def prune(self, retention: Retention, *, now: datetime, limit: int = 500) -> Pruned:
-        return await self._pruning.step(
-            bodies=micros(now - retention.bodies),
-            history=micros(now - retention.history),
-            keys=micros(now - retention.keys),
-            limit=limit,
-        )
+        return await self._pruning.step(limits_of(retention, now), limit)
 
 
 def _claim(

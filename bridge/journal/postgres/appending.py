@@ -7,7 +7,7 @@ import msgspec
 
 from bridge.contract import Envelope, Reason, State
 from bridge.journal import Appended
-from bridge.journal.cells import Row, is_shut_out, micros, micros_or_none, without_person
+from bridge.journal.cells import Row, came_at, is_shut_out, micros, micros_or_none, without_person
 from bridge.journal.postgres.database import Connection
 
 _DEAD_ON_ARRIVAL = frozenset({Reason.NOT_CARRIED_OUT_YET, Reason.UNREADABLE})
@@ -80,7 +80,7 @@ async def _lanes(
     found: dict[Name, tuple[int, bool]] = {}
     hashes = [one for append in group for one in (*append.aliases, append.order)]
     blocked: set[bytes] = set()
-    missing = {append.lane: micros(append.envelope.received_at) for append in reversed(group)}
+    missing = {append.lane: micros(came_at(append.envelope)) for append in reversed(group)}
     while missing:
         rows = [(tenant, name, seen) for (tenant, name), seen in missing.items()]
         for number, tenant, name, opened, hashed in await connection.fetch(sql["lanes"], *columns(rows, 3), hashes):
@@ -107,10 +107,11 @@ async def _envelopes(
             micros_or_none(append.envelope.occurred_at),
             micros(append.envelope.received_at),
             len(append.envelope.raw),
+            micros(append.envelope.came_at) if append.envelope.came_at is not None else 0,
         )
         for (lane, _), append in wanted.items()
     ]
-    found = await connection.fetch(sql["add_envelopes"], *columns(rows, 9))
+    found = await connection.fetch(sql["add_envelopes"], *columns(rows, 10))
     return {(lane, delivery): seq for lane, delivery, seq in found}
 
 

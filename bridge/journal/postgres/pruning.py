@@ -1,9 +1,9 @@
 """Forgetting, in small steps, as in the embedded journal: bodies first, then history, then keys."""
 
 from collections.abc import Sequence
-from itertools import takewhile
 
 from bridge.journal import Pruned
+from bridge.journal.ages import MOST_BYTES, NEXT, Limits, old, within_bytes
 from bridge.journal.postgres.appending import columns
 from bridge.journal.postgres.database import Connection, Database
 
@@ -18,13 +18,13 @@ class Pruning:
         self._database = database
         self._after = {"old_bodies": 0, "old_envelopes": 0, "lanes_after": 0}
 
-    async def step(self, *, bodies: int, history: int, keys: int, limit: int) -> Pruned:
-        """The three times are the limits before which things are old, in microseconds."""
+    async def step(self, limits: Limits, limit: int) -> Pruned:
+        bodies, history, keys = limits.bodies, limits.history, limits.keys
 
         async def forget(connection: Connection) -> Pruned:
-            old_bodies, more_bodies = await self._page(connection, "old_bodies", bodies, limit)
-            old, more_history = await self._page(connection, "old_envelopes", history, limit)
-            lanes, more_lanes = await self._page(connection, "lanes_after", keys, limit)
+            old_bodies, more_bodies = await self._page(connection, "old_bodies", bodies, limits.now, limit)
+            old, more_history = await self._page(connection, "old_envelopes", history, limits.now, limit)
+            lanes, more_lanes = await self._page(connection, "lanes_after", keys, limits.now, limit)
             return Pruned(
                 bodies=await self._drop_bodies(connection, old_bodies, bodies),
                 envelopes=await self._drop_envelopes(connection, old, history),
@@ -34,13 +34,19 @@ class Pruning:
 
         return await self._database.transaction(forget)
 
-    async def _page(self, connection: Connection, name: str, before: int, limit: int) -> tuple[list[Numbered], bool]:
-        """(number, lane) of the next rows, up to the first that is not old: numbers grow with time."""
-        rows = await connection.fetch(self._database.sql[name], self._after[name], limit)
-        old = [(number, lane) for number, lane, at in takewhile(lambda row: row[2] < before, rows)]
-        more = len(old) == limit
-        self._after[name] = old[-1][0] if more else 0
-        return old, more
+    async def _page(
+        self, connection: Connection, name: str, before: int, now: int, limit: int
+    ) -> tuple[list[Numbered], bool]:
+        """(number, lane) of the next rows, up to the first that is not old, and up to some megabytes of bodies."""
+        rows = [tuple(row) for row in await connection.fetch(self._database.sql[name], self._after[name], limit)]
+        page = rows[: within_bytes([size for *_, size in rows], MOST_BYTES)]
+        following = None
+        if page and page[-1][2] > now:
+            following = await connection.fetchval(self._database.sql[NEXT[name]], page[-1][0], now)
+        gone = old([row[:3] for row in page], before=before, now=now, following=following)
+        more = len(gone) == len(page) and (len(page) < len(rows) or len(page) == limit)
+        self._after[name] = gone[-1][0] if more else 0
+        return gone, more
 
     async def _locked(self, connection: Connection, lanes: Sequence[int]) -> list[int]:
         """Nobody appends to them until the end of the transaction."""

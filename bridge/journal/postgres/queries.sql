@@ -21,10 +21,11 @@ UNION ALL SELECT n, tenant, name, true, NULL FROM made
 UNION ALL SELECT NULL, NULL, NULL, NULL, hash FROM shut
 
 -- name: add_envelopes
-INSERT INTO envelope (lane, id, source, topic, kind, version, occurred, received, size)
-SELECT lane, id, source, topic, kind, version, occurred, received, size
+INSERT INTO envelope (lane, id, source, topic, kind, version, occurred, received, size, came)
+SELECT lane, id, source, topic, kind, version, occurred, received, size, came
 FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::bigint[], $8::bigint[],
-    $9::integer[]) WITH ORDINALITY AS w (lane, id, source, topic, kind, version, occurred, received, size, place)
+    $9::integer[], $10::bigint[])
+    WITH ORDINALITY AS w (lane, id, source, topic, kind, version, occurred, received, size, came, place)
 ORDER BY place
 ON CONFLICT (lane, id) DO NOTHING RETURNING lane, id, seq
 
@@ -313,7 +314,8 @@ WITH page AS (
 UPDATE turn t SET due = $1, held = NULL FROM page WHERE t.dest = page.dest AND t.lane = page.lane
 
 -- name: old_bodies
-SELECT b.seq, b.lane, e.received FROM (SELECT seq, lane FROM body WHERE seq > $1 ORDER BY seq LIMIT $2) b
+SELECT b.seq, b.lane, coalesce(nullif(e.came, 0), e.received), b.size
+FROM (SELECT seq, lane, length(raw) AS size FROM body WHERE seq > $1 ORDER BY seq LIMIT $2) b
 JOIN envelope e ON e.lane = b.lane AND e.seq = b.seq ORDER BY b.seq
 
 -- name: busy_lanes
@@ -327,7 +329,11 @@ SELECT DISTINCT lane FROM fact WHERE lane = ANY ($1::bigint[])
 DELETE FROM body b USING unnest($1::bigint[], $2::bigint[]) AS w (lane, seq) WHERE b.lane = w.lane AND b.seq = w.seq
 
 -- name: old_envelopes
-SELECT seq, lane, received FROM envelope WHERE seq > $1 ORDER BY seq LIMIT $2
+SELECT seq, lane, coalesce(nullif(came, 0), received), 0 FROM envelope WHERE seq > $1 ORDER BY seq LIMIT $2
+
+-- name: next_document
+SELECT coalesce(nullif(came, 0), received) FROM envelope
+WHERE seq > $1 AND coalesce(nullif(came, 0), received) <= $2 ORDER BY seq LIMIT 1
 
 -- name: drop_envelopes
 DELETE FROM envelope e USING unnest($1::bigint[], $2::bigint[]) AS w (lane, seq)
@@ -340,7 +346,10 @@ DELETE FROM verdict v USING unnest($1::bigint[], $2::bigint[]) AS w (lane, seq) 
 DELETE FROM attempt a USING unnest($1::bigint[], $2::bigint[]) AS w (lane, seq) WHERE a.lane = w.lane AND a.seq = w.seq
 
 -- name: lanes_after
-SELECT n, n, seen FROM lane WHERE n > $1 ORDER BY n LIMIT $2
+SELECT n, n, seen, 0 FROM lane WHERE n > $1 ORDER BY n LIMIT $2
+
+-- name: next_lane
+SELECT seen FROM lane WHERE n > $1 AND seen <= $2 ORDER BY n LIMIT 1
 
 -- name: lock_lanes
 SELECT n FROM lane WHERE n = ANY ($1::bigint[]) ORDER BY n FOR UPDATE

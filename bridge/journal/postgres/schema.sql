@@ -20,6 +20,7 @@ CREATE TABLE envelope (
     occurred bigint,
     received bigint NOT NULL,
     size integer NOT NULL,
+    came bigint NOT NULL DEFAULT 0, -- when it came, where that is not when it was received
     PRIMARY KEY (lane, seq),
     UNIQUE (lane, id)
 );

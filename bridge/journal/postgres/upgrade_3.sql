@@ -5,3 +5,6 @@ ALTER TABLE turn ADD COLUMN claim bigint;
 CREATE TABLE former (
     dest text NOT NULL, fact text NOT NULL, former text NOT NULL, PRIMARY KEY (dest, fact, former)
 );
+
+-- Retention counts from when a document came: 0 is when it was received. A record is received when it was produced.
+ALTER TABLE envelope ADD COLUMN came bigint NOT NULL DEFAULT 0;

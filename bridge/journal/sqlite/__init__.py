@@ -31,6 +31,7 @@ from bridge.journal import (
     Record,
     Retention,
 )
+from bridge.journal.ages import Limits, limits_of
 from bridge.journal.awaited import Awaited
 from bridge.journal.backlog import Backlog
 from bridge.journal.cells import (
@@ -428,18 +429,14 @@ class SqliteJournal(Reader):
         return await self._act(lambda connection: connection.execute(statements()["take_turn"], row).rowcount > 0)
 
     async def prune(self, retention: Retention, *, now: datetime, limit: int = 500) -> Pruned:
-        limits = {
-            "bodies": micros(now - retention.bodies),
-            "history": micros(now - retention.history),
-            "keys": micros(now - retention.keys),
-        }
+        limits = limits_of(retention, now)
         if self._must_empty:
             self._must_empty = not await self._act(erasing.emptied, after=True)
         return await self._act(lambda connection: self._prune(connection, limits, limit))
 
-    def _prune(self, connection: sqlite3.Connection, limits: dict[str, int], limit: int) -> Pruned:
+    def _prune(self, connection: sqlite3.Connection, limits: Limits, limit: int) -> Pruned:
         with erasing.overwriting(connection):
-            pruned = self._pruning.step(connection, **limits, limit=limit)
+            pruned = self._pruning.step(connection, limits, limit)
         if pruned.lanes:
             self._writer.appending.forget_lanes()
         return pruned

@@ -14,6 +14,7 @@ from bridge.journal.cells import (
     BUCKET,
     Row,
     alias_hash,
+    came_at,
     is_shut_out,
     micros,
     micros_or_none,
@@ -113,16 +114,16 @@ class Appending:
         return answers, seen
 
     def _lanes_of(self, appends: Sequence[Append], seen: _Lanes) -> _Lanes:
-        names = {(append.envelope.tenant, append.envelope.lane): append.envelope.received_at for append in appends}
+        names = {(append.envelope.tenant, append.envelope.lane): came_at(append.envelope) for append in appends}
         lanes = {name: self._lanes[name] for name in names if name in self._lanes}
         for tenant, name, lane in fetched(self._connection, "lanes", [name for name in names if name not in lanes]):
             lanes[tenant, name] = seen[tenant, name] = lane
         fresh: list[Row] = []
-        for name, received_at in names.items():
+        for name, came in names.items():
             if name not in lanes:
                 self._counters.lane += 1
                 lanes[name] = seen[name] = self._counters.lane
-                fresh.append((self._counters.lane, *name, micros(received_at)))
+                fresh.append((self._counters.lane, *name, micros(came)))
         run(self._connection, "add_lanes", fresh)
         return lanes
 
@@ -165,6 +166,7 @@ def _envelope_row(envelope: Envelope, lane: int, seq: int) -> Row:
         micros_or_none(envelope.occurred_at),
         micros(envelope.received_at),
         len(envelope.raw),
+        micros(envelope.came_at) if envelope.came_at is not None else 0,
     )
 
 

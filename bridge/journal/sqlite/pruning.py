@@ -2,10 +2,11 @@
 
 import sqlite3
 from collections.abc import Callable, Sequence
-from itertools import takewhile
 
 from bridge.journal import Pruned
+from bridge.journal.ages import MOST_BYTES, NEXT, Limits, old, within_bytes
 from bridge.journal.cells import BUCKET
+from bridge.journal.sqlite.room import free_inside
 from bridge.journal.sqlite.statements import fetched, run, statements
 
 
@@ -16,28 +17,35 @@ class Pruning:
         self._destinations = destinations
         self._after = {"old_bodies": 0, "old_envelopes": 0, "lanes_after": 0}
 
-    def step(self, connection: sqlite3.Connection, *, bodies: int, history: int, keys: int, limit: int) -> Pruned:
-        """The three times are the limits before which things are old, in microseconds."""
-        old_bodies, more_bodies = self._page(connection, "old_bodies", bodies, limit)
-        old, more_history = self._page(connection, "old_envelopes", history, limit)
-        lanes, more_lanes = self._page(connection, "lanes_after", keys, limit)
+    def step(self, connection: sqlite3.Connection, limits: Limits, limit: int) -> Pruned:
+        bodies, history, keys = limits.bodies, limits.history, limits.keys
+        old_bodies, more_bodies = self._page(connection, "old_bodies", bodies, limits.now, limit)
+        old, more_history = self._page(connection, "old_envelopes", history, limits.now, limit)
+        lanes, more_lanes = self._page(connection, "lanes_after", keys, limits.now, limit)
         return Pruned(
             bodies=self._drop_bodies(connection, old_bodies, bodies),
             envelopes=self._drop_envelopes(connection, old, history),
             lanes=self._drop_lanes(connection, [lane for _, lane in lanes], keys),
             more=more_bodies or more_history or more_lanes,
+            inside=free_inside(connection),
         )
 
     def _page(
-        self, connection: sqlite3.Connection, name: str, before: int, limit: int
+        self, connection: sqlite3.Connection, name: str, before: int, now: int, limit: int
     ) -> tuple[list[tuple[int, int]], bool]:
         """(number, lane) of the next rows, up to the first that is not old: numbers grow with time, so that what is
-        young need not be looked at, however much there is of it."""
+        young need not be looked at, however much there is of it. A page is bounded by bytes, too, for what is deleted
+        is overwritten, and goes through the log."""
         rows = connection.execute(statements()[name], (self._after[name], limit)).fetchall()
-        old = [(number, lane) for number, lane, at in takewhile(lambda row: row[2] < before, rows)]
-        more = len(old) == limit
-        self._after[name] = old[-1][0] if more else 0
-        return old, more
+        page = rows[: within_bytes([size for *_, size in rows], MOST_BYTES)]
+        following = None
+        if page and page[-1][2] > now:
+            found = connection.execute(statements()[NEXT[name]], (page[-1][0], now)).fetchone()
+            following = found[0] if found else None
+        gone = old([row[:3] for row in page], before=before, now=now, following=following)
+        more = len(gone) == len(page) and (len(page) < len(rows) or len(page) == limit)
+        self._after[name] = gone[-1][0] if more else 0
+        return gone, more
 
     def _busy(self, connection: sqlite3.Connection, lanes: Sequence[int], since: int) -> set[int]:
         """Lanes with something that waits, is parked, or became final after `since`."""

@@ -14,8 +14,8 @@ SELECT w.lane, w.id, e.seq FROM wanted w CROSS JOIN envelope e ON e.lane = w.lan
 INSERT INTO lane (n, tenant, name, seen) VALUES rows(?, ?, ?, ?)
 
 -- name: add_envelopes
-INSERT INTO envelope (seq, lane, id, source, topic, kind, version, occurred, received, size)
-VALUES rows(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO envelope (seq, lane, id, source, topic, kind, version, occurred, received, size, came)
+VALUES rows(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 
 -- name: add_bodies
 INSERT INTO body (seq, headers, raw) VALUES rows(?, ?, ?)
@@ -220,7 +220,7 @@ UPDATE turn SET due = ?, held = NULL WHERE dest = ? AND lane IN (
     SELECT lane FROM turn WHERE dest = ? AND held = ? ORDER BY lane LIMIT 1000)
 
 -- name: old_bodies
-SELECT b.seq, e.lane, e.received FROM body b CROSS JOIN envelope e ON e.seq = b.seq
+SELECT b.seq, e.lane, iif(e.came, e.came, e.received), length(b.raw) FROM body b CROSS JOIN envelope e ON e.seq = b.seq
 WHERE b.seq > ? ORDER BY b.seq LIMIT ?
 
 -- name: busy_lanes
@@ -234,7 +234,10 @@ SELECT lane FROM fact WHERE lane IN (VALUES rows(?))
 DELETE FROM body WHERE seq IN (VALUES rows(?))
 
 -- name: old_envelopes
-SELECT seq, lane, received FROM envelope WHERE seq > ? ORDER BY seq LIMIT ?
+SELECT seq, lane, iif(came, came, received), 0 FROM envelope WHERE seq > ? ORDER BY seq LIMIT ?
+
+-- name: next_document
+SELECT iif(came, came, received) FROM envelope WHERE seq > ? AND iif(came, came, received) <= ? ORDER BY seq LIMIT 1
 
 -- name: drop_envelopes
 DELETE FROM envelope WHERE seq IN (VALUES rows(?))
@@ -246,7 +249,10 @@ DELETE FROM verdict WHERE lane IN (VALUES rows(?)) AND +seq IN (VALUES rows(?))
 DELETE FROM attempt WHERE lane IN (VALUES rows(?)) AND +seq IN (VALUES rows(?))
 
 -- name: lanes_after
-SELECT n, n, seen FROM lane WHERE n > ? ORDER BY n LIMIT ?
+SELECT n, n, seen, 0 FROM lane WHERE n > ? ORDER BY n LIMIT ?
+
+-- name: next_lane
+SELECT seen FROM lane WHERE n > ? AND seen <= ? ORDER BY n LIMIT 1
 
 -- name: lanes_with_envelopes
 SELECT DISTINCT lane FROM envelope WHERE lane IN (VALUES rows(?))

@@ -30,6 +30,7 @@ from bridge.journal.cells import (
 )
 from bridge.journal.sqlite.file import VERSION, check_content, version_of
 from bridge.journal.sqlite.identity import beside
+from bridge.journal.sqlite.room import free_inside
 from bridge.journal.sqlite.statements import fetched, statements
 
 T = TypeVar("T")
@@ -96,6 +97,7 @@ class Reader:
             bodies=bodies,
             bytes=sum(file.stat().st_size for file in files if file.exists()),
             free=self._free(),
+            inside=free_inside(connection),
         )
 
     async def find(self, text: str, *, tenant: str = "") -> Sequence[int]:

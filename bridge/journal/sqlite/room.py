@@ -1,9 +1,11 @@
 """Room on the disk: below `min_free` nothing new is taken in; a ballast file keeps room for what must still be settled.
 
 A full disk cannot settle, prune or even checkpoint: then the ballast is removed, and made again when there is room.
+Pages that are free inside the journal's file are room, too: what was pruned leaves the file as long as it was.
 """
 
 import os
+import sqlite3
 import time
 from pathlib import Path
 
@@ -12,7 +14,16 @@ from bridge.journal.sqlite.identity import beside
 from bridge.telemetry import emit
 
 _LOOK_EVERY = 0.5
+_FOR_THE_LOG = 32 * 1024 * 1024
+"""Bytes that must be free on the disk itself, whatever is free inside the file: the log grows before a checkpoint."""
+
 _CHUNK = bytes(1 << 20)
+
+
+def free_inside(connection: sqlite3.Connection) -> int:
+    """Bytes of the pages that are free inside the journal's file: the next rows go there."""
+    ((pages,), (size,)) = (connection.execute(f"PRAGMA {name}").fetchone() for name in ("freelist_count", "page_size"))
+    return int(pages) * int(size)
 
 
 class Room:
@@ -25,6 +36,13 @@ class Room:
         self._min_free = min_free
         self._looked = -_LOOK_EVERY
         self._full = False
+        self.inside = 0
+        """Bytes of pages that are free inside the journal's file; the writer knows it, and says so."""
+
+    @property
+    def must_look(self) -> bool:
+        """It is time to look at the room again."""
+        return time.monotonic() - self._looked >= _LOOK_EVERY
 
     def free(self) -> int:
         """Bytes that this process may still write on the journal's disk."""
@@ -33,7 +51,7 @@ class Room:
 
     def refuses_appends(self) -> JournalBusy | None:
         """The refusal, while there is too little room."""
-        if time.monotonic() - self._looked >= _LOOK_EVERY:
+        if self.must_look:
             self._looked = time.monotonic()
             self._see(self.free())
         return JournalBusy("the journal's disk has less free room than min_free") if self._full else None
@@ -43,14 +61,15 @@ class Room:
         self._ballast.unlink(missing_ok=True)
         self._full = True
         self._looked = time.monotonic()
-        emit("journal.full", free=self.free())
+        emit("journal.full", free=self.free(), inside=self.inside)
 
     def _see(self, free: int) -> None:
-        if free < self._min_free:
+        usable = free + self.inside if free >= min(self._min_free, _FOR_THE_LOG) else free
+        if usable < self._min_free:
             if not self._full:
-                emit("journal.full", free=free)
+                emit("journal.full", free=free, inside=self.inside)
             self._full = True
-        elif not self._full or free >= self._room_to_go_on():
+        elif not self._full or usable >= self._room_to_go_on():
             self._full = False
             self._lay_ballast(free)
 

@@ -19,7 +19,8 @@ CREATE TABLE envelope (
     version INTEGER,
     occurred INTEGER,
     received INTEGER NOT NULL,
-    size INTEGER NOT NULL
+    size INTEGER NOT NULL,
+    came INTEGER NOT NULL DEFAULT 0 -- when it came, where that is not when it was received
 );
 CREATE UNIQUE INDEX envelope_id ON envelope (lane, id);
 

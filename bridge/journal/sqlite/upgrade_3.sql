@@ -2,3 +2,6 @@
 CREATE TABLE former (
     dest TEXT NOT NULL, fact TEXT NOT NULL, former TEXT NOT NULL, PRIMARY KEY (dest, fact, former)
 ) WITHOUT ROWID;
+
+-- Retention counts from when a document came: 0 is when it was received. A record is received when it was produced.
+ALTER TABLE envelope ADD COLUMN came INTEGER NOT NULL DEFAULT 0;

@@ -14,7 +14,7 @@ from bridge.journal.sqlite.identity import Identity
 from bridge.journal.sqlite.operations import Act, Answer, Append, Entry, Operation, tell
 from bridge.journal.sqlite.recording import Recording
 from bridge.journal.sqlite.rescue import saved
-from bridge.journal.sqlite.room import Room
+from bridge.journal.sqlite.room import Room, free_inside
 from bridge.journal.sqlite.stamping import Stamp
 from bridge.telemetry import emit
 
@@ -189,6 +189,8 @@ class Writer:
         return answers
 
     def _admitted(self, operations: Sequence[Operation]) -> Sequence[Answer]:
+        if self._room.must_look:
+            self._room.inside = free_inside(self._connection)
         refused = self._room.refuses_appends()
         if refused is not None:
             turned_away: list[Answer] = [(operation, refused) for operation in operations if type(operation) is Append]
