@@ -24,9 +24,14 @@ import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from bridge.log_stream import LogStream
+
 REGISTRY = CollectorRegistry()
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_WRITE_ON_AFTER = 0.25
+"""Seconds after which lines are tried again that a stream did not take."""
+
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 _BUCKETS = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200, 86400)
 
@@ -98,6 +103,7 @@ EVENTS: Mapping[str, Kind] = {
     "service.started": Kind("info"),
     "service.stopping": Kind("info"),
     "service.stopped": Kind("info"),
+    "log.resumed": Kind("warning"),
     "log": Kind("info"),
 }
 """The closed list of event names. `log` carries what libraries say, under their own level."""
@@ -206,11 +212,13 @@ class _AsText:
 
 
 class _Lines:
-    """A stream that is written to when the lines of a turn are together, with one call."""
+    """A stream that is written to when the lines of a turn are together, with one call that does not wait."""
 
     def __init__(self, stream: BinaryIO) -> None:
-        self._stream = stream
+        self._stream = LogStream(stream)
         self._lines: list[bytes] = []
+        self._lost = 0
+        self._is_scheduled = False
 
     def write(self, line: bytes) -> None:
         self._lines.append(line)
@@ -219,14 +227,40 @@ class _Lines:
         """Of a single line: more may come."""
 
     def write_out(self) -> None:
-        """What cannot be written is counted: logs on a full disk must not end the work that they tell of."""
+        """What cannot be written is counted: a log on a full disk, or one that nobody reads, must not end the work that
+        it tells of."""
         lines, self._lines = self._lines, []
-        if lines and not self._stream.closed:
-            try:
-                self._stream.write(b"".join(lines))
-                self._stream.flush()
-            except OSError:
-                LOST.inc(len(lines))
+        was_behind = self._stream.is_behind
+        if not lines and not was_behind:
+            return
+        self._count(self._stream.put(lines))
+        if self._stream.is_behind:
+            self._write_on_later()
+        elif was_behind and self._lost:
+            lost, self._lost = self._lost, 0
+            emit("log.resumed", lost=lost)
+
+    def _write_on_later(self) -> None:
+        if self._is_scheduled:
+            return
+        try:
+            asyncio.get_running_loop().call_later(_WRITE_ON_AFTER, self._again)
+        except RuntimeError:
+            return
+        self._is_scheduled = True
+
+    def _again(self) -> None:
+        self._is_scheduled = False
+        _turn.end()
+
+    def end(self) -> None:
+        """The process ends: a moment is given to the last lines."""
+        self._count(self._stream.end())
+
+    def _count(self, lost: int) -> None:
+        if lost:
+            LOST.inc(lost)
+            self._lost += lost
 
 
 Told: TypeAlias = tuple[str, Kind, float, Mapping[str, Any]]
@@ -254,6 +288,10 @@ class _Turn:
         if self._scheduled is not loop:
             self._scheduled = loop
             loop.call_soon(self.end)
+
+    def end_for_good(self) -> None:
+        self.end()
+        _output.lines.end()
 
     def end(self) -> None:
         self._scheduled = None
@@ -298,7 +336,7 @@ def set_up(
     """From now on events go to the stream (stderr unless told otherwise), and so does what libraries log and warn."""
     global _output  # noqa: PLW0603  one for the process
     target = stream or sys.stderr
-    _turn.end()
+    _turn.end_for_good()
     _output = _output_to(target, level=level, text=style == "text" or (style == "auto" and target.isatty()))
     logging.basicConfig(handlers=[_FromLibraries()], level=max(_LEVELS[level], logging.WARNING), force=True)
     warnings.showwarning = _warned
@@ -342,4 +380,4 @@ def _warned(
 
 _output = _output_to(sys.stderr, level="warning", text=True)
 _turn = _Turn()
-atexit.register(_turn.end)
+atexit.register(_turn.end_for_good)
