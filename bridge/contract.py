@@ -5,6 +5,7 @@ What travels through the rooms is frozen and plain. Times are aware datetimes, m
 
 import os
 import re
+import unicodedata
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -510,10 +511,39 @@ class Destination(Protocol):
 # -- settings types that connectors may use ---------------------------------------------------------------------------
 
 
+_LINE_END = re.compile(r"\r?\n\Z")
+
+
+_UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+"""Categories of Unicode that show nothing."""
+
+_COMPLAINTS: tuple[tuple[Callable[[str], bool], str], ...] = (
+    (lambda value: not value.strip(), "is empty"),
+    (lambda value: value.startswith("\ufeff"), "begins with a byte order mark: write it without one"),
+    (
+        lambda value: "\r" in value,
+        "holds a carriage return: its file has the line ends of Windows; write it with those of Unix",
+    ),
+    (lambda value: "\n" in value, "has more than one line: a secret is one line"),
+    (lambda value: value != value.strip(), "begins or ends with a blank: take it away"),
+    (
+        lambda value: value[0] == value[-1] and value[0] in "\"'" and len(value) > 1,
+        "stands in quotes, which are taken as a part of it: write it without (an env file is no shell)",
+    ),
+    (
+        lambda value: any(unicodedata.category(sign) in _UNSEEN for sign in value),
+        "holds a sign that nobody sees (a control character, a zero-width space): type it anew",
+    ),
+)
+"""What a secret may have that nobody sees, and what to do; nothing of the secret itself."""
+
+
 class Secret:
     """A secret from the environment (`env:NAME`) or from a file (`file:PATH`); its value never shows in text.
 
-    Resolved when the configuration is read; a trailing newline of a file is not part of it.
+    Resolved when the configuration is read. The one line end with which editors end a file is not part of it. What
+    nobody sees (blanks around it, control characters, byte order marks, quotes that a shell would have taken away) is
+    refused: every signature or login with it would fail, and nothing would say why.
     """
 
     __slots__ = ("_value", "origin")
@@ -540,7 +570,7 @@ class Secret:
                 raise PydanticCustomError("secret", "environment variable {name} is not set", {"name": name})
         elif kind == "file" and name:
             try:
-                value = Path(name).read_text(encoding="utf-8").removesuffix("\n").removesuffix("\r")
+                value = _LINE_END.sub("", Path(name).read_bytes().decode("utf-8"), count=1)
             except (OSError, UnicodeDecodeError) as problem:
                 reason = getattr(problem, "strerror", None) or "it is not UTF-8 text"
                 raise PydanticCustomError(
@@ -548,8 +578,9 @@ class Secret:
                 ) from None
         else:
             raise PydanticCustomError("secret", "a secret is written env:NAME or file:PATH, never as itself")
-        if not value.strip():
-            raise PydanticCustomError("secret", "{kind}:{name} is empty", {"kind": kind, "name": name})
+        if complaint := next((complaint for is_so, complaint in _COMPLAINTS if is_so(value)), None):
+            told = {"kind": kind, "name": name, "complaint": complaint}
+            raise PydanticCustomError("secret", "{kind}:{name} {complaint}", told)
         return cls(value, f"{kind}:{name}")
 
     @classmethod

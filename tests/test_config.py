@@ -246,10 +246,56 @@ def test_rules_can_be_included_from_a_file_beside(tmp_path):
     assert {"made": "order.placed"} == dict(settings.rules.facts("hellotext"))
 
 
-def test_a_secret_from_a_file_has_no_newline(tmp_path):
-    (tmp_path / "secret").write_text("from-a-file\n")
+UNSEEN = {
+    "a byte order mark": ("\ufeffs3cr3t", "begins with a byte order mark"),
+    "a second line end": ("s3cr3t\n\n", "has more than one line"),
+    "a second line": ("s3cr3t\nother", "has more than one line"),
+    "a blank behind it": ("s3cr3t ", "begins or ends with a blank"),
+    "a tab before it": ("\ts3cr3t", "begins or ends with a blank"),
+    "a blank of another kind": ("s3cr3t\u00a0", "begins or ends with a blank"),
+    "a carriage return": ("s3cr3t\r", "holds a carriage return"),
+    "quotes": ('"s3cr3t"', "stands in quotes"),
+    "single quotes": ("'s3cr3t'", "stands in quotes"),
+    "a zero-width space": ("s3c\u200br3t", "holds a sign that nobody sees"),
+    "a soft hyphen": ("s3c\u00adr3t", "holds a sign that nobody sees"),
+    "a control character": ("s3c\x07r3t", "holds a sign that nobody sees"),
+}
+PLACES = {
+    "a webhook's secret": (GOOD, "env:S"),
+    "a token": (GOOD, "env:T"),
+    "a database": (f"{GOOD}journal: {{kind: postgres, url: env:U}}\n", "env:U"),
+    "a password": (f"{GOOD}journal: {{kind: postgres, url: env:U, password: env:P}}\n", "env:P"),
+}
+
+
+@pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
+@pytest.mark.parametrize(("value", "said"), UNSEEN.values(), ids=UNSEEN)
+def test_what_nobody_sees_in_a_secret_is_refused_wherever_it_is(value, said, place):
+    text, name = place
+    environ = {**ENVIRON, "U": "postgres://db/bridge", "P": "password", name.removeprefix("env:"): value}
+    (problem,) = _problems(text, environ=environ)
+    assert f"{name} {said}" in problem
+    assert "s3c" not in problem
+    assert "bridge.yaml:" in problem
+
+
+@pytest.mark.parametrize("end", ["", "\n", "\r\n"])
+def test_one_line_end_of_a_file_is_its_editors(tmp_path, end):
+    (tmp_path / "secret").write_bytes(f"from-a-file{end}".encode())
     settings = read(GOOD.replace("env:T", f"file:{tmp_path / 'secret'}"), environ=ENVIRON)
     assert "from-a-file" == settings.destinations["hellotext"].destination.token.reveal()
+
+
+@pytest.mark.parametrize("end", ["\n\n", "\r\n\r\n", "\r"])
+def test_more_than_one_is_not(tmp_path, end):
+    (tmp_path / "secret").write_bytes(f"from-a-file{end}".encode())
+    (problem,) = _problems(GOOD.replace("env:T", f"file:{tmp_path / 'secret'}"))
+    assert "from-a-file" not in problem
+
+
+def test_what_is_seen_in_a_secret_is_its_own():
+    for value in ("two words", "it's", '5" wide', "p\u00e4ss", "#x@/:?"):
+        assert read(GOOD, environ={**ENVIRON, "S": value})
 
 
 def test_the_journals_path_is_found_without_any_secret(tmp_path):
