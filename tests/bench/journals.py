@@ -17,12 +17,13 @@ _BODY = b"""{"id":5000000000001,"name":"#1","created_at":"2026-11-20T14:05:33+01
 _YEAR = 365 * 86_400 * 1_000_000
 
 INSERTS = {
-    "lane": "INSERT INTO lane VALUES (?, 'example.myshopify.com', ?, ?)",
-    "envelope": "INSERT INTO envelope VALUES (?, ?, ?, 'shop', 'orders/create', 'order', ?, ?, ?, 260)",
-    "body": "INSERT INTO body VALUES (?, x'7b7d', ?)",
+    "lane": "INSERT INTO lane (n, tenant, name, seen) VALUES (?, 'example.myshopify.com', ?, ?)",
+    "envelope": """INSERT INTO envelope (seq, lane, id, source, topic, kind, version, occurred, received, size)
+        VALUES (?, ?, ?, 'shop', 'orders/create', 'order', ?, ?, ?, 260)""",
+    "body": "INSERT INTO body (seq, headers, raw) VALUES (?, x'7b7d', ?)",
     "alias": "INSERT OR IGNORE INTO alias VALUES (?, ?, ?)",
     "work": "INSERT INTO work (dest, lane, seq) VALUES ('hellotext', ?, ?)",
-    "turn": "INSERT INTO turn VALUES ('hellotext', ?, ?, 0, NULL, NULL)",
+    "turn": "INSERT INTO turn (dest, lane, due, attempt) VALUES ('hellotext', ?, ?, 0)",
     "fact": """INSERT INTO fact
         (lane, dest, fact, once, state, seq, rule, occurred, settled, attempt, reason, detail)
         VALUES (?, 'hellotext', 'order.placed', '[]', 'delivered', ?, 'placed', ?, ?, 1, '', '200')""",

@@ -73,6 +73,9 @@ async def main(count: int) -> int:
         try:
             numbers = await _produced(cluster, count)
             await _all_known(folder / "journal.db", numbers)
+        except TimeoutError:
+            say(bridge.log.read_text())
+            say(f"after {_PATIENCE} s there are orders that nobody has read, or that wait; above is the bridge's log")
         finally:
             await bridge.end(signal.SIGTERM)
         code = await _account(folder / "journal.db", numbers, await _received(url))
