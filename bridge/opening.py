@@ -58,6 +58,12 @@ def acting(settings: JournalSettings) -> AbstractAsyncContextManager[Acting]:
             return found
 
 
+def is_served(journal: Acting) -> bool:
+    """Whether somebody else works with what `acting` gave: a SQLite journal is lent by its owner, or opened by nobody
+    but us. With Postgres it is taken to be."""
+    return not isinstance(journal, sqlite.SqliteJournal)
+
+
 @asynccontextmanager
 async def feeding(settings: JournalSettings, *, destinations: Sequence[str]) -> AsyncIterator[Feeding]:
     """To bring documents in beside whoever works with it; what they wait for is done by whoever serves, or will."""

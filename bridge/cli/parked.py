@@ -9,7 +9,8 @@ from typing import Any, TypeVar
 
 import click
 
-from bridge.cli import options
+from bridge import opening
+from bridge.cli import options, outcomes
 from bridge.contract import Envelope, Reason, State
 from bridge.journal import Acting, Hold, Parked, Selection
 
@@ -17,6 +18,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 DROP = "drop"
 RETRY = "retry"
+RESEND = "send again"
 _FILTERS = ("dest", "fact", "rule", "reason")
 
 
@@ -117,7 +119,10 @@ def act_on_many(
     act: Callable[[Acting], Callable[[Sequence[str]], Awaitable[int]]],
     doing: str,
 ) -> None:
-    """Ask first, then act in pages with a progress bar. Exits 1 where nothing was selected."""
+    """Ask first, then act in pages with a progress bar, and say what became of what was sent again.
+
+    Exits 1 where nothing was selected, and where something is dead or uncertain again.
+    """
     if not refs and not asked["everything"]:
         raise click.UsageError("name the facts (see `list --each`), or select with filters and --all")
     facts, holds = options.wait_for(found(state, refs, asked))
@@ -126,7 +131,7 @@ def act_on_many(
         sys.exit(1)
     if not asked["yes"]:
         click.confirm(f"{doing} {len(facts)} {state} facts?", abort=True, err=True)
-    done = options.wait_for(_act(facts, asked, act, doing))
+    done, is_served = options.wait_for(_act(facts, asked, act, doing))
     click.echo(f"{doing}: {done} of {len(facts)}")
     if doing != DROP:
         going_on = {(fact.dest, fact.rule) for fact in facts}
@@ -134,6 +139,18 @@ def act_on_many(
     if done < len(facts):
         _tell_why_not(facts, doing)
         sys.exit(1)
+    if doing in (RETRY, RESEND) and _came_back(facts, asked, is_served=is_served):
+        sys.exit(1)
+
+
+def _came_back(facts: Sequence[Parked], asked: dict[str, Any], *, is_served: bool) -> bool:
+    """Whether some are parked again, after what became of each was said."""
+
+    async def ended() -> Counter[str]:
+        async with options.to_read(asked["config"], asked["path"]) as journal:
+            return await outcomes.followed(facts, journal, patience=outcomes.PATIENCE if is_served else 0)
+
+    return outcomes.tell(options.wait_for(ended()), is_served=is_served)
 
 
 def _tell_why_not(facts: Sequence[Parked], doing: str) -> None:
@@ -156,9 +173,11 @@ async def _act(
     asked: dict[str, Any],
     act: Callable[[Acting], Callable[[Sequence[str]], Awaitable[int]]],
     doing: str,
-) -> int:
+) -> tuple[int, bool]:
+    """How many were acted on, and whether somebody serves the journal."""
     async with options.to_act(asked["config"], asked["path"]) as journal:
-        return await options.in_pages(facts, act(journal), rate=asked["rate"], label=doing)
+        done = await options.in_pages(facts, act(journal), rate=asked["rate"], label=doing)
+        return done, opening.is_served(journal)
 
 
 settled_as = partial(click.option, "--as", "as_state", type=click.Choice(["delivered", "dropped"]), required=True)

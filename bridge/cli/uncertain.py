@@ -45,7 +45,7 @@ def send(refs: tuple[str, ...], **asked: Any) -> None:  # noqa: ANN401  click's 
 
     Example: attribution-bridge uncertain send 17-9a3e11f0
     """
-    parked.act_on_many(State.UNCERTAIN, refs, asked, act=lambda journal: journal.resend, doing="send again")
+    parked.act_on_many(State.UNCERTAIN, refs, asked, act=lambda journal: journal.resend, doing=parked.RESEND)
 
 
 @uncertain.command()

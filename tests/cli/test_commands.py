@@ -219,9 +219,11 @@ async def test_dead_facts_are_listed_shown_and_retried(running, typed_beside, or
         assert body == (await typed_beside("dead", "show", ref, "--body", *where)).stdout_bytes
         if runs:
             told = await typed_beside("dead", "retry", "--reason", "refused", "--all", "--yes", *where)
-            assert "retry: 2 of 2" in told.output
+            assert (0, "retry: 2 of 2\n      2  delivered\n") == (told.exit_code, told.stdout)
     if not runs:
-        assert "retry: 2 of 2" in (await typed_beside("dead", "retry", "--all", "--yes", *where)).output
+        told = await typed_beside("dead", "retry", "--all", "--yes", *where)
+        assert (0, "retry: 2 of 2\n      2  not tried yet\n") == (told.exit_code, told.stdout)
+        assert "nobody serves this journal now" in told.stderr
     async with running() as bridge:
         await bridge.settled(number)
         assert {"order.placed": "delivered", "order.confirmed": "delivered"} == await bridge.states(number)
@@ -229,6 +231,33 @@ async def test_dead_facts_are_listed_shown_and_retried(running, typed_beside, or
     assert 2 == told.partition("came to nothing")[2].partition(" by hand")[0].count("422")
     assert 2 == told.partition(" by hand")[2].count("retried by hand order.")
     assert 1 == (await typed_beside("dead", "retry", "--all", "--yes", *where)).exit_code
+
+
+async def test_what_is_refused_again_is_said_by_the_command_that_asked(running, typed_beside, order, log, tmp_path):
+    where = ("--journal", tmp_path / "journal.db")
+    number, body = order()
+    async with running() as bridge:
+        await bridge.fail(status=422, path="/v1/attribution/events")
+        await bridge.post(body)
+        await bridge.settled(number)
+        told = await typed_beside("dead", "retry", "--all", "--yes", *where)
+        assert 1 == told.exit_code
+        assert "retry: 2 of 2\n      2  dead again: refused: POST events: 422" in told.stdout
+    assert {"warning"} == {line["level"] for line in log() if line["event"] == "fact.settled"}
+
+
+async def test_what_waits_after_a_retry_is_said_to_wait_and_for_what(running, typed_beside, order, tmp_path):
+    where = ("--journal", tmp_path / "journal.db")
+    number, body = order()
+    async with running() as bridge:
+        await bridge.fail(status=422, path="/v1/attribution/events")
+        await bridge.post(body)
+        await bridge.settled(number)
+        await bridge.recover()
+        await bridge.fail(status=503, path="/v1/attribution/events")
+        told = await typed_beside("dead", "retry", "--all", "--yes", *where)
+        assert 0 == told.exit_code
+        assert "2  waiting: tried, and again at " in told.stdout
 
 
 async def test_a_dropped_fact_is_never_sent(running, typed_beside, order, tmp_path):

@@ -1,0 +1,83 @@
+"""What became of facts that a person had sent again: looked at for some seconds, and said."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import click
+
+from bridge.contract import State
+from bridge.journal import Parked, Reading, Story
+
+PATIENCE: Final = 10.0
+"""Seconds for which it is looked at; what takes longer is said to wait."""
+
+_LOOK: Final = 0.2
+_NOT_TRIED: Final = "not tried yet"
+_AGAIN: Final = {State.DEAD: "dead again", State.UNCERTAIN: "uncertain again"}
+
+
+async def followed(facts: Sequence[Parked], journal: Reading, *, patience: float = PATIENCE) -> Counter[str]:
+    """How many of them ended how, or wait for what. Each order is looked at until nothing more is about to happen."""
+    ends: Counter[str] = Counter()
+    lanes: dict[int, list[Parked]] = {}
+    for fact in facts:
+        lanes.setdefault(fact.lane, []).append(fact)
+    until = time.monotonic() + patience
+    while lanes:
+        is_last = time.monotonic() >= until
+        for lane in list(lanes):
+            told = _ends(await journal.story(lane), lanes[lane])
+            if is_last or _NOT_TRIED not in told:
+                ends.update(told)
+                del lanes[lane]
+        if lanes:
+            await asyncio.sleep(_LOOK)
+    return ends
+
+
+def _ends(story: Story | None, facts: Sequence[Parked]) -> list[str]:
+    if story is None:
+        return ["not there any more"] * len(facts)
+    waiting = {row["dest"]: row for row in story.waiting}
+    settled = {(row["dest"], row["fact"], row["once"]): row for row in story.facts}
+    return [
+        _waits(waiting[fact.dest])
+        if fact.dest in waiting
+        else _settled(settled.get((fact.dest, fact.fact, fact.once)), fact)
+        for fact in facts
+    ]
+
+
+def _waits(row: Mapping[str, Any]) -> str:
+    if row["held"] is not None:
+        return f"waiting: rule {row['held']} is held"
+    if row["due"] > datetime.now(UTC):
+        return f"waiting: tried, and again at {row['due']:%H:%M:%S} UTC"
+    return _NOT_TRIED
+
+
+def _settled(row: Mapping[str, Any] | None, fact: Parked) -> str:
+    if row is None:
+        return "not made by its rules any more"
+    state = State(row["state"])
+    if row["settled"] == fact.settled_at and state == fact.state:
+        return f"{state} as before: its rules make nothing of the newest document"
+    why = ": ".join(filter(None, (row["reason"], row["detail"])))
+    return f"{_AGAIN[state]}: {why}" if state in _AGAIN else str(state)
+
+
+def tell(ends: Counter[str], *, is_served: bool) -> bool:
+    """Say it, the most first. Returns whether some came back as they were, or worse."""
+    for end, times in ends.most_common():
+        click.echo(f"{times:>7}  {end}")
+    if ends[_NOT_TRIED]:
+        click.echo(_LATER if is_served else _UNSERVED, err=True)
+    return any(end.startswith(("dead", "uncertain")) for end in ends)
+
+
+_LATER = "what was not tried yet waits for its destination or its turn: `orders show ORDER` tells of each"
+_UNSERVED = "nobody serves this journal now: they are tried when the bridge runs"
