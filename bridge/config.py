@@ -18,7 +18,7 @@ from pydantic import (
 
 from bridge import registry
 from bridge.composing import Composing, Place
-from bridge.contract import EXPRESSIONS, Destination, EventShape, Fields, Json, Source, Tells
+from bridge.contract import EXPRESSIONS, Destination, EventShape, Fields, Json, Source, StreamSource, Tells
 from bridge.errors import ConfigurationError, Problem
 from bridge.mapping.loader import Document, load
 from bridge.mapping.records import compiled
@@ -100,6 +100,28 @@ class Settings:
     """Included rules that are off until `NAME: true` switches them on."""
     written: tuple[Written, ...] = field(default=(), repr=False)
     """The rules as they result from what is included and overridden."""
+
+    def unfed(self) -> Sequence[str]:
+        """A sentence for each source and each destination that no rule joins to another: nothing goes that way."""
+        brought = {name: frozenset(source.topics().values()) for name, source in self.sources.items()}
+        lonely = []
+        for name, kinds in brought.items():
+            unknown = kinds - self.rules.kinds
+            # A platform has many kinds that a shop has no use for; a topic was named by somebody who wants it sent.
+            if unknown and (unknown == kinds or isinstance(self.sources[name], StreamSource)):
+                lonely.append(
+                    f"source {name}: no rule is for {', '.join(sorted(unknown))}: such documents are kept, and nothing "
+                    "of them is sent"
+                )
+        every = frozenset[str]().union(*brought.values())
+        for name in self.destinations:
+            fed = [kind for kind in sorted(every) if self.rules.knows(kind, name)]
+            if not fed:
+                lonely.append(
+                    f"destination {name}: no rule sends it anything of what the sources bring: write a rule with "
+                    f"`to: {name}`, or take it out"
+                )
+        return lonely
 
 
 def read_file(path: Path, *, environ: Mapping[str, str] | None = None) -> Settings:

@@ -103,10 +103,12 @@ def looked_at(files: Sequence[Path]) -> Seen:
 
 
 def tell_loaded(book: Rulebook, settings: Settings) -> None:
-    """The rules in force, and loudly those that are switched off."""
+    """The rules in force, and loudly those that are switched off and what no rule is for."""
     GENERATION.set(book.generation)
     RULES_CURRENT.set(1)
     rules = sum(len(book.rules.names(name)) for name in settings.destinations)
     emit("rules.loaded", generation=book.generation, digest=book.rules.digest[:12], rules=rules)
     for name, where in settings.switched_off.items():
         emit("rule.switched_off", rule=name, detail=f"{where} says so: what it would send is not sent")
+    for sentence in settings.unfed():
+        emit("rule.missing", detail=sentence)

@@ -38,12 +38,19 @@ _BUCKETS = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200, 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """An event: its level, and the labels by which it is counted in `metric` (none: not counted)."""
+    """An event: its level, and the labels by which it is counted in `metric` (none: not counted).
+
+    warned_of   values of the field `state` with which it is a warning
+    """
 
     level: Literal["debug", "info", "warning", "error"]
     metric: str = ""
     labels: tuple[str, ...] = ()
     help: str = ""
+    warned_of: frozenset[str] = frozenset()
+
+    def level_of(self, fields: Mapping[str, Any]) -> str:
+        return "warning" if self.warned_of and fields.get("state") in self.warned_of else self.level
 
 
 EVENTS: Mapping[str, Kind] = {
@@ -66,7 +73,13 @@ EVENTS: Mapping[str, Kind] = {
     "partition.stopped": Kind("error", "partition_stops", ("source",), "Times nothing more of a partition was read"),
     "partition.resumed": Kind("info"),
     "fact.departed": Kind("debug", "departures", ("dest",), "Unrepeatable requests marked before they left"),
-    "fact.settled": Kind("info", "facts", ("dest", "fact", "state", "reason"), "Facts that became final or parked"),
+    "fact.settled": Kind(
+        "info",
+        "facts",
+        ("dest", "fact", "state", "reason"),
+        "Facts that became final or parked",
+        warned_of=frozenset({"dead", "uncertain"}),
+    ),
     "fact.postponed": Kind("info", "postponements", ("dest", "reason"), "Attempts that will be made again"),
     "document.skipped": Kind("info", "skips", ("dest", "reason"), "Documents that gave no new fact"),
     "destination.paused": Kind("error", "pauses", ("dest", "reason"), "Times a destination was paused"),
@@ -75,6 +88,7 @@ EVENTS: Mapping[str, Kind] = {
     "concurrency.changed": Kind("info", "concurrency_changes", ("dest", "reason"), "Times the limit was changed"),
     "rule.held": Kind("error", "holds", ("dest", "rule"), "Rules held for the same refusal running"),
     "rule.released": Kind("info"),
+    "rule.missing": Kind("warning"),
     "rule.switched_off": Kind("warning"),
     "rule.removed": Kind("warning"),
     "facts.in_doubt": Kind("warning"),
@@ -302,9 +316,10 @@ class _Turn:
                 if kind.metric:
                     counter = _counter(name, kind, fields)
                     counted[counter] = counted.get(counter, 0) + 1
-                if _LEVELS[kind.level] >= _output.level:
+                level = kind.level_of(fields)
+                if _LEVELS[level] >= _output.level:
                     try:
-                        _output.logger.msg(name, kind.level, at, fields)
+                        _output.logger.msg(name, level, at, fields)
                     except Exception:  # noqa: BLE001  one line that cannot be made takes no other with it
                         LOST.inc()
             for counter, times in counted.items():

@@ -354,3 +354,24 @@ def test_a_setting_of_delivery_that_is_wrong_is_said_with_its_place(own, said):
 def test_the_common_settings_of_delivery_are_checked_too():
     (problem,) = _problems(GOOD + "delivery: {least_concurrency: 9, concurrency: 8}\n")
     assert "delivery.least_concurrency: least_concurrency is greater than concurrency" in problem
+
+
+_TWO = GOOD.replace("  hellotext:", "  other: {connector: hellotext, token: env:T}\n  hellotext:")
+
+
+def test_a_destination_that_no_rule_feeds_is_named():
+    (told,) = read(_TWO, environ=ENVIRON).unfed()
+    assert told.startswith("destination other: no rule sends it anything")
+    assert not read(GOOD, environ=ENVIRON).unfed()
+
+
+def test_a_topic_whose_documents_no_rule_is_for_is_named():
+    topics = "{a: {tenant: erp, kind: erp_order, lane: = doc.n}, b: {tenant: erp, kind: erp_note, lane: = doc.n}}"
+    kafka = f'  erp: {{connector: kafka, brokers: ["b:9092"], group: g, topics: {topics}}}\n'
+    rule = """
+rules:
+  noted: {for: erp_note, to: hellotext, at: = doc.at, fact: noted, give: {action: order.placed, session: = doc.s}}
+"""
+    text = GOOD.replace("destinations", kafka + "destinations") + rule
+    (told,) = read(text, environ=ENVIRON).unfed()
+    assert told.startswith("source erp: no rule is for erp_order:")

@@ -30,7 +30,14 @@ def check(config: Path | None, show: bool, as_json: bool) -> None:  # noqa: FBT0
     if as_json:
         options.print_json(_summary(settings))
         return
-    click.echo(f"{path} is good")
+    _tell(path, settings)
+
+
+def _tell(path: Path, settings: Settings) -> None:
+    unfed = settings.unfed()
+    click.echo(f"{path} is good" + (", but:" if unfed else ""))
+    for sentence in unfed:
+        click.echo(f"  {sentence}")
     for name, source in settings.sources.items():
         click.echo(f"  source {name}  {_way_in(name, source)}")
     for name, outlet in settings.destinations.items():
@@ -65,6 +72,7 @@ def _summary(settings: Settings) -> dict[str, object]:
         "sources": sorted(settings.sources),
         "switched_off": dict(settings.switched_off),
         "opt_in": list(settings.opt_in),
+        "unfed": list(settings.unfed()),
         "destinations": {
             name: {"mode": "shadow" if outlet.shadow else "live", "facts": dict(settings.rules.facts(name))}
             for name, outlet in settings.destinations.items()
