@@ -3,6 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+RUN_READY := $(VENV)/.run-ready
 READY := $(VENV)/.ready
 BENCH_READY := $(VENV)/.bench-ready
 
@@ -12,7 +13,7 @@ BENCH_READY := $(VENV)/.bench-ready
 help:  ## Say what there is.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-run: $(READY)  ## Serve on embedded defaults and show one order on its way (or the real shop, see README.md).
+run: $(RUN_READY)  ## Serve on embedded defaults and show one order on its way (or the real shop, see README.md).
 	@$(BIN)/attribution-bridge demo
 
 run-kafka: $(READY)  ## Show a topic of orders on its way, the broker killed meanwhile, and account for every order.
@@ -42,11 +43,16 @@ bench: $(BENCH_READY)  ## Measure, beside bare programs in the same run.
 clean:  ## Remove the environment and caches, never the journal in ./var.
 	rm -rf $(VENV) .cache .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 
-$(READY): pyproject.toml
+$(RUN_READY): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=python3.12 ..."; exit 1; }
-	@echo "making the environment in $(VENV) (once)"
+	@echo "installing the bridge and what it runs on into $(VENV) (once, some seconds)"
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(READY): $(RUN_READY) pyproject.toml
+	@echo "installing what tests and checks need into $(VENV) (once, half a minute)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable . --group dev
 	@touch $@
 

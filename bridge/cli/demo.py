@@ -81,7 +81,10 @@ def from_environment(environ: Mapping[str, str]) -> Settings | None:
 
 def _real(settings: Settings, environ: Mapping[str, str]) -> int:
     shadow = settings.destinations["hellotext"].shadow
-    click.echo(f"serving the real shop {environ['SHOPIFY_SHOP']}: POST {PATH}shop on port {settings.door.port}")
+    door = f"http://127.0.0.1:{settings.door.port}{PATH}shop"
+    click.echo(
+        f"serving the real shop {environ['SHOPIFY_SHOP']} at {door}: a tunnel or a proxy on this machine leads there"
+    )
     click.echo("watching only: nothing is written to the API (shadow)" if shadow else "sending to the real API")
     telemetry.set_up()
     return service.run(settings)
