@@ -178,9 +178,9 @@ class Worker:
             self._in_flight -= len(claims)
             for document in documents:
                 lanes.create_task(self._carry(document))
-            if claims:
-                # A request at the door needs some turns: after a slice that took too long others have as long.
-                await asyncio.sleep(max(0.0, time.perf_counter() - began - SLICE))
+            # A request at the door needs some turns: after a slice that took too long others have as long. Also after
+            # the last one, for what was claimed meanwhile begins at once.
+            await asyncio.sleep(max(0.0, time.perf_counter() - began - SLICE))
 
     def _slice(self, claims: list[Claim], lanes: asyncio.TaskGroup) -> Sequence[Document]:
         """As many as can be mapped in a slice of time, taken from the claims. What is heavy goes its own way."""
