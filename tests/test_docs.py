@@ -76,6 +76,16 @@ def test_every_function_has_an_example():
     assert {*FUNCTIONS, *SPECIAL} == {row[0] for row in ROWS}
 
 
+DATES = re.findall(r"^\| `(.*?)` \| `((?:local_)?time\(.*\))` \|$", MAPPING, re.MULTILINE)
+
+
+@pytest.mark.parametrize(("written", "called"), DATES)
+def test_every_date_that_the_page_shows_is_read_by_its_shape(written, called):
+    assert f'"{written}"' in called
+    assert compile_expression(f"= text({called})", SCOPE).evaluate({"vars": {}})[:8] == "2026-11-"
+    assert len(DATES) == 4
+
+
 @pytest.mark.parametrize("sign", ["==", "!=", "<", "<=", ">", ">=", "+", "-", "*", "/"])
 def test_every_operator_of_the_grammar_is_there(sign):
     assert f'"{sign}"' in MAPPING

@@ -68,6 +68,8 @@ class Call(Term):
             value = term.value(scope)
             arguments.append(values.spent(NEEDS[needed](value), budget, cost))
             cost = 1
+        if self.function.unfolds:
+            values.unfolded(arguments[0], budget)
         found = self.function.run(*arguments)
         return values.made(found, budget) if self.function.makes else found
 
@@ -80,6 +82,8 @@ class Call(Term):
                 source = f"spent({source}, budget, {cost})" if _costs(writer, term) else source
                 cost = 1
             arguments.append(source)
+        if self.function.unfolds:
+            arguments[0] = f"unfolded({arguments[0]}, budget)"
         call = f"{writer.known(self.function.run)}({', '.join(arguments)})"
         if self.function.name == "text" and self.given[0].shape == "integer":
             name = writer.fresh()

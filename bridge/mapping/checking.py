@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from bridge.mapping.fields import NUMERIC, Shape, element_of, is_mapping, joined, sort_of, spoken
 from bridge.mapping.functions import Function
 from bridge.mapping.terms import Literal, Term
+from bridge.mapping.values import Failed
 
 
 class NotAllowed(Exception):
@@ -97,8 +98,20 @@ def check_argument(function: Function, needed: str, term: Term) -> None:
     )
 
 
+def check_constants(function: Function, given: Sequence[Term]) -> None:
+    """Refuse a fixed argument with which the call could never succeed."""
+    for place, check in function.checks.items():
+        term = given[place] if place < len(given) else None
+        if isinstance(term, Literal) and term.constant is not None:
+            try:
+                check(term.constant)
+            except Failed as failure:
+                raise NotAllowed(f"{function.name} {failure}") from None
+
+
 def check_elements(function: Function, element: Shape) -> None:
     wanted = {
+        "flat": ("list", "any"),
         "sum": ("number", "any"),
         "join": ("text", "any"),
         "min": ("number", "time", "any"),
@@ -111,7 +124,7 @@ def check_elements(function: Function, element: Shape) -> None:
 
 
 def shape_over(function: Function, element: Shape) -> Shape:
-    if function.name == "list":
+    if function.name in ("list", "flat"):
         return [element]
     return (
         element

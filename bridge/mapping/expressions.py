@@ -18,6 +18,7 @@ from bridge.mapping.checking import (
     NotAllowed,
     check_argument,
     check_comparable,
+    check_constants,
     check_elements,
     must_be_number,
     shape_given,
@@ -34,7 +35,7 @@ from bridge.mapping.writing import expression_of
 LONGEST: Final = 2_000
 LONGEST_SHOWN: Final = 100
 DEEPEST: Final = 32
-DEEPEST_WALK: Final = 2
+DEEPEST_WALK: Final = 3
 MOST_TERMS: Final = 2_000
 """Of an expression with all that its names stand for."""
 
@@ -284,7 +285,8 @@ class _Checker:
     def _element(self, of: Term, index: Term, node: ast.expr) -> Term:
         sort = sort_of(of.shape)
         if sort not in ("list", "mapping", "any"):
-            raise NotAllowed(f"{of.text} is {spoken(of.shape)}, and has no elements")
+            cure = f": a part of a text is {of.text}[0:1]" if sort == "text" else ""
+            raise NotAllowed(f"{of.text} is {spoken(of.shape)}, and has no elements{cure}")
         if sort == "list" and index.shape not in ("integer", "any"):
             raise NotAllowed(
                 f"{of.text} is a list: an element has a number; by name it is named({of.text}, {index.text})"
@@ -297,8 +299,10 @@ class _Checker:
     def _sliced(self, of: Term, node: ast.Subscript, bounds: ast.Slice, depth: int) -> Term:
         if bounds.step is not None:
             raise NotAllowed("a slice has two ends, and no step")
-        if sort_of(of.shape) not in ("list", "any"):
-            raise NotAllowed(f"{of.text} is {spoken(of.shape)}: slices are for lists")
+        sort = sort_of(of.shape)
+        if sort not in ("list", "text", "any"):
+            cure = f": write text({of.text})[...]" if sort in ("number", "time", "boolean") else ""
+            raise NotAllowed(f"{of.text} is {spoken(of.shape)}, and slices are of lists and texts{cure}")
         start, stop = (self._bound(each, depth) for each in (bounds.lower, bounds.upper))
         return Part(of=of, start=start, stop=stop, shape=of.shape, text=self._shown(node))
 
@@ -392,6 +396,7 @@ class _Checker:
         self.rounded = before
         for needed, term in zip(function.takes, given, strict=False):
             check_argument(function, needed, term)
+        check_constants(function, given)
         return Call(function=function, given=given, shape=shape_given(function, given), text=self._shown(node))
 
     def _gathered(self, function: Function, node: ast.Call, depth: int) -> Term:
@@ -402,12 +407,15 @@ class _Checker:
         for term in given:
             check_argument(function, "text", term)
         check_elements(function, element_of(walked.shape))
+        if function.name == "flat":
+            walked = _into(walked)
         shape = shape_over(function, element_of(walked.shape))
         return Gathered(function=function, over=walked, others=given, shape=shape, text=self._shown(node))
 
     def _walk(self, node: ast.GeneratorExp, depth: int) -> Term:
         if self.walks + len(node.generators) > DEEPEST_WALK:
-            raise NotAllowed(f"`for` is nested deeper than {DEEPEST_WALK}: use each and as in YAML")
+            cure = "put the inner lists together, flat(x.parts for x in list), and go through that"
+            raise NotAllowed(f"`for` is nested deeper than {DEEPEST_WALK}: {cure}")
         outer_names, outer_used = self.names, self.used
         self.walks += len(node.generators)
         self.used = set()
@@ -444,6 +452,20 @@ class _Checker:
         )
         text = text or ast.unparse(node)
         return text if len(text) <= LONGEST_SHOWN else text[: LONGEST_SHOWN - 3] + "..."
+
+
+def _into(over: Term) -> Walk:
+    """A walk through the lists that this one holds. Its names are those of functions, which no element can have."""
+    element: Shape = element_of(element_of(over.shape))
+    each = Name(name="flat", shape=element, text="flat")
+    if isinstance(over, Walk):
+        names, overs, tests = [*over.names, each.name], [*over.overs, over.each], [*over.tests, []]
+        return Walk(names=names, overs=overs, tests=tests, each=each, free=over.free, shape=[element], text=over.text)
+    part = Name(name="list", shape=element_of(over.shape), text=f"an element of {over.text}")
+    return Walk(
+        names=[part.name, each.name], overs=[over, part], tests=[[], []], each=each, free=[],
+        shape=[element], text=over.text,
+    )  # fmt: skip
 
 
 def unusable(name: str, names: Names) -> str:

@@ -193,12 +193,11 @@ class _Uses:
         return None if None in found else [place for places in found for place in places or ()]
 
     def _gathered(self, term: Gathered) -> Places | None:
-        """`list(x for x in xs if ...)` is some of what it goes through."""
+        """`list(x for x in xs if ...)` is some of what it goes through last."""
         walk = term.over
-        if term.function.name != "list" or not isinstance(walk, Walk) or len(walk.names) > 1:
+        if term.function.name not in ("list", "flat") or not isinstance(walk, Walk):
             return None
-        places = self._places(walk.overs[0])
-        if places is None or not isinstance(walk.each, Name) or walk.each.name != walk.names[0]:
+        if not isinstance(walk.each, Name) or walk.each.name != walk.names[-1]:
             return None
         self._walk(walk)
-        return places
+        return self._places(walk.overs[-1])

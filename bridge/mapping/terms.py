@@ -212,7 +212,7 @@ class Element(Term):
 
 @dataclass(frozen=True, kw_only=True)
 class Part(Term):
-    """A slice of a list."""
+    """A slice of a list or of a text."""
 
     of: Term
     start: Term

@@ -222,6 +222,19 @@ def made(value: Value, budget: Budget) -> Value:
     return weighed(value, budget)
 
 
+def unfolded(text: Value, budget: Budget) -> Value:
+    """The text itself, after what it may make was taken from the bytes: JSON of it takes many times its room."""
+    if text is not None:
+        budget[1] -= len(text) * _OF_A_CHARACTER
+        if budget[1] < 0:
+            refuse(budget)
+    return text
+
+
+_OF_A_CHARACTER: Final = 24
+"""Bytes that a character of JSON can become: `[],[],` makes a list of every third."""
+
+
 def size_of(texts: Iterable[str]) -> int:
     """The bytes that texts of their own take, or the keys of a mapping with their places."""
     return sum(len(text) + _OF_AN_OBJECT for text in texts)
@@ -271,8 +284,15 @@ def element(value: Value, index: Value) -> Value:
 
 
 def part(value: Value, start: Value, stop: Value, budget: Budget) -> Value:
-    """The elements of a list from start up to, not including, stop."""
-    return None if value is None else spent(as_list(value)[as_integer(start) : as_integer(stop)], budget)
+    """The elements of a list, or the characters of a text, from start up to, not including, stop."""
+    if value is None:
+        return None
+    bounds = slice(as_integer(start), as_integer(stop))
+    if type(value) is str:
+        return spent(made(value[bounds], budget), budget)
+    if type(value) is not list:
+        raise Failed(f"is {named_kind(value)}, and slices are of lists and texts")
+    return spent(value[bounds], budget)
 
 
 # -- writing out -------------------------------------------------------------------------------------------------------

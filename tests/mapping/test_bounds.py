@@ -72,11 +72,16 @@ placed:
         'list(replace(line.name, "x", order.name) for line in order.line_items)',
         'count(join([order.name, line.name], "") for line in order.line_items)',
         "list(order.line_items[0:] for line in order.line_items)",
+        "list(order.name[1:] for line in order.line_items)",
+        "flat(order.line_items for line in order.line_items)",
+        "flat([order.line_items, order.line_items] for line in order.line_items)",
+        "list(json(order.email) for line in order.line_items)",
     ],
 )
 def test_what_is_made_on_the_way_is_bounded_in_all(made):
     tracemalloc.start()
-    step = one(f"data: '= {made}'", order(name=LONG, tags="a," * 40_000, line_items=LINES))
+    lists = "[" + ",".join(["[]"] * 33_000) + "]"
+    step = one(f"data: '= {made}'", order(name=LONG, email=lists, tags="a," * 40_000, line_items=LINES))
     _, most = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert isinstance(step, Failure)
@@ -104,6 +109,20 @@ confirmed:
 """
     steps = applied(text, order(name="\u0001" * 800_000))
     assert ["placed", "confirmed"] == [step.rule for step in steps if isinstance(step, Failure)]
+
+
+def test_json_that_would_take_too_much_room_is_not_read():
+    lists = "[" + ",".join(["[]"] * 1_000_000) + "]"
+    raw = envelope(order(tags=lists))
+    made = rules(
+        "placed: {for: order, at: = order.created_at, give: {action: order.placed, count: = count(json(order.tags))}}"
+    )
+    tracemalloc.start()
+    (step,) = made.apply(raw, "api")
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert step.message == f"rule placed: makes more than {values.BYTES} bytes of this document"
+    assert most < 20_000_000
 
 
 def test_texts_that_are_looked_at_for_each_line_take_steps():

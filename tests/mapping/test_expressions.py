@@ -56,6 +56,19 @@ def both(text, document=None):
         ("order.line_items[5].name", None),
         ("order.codes[:1]", ["A"]),
         ("doc.extra.deep[1]", "2"),
+        ("order.name[1:]", "1042"),
+        ("order.name[:3] + order.name[-1:]", "#102"),
+        ("doc.name[1:3]", "10"),
+        ("order.name[7:9]", ""),
+        ("order.email[:3]", "Ada"),
+        ("flat([order.codes, order.codes])", ["A", "B", "A", "B"]),
+        ("flat([order.codes, doc.extra.nothing])", ["A", "B"]),
+        ("flat(doc.extra.nothing)", None),
+        ("flat(flat([[order.codes], [order.codes]]))", ["A", "B", "A", "B"]),
+        ("flat([l.name, l.sku] for l in order.line_items)", ["Shirt", "S-1", "Wrap"]),
+        ("join(flat([c] for c in order.codes), '+')", "A+B"),
+        ("count(p for l in order.line_items for c in order.codes for p in [l.name, c])", 8),
+        ("json(doc.extra.nothing)", None),
         ("sum(l.price * l.quantity for l in order.line_items)", Decimal("80.00")),
         ("count(l for l in order.line_items if l.quantity > 0)", 1),
         ("any(l.sku == 'S-1' for l in order.line_items)", True),
@@ -69,6 +82,21 @@ def both(text, document=None):
 )
 def test_an_expression_has_the_value_that_python_would_give_it_exactly(text, meant):
     assert meant == both(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("sum(i.qty * i.price for i in json(order.tags))", Decimal("75.30")),
+        ("json(order.tags)[0].sku", "S-1"),
+        ("list(i.sku for i in json(order.tags))", ["S-1", "S-2"]),
+        ("has(json(order.tags)[0].none)", False),
+        ("count(json(doc.tags))", 2),
+    ],
+)
+def test_json_inside_a_text_is_looked_into(text, meant):
+    items = '[{"sku": "S-1", "qty": 1, "price": 42.10, "none": null}, {"sku": "S-2", "qty": 2, "price": 16.60}]'
+    assert meant == both(text, order(tags=items))
 
 
 EMPTIES = {"null": order(email=None), "absent": {key: each for key, each in DOCUMENT.items() if key != "email"}}
@@ -131,6 +159,15 @@ def test_zero_and_blank_and_false_are_not_empty_but_not_true(text, meant):
         ),
         ("order.id / 0", "order.id / 0 divides by zero"),
         ("sum(x.y for x in doc.name)", "doc.name is text, not a list"),
+        ("flat(l.name for l in doc.line_items)", "l.name is text, not a list"),
+        ("flat([order.codes, doc.id])", "an element of [order.codes, doc.id] is a number, not a list"),
+        ("doc.id[1:]", "doc.id[1:] is a number, and slices are of lists and texts"),
+        ("json(order.name)", "json(order.name) is given text that is not JSON"),
+        ("json(doc.id)", "json(doc.id) is given a number where text is needed: write text(...)"),
+        (
+            "local_time(order.name, 'UTC', 'YYYYMMDD')",
+            "local_time(order.name, 'UTC', 'YYYYMMDD') is given text that is not a date in this shape",
+        ),
         ("lower(doc.id)", "lower(doc.id) is given a number where text is needed: write text(...)"),
     ],
 )
@@ -216,8 +253,21 @@ def test_products_stay_within_bounds():
         "1j",
         "b'a'",
         "...",
-        "any(x for x in order.codes for y in order.codes for z in order.codes)",
-        "any(any(any(x for x in order.codes) for y in order.codes) for z in order.codes)",
+        "any(x for w in order.codes for x in order.codes for y in order.codes for z in order.codes)",
+        "any(any(any(any(w for w in order.codes) for x in order.codes) for y in order.codes) for z in order.codes)",
+        "order.id[0:1]",
+        "order.customer[0:1]",
+        "order.name[0]",
+        "order.name[::2]",
+        "flat(order.codes)",
+        "flat(order.name)",
+        "local_time(order.name, 'Mars/Olympus')",
+        "local_time(order.name, 'UTC', 'yyyy-mm-dd')",
+        "time(order.name, 'YYYYMMDD')",
+        "time_text(order.created_at, 'YYYY')",
+        "time_text(order.name, 'YYYYMMDD')",
+        "round_money(order.total_price, 'euro')",
+        "number(order.name, ';')",
         "any(order for order in order.codes)",
         "any(lower for lower in order.codes)",
         "any(x for x, y in order.codes)",

@@ -237,6 +237,8 @@ FORMS = some.sampled_from(
         "sum({})", "any({})", "count({})", "first({})", "max({})", "list({})", "join({}, ',')", "split({}, ',')",
         "sum({} for x in {})", "any({} for x in {} if {})", "list({} for x in {} for y in {})", "epoch({})", "time({})",
         "email({})", "named({}, 'gift')", "replace({}, 'a', 'b')", "integer({})", "lookup({}, {})", "({}).price", "sha256({})",
+        "flat({})", "flat([{}, {}])", "flat({} for x in {})", "list({} for x in {} for y in x.properties for z in {})", "json({})",
+        "time_text({}, 'YYYY-MM-DD')", "local_time({}, 'UTC', 'YYYYMMDD')", "from_unscaled({}, 2)", "({})[1:]", "({})[:-1]",
         "min({} for x in order.line_items)", "count({} for x in order.line_items)",
     ]
 )  # fmt: skip

@@ -10,7 +10,7 @@ from bridge.mapping.functions.registry import FUNCTIONS, NEEDS, Function
 
 __all__ = ["FUNCTIONS", "NEEDS", "OVER_WALKS", "SPECIAL", "Function", "lists", "money", "people", "texts", "times"]
 
-OVER_WALKS: Final = frozenset(("any", "all", "sum", "first", "list", "count", "join", "min", "max"))
+OVER_WALKS: Final = frozenset(("any", "all", "sum", "first", "list", "count", "join", "min", "max", "flat"))
 """Those that take `... for ... in ...`."""
 
 SPECIAL: Final = {"has": "has(x: any) -> boolean", "default": "default(x: any, y: any, ...) -> any"}

@@ -69,6 +69,12 @@ def _list(items: Value) -> Value:
     return None if items is None else _filled(items)
 
 
+@function("flat(list: list) -> list")
+def _flat(items: Value) -> Value:
+    """The elements of the lists in a list, which the walk around it goes through; empty ones are left out."""
+    return None if items is None else _filled(items)
+
+
 @function("count(list: list) -> integer")
 def _count(items: Value) -> Value:
     """How many elements there are, empty ones included."""

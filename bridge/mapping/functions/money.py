@@ -1,6 +1,7 @@
 """Functions on numbers and money: exact, and rounded by name only."""
 
 import re
+from base64 import b64decode
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from typing import Final
 
@@ -8,7 +9,7 @@ from bridge.mapping import reckoning, values
 from bridge.mapping.functions.registry import function
 from bridge.mapping.values import Failed, Value
 
-_MARKS: Final = {",": ".", ".": ","}
+_MARKS: Final = frozenset((",", "."))
 _THREE_OR_NONE: Final = dict.fromkeys(("BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"), 3) | dict.fromkeys(
     [
         "BIF",
@@ -36,13 +37,17 @@ _EXPONENTS: Final = _THREE_OR_NONE | {"CLF": 4, "UYW": 4}
 _CURRENCY: Final = re.compile(r"[A-Z]{3}")
 
 
-@function("number(x: any, decimal_mark?: text) -> number")
+def _mark(decimal_mark: Value) -> None:
+    if decimal_mark not in _MARKS:
+        raise Failed("knows the decimal marks '.' and ',' only")
+
+
+@function("number(x: any, decimal_mark?: text) -> number", checks={1: _mark})
 def _number(x: Value, decimal_mark: Value = ".") -> Value:
     """The exact number in a text: number('1.234,50', ',') is 1234.50. The other mark, blanks and ' group digits."""
     if type(x) is not str or decimal_mark == ".":
         return values.as_number(x.strip() if type(x) is str else x)
-    if decimal_mark != ",":
-        raise Failed("knows the decimal marks '.' and ',' only")
+    _mark(decimal_mark)
     return values.number_from_text(_ungrouped(x.strip()))
 
 
@@ -55,7 +60,7 @@ def _ungrouped(written: str) -> str:
     return re.sub(r"[^-+0-9,]", "", written).replace(",", ".")
 
 
-@function("decimal(x: any, decimal_mark?: text) -> number")
+@function("decimal(x: any, decimal_mark?: text) -> number", checks={1: _mark})
 def _decimal(x: Value, decimal_mark: Value = ".") -> Value:
     """The same as number."""
     return _number(x, decimal_mark)
@@ -99,13 +104,13 @@ def _round(x: Value, digits: Value) -> Value:
     return _quantized(x, digits)
 
 
-@function("round_money(x: number, currency: text) -> money")
+@function("round_money(x: number, currency: text) -> money", checks={1: _exponent})
 def _round_money(x: Value, currency: Value) -> Value:
     """Half up to the currency's minor unit: JPY has none, KWD three digits."""
     return None if x is None or currency is None else _quantized(x, _exponent(currency))
 
 
-@function("from_minor(x: number, currency: text) -> money")
+@function("from_minor(x: number, currency: text) -> money", checks={1: _exponent})
 def _from_minor(x: Value, currency: Value) -> Value:
     """Money from minor units: from_minor(1999, 'EUR') is 19.99."""
     if x is None or currency is None:
@@ -113,9 +118,36 @@ def _from_minor(x: Value, currency: Value) -> Value:
     return reckoning.multiply(x, _UNITS[_exponent(currency)])
 
 
-@function("to_minor(x: number, currency: text) -> integer")
+@function("to_minor(x: number, currency: text) -> integer", checks={1: _exponent})
 def _to_minor(x: Value, currency: Value) -> Value:
     """Minor units of money; fails if there is a fraction of one, which must be rounded by name."""
     if x is None or currency is None:
         return None
     return values.as_integer(reckoning.multiply(x, Decimal(10) ** _exponent(currency)))
+
+
+_MOST_BYTES: Final = 2 * values.DIGITS
+
+
+@function("from_unscaled(x: text, scale: integer) -> number")
+def _from_unscaled(x: Value, scale: Value) -> Value:
+    """A number from its unscaled digits, as bytes of two's complement (big-endian) in base64: Debezium's decimals."""
+    if x is None or scale is None:
+        return None
+    try:
+        unscaled = b64decode(x, validate=True) if len(x) <= _MOST_BYTES else b""
+    except ValueError:
+        unscaled = b""
+    if not unscaled:
+        raise Failed("is given text that is not a number in base64")
+    if not -values.DIGITS <= scale <= values.DIGITS:
+        raise Failed(f"takes a scale of at most {values.DIGITS} digits")
+    number = int.from_bytes(unscaled, "big", signed=True)
+    if abs(number) >= 10**values.DIGITS:
+        raise Failed(f"is given a number of more than {values.DIGITS} digits")
+    return reckoning.multiply(number, _SCALES[scale])
+
+
+_SCALES: Final = {digits: Decimal(1).scaleb(-digits) for digits in range(values.DIGITS + 1)} | {
+    -digits: Decimal(10**digits) for digits in range(1, values.DIGITS + 1)
+}

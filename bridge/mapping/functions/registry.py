@@ -16,8 +16,10 @@ FUNCTIONS: Final[dict[str, "Function"]] = {}
 class Function:
     """A named function: the types it takes (the last ones may be left out), what it gives, and what it costs.
 
-    cost   steps of a call, besides those for the size of what it is given
-    makes  what it gives may take more room than what it was given: it is weighed
+    cost     steps of a call, besides those for the size of what it is given
+    makes    what it gives may take more room than what it was given: it is weighed
+    unfolds  its text becomes many values: the room for them is taken from the bytes before it is called
+    checks   by place, what raises Failed for an argument that can never be right; of fixed ones it is asked at load
     """
 
     name: str
@@ -27,6 +29,8 @@ class Function:
     gives: str
     cost: int
     makes: bool
+    unfolds: bool
+    checks: Mapping[int, Callable[[Value], object]]
     run: Callable[..., Value]
 
     def needs(self, count: int) -> Sequence[str]:
@@ -36,8 +40,16 @@ class Function:
 _SIGNATURE: Final = re.compile(r"(?P<name>\w+)\((?P<takes>.*)\) -> (?P<gives>\w+)")
 
 
+_NOTHING: Final[Mapping[int, Callable[[Value], object]]] = {}
+
+
 def function(
-    signature: str, *, cost: int = 1, makes: bool = False
+    signature: str,
+    *,
+    cost: int = 1,
+    makes: bool = False,
+    unfolds: bool = False,
+    checks: Mapping[int, Callable[[Value], object]] = _NOTHING,
 ) -> Callable[[Callable[..., Value]], Callable[..., Value]]:
     """Register under a signature such as `phone(x: any, country?: text) -> text`."""
     match = _SIGNATURE.fullmatch(signature)
@@ -53,6 +65,8 @@ def function(
             gives=match["gives"],
             cost=cost,
             makes=makes,
+            unfolds=unfolds,
+            checks=checks,
             run=run,
         )
         return run

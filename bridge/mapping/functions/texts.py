@@ -1,8 +1,14 @@
 """Functions on text."""
 
+from typing import Final
+
+import msgspec
+
 from bridge.mapping import values
 from bridge.mapping.functions.registry import function
-from bridge.mapping.values import Value, short
+from bridge.mapping.values import Failed, Value, exact, short
+
+_decode: Final = msgspec.json.Decoder(float_hook=exact).decode
 
 
 @function("text(x: any) -> text", makes=True)
@@ -63,3 +69,16 @@ def _length(x: Value) -> Value:
 def _nonblank(x: Value) -> Value:
     """The text stripped; empty if nothing is left."""
     return None if x is None else x.strip() or None
+
+
+@function("json(x: text) -> any", unfolds=True)
+def _json(x: Value) -> Value:
+    """What JSON inside a text says: a mapping, a list or a single value, numbers exactly. Empty for a blank text."""
+    if x is None or not x.strip():
+        return None
+    try:
+        return _decode(x)
+    except RecursionError:
+        raise Failed("is given JSON that is nested too deeply") from None
+    except (ValueError, ArithmeticError):
+        raise Failed("is given text that is not JSON") from None
