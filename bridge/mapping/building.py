@@ -188,11 +188,11 @@ class Builder:
         name = written.get("as")
         if over is None or not self.name(name, (*path, "as")) or "give" not in written:
             return Fixed(path=path, constant=None)
-        outer, self._names = self._names, self._names.with_(str(name), element_of(over.shape))
+        outer, self._names = self._names, self._names.of_element(str(name), over.term)
         when = self.condition(written["when"], (*path, "when")) if "when" in written else None
         by, group = self._by(written, path), written.get("group", "")
         if group and self.name(group, (*path, "group")):
-            self._names = self._names.with_(group, [element_of(over.shape)])
+            self._names = self._names.with_(group, [element_of(over.shape)], outer.origin(over.term))
         give = self.build(written["give"], (*path, "give"), self._elements(path, wanted))
         self._names = outer
         return Each(path=path, over=over, name=str(name), when=when, give=give, by=by, group=str(group))

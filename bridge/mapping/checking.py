@@ -1,9 +1,11 @@
 """What types may meet: every call, comparison and sum is checked when a rule is loaded, as far as types are known."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Final
 
-from bridge.mapping.fields import NUMERIC, Shape, element_of, is_mapping, joined, sort_of, spoken
-from bridge.mapping.functions import Function
+from bridge.mapping.calls import Walk
+from bridge.mapping.fields import NUMERIC, Shape, element_of, is_mapping, joined, nearest, sort_of, spoken
+from bridge.mapping.functions import FUNCTIONS, SPECIAL, Function
 from bridge.mapping.terms import Literal, Term
 from bridge.mapping.values import Failed
 
@@ -13,8 +15,77 @@ class NotAllowed(Exception):
 
 
 def must_be_number(term: Term) -> None:
-    if sort_of(term.shape) not in ("number", "any"):
-        raise NotAllowed(f"{term.text} is {spoken(term.shape)}, and is reckoned with{_cure(term, 'number')}")
+    sort = sort_of(term.shape)
+    if sort in ("number", "any"):
+        return
+    cures = {
+        "list": f": write {_number_of_list(term)}",
+        "boolean": f": write (1 if {term.text} else 0)",
+        "time": f": write epoch({term.text}), which counts seconds",
+        "text": f": write number({term.text})",
+    }
+    raise NotAllowed(f"{term.text} is {spoken(term.shape)}, and + - * / take numbers{cures.get(sort, '')}")
+
+
+def _number_of_list(term: Term) -> str:
+    element = element_of(term.shape)
+    if sort_of(element) == "number":
+        return f"sum({term.text})"
+    fields = element if is_mapping(element) else {}
+    sums = [key for sort in ("money", "number", "integer") for key, shape in fields.items() if shape == sort]
+    sums = [key for key in sums if key != "id" and not key.endswith("_id")]
+    return f"sum(x.{sums[0]} for x in {term.text})" if sums else f"count({term.text})"
+
+
+_OTHERWISE: Final[Mapping[str, str]] = {
+    **dict.fromkeys(("len", "size"), "length(text), or count(list)"),
+    **dict.fromkeys(("substr", "substring", "slice", "mid", "left", "right"), "a part of a text so: x[0:4], x[-2:]"),
+    **dict.fromkeys(("trim", "rtrim", "ltrim"), "strip(x)"),
+    **dict.fromkeys(("str", "string", "to_string", "tostring"), "text(x)"),
+    **dict.fromkeys(("int", "to_int", "parse_int", "parseInt"), "integer(x)"),
+    **dict.fromkeys(("float", "to_number", "parse_float", "parseFloat", "numeric"), "number(x)"),
+    **dict.fromkeys(("floor", "ceil", "trunc"), "round(x, 0), which is half up"),
+    **dict.fromkeys(("lowercase", "to_lower", "tolower", "lcase", "downcase"), "lower(x)"),
+    **dict.fromkeys(("uppercase", "to_upper", "toupper", "ucase", "upcase"), "upper(x)"),
+    **dict.fromkeys(("concat", "append", "extend", "chain"), "a + b for texts, flat([a, b]) for lists"),
+    **dict.fromkeys(("flatten", "flat_map", "flatmap"), "flat(x.parts for x in list)"),
+    **dict.fromkeys(("map", "filter", "select", "where"), "list(x.name for x in list if x.quantity > 0)"),
+    **dict.fromkeys(("unique", "distinct", "set", "group_by"), "each with by and group, in give"),
+    **dict.fromkeys(("last", "get", "nth", "at"), "x[0] for an element, x[-1] for the last, x['name'] for a field"),
+    **dict.fromkeys(("coalesce", "ifnull", "nvl", "isnull"), "default(x, y), or has(x)"),
+    **dict.fromkeys(("exists", "present", "defined", "is_empty", "empty", "is_null"), "has(x), or not has(x)"),
+    **dict.fromkeys(("contains", "includes", "index_of", "find"), "'part' in x"),
+    **dict.fromkeys(("iif", "ifelse", "case", "choose", "when"), "x if condition else y"),
+    **dict.fromkeys(("parse_json", "json_parse", "from_json", "fromjson", "loads"), "json(text)"),
+    **dict.fromkeys(
+        ("date", "datetime", "to_date", "parse_date", "strptime", "to_time", "to_timestamp", "fromisoformat"),
+        "time(x) for ISO 8601 with a zone, local_time(x, 'Europe/Berlin', 'YYYYMMDD') for a date in any shape",
+    ),
+    **dict.fromkeys(
+        ("strftime", "format", "date_format", "format_date", "to_char"),
+        "time_text(x, 'DD.MM.YYYY', 'Europe/Berlin') for a time, text(x) for the rest",
+    ),
+    **dict.fromkeys(("timestamp", "unix", "to_epoch", "unix_timestamp"), "epoch(time), or from_epoch(seconds)"),
+    **dict.fromkeys(("now", "today", "utcnow"), "received_at: a rule gives the same whenever it is run"),
+    **dict.fromkeys(("base64", "b64decode", "from_base64", "decode"), "from_unscaled(x, scale), for numbers in base64"),
+    **dict.fromkeys(("md5", "sha1", "hash", "digest"), "sha256(x)"),
+    **dict.fromkeys(("pow", "sqrt", "mod"), "it with + - * / and round"),
+    **dict.fromkeys(("avg", "mean", "average"), "round(sum(list) / count(list), 2)"),
+}
+"""What other languages call what is said otherwise here."""
+
+_NEAR: Final = 0.8
+"""A function has a short name: what is less alike is another word, and not a slip."""
+
+
+def no_function(name: str) -> str:
+    """That there is none of that name, and what to write instead."""
+    cure = _OTHERWISE.get(name)
+    if cure:
+        return f"there is no function {name}: write {cure}"
+    known = (*FUNCTIONS, *SPECIAL)
+    hint = nearest(name, known, _NEAR) or f": there are {', '.join(sorted(known))}"
+    return f"there is no function {name}{hint}"
 
 
 def _cure(term: Term, needed: str) -> str:
@@ -29,15 +100,26 @@ def shape_reckoned(operator: str, left: Term, right: Term) -> Shape:
         return "text"
     if operator == "-" and left.shape == right.shape == "time":
         raise NotAllowed(f"times are subtracted as seconds: write epoch({left.text}) - epoch({right.text})")
+    if operator == "+":
+        _check_joined(left, right)
     for each in (left, right):
-        if operator != "+" or sort_of(each.shape) != "text" or sort_of(left.shape) == sort_of(right.shape):
-            must_be_number(each) if not (operator == "+" and each.shape == "text") else None
-    if operator == "+" and "text" in (left.shape, right.shape) and "any" not in (left.shape, right.shape):
-        other = right if left.shape == "text" else left
-        raise NotAllowed(f"{other.text} is {spoken(other.shape)}, and is added to text: write text({other.text})")
+        if operator != "+" or each.shape != "text":
+            must_be_number(each)
     if "any" in (left.shape, right.shape):
         return "any" if operator == "+" else "number"
     return "integer" if left.shape == right.shape == "integer" and operator != "/" else "number"
+
+
+def _check_joined(left: Term, right: Term) -> None:
+    """`+` between a text and what is none, or between lists: what was meant has its own way."""
+    sorts = [sort_of(left.shape), sort_of(right.shape)]
+    if "list" in sorts and set(sorts) <= {"list", "any"}:
+        raise NotAllowed(f"+ joins no lists: write flat([{left.text}, {right.text}])")
+    if "text" in sorts and not set(sorts) <= {"text", "any"}:
+        other = right if sorts[0] == "text" else left
+        cures = {"list": f": write join({other.text}, ' ')", "mapping": ""}
+        cure = cures.get(sort_of(other.shape), f": write text({other.text})")
+        raise NotAllowed(f"{other.text} is {spoken(other.shape)}, and is added to text{cure}")
 
 
 def check_comparable(sign: str, left: Term, right: Term) -> None:
@@ -109,7 +191,8 @@ def check_constants(function: Function, given: Sequence[Term]) -> None:
                 raise NotAllowed(f"{function.name} {failure}") from None
 
 
-def check_elements(function: Function, element: Shape) -> None:
+def check_elements(function: Function, over: Term) -> None:
+    element = element_of(over.shape)
     wanted = {
         "flat": ("list", "any"),
         "sum": ("number", "any"),
@@ -118,9 +201,20 @@ def check_elements(function: Function, element: Shape) -> None:
         "max": ("number", "time", "any"),
     }
     if function.name in wanted and sort_of(element) not in wanted[function.name]:
-        raise NotAllowed(
-            f"{function.name} goes over {' or '.join(wanted[function.name][:-1])}, and these are {spoken(element)}"
-        )
+        kinds = " or ".join(wanted[function.name][:-1])
+        raise NotAllowed(f"{function.name} goes over {kinds}, and these are {spoken(element)}"
+                         f"{_element_cure(function, over)}")  # fmt: skip
+
+
+def _element_cure(function: Function, over: Term) -> str:
+    """The call with each element made what it goes over."""
+    element = element_of(over.shape)
+    if function.name == "flat" or sort_of(element) in ("list", "mapping"):
+        return ""
+    turned = "text" if function.name == "join" else "number"
+    if isinstance(over, Walk):
+        return f": write {turned}({over.each.text}) for ..."
+    return f": write {function.name}({turned}(x) for x in {over.text})"
 
 
 def shape_over(function: Function, element: Shape) -> Shape:

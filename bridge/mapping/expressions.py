@@ -21,6 +21,7 @@ from bridge.mapping.checking import (
     check_constants,
     check_elements,
     must_be_number,
+    no_function,
     shape_given,
     shape_over,
     shape_reckoned,
@@ -45,6 +46,7 @@ class Names:
     """What an expression may name: each name with its shape, and those that are never empty.
 
     defined  what names stand for that the rule gave to expressions
+    origins  where in a document the elements stand that a name is given to, as `fields:` says it: order.line_items
 
     Remembers what was compiled with it, since rules of one kind say the same things again and again.
     """
@@ -52,29 +54,75 @@ class Names:
     shapes: Mapping[str, Shape]
     sure: frozenset[str] = frozenset()
     defined: Mapping[str, Term] = field(default_factory=dict)
+    origins: Mapping[str, str] = field(default_factory=dict)
     _compiled: dict[str, "Expression"] = field(default_factory=dict, repr=False)
-    _wider: dict[tuple[str, int], "Names"] = field(default_factory=dict, repr=False)
+    _wider: dict[tuple[str, int, str], "Names"] = field(default_factory=dict, repr=False)
 
-    def with_(self, name: str, shape: Shape) -> "Names":
+    def with_(self, name: str, shape: Shape, origin: str = "") -> "Names":
         """These names and one more, that of an element."""
-        key = (name, id(shape))
+        key = (name, id(shape), origin)
         if key not in self._wider:
-            shapes = {**self.shapes, name: shape}
-            self._wider[key] = Names(shapes=shapes, sure=self.sure - {name}, defined=self.defined)
+            shapes, origins = {**self.shapes, name: shape}, {**self.origins, name: origin}
+            self._wider[key] = Names(shapes=shapes, sure=self.sure - {name}, defined=self.defined, origins=origins)
         return self._wider[key]
+
+    def of_element(self, name: str, over: Term) -> "Names":
+        """These names and that of an element of a list."""
+        return self.with_(name, element_of(over.shape), self.origin(over))
+
+    def origin(self, term: Term) -> str:
+        """Where in a document this stands, as `fields:` says it; nothing where it is worked out."""
+        if isinstance(term, Name):
+            return self.origins.get(term.name, "")
+        if isinstance(term, Field):
+            of = self.origin(term.of)
+            return f"{of}.{term.key}" if of else ""
+        if isinstance(term, Walk):
+            return self._origin_walked(term)
+        inner = _standing_for(term)
+        return "" if inner is None else self.origin(inner)
+
+    def _origin_walked(self, walk: Walk) -> str:
+        names = self
+        for name, over in zip(walk.names, walk.overs, strict=True):
+            names = names.of_element(name, over)
+        return names.origin(walk.each)
 
     def defining(self, name: str, term: Term) -> "Names":
         """These names and one that stands for an expression."""
-        key = (name, id(term))
+        key = (name, id(term), "")
         if key not in self._wider:
             shapes, defined = {**self.shapes, name: term.shape}, {**self.defined, name: term}
-            self._wider[key] = Names(shapes=shapes, sure=self.sure, defined=defined)
+            self._wider[key] = Names(shapes=shapes, sure=self.sure, defined=defined, origins=self.origins)
         return self._wider[key]
+
+    def unreadable(self, name: str) -> "Names":
+        """These names and one whose expression is wrong, which was said: nothing more is said where it is used."""
+        return self.defining(name, _UNREADABLE)
 
     def compiled(self, source: str, make: Callable[[], "Expression"]) -> "Expression":
         if source not in self._compiled:
             self._compiled[source] = make()
         return self._compiled[source]
+
+
+def _standing_for(term: Term) -> Term | None:
+    """What is at the same place in a document as this, but for being one of it, or some of it."""
+    match term:
+        case Defined():
+            return term.of
+        case Part() | Element():
+            return None if is_mapping(term.of.shape) else term.of
+        case Default():
+            return term.options[0]
+        case Several() if term.items:
+            return term.items[0]
+        case Gathered() if term.function.name in ("list", "flat", "first"):
+            return term.over
+    return None
+
+
+_UNREADABLE: Final = Literal(constant=None, shape="any", text="")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -266,9 +314,12 @@ class _Checker:
         return Field(of=of, key=key, shape=of.shape[key], text=self._shown(node))
 
     def _no_field(self, of: Term, key: str) -> str:
-        path = f"{of.text}.{key}"
         hint = nearest(key, of.shape)
-        declare = f"declare it under fields: {{{path}: text}}"
+        origin = self.names.origin(of)
+        if not origin:
+            known = f": there are {', '.join(of.shape)}" if of.shape else ""
+            return f"{of.text} has no field {key}{hint or known}"
+        declare = f"declare it under fields: {{{origin}.{key}: text}}"
         return f"{of.text} has no field {key}{hint or ','} {'or ' if hint else 'if it is new, '}{declare}"
 
     def _subscript(self, node: ast.Subscript, depth: int) -> Term:
@@ -373,7 +424,7 @@ class _Checker:
             return self._special(node.func.id, node, depth)
         function = FUNCTIONS.get(node.func.id)
         if function is None:
-            raise NotAllowed(f"there is no function {node.func.id}{nearest(node.func.id, (*FUNCTIONS, *SPECIAL))}")
+            raise NotAllowed(no_function(node.func.id))
         if not function.least <= len(node.args) <= len(function.takes):
             raise NotAllowed(f"{function.name} is called as {function.signature}")
         if function.name in OVER_WALKS:
@@ -406,7 +457,7 @@ class _Checker:
         given = [self.term(each, depth) for each in others]
         for term in given:
             check_argument(function, "text", term)
-        check_elements(function, element_of(walked.shape))
+        check_elements(function, walked)
         if function.name == "flat":
             walked = _into(walked)
         shape = shape_over(function, element_of(walked.shape))
@@ -424,7 +475,7 @@ class _Checker:
             over, name = self._over(generator, depth)
             overs.append(over)
             names.append(name)
-            self.names = self.names.with_(name, element_of(over.shape))
+            self.names = self.names.of_element(name, over)
             tests.append([self.term(each, depth) for each in generator.ifs])
         each = self.term(node.elt, depth)
         free = sorted(self.used - set(names))

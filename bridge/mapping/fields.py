@@ -72,9 +72,9 @@ def shape_of(value: Json) -> Shape:
     return next((name for kind, name in names if isinstance(value, kind)), "any")
 
 
-def nearest(name: str, names: Iterable[str]) -> str:
-    """A phrase with the right name that is nearest to a wrong one, or nothing."""
-    close = get_close_matches(name, list(names), n=1, cutoff=0.6)
+def nearest(name: str, names: Iterable[str], alike: float = 0.6) -> str:
+    """A phrase with the right name that is nearest to a wrong one, or nothing. alike: 0 to 1, how near it must be."""
+    close = get_close_matches(name, list(names), n=1, cutoff=alike)
     return f": did you mean {close[0]}?" if close else ""
 
 

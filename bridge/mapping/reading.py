@@ -10,7 +10,7 @@ from typing import Any, Final
 from bridge.contract import EventShape, Fields, Json
 from bridge.errors import Problem
 from bridge.mapping import values
-from bridge.mapping.building import Builder, Path
+from bridge.mapping.building import Builder, Path, Say
 from bridge.mapping.calls import Call
 from bridge.mapping.expressions import Expression, Names, unusable
 from bridge.mapping.fields import HEADERS, nearest, shape_of, sort_of, spoken
@@ -24,6 +24,7 @@ KEYS: Final = (
     *("stale", "max_age", "since", "uncertain", "formerly"),
 )
 _DURATION: Final = re.compile(r"(?P<number>\d{1,6})(?P<unit>[smhd])")
+_WORD: Final = re.compile(r"[^\W\d]\w*")
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _MAX_AGE: Final = timedelta(days=30)
 _CHANGING: Final = frozenset(("updated_at",))
@@ -99,10 +100,8 @@ class Reading:
     def _rule(self, kind: str, destination: str | None) -> Rule | None:
         """What is missing is said already: the rest is checked all the same."""
         event = self._world.destinations[destination] if destination is not None else self._any_event()
-        builder = Builder(self._names(kind), event, self.say, self._world.structures)
-        each = self._each(builder)
-        names = self._names(kind) if each is None else _with(self._names(kind), each)
-        inner = Builder(self._let(names, event), event, self.say, self._world.structures)
+        each, names = self._each(self._names(kind), event)
+        inner = self._builder(self._let(names, event, self.say), event)
         when = inner.condition(self._body["when"], ("when",)) if "when" in self._body else None
         at = self._at(inner) if "at" in self._body else None
         once = self._once(inner, each)
@@ -178,26 +177,45 @@ class Reading:
         }
         if kind.isidentifier():
             shapes[kind] = shape
-        return Names(shapes=shapes, sure=frozenset(shapes) - {"key"})
+        origins = dict.fromkeys(("doc", kind), kind)
+        return Names(shapes=shapes, sure=frozenset(shapes) - {"key"}, origins=origins)
 
     # -- each, at, once
 
-    def _each(self, builder: Builder) -> Each | None:
+    def _each(self, names: Names, event: EventShape) -> tuple[Each | None, Names]:
+        """What is gone through, and the names with that of its elements."""
         if "each" not in self._body:
             if "as" in self._body:
                 self.say(("as",), "as names the elements of each: write each as well, or leave it out")
-            return None
-        over = builder.over(self._body["each"], ("each",))
+            return None, names
         if "as" not in self._body:
             self.say(("each",), "name its elements: as: refund")
         if "once" not in self._body:
             self.say(("each",), "say what makes each element one fact: once: = refund.id")
         name = self._body.get("as")
-        if over is None or not builder.name(name, ("as",)):
-            return None
-        return Each(path=(), over=over, name=str(name), when=None, give=Fixed(path=(), constant=None))
+        over = self._over(names, event, name)
+        if not self._builder(names, event).name(name, ("as",)):
+            return None, names
+        if over is None:
+            return None, names.unreadable(str(name))
+        each = Each(path=(), over=over, name=str(name), when=None, give=Fixed(path=(), constant=None))
+        return each, names.of_element(each.name, over.term)
 
-    def _let(self, names: Names, event: EventShape) -> Names:
+    def _over(self, names: Names, event: EventShape, name: Json) -> Expression | None:
+        """The list that `each` goes through, which may be said by names of `let` that need no element of it."""
+        written = self._body["each"]
+        known = self._let(names, event, _unsaid)
+        later = self._let(names.unreadable(name), event, _unsaid) if isinstance(name, str) else known
+        late = [each for each in _WORD.findall(str(written)) if each in later.defined.keys() - known.defined.keys()]
+        if late and late[0] != name:
+            self.say(("each",), f"{late[0]} in let is worked out of each {name}: each goes through what needs none")
+            return None
+        return self._builder(known, event).over(written, ("each",))
+
+    def _builder(self, names: Names, event: EventShape) -> Builder:
+        return Builder(names, event, self.say, self._world.structures)
+
+    def _let(self, names: Names, event: EventShape, say: Say) -> Names:
         """The names with those that the rule gives to expressions, each of which may use those before it."""
         written = self._body.get("let", {})
         parts = (
@@ -207,19 +225,22 @@ class Reading:
         )
         for path, part in parts:
             if isinstance(part, Mapping):
-                names = self._defined(part, ("let", *path), names, event)
+                names = self._defined(part, ("let", *path), names, event, say)
             else:
-                self.say(("let", *path), "write names, each with its expression: {paid: = order.total_price}")
+                say(("let", *path), "write names, each with its expression: {paid: = order.total_price}")
         return names
 
-    def _defined(self, part: Mapping[str, Json], path: Path, names: Names, event: EventShape) -> Names:
+    def _defined(self, part: Mapping[str, Json], path: Path, names: Names, event: EventShape, say: Say) -> Names:
         for name, expression in part.items():
-            if complaint := unusable(name, names):
-                self.say((*path, name), complaint)
-                continue
-            found = Builder(names, event, self.say, self._world.structures).needed(expression, (*path, name))
+            found, complaint = None, unusable(name, names)
+            if complaint:
+                say((*path, name), complaint)
+            else:
+                found = Builder(names, event, say, self._world.structures).needed(expression, (*path, name))
             if found is not None:
                 names = names.defining(name, found.term)
+            elif say is not _unsaid and name not in names.shapes:
+                names = names.unreadable(name)
         return names
 
     def _show(self, names: Names, event: EventShape) -> Mapping[str, Expression]:
@@ -228,7 +249,7 @@ class Reading:
         if not isinstance(written, Mapping):
             self.say(("show",), "write labels, each with its expression: {items: = count(given.items)}")
             return {}
-        builder = Builder(names.with_("given", "any"), event, self.say, self._world.structures)
+        builder = self._builder(names.with_("given", "any"), event)
         found = {label: builder.needed(expression, ("show", label)) for label, expression in written.items()}
         return {label: expression for label, expression in found.items() if expression is not None}
 
@@ -269,7 +290,7 @@ class Reading:
     def _check_once(self, found: Sequence[Expression], names: frozenset[str], each: Each | None) -> None:
         if each is not None and each.name not in names:
             self.say(("once",), f"is the same for every {each.name}: write = {each.name}.id, or what tells them apart")
-        elif not names:
+        elif not names and "each" not in self._body:
             self.say(("once",), "is the same for every document: leave it out for once per order")
         for expression in found:
             sort = sort_of(expression.shape)
@@ -359,9 +380,8 @@ _MISSING: Final = {
 }
 
 
-def _with(names: Names, each: Each) -> Names:
-    shape = each.over.shape
-    return names.with_(each.name, shape[0] if not isinstance(shape, str) and shape else "any")
+def _unsaid(_path: Path, _message: str) -> None:
+    """Of what is only tried, nothing is said."""
 
 
 def _personal(term: Term) -> Iterator[str]:

@@ -1,6 +1,6 @@
 """Comparing and reckoning: exact, bounded, and empty where a side is empty."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import (
     ROUND_HALF_UP,
@@ -127,12 +127,17 @@ def bounded(number: int) -> int:
     raise Failed(f"is a number of more than {_PRECISION} digits")
 
 
+_HINTS: Final[Mapping[type, str]] = {
+    str: ": write number(...)",
+    list: ": write sum(...), or flat([...]) to join lists",
+}
+
+
 def _whole(left: Value, right: Value) -> bool:
     """Whether both are integers; fails if one is no number."""
     for each in (left, right):
         if type(each) is not int and type(each) is not Decimal:
-            hint = ": write number(...)" if type(each) is str else ""
-            raise Failed(f"reckons with {named_kind(each)}{hint}")
+            raise Failed(f"reckons with {named_kind(each)}{_HINTS.get(type(each), '')}")
     return type(left) is int and type(right) is int
 
 

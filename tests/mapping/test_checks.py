@@ -90,6 +90,107 @@ def test_the_nearest_field_is_named_with_the_way_to_declare_a_new_one():
     assert ("rules.placed.when", f"order has no field totl_price: {cure}") == told
 
 
+@pytest.mark.parametrize(
+    ("written", "declared"),
+    [
+        ("order.tip", "order.tip"),
+        ("doc.tip", "order.tip"),
+        ("order.customer.tip", "order.customer.tip"),
+        ("order.line_items[0].tip", "order.line_items.tip"),
+        ("order.line_items[1:][0].tip", "order.line_items.tip"),
+        ("any(l.tip for l in order.line_items)", "order.line_items.tip"),
+        ("any(t.tip for r in order.refunds for t in r.transactions)", "order.refunds.transactions.tip"),
+        ("any(t.tip for t in flat(r.transactions for r in order.refunds))", "order.refunds.transactions.tip"),
+        ("any(l.tip for l in flat([order.line_items]))", "order.line_items.tip"),
+        ("first(l for l in order.line_items if l.quantity > 0).tip", "order.line_items.tip"),
+        ("default(order.customer.default_address, order.billing_address).tip", "order.customer.default_address.tip"),
+        ("line.tip", "order.line_items.tip"),
+        ("any(l.tip for l in lines)", "order.line_items.tip"),
+    ],
+)
+def test_the_way_to_declare_a_new_field_is_one_that_is_taken(written, declared):
+    text = (
+        "placed:\n  for: order\n  let: {lines: = order.line_items, line: '= order.line_items[0]'}\n"
+        f"  at: = order.created_at\n  when: '= has({written})'\n  give: {{action: order.placed}}\n"
+    )
+    ((_, told),) = problems(text)
+    assert f"declare it under fields: {{{declared}: text}}" in told
+    assert [] == problems(text, fields={declared: "text"})
+
+
+@pytest.mark.parametrize(
+    ("give", "declared"),
+    [
+        ("items: {each: = order.line_items, as: line, give: {name: = line.tip}}", "order.line_items.tip"),
+        ("items: {each: = order.line_items, as: line, by: = line.id, group: all_, give: {name: '= all_[0].tip'}}",
+         "order.line_items.tip"),
+        ("data: {each: = order.refunds, as: r, give: {all: {each: = r.transactions, as: t, give: {x: = t.tip}}}}",
+         "order.refunds.transactions.tip"),
+    ],
+)  # fmt: skip
+def test_so_is_the_way_to_declare_a_field_of_an_element(give, declared):
+    text = RULE.replace("}", f", {give}}}")
+    ((_, told),) = problems(text.replace("all_", "same"))
+    assert f"declare it under fields: {{{declared}: text}}" in told
+    assert [] == problems(text.replace("all_", "same"), fields={declared: "text"})
+
+
+def test_what_is_no_part_of_a_document_is_not_to_be_declared_as_one():
+    (told,) = problems(RULE + "  when: = vars.shosp\n", variables={"shops": "a"})
+    assert told[1] == "vars has no field shosp: did you mean shops?"
+    (told,) = problems(RULE + "  when: = vars.x\n", variables={"shops": "a", "more": "b"})
+    assert told[1] == "vars has no field x: there are shops, more"
+
+
+WRONG_NAME = """\
+placed:
+  for: order
+  let: &names
+    paid: = order.totl_price
+    twice: = paid * 2
+    many: = count(x for x in order.line_items if x.price > twice)
+  when: = paid > 5
+  at: = order.created_at
+  give: {action: order.placed, amount: = twice, note: '= text(many) + order.name'}
+confirmed:
+  for: order
+  let: *names
+  when: = twice > 5
+  at: = order.created_at
+  give: {action: order.confirmed, amount: = paid}
+"""
+
+
+def test_one_mistake_in_a_name_is_one_problem_however_often_it_is_used():
+    (told,) = problems(WRONG_NAME)
+    assert told[0] == "rules.placed.let.paid"
+    assert "did you mean total_price?" in told[1]
+
+
+@pytest.mark.parametrize("wrong", ["sum", "first name"])
+def test_a_name_that_cannot_be_one_is_one_problem(wrong):
+    text = RULE + f"  let: {{{wrong}: = order.id, b: = order.id}}\n  when: = b > 1 and sum > 1\n"
+    assert [f"rules.placed.let.{wrong}"] == [path for path, _ in problems(text) if path.startswith("rules.placed.let")]
+
+
+def test_one_mistake_in_each_is_one_problem():
+    text = EACH.replace("order.refunds", "order.refnds") + "  once: = refund.id\n  when: = refund.amount > 5\n"
+    assert [("rules.placed.each", "rules.placed.each")] == [(path, path) for path, _ in problems(text)]
+
+
+def test_what_rules_share_is_wrong_once():
+    text = RULE.replace("{action: order.placed}", "&give {action: order.placed, note: = order.nmae}")
+    text += RULE.replace("placed:", "again:", 1).replace("{action: order.placed}", "*give") + "  fact: again\n"
+    assert ["rules.placed.give.note"] == [path for path, _ in problems(text)]
+
+
+def test_each_goes_through_no_name_that_needs_its_element():
+    text = EACH + "  once: = refund.id\n  let: {moved: = refund.transactions}\n"
+    (told,) = problems(text.replace("= order.refunds", "= moved"))
+    cure = "moved in let is worked out of each refund: each goes through what needs none"
+    assert ("rules.placed.each", cure) == told
+
+
 def test_a_declared_field_is_known():
     fields = {"order.gift": "boolean", "order.line_items.weight": "number", "order.customer.vip": "any"}
     text = RULE + "  when: = order.gift and order.line_items[0].weight > 5 and order.customer.vip\n"

@@ -63,6 +63,30 @@ refunded:
     assert Decimal(2) == event.give["amount"]
 
 
+def test_each_goes_through_a_name():
+    text = """
+refunded:
+  for: order
+  let: [{known: = order.refunds}, {moved: = back.transactions, of: = list(r for r in known if r.id > 1)}]
+  each: = of
+  as: back
+  at: = back.created_at
+  once: = back.id
+  give: {action: refund.received, amount: = sum(t.amount for t in moved), count: = count(of)}
+"""
+    refunds = [{"id": n, "created_at": "2026-11-20T13:30:00Z", "transactions": [{"amount": str(n)}]} for n in (1, 2, 3)]
+    events = applied(text, order(refunds=refunds))
+    assert [('["2"]', Decimal(2), 2), ('["3"]', Decimal(3), 2)] == [
+        (each.once, each.give["amount"], each.give["count"]) for each in events
+    ]
+    made = rules(text)
+    (rule,) = made._groups["order", "api"].rules
+    for document in (order(refunds=refunds), order(refunds=[{"id": 2}]), order(refunds=5), order(refunds=None)):
+        assert list(made.apply(envelope(document), "api")) == list(
+            rule.explained(scope_of(rule, decoded(document), envelope(document)))
+        )
+
+
 def test_names_that_stand_for_too_much_are_refused():
     doubled = "".join(f"    a{n + 1}: = a{n} + a{n}\n" for n in range(40))
     text = LET.replace("    paid: = order.total_price\n", f"    paid: = order.total_price\n    a0: = paid\n{doubled}")
