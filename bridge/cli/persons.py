@@ -15,6 +15,7 @@ from bridge.config import read_file
 from bridge.contract import Envelope
 from bridge.journal import Erasure, Reading, Story
 from bridge.journal.cells import lane_of
+from bridge.surrogates import decoded
 from bridge.upkeep.complying import REQUESTS, instruction_of
 from bridge.upkeep.complying import erase as erase_all
 
@@ -218,6 +219,6 @@ def _body(document: Envelope | None) -> object:
     if document is None or not document.raw:
         return None
     try:
-        return msgspec.json.decode(document.raw)
-    except msgspec.DecodeError:
+        return decoded(msgspec.json.decode, document.raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return document.raw.decode(errors="replace")

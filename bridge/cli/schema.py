@@ -1,6 +1,7 @@
 """`schema`: the configuration as a JSON Schema, and fields of documents from samples."""
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import click
@@ -13,6 +14,7 @@ from bridge.describing import schema as whole
 from bridge.mapping.inferring import inferred
 from bridge.mapping.showing import as_yaml
 from bridge.mapping.values import exact
+from bridge.surrogates import decoded
 
 
 @click.group(invoke_without_command=True)
@@ -49,7 +51,7 @@ def infer(files: Sequence[Path], as_json: bool) -> None:  # noqa: FBT001  click 
 
 
 def _documents(path: Path) -> Iterator[Json]:
-    decode, raw = msgspec.json.Decoder(float_hook=exact).decode, payload(path)
+    decode, raw = partial(decoded, msgspec.json.Decoder(float_hook=exact).decode), payload(path)
     if not raw.strip():
         raise click.UsageError(f"{path} is empty: it should hold a JSON document, or one a line")
     try:

@@ -18,6 +18,7 @@ import msgspec
 
 from bridge import registry
 from bridge.contract import Signs
+from bridge.surrogates import decoded
 
 _IDS = itertools.count(secrets.randbits(52))
 """How far fresh ids are moved: farther each time, from a start that no other process has. Doubles hold them exactly."""
@@ -72,7 +73,7 @@ def fresh(body: bytes, *, now: datetime) -> bytes:
 
     Raises ValueError for what is no JSON and where created_at is no time, TypeError where that has no zone.
     """
-    document = msgspec.json.decode(body)
+    document = decoded(msgspec.json.decode, body)
     number = document.get("id") if isinstance(document, dict) else None
     if isinstance(number, int):
         body = body.replace(str(number).encode(), str(number + next(_IDS)).encode())

@@ -17,9 +17,14 @@ from bridge.mapping.rule import Rule
 from bridge.mapping.structures import Each, FirstOf, Fixed, Items, Leaf, Members, Structure
 from bridge.mapping.terms import Defined, Element, Field, Name, Part, Term
 from bridge.mapping.values import exact
+from bridge.surrogates import decoded
 
 Decode: TypeAlias = Callable[[bytes], Json]
-_whole: Final[Decode] = msgspec.json.Decoder(float_hook=exact).decode
+_decode_all: Final[Decode] = msgspec.json.Decoder(float_hook=exact).decode
+
+
+def _whole(raw: bytes) -> Json:
+    return decoded(_decode_all, raw)
 
 
 @dataclass(slots=True)
@@ -66,7 +71,7 @@ def decoder(rules: Iterable[Rule]) -> Decode:
         if not raw.isascii():
             raw.decode()  # text that is skipped is not looked at
         try:
-            return parts(raw)
+            return decoded(parts, raw)
         except msgspec.ValidationError:
             return _whole(raw)
 

@@ -14,6 +14,7 @@ import msgspec
 
 from bridge.contract import KEY, Envelope, Expression, Json, Reason, Record
 from bridge.errors import Malformed
+from bridge.surrogates import decoded
 
 TOMBSTONE = "tombstone"
 """The kind of a record that says that its document is gone."""
@@ -110,7 +111,7 @@ def _document(raw: bytes) -> Json:
     try:
         if not raw.isascii():
             raw.decode()
-        document = _decode(raw)
+        document = decoded(_decode, raw)
     except RecursionError:
         raise Malformed("nested too deeply") from None
     except (ValueError, ArithmeticError):

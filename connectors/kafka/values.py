@@ -11,6 +11,7 @@ from fastavro.schema import SchemaParseException
 
 from bridge.contract import Record, Request, Response
 from bridge.errors import Malformed
+from bridge.surrogates import decoded
 from connectors.kafka.schemas import Schema, SchemaRegistry, unframed
 
 Values: TypeAlias = Literal["json", "avro", "json-schema"]
@@ -70,9 +71,9 @@ _event = msgspec.json.Decoder(_Event).decode
 def _row(value: bytes) -> bytes | None:
     """The row as it is now; None where it was deleted."""
     try:
-        change = _change(value)
+        change = decoded(_change, value)
         if change.payload is not msgspec.UNSET:
-            change = _change(change.payload)
+            change = decoded(_change, bytes(change.payload))
     except (msgspec.DecodeError, RecursionError):
         raise Malformed("not a change event of Debezium") from None
     if change.after is msgspec.UNSET:
@@ -86,7 +87,7 @@ def _data(value: bytes, record: Record) -> bytes:
     if any(name.lower() in ("ce_specversion", "ce-specversion") for name, _ in record.headers):
         return value
     try:
-        event = _event(value)
+        event = decoded(_event, value)
     except (msgspec.DecodeError, RecursionError):
         raise Malformed("not a CloudEvent: neither ce_ headers nor a `specversion`") from None
     if event.data_base64 is not msgspec.UNSET:

@@ -17,6 +17,7 @@ import msgspec
 from bridge.contract import Json, Request, Response
 from bridge.errand import Blocking, Errand, Note, Step, Wait
 from bridge.errors import ErrandFailed, NoAnswer
+from bridge.surrogates import decoded
 from connectors.shopify.access import Access
 
 _TRIES = 6
@@ -187,7 +188,7 @@ class Asking:
 
     def _decoded(self, response: Response) -> Json:
         try:
-            said = msgspec.json.decode(response.body)
+            said = decoded(msgspec.json.decode, response.body)
         except (msgspec.DecodeError, UnicodeDecodeError):
             said = None
         if not isinstance(said, dict):

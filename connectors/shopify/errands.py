@@ -9,6 +9,7 @@ import msgspec
 from bridge.contract import Envelope, Response
 from bridge.errand import Errand, Finding, Note, Offer, Page, Schedule
 from bridge.errors import ErrandFailed, Malformed
+from bridge.surrogates import decoded
 from connectors.shopify import Shopify, subscriptions, translating
 from connectors.shopify.asking import Asking, next_page
 from connectors.shopify.examining import Examination
@@ -23,6 +24,9 @@ _IDS = """query OrderIds($first: Int!, $after: String, $query: String!) {
 
 class _Orders(msgspec.Struct):
     orders: list[msgspec.Raw]
+
+
+_orders = msgspec.json.Decoder(_Orders).decode
 
 
 class ShopifyErrands:
@@ -66,7 +70,7 @@ class ShopifyErrands:
         while url is not None:
             response = yield from asking.rest(url)
             try:
-                orders = msgspec.json.decode(response.body, type=_Orders).orders
+                orders = decoded(_orders, response.body).orders
             except (msgspec.DecodeError, UnicodeDecodeError):
                 raise ErrandFailed(f"shop {asking.shop}: the answer is not a list of orders") from None
             found = yield from self._named(asking.shop, [bytes(order) for order in orders], now)

@@ -10,6 +10,7 @@ import msgspec
 
 from bridge.contract import Envelope
 from bridge.errand import Instruction, Task
+from bridge.surrogates import decoded
 from connectors.shopify.naming import Compliance
 
 TASKS: Mapping[str, Task] = {
@@ -22,7 +23,7 @@ _WITHIN = timedelta(days=30)
 _Ids: TypeAlias = Any
 
 
-_request = msgspec.json.Decoder(Compliance)
+_request = msgspec.json.Decoder(Compliance).decode
 
 
 def instruction(document: Envelope) -> Instruction | None:
@@ -32,7 +33,7 @@ def instruction(document: Envelope) -> Instruction | None:
         return None
     if task in ("erase all", "pause"):
         return Instruction(task=task, within=_WITHIN)
-    request = _request.decode(document.raw)
+    request = decoded(_request, document.raw)
     return Instruction(
         task=task,
         aliases=request.name(document.kind, document.id).aliases,
@@ -47,6 +48,6 @@ def _orders(ids: _Ids) -> tuple[str, ...]:
 
 def of_shop(body: bytes, shop: str) -> bytes:
     """A request for compliance as if of this shop; all else names its shop in the header only, and is left as it is."""
-    document = msgspec.json.decode(body)
+    document = decoded(msgspec.json.decode, body)
     named = document.get("shop_domain") if isinstance(document, dict) else None
     return body.replace(named.encode(), shop.encode()) if isinstance(named, str) and named else body

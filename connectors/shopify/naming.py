@@ -12,6 +12,7 @@ from typing import Annotated, Any, NamedTuple, TypeAlias
 import msgspec
 
 from bridge.errors import Malformed
+from bridge.surrogates import decoded
 from connectors.shopify.phones import Address, numbers
 
 Id = Annotated[int, msgspec.Meta(ge=1)]
@@ -274,7 +275,7 @@ def _decoded(decoder: msgspec.json.Decoder[Document], topic: str, body: bytes) -
     try:
         if not body.isascii():
             body.decode()
-        return decoder.decode(body)
+        return decoded(decoder.decode, body)
     except msgspec.ValidationError as problem:
         raise Malformed(f"not what {topic} brings: {problem}") from None
     except RecursionError:
