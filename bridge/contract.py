@@ -377,7 +377,29 @@ class WebhookSource(Source, Protocol):
         """Whose it is, or raise NotAuthentic. Headers beyond the signature may be forged."""
 
     def read(self, arrival: HttpArrival, verified: Verified) -> Envelope:
-        """Name the document, or raise Malformed."""
+        """Name the document. Raises Malformed where it cannot be read: it is authentic, so it is stored with its bytes,
+        parked as dead and answered 200."""
+
+
+class Label(Plain, frozen=True, kw_only=True):
+    """What the headers of a delivery say of it, fit to be stored. None of it is signed.
+
+    id       the platform's delivery id, or one that is made from the body
+    headers  those that `read` needs again, and no signature
+    """
+
+    id: str
+    topic: str
+    headers: Mapping[str, str] = {}
+    hidden: ClassVar = frozenset(("headers",))
+
+
+@runtime_checkable
+class Labels(Protocol):
+    """Optional for webhook sources: says what a delivery is called whose body cannot be read."""
+
+    def label(self, arrival: HttpArrival, verified: Verified) -> Label:
+        """By its headers alone. Raises nothing."""
 
 
 @runtime_checkable

@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import hashlib
 import hmac
 from collections.abc import Sequence
 
@@ -9,6 +10,11 @@ from collections.abc import Sequence
 def signature(secret: bytes, body: bytes) -> bytes:
     """The HMAC-SHA256 of the body: 32 bytes."""
     return hmac.digest(secret, body, "sha256")
+
+
+def digest(body: bytes) -> str:
+    """A short name of these bytes, the same everywhere: 16 letters."""
+    return hashlib.blake2b(body, digest_size=8).hexdigest()
 
 
 def signature_text(secret: bytes, body: bytes) -> str:

@@ -56,6 +56,7 @@ class Kind:
 EVENTS: Mapping[str, Kind] = {
     "delivery.received": Kind("info", "deliveries", ("source", "secret"), "Deliveries stored and answered 200"),
     "delivery.duplicate": Kind("info", "duplicates", ("source",), "Deliveries whose id was known"),
+    "delivery.dead": Kind("error", "dead_deliveries", ("source",), "Deliveries that cannot be read, parked as dead"),
     "delivery.refused": Kind("warning", "refusals", ("source", "status"), "Requests at the door not taken"),
     "connection.closed": Kind("warning", "slow_connections", (), "Connections closed for sending too slowly"),
     "record.received": Kind("info", "records", ("source", "topic", "result"), "Records stored, or known already"),

@@ -70,6 +70,8 @@ def _tell(tenant: str, account: Account, *, most: int | None) -> None:
     options.table(rows)
     for dest, (asked, there) in account.listed.items():
         click.echo(f"  {dest} lists {there} of the {asked} orders that it accepted")
+    if account.unreadable:
+        click.echo(f"  {account.unreadable} of its deliveries could not be read: see `dead list --reason unreadable`")
     _tell_differences(account, most)
 
 
@@ -98,6 +100,7 @@ def _plain(source: str, tenant: str, account: Account) -> dict[str, object]:
             {"day": day.isoformat(), "destination": dest, "fact": fact, **asdict(line)}
             for (day, dest, fact), line in by_day(account)
         ],
+        "unreadable": account.unreadable,
         "listed": {dest: {"asked": asked, "listed": there} for dest, (asked, there) in account.listed.items()},
         "differences": [asdict(one) for one in account.differences],
     }

@@ -41,7 +41,7 @@ def show(ref: str, **asked: Any) -> None:  # noqa: ANN401  click's parameters
 @dead.command()
 @parked.in_bulk
 def retry(refs: tuple[str, ...], **asked: Any) -> None:  # noqa: ANN401  click's parameters
-    """Map the newest stored document of each order again, with the rules of now.
+    """Map the newest stored document of each order again, with the rules of now. What could not be read is read again.
 
     Examples: attribution-bridge dead retry 17-9a3e11f0
     attribution-bridge dead retry --reason 'rule failed' --all --rate 20

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from bridge import opening
-from bridge.cli import options, outcomes
+from bridge.cli import options, outcomes, rereading
 from bridge.contract import Envelope, Reason, State
 from bridge.journal import Acting, Hold, Parked, Selection
 
@@ -74,14 +74,14 @@ def warn_of(holds: Sequence[Hold]) -> None:
 
 def _line(fact: Parked) -> tuple[object, ...]:
     why = f"{fact.reason} {fact.detail}".strip()
-    return fact.ref, options.when(fact.settled_at), fact.dest or "-", fact.fact, f"order {fact.order}", why
+    return fact.ref, options.when(fact.settled_at), fact.dest or "-", fact.fact or "-", f"order {fact.order}", why
 
 
 def _grouped(facts: Sequence[Parked]) -> None:
     groups: Counter[tuple[str, ...]] = Counter()
     sample: dict[tuple[str, ...], str] = {}
     for fact in facts:
-        group = (fact.dest or "-", fact.fact, fact.reason, fact.detail)
+        group = (fact.dest or "-", fact.fact or "-", fact.reason, fact.detail)
         groups[group] += 1
         sample.setdefault(group, fact.ref)
     options.table([(count, *group, f"such as {sample[group]}") for group, count in groups.most_common()])
@@ -139,7 +139,7 @@ def act_on_many(
     if done < len(facts):
         _tell_why_not(facts, doing)
         sys.exit(1)
-    if doing in (RETRY, RESEND) and _came_back(facts, asked, is_served=is_served):
+    if doing in (RETRY, RESEND) and _came_back(_apart(facts, doing)[1], asked, is_served=is_served):
         sys.exit(1)
 
 
@@ -157,7 +157,8 @@ def _tell_why_not(facts: Sequence[Parked], doing: str) -> None:
     requests = [fact for fact in facts if fact.reason == Reason.NOT_CARRIED_OUT_YET and doing == RETRY]
     for fact in requests:
         click.echo(f"{fact.ref} is a request of {fact.tenant} ({fact.topic}), which no rule maps: {_CURE}", err=True)
-    if len(requests) < len(facts):
+    unread, _ = _apart(facts, doing)
+    if len(requests) + len(unread) < len(facts):
         others = "the others" if requests else "those that were left"
         click.echo(f"{others} are not there any more, or their document is not: see `show`", err=True)
 
@@ -175,9 +176,17 @@ async def _act(
     doing: str,
 ) -> tuple[int, bool]:
     """How many were acted on, and whether somebody serves the journal."""
+    unread, others = _apart(facts, doing)
+    done = await rereading.reread(unread, asked) if unread else 0
     async with options.to_act(asked["config"], asked["path"]) as journal:
-        done = await options.in_pages(facts, act(journal), rate=asked["rate"], label=doing)
+        done += await options.in_pages(others, act(journal), rate=asked["rate"], label=doing) if others else 0
         return done, opening.is_served(journal)
+
+
+def _apart(facts: Sequence[Parked], doing: str) -> tuple[Sequence[Parked], Sequence[Parked]]:
+    """What is to be read again, and all else."""
+    unread = [fact for fact in facts if doing == RETRY and rereading.is_unread(fact)]
+    return unread, [fact for fact in facts if fact not in unread]
 
 
 settled_as = partial(click.option, "--as", "as_state", type=click.Choice(["delivered", "dropped"]), required=True)

@@ -8,7 +8,7 @@ from http.client import responses
 from aiohttp import HttpVersion11, web
 
 _TEXTS = {
-    400: "not a document of its topic",
+    400: "the request is not framed as HTTP says",
     401: "no configured secret made this signature",
     404: "no source has this path",
     405: "deliveries are posted",

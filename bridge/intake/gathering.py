@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Callable
 
 from bridge.contract import Envelope, HttpArrival, Verified, WebhookSource
-from bridge.errors import Malformed
+from bridge.intake.unreadable import named
 from bridge.journal import Appended, Journal
 
 
@@ -38,7 +38,7 @@ class Delivery:
         self.verified = self._source.verify(self.arrival)
 
     def read(self) -> None:
-        self.envelope = _storable(self._source.read(self.arrival, self.verified))
+        self.envelope = named(self._source, self.arrival, self.verified)
 
     def go_through(self, step: Callable[["Delivery"], None]) -> None:
         """What comes together must not suffer from one of them."""
@@ -121,12 +121,3 @@ class Gathering:
                 return arrived
         arrived, self._arrived = self._arrived, []
         return arrived
-
-
-def _storable(envelope: Envelope) -> Envelope:
-    """Headers are not signed: bytes in them that are no text must not reach the journal."""
-    try:
-        f"{envelope.id}{envelope.topic}{envelope.tenant}{envelope.lane}".encode()
-    except UnicodeEncodeError:
-        raise Malformed("a header that names the delivery is no text") from None
-    return envelope

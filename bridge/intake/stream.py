@@ -18,9 +18,10 @@ from bridge.contract import Envelope, Reason, Record, Request, Response, StreamS
 from bridge.errors import JournalBusy, Malformed, NotNow, StreamError
 from bridge.intake.kafka import Consumer, PositionLost, opened, options
 from bridge.intake.partition import Partition, Place, Portion
+from bridge.intake.unreadable import reason_of, storable
 from bridge.journal import Appended, Journal
 from bridge.journal.awaited import Awaited
-from bridge.telemetry import LAG, POSITION, STOPPED, STREAM_UP, emit, frames
+from bridge.telemetry import LAG, POSITION, STOPPED, STREAM_UP, emit
 
 Ask = Callable[[Request], Awaitable[Response | None]]
 """Performs a request of a connector; None: nobody answered."""
@@ -263,18 +264,14 @@ class Stream:
         while True:
             try:
                 envelope = await self._conversed(record)
-            except Malformed as problem:
-                envelope = self._source.unreadable(record, str(problem))
             except NotNow as problem:
                 wait = patience.next()
                 self._wait(partition, str(problem), again_in=wait, offset=record.offset)
                 if await self._stopped_within(wait) or partition.leaving:
                     return None
                 continue
-            except Exception as bug:  # noqa: BLE001 - the boundary to connector code
-                detail = f"connector failed ({type(bug).__name__})"
-                emit("connector.failed", source=self.name, detail=detail, frames=frames(bug))
-                envelope = self._source.unreadable(record, detail)
+            except Exception as problem:  # noqa: BLE001 - the boundary to connector code
+                envelope = self._source.unreadable(record, reason_of(problem, self.name))
             partition.waits = ""
             return msgspec.structs.replace(envelope, came_at=datetime.now(UTC))
 
@@ -296,7 +293,7 @@ class Stream:
                 request = reading.send(answer)
         except StopIteration as end:
             envelope: Envelope = end.value
-            return envelope
+            return storable(envelope)
 
     async def _stored(self, wave: Sequence[Envelope], partition: Partition) -> bool:
         """Until the journal has all of them: one that is full or slow makes the partition wait. False: we left."""

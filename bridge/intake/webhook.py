@@ -260,14 +260,19 @@ def _refused(source: str, problem: Exception) -> int:
 def _tell(delivery: Delivery, seconds: float) -> None:
     """The one line of a delivery."""
     envelope, appended = delivery.envelope, delivery.appended
+    names = {
+        "source": envelope.source,
+        "tenant": envelope.tenant,
+        "topic": envelope.topic,
+        "id": envelope.id,
+        "lane": envelope.lane,
+        "seq": appended.seq,
+    }
+    if envelope.verdict is Reason.UNREADABLE and not appended.known:
+        emit("delivery.dead", **names, reason=envelope.verdict, detail=envelope.detail)
     emit(
         "delivery.duplicate" if appended.known else "delivery.received",
-        source=envelope.source,
-        tenant=envelope.tenant,
-        topic=envelope.topic,
-        id=envelope.id,
-        lane=envelope.lane,
-        seq=appended.seq,
+        **names,
         secret=delivery.verified.secret + 1,
         verdict=envelope.verdict,
         bytes=len(envelope.raw),

@@ -361,6 +361,9 @@ class Acting(Reading, Protocol):
     async def retry(self, refs: Sequence[str]) -> int:
         """Dead facts: the newest stored document of that source and kind in the lane is mapped again."""
 
+    async def reread(self, refs: Sequence[str]) -> int:
+        """Dead letters of documents that could not be read end: what they say was appended under its own name."""
+
     async def drop(self, refs: Sequence[str]) -> int:
         """Dead facts become `dropped`: they hold their keys and are never sent."""
 

@@ -112,6 +112,7 @@ _CALLS: Mapping[str, type[msgspec.Struct]] = {
     "remember": _Memory,
     **dict.fromkeys(("block", "allow", "erase"), _Erasing),
     "conclude": _Ref,
+    "reread": _Refs,
 }
 """Names of calls of the journal, each with its arguments."""
 
@@ -164,6 +165,9 @@ class Remote(Reader):
 
     async def retry(self, refs: Sequence[str]) -> int:
         return int(await self._call("retry", refs=list(refs)))
+
+    async def reread(self, refs: Sequence[str]) -> int:
+        return int(await self._call("reread", refs=list(refs)))
 
     async def drop(self, refs: Sequence[str]) -> int:
         return int(await self._call("drop", refs=list(refs)))

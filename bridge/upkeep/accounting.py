@@ -14,9 +14,9 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from bridge.config import Outlet
-from bridge.contract import Envelope, Event, EventShape, State
+from bridge.contract import Envelope, Event, EventShape, Reason, State
 from bridge.errand import Admin, Lists, Page
-from bridge.journal import UNKNOWN, Erasure, Fact, Reading, Standing
+from bridge.journal import UNKNOWN, Erasure, Fact, Reading, Selection, Standing
 from bridge.mapping.rules import Failure, Rules
 from bridge.upkeep.performing import Performer, Taking
 from bridge.upkeep.standing import with_standings
@@ -25,6 +25,7 @@ Sort: TypeAlias = Literal["waits", "missing", "not sent", "dead", "uncertain", "
 Place: TypeAlias = tuple[date, str, str]
 """Day (UTC, of the fact's own time), destination, fact."""
 _ACCEPTED = frozenset({State.DELIVERED, State.SHADOWED})
+_UNREADABLE = Selection(state=State.DEAD, reason=Reason.UNREADABLE)
 _STATES: Mapping[State, Sort] = {
     State.DEAD: "dead",
     State.UNCERTAIN: "uncertain",
@@ -61,17 +62,19 @@ class Line:
 @dataclass(slots=True, kw_only=True)
 class Account:
     """What was found. skipped: orders that the source says nothing is sent of, by reason. listed: destination to how
-    many of the orders that it accepted it was asked for, and how many it lists."""
+    many of the orders that it accepted it was asked for, and how many it lists. unreadable: documents of the tenant,
+    of whatever time, that could not be read and are dead."""
 
     orders: int = 0
     skipped: Counter[str] = field(default_factory=Counter)
     lines: dict[Place, Line] = field(default_factory=dict)
     differences: list[Difference] = field(default_factory=list)
     listed: dict[str, tuple[int, int]] = field(default_factory=dict)
+    unreadable: int = 0
 
     def is_even(self) -> bool:
         """Everything agrees, or is on its way."""
-        return all(difference.sort == "waits" for difference in self.differences)
+        return not self.unreadable and all(difference.sort == "waits" for difference in self.differences)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -99,6 +102,8 @@ class Accounting:
         await performer.perform(errand, Taking(page=self._page))
         for dest, events in self._listed.items():
             await self._look(performer, dest, events)
+        mine = (self.source, self.tenant)
+        self.account.unreadable = sum([(f.source, f.tenant) == mine async for f in self.journal.parked(_UNREADABLE)])
         return self.account
 
     async def _page(self, page: Page) -> None:

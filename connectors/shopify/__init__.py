@@ -13,7 +13,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from bridge.contract import Envelope, Fields, HttpArrival, Json, Reason, Secret, Verified
+from bridge.contract import Envelope, Fields, HttpArrival, Json, Label, Reason, Secret, Verified
 from bridge.errand import Instruction
 from bridge.errors import BridgeError, NotAuthentic
 from bridge.signing import matching_secret, signature_text
@@ -110,19 +110,23 @@ class Shopify(BaseModel):
             raise NotAuthentic(f"no secret of shop {shop} matched; {_fingerprint(arrival.body)}")
         return Verified(tenant=shop, secret=secret)
 
-    def read(self, arrival: HttpArrival, verified: Verified) -> Envelope:
-        """Name the document by its body; of the headers, which are not signed, only the topic decides anything."""
+    def label(self, arrival: HttpArrival, verified: Verified) -> Label:
         headers = {name: text for name in _KEPT if (text := arrival.headers.get(name)) and _is_plain(text)}
         topic = headers.get("x-shopify-topic", "")
-        tenant = verified.tenant
         delivery = arrival.headers.get("X-Shopify-Webhook-Id", "")
         if not (delivery and _is_plain(delivery)):
-            delivery = _made_up_id(tenant, topic, arrival.body)
-        name = naming.named(topic, arrival.body, tenant=tenant, delivery=delivery)
+            delivery = _made_up_id(verified.tenant, topic, arrival.body)
+        return Label(id=delivery, topic=topic, headers=headers)
+
+    def read(self, arrival: HttpArrival, verified: Verified) -> Envelope:
+        """Name the document by its body; of the headers, which are not signed, only the topic decides anything."""
+        label = self.label(arrival, verified)
+        headers, topic, tenant = label.headers, label.topic, verified.tenant
+        name = naming.named(topic, arrival.body, tenant=tenant, delivery=label.id)
         triggered = headers.get("x-shopify-triggered-at")
         return Envelope(
             source=arrival.source,
-            id=delivery,
+            id=label.id,
             topic=topic,
             kind=name.kind,
             tenant=tenant,

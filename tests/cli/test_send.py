@@ -73,10 +73,11 @@ def test_what_cannot_be_posted_is_said_before_anything_is(configured, tmp_path, 
 async def test_why_the_door_did_not_take_it_stands_beside_the_count(running, typed_beside, tmp_path):
     (tmp_path / "order.json").write_text("[]")
     async with running() as bridge:
-        told = await typed_beside("send", "order.json", "--url", bridge.door)
-        assert (1, "1 answered 400: not a document of its topic\n") == (told.exit_code, told.output)
-        told = await typed_beside("send", "order.json", "--url", bridge.door, "--json")
-        assert {"400": "not a document of its topic"} == json.loads(told.output)["reasons"]
+        elsewhere = bridge.door + "-of-another"
+        told = await typed_beside("send", "order.json", "--url", elsewhere)
+        assert (1, "1 answered 404: no source has this path\n") == (told.exit_code, told.output)
+        told = await typed_beside("send", "order.json", "--url", elsewhere, "--json")
+        assert {"404": "no source has this path"} == json.loads(told.output)["reasons"]
 
 
 async def test_where_nobody_listens_the_rest_is_not_sent(typed_beside, nobody):

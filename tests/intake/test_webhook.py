@@ -10,9 +10,11 @@ import pytest
 
 from bridge import service, telemetry
 from bridge.config import read
+from bridge.contract import State
 from bridge.errors import JournalBusy
 from bridge.intake import connections
 from bridge.intake.site import NotListening
+from bridge.journal import Selection
 
 POSTED = (
     b"POST /webhooks/shop HTTP/1.1\r\nHost: x\r\nX-Shopify-Shop-Domain: example.myshopify.com\r\n"
@@ -84,18 +86,23 @@ async def test_a_shop_that_is_not_configured_is_401(running, order):
     [b"[]", b"{", b"", b'"x"', b"7", b'{"id": "text"}', b'{"id": 7, "x": ' + b"[" * 50_000, b"\xff{}"],
     ids=["list", "cut", "empty", "text", "number", "no order", "deep", "no utf-8"],
 )
-async def test_what_is_signed_but_no_document_of_its_topic_is_400(running, body):
+async def test_what_is_signed_but_no_document_of_its_topic_is_kept_as_it_came_and_dead(running, log, body):
     async with running() as bridge:
-        assert 400 == (await bridge.post(body))[0]
-        assert 0 == (await bridge.house.journal.stats()).envelopes
+        assert 200 == (await bridge.post(body, delivery_id="odd"))[0]
+        (fact,) = [fact async for fact in bridge.house.journal.parked(Selection(state=State.DEAD))]
+        assert ("unreadable", "orders/create", "odd") == (fact.reason, fact.topic, fact.id)
+        assert body == (await bridge.house.journal.document(fact.seq)).raw
+    lines = [line for line in log() if line["event"].startswith("delivery.")]
+    assert [("delivery.dead", "odd"), ("delivery.received", "odd")] == [(line["event"], line["id"]) for line in lines]
 
 
 async def test_the_body_is_taken_as_it_came_and_never_unpacked(running, order):
     _, body = order()
     packed = gzip.compress(body)
     async with running() as bridge:
-        assert 400 == (await bridge.post(packed, headers={"Content-Encoding": "gzip"}))[0]
-        assert 200 == (await bridge.post(body, headers={"Content-Encoding": "gzip"}))[0]
+        for came in (packed, body):
+            assert 200 == (await bridge.post(came, headers={"Content-Encoding": "gzip"}))[0]
+        assert [packed, body] == [(await bridge.house.journal.document(seq)).raw for seq in (1, 2)]
 
 
 async def test_a_body_that_says_it_is_too_large_is_413_before_it_is_sent(running, settings_for, sandbox):

@@ -192,3 +192,11 @@ async def test_without_access_the_command_says_so(text_of, typed, tmp_path):
     code, _, err = await typed("orders", "account", "--since", "1d", "--config", config)
     assert 2 == code
     assert "write `access:`" in err
+
+
+async def test_what_could_not_be_read_is_counted_and_does_not_agree(bridge, order_now, account):
+    async with bridge() as running:
+        await _delivered(running, order_now(1))
+        assert 200 == (await running.post(b"[]", topic="orders/paid"))[0]
+        found = await account(running)
+        assert (1, [], False) == (found.unreadable, found.differences, found.is_even())

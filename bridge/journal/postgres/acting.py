@@ -36,6 +36,10 @@ class Actor(Reader):
     async def resend(self, refs: Sequence[str]) -> int:
         return await self._act(partial(self._resend, refs=refs, at=now()))
 
+    async def reread(self, refs: Sequence[str]) -> int:
+        how = (State.DEAD, State.DROPPED, Reason.RETRIED_BY_HAND)
+        return await self._act(partial(self._end, refs=refs, how=how, at=now()))
+
     async def drop(self, refs: Sequence[str]) -> int:
         how = (State.DEAD, State.DROPPED, Reason.DROPPED_BY_HAND)
         return await self._act(partial(self._end, refs=refs, how=how, at=now()))

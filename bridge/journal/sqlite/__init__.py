@@ -341,31 +341,19 @@ class SqliteJournal(Reader):
     async def resend(self, refs: Sequence[str]) -> int:
         return await self._act(partial(acting.resend, refs=refs, now=_now()))
 
+    async def reread(self, refs: Sequence[str]) -> int:
+        return await self._ended(refs, State.DEAD, State.DROPPED, Reason.RETRIED_BY_HAND)
+
     async def drop(self, refs: Sequence[str]) -> int:
-        return await self._act(
-            partial(
-                acting.end,
-                refs=refs,
-                parked=State.DEAD,
-                state=State.DROPPED,
-                reason=Reason.DROPPED_BY_HAND,
-                now=_now(),
-            )
-        )
+        return await self._ended(refs, State.DEAD, State.DROPPED, Reason.DROPPED_BY_HAND)
 
     async def settle(self, refs: Sequence[str], state: State) -> int:
         if state not in ENDS:
             raise JournalError(f"what is uncertain ends as {' or '.join(sorted(ENDS))}, not as {state}")
-        return await self._act(
-            partial(
-                acting.end,
-                refs=refs,
-                parked=State.UNCERTAIN,
-                state=state,
-                reason=Reason.SETTLED_BY_HAND,
-                now=_now(),
-            )
-        )
+        return await self._ended(refs, State.UNCERTAIN, state, Reason.SETTLED_BY_HAND)
+
+    async def _ended(self, refs: Sequence[str], parked: State, state: State, reason: Reason) -> int:
+        return await self._act(partial(acting.end, refs=refs, parked=parked, state=state, reason=reason, now=_now()))
 
     async def hold(self, hold: Hold) -> None:
         row = (hold.dest, hold.rule, hold.digest, micros(hold.since), hold.detail)

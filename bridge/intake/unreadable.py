@@ -1,0 +1,169 @@
+"""What is authentic and cannot be read: stored with its bytes, parked as dead, and read again by a person's word.
+
+One place for all sources. A platform that is answered 400 sends the same again until it gives up, and the document is
+nowhere; so whatever a configured secret signed is taken in, and strictness is left to the rules that read it.
+"""
+
+from collections.abc import Generator, Mapping
+from typing import Any, Final
+
+import msgspec
+from multidict import CIMultiDict
+
+from bridge.contract import (
+    KEY,
+    Envelope,
+    HttpArrival,
+    Label,
+    Labels,
+    Reason,
+    Record,
+    Source,
+    StreamSource,
+    Verified,
+    WebhookSource,
+)
+from bridge.errors import BridgeError, Malformed, Refusal
+from bridge.signing import digest
+from bridge.telemetry import emit, frames
+
+KIND: Final = "unreadable"
+"""The kind of a delivery that cannot be read, and the beginning of its lane's name."""
+
+_LONGEST = 1024
+_MOST_HEADERS = 64
+_SECRETS = ("signature", "hmac", "authorization", "cookie", "token", "secret", "key")
+"""Words in the names of headers that are not stored where a source does not say which ones it needs."""
+
+
+def named(source: WebhookSource, arrival: HttpArrival, verified: Verified) -> Envelope:
+    """The document of a verified delivery; parked with the verdict UNREADABLE where the source cannot read it.
+
+    Raises a Refusal that has another status than 400: by it the source says more than that.
+    """
+    try:
+        return storable(source.read(arrival, verified))
+    except Refusal as problem:
+        if problem.status != Malformed.status:
+            raise
+        return _parked(source, arrival, verified, str(problem))
+    except Exception as problem:  # noqa: BLE001  the boundary to connector code
+        return _parked(source, arrival, verified, reason_of(problem, arrival.source))
+
+
+def reason_of(problem: Exception, source: str) -> str:
+    """The reason as people are told it. A bug of the connector has its line in the log."""
+    if isinstance(problem, Refusal):
+        return str(problem)
+    emit("connector.failed", source=source, problem=type(problem).__name__, frames=frames(problem))
+    return f"the connector failed ({type(problem).__name__})"
+
+
+def storable(envelope: Envelope) -> Envelope:
+    """The same envelope. Raises Malformed where its names are no text, or too long for a journal's keys."""
+    names = (envelope.id, envelope.topic, envelope.kind, envelope.tenant, envelope.lane)
+    try:
+        size = len("".join(names).encode())
+    except UnicodeEncodeError:
+        raise Malformed("a header that names the delivery is no text") from None
+    if size > _LONGEST:
+        raise Malformed(f"the names of the delivery and its order are longer than {_LONGEST} bytes")
+    return envelope
+
+
+def _parked(source: WebhookSource, arrival: HttpArrival, verified: Verified, detail: str) -> Envelope:
+    """By what the source says of its headers; by nothing but its bytes where that cannot be stored either."""
+    of_body = digest(arrival.body)
+
+    def made(label: Label) -> Envelope:
+        return storable(
+            Envelope(
+                source=arrival.source,
+                id=label.id,
+                topic=label.topic,
+                kind=KIND,
+                tenant=verified.tenant,
+                lane=f"{KIND}:{of_body}",
+                received_at=arrival.received_at,
+                headers=label.headers,
+                raw=arrival.body,
+                verdict=Reason.UNREADABLE,
+                detail=detail,
+            )
+        )
+
+    plain = Label(id=of_body, topic="", headers=_open_headers(arrival.headers))
+    if not isinstance(source, Labels):
+        return made(plain)
+    try:
+        return made(source.label(arrival, verified))
+    except Exception as problem:  # noqa: BLE001  the boundary to connector code
+        reason_of(problem, arrival.source)
+        return made(plain)
+
+
+def _open_headers(headers: Mapping[str, str]) -> Mapping[str, str]:
+    """Those that hold no secret by their names, and are short and printable."""
+    found = {name.lower(): text for name, text in headers.items()}
+    fit = [name for name, text in found.items() if _is_plain(text) and not any(word in name for word in _SECRETS)]
+    return {name: found[name] for name in fit[:_MOST_HEADERS]}
+
+
+def _is_plain(text: str) -> bool:
+    return len(text) <= _LONGEST and text.isprintable() and text.isascii()
+
+
+# -- again -------------------------------------------------------------------------------------------------------------
+
+
+def read_again(source: Source, parked: Envelope) -> Generator[Any, Any, Envelope]:
+    """The document of a parked envelope, by the source as it is now; as an errand, for a stream may ask its registry.
+
+    Raises BridgeError where it still cannot be read.
+    """
+    try:
+        found = yield from _read(source, parked)
+        return storable(msgspec.structs.replace(found, id=parked.id, received_at=parked.received_at))
+    except BridgeError:
+        raise
+    except Exception as problem:  # noqa: BLE001  the boundary to connector code
+        raise BridgeError(reason_of(problem, parked.source)) from None
+
+
+def _read(source: Source, parked: Envelope) -> Generator[Any, Any, Envelope]:
+    if isinstance(source, StreamSource):
+        found: Envelope = yield from source.read(_record(parked))
+        return found
+    if isinstance(source, WebhookSource):
+        return source.read(_arrival(parked), Verified(tenant=parked.tenant, secret=0))
+    raise BridgeError(f"the source {parked.source} reads no documents")
+
+
+def _arrival(parked: Envelope) -> HttpArrival:
+    return HttpArrival(
+        source=parked.source, headers=CIMultiDict(parked.headers), body=parked.raw, received_at=parked.received_at
+    )
+
+
+def _record(parked: Envelope) -> Record:
+    """As far as it is known: where it stood is part of the id, which it keeps."""
+    key = parked.key
+    return Record(
+        source=parked.source,
+        topic=parked.topic,
+        partition=-1,
+        offset=-1,
+        timestamp=int(parked.received_at.timestamp() * 1000),
+        at=parked.received_at,
+        key=None if key is None else _key(key),
+        value=parked.raw,
+        headers=[(name, text.encode()) for name, text in parked.headers.items() if name != KEY],
+    )
+
+
+def _key(text: str) -> bytes:
+    """Bytes that are no text are stored in hexadecimal."""
+    try:
+        return bytes.fromhex(text.removeprefix("0x")) if text.startswith("0x") else text.encode()
+    except ValueError:
+        return text.encode()
