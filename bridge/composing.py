@@ -59,6 +59,7 @@ class Composing:
         for name, file in self.tables.items():
             if name in self.vars:
                 self._add(f"{name} is a variable too: give one another name", ("tables", name))
+            tables[name] = {}
             text = self._beside(file, ("tables", name))
             try:
                 tables[name] = {} if text is None else table(text, str(self.files[-1]))

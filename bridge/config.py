@@ -21,7 +21,7 @@ from bridge.composing import Composing, Place
 from bridge.contract import EXPRESSIONS, Destination, EventShape, Fields, Json, Source, StreamSource, Tells
 from bridge.errors import ConfigurationError, Problem
 from bridge.mapping.loader import Document, load
-from bridge.mapping.records import compiled
+from bridge.mapping.records import RecordExpressions
 from bridge.mapping.rules import Rules, Written, compile_rules
 from bridge.sections import (
     JOURNALS,
@@ -98,6 +98,8 @@ class Settings:
     """Included rules that `NAME: false` switches off, each with the file and line that says so."""
     opt_in: tuple[str, ...] = ()
     """Included rules that are off until `NAME: true` switches them on."""
+    read_by_sources: Mapping[str, Json] = field(default_factory=dict, repr=False)
+    """The variables that expressions of sources read: like the sources themselves, they are those of the start."""
     written: tuple[Written, ...] = field(default=(), repr=False)
     """The rules as they result from what is included and overridden."""
 
@@ -158,6 +160,7 @@ class _Reading:
     problems: list[Problem] = field(default_factory=list)
     written: list[Written] = field(default_factory=list)
     composing: Composing | None = None
+    expressions: RecordExpressions = field(default_factory=RecordExpressions)
     alike_sources: dict[str, Source] = field(default_factory=dict)
     alike_destinations: dict[str, Destination] = field(default_factory=dict)
     """Those that lack nothing but their secrets, with secrets that are made up: rules can be checked against them."""
@@ -168,9 +171,10 @@ class _Reading:
         top = self._top()
         if top is None:
             return None
+        variables = self._variables(top)
         sources = {name: made for name in top.sources if (made := self._source(name, top)) is not None}
         destinations = {name: outlet for name in top.destinations if (outlet := self._outlet(name, top)) is not None}
-        rules = self._rules(top, sources, destinations)
+        rules = self._rules(top, sources, destinations, variables)
         if not self.unread & {"door", "private"}:
             self._check_ports(top.door, top.private)
         if rules is not None and "journal" not in self.unread:
@@ -192,6 +196,7 @@ class _Reading:
             switched_off=self.composing.switched_off,
             opt_in=tuple(self.composing.opt_in),
             written=tuple(self.written),
+            read_by_sources=self.expressions.read,
         )
 
     def _add(self, message: str, path: Place) -> None:
@@ -201,7 +206,7 @@ class _Reading:
 
     def _validated(self, model: type[BaseModel], value: Json, at: Place) -> BaseModel | None:
         try:
-            return model.model_validate(value, context={"environ": self.environ, EXPRESSIONS: compiled})
+            return model.model_validate(value, context={"environ": self.environ, EXPRESSIONS: self.expressions})
         except ValidationError as invalid:
             for error in invalid.errors(include_url=False, include_input=False):
                 of, loc, place = _located(model, tuple(step for step in error["loc"] if step != "[key]"))
@@ -236,7 +241,7 @@ class _Reading:
     def _readable(self, value: Mapping[str, Json]) -> File:
         """The sections that can be read, each by itself."""
         read: dict[str, Any] = {"sources": {}, "destinations": {}}
-        context = {"environ": self.environ, EXPRESSIONS: compiled}
+        context = {"environ": self.environ, EXPRESSIONS: self.expressions}
         for name in File.model_fields:
             try:
                 if name in value or name in _LEAST:
@@ -282,7 +287,7 @@ class _Reading:
 
     def _note_alike(self, section: str, name: str, model: type[BaseModel], settings: Json) -> None:
         with suppress(ValidationError):
-            alike = model.model_validate(settings, context={"environ": MadeUp(), EXPRESSIONS: compiled})
+            alike = model.model_validate(settings, context={"environ": MadeUp(), EXPRESSIONS: self.expressions})
             if section == "sources" and hasattr(alike, "kinds"):
                 self.alike_sources[name] = cast("Source", alike)
             if section == "destinations" and hasattr(alike, "converse"):
@@ -330,13 +335,28 @@ class _Reading:
 
     # -- rules ---------------------------------------------------------------------------------------------------------
 
-    def _rules(self, top: File, sources: Mapping[str, Source], destinations: Mapping[str, Outlet]) -> Rules | None:
-        composing = self.composing = Composing(
+    def _variables(self, top: File) -> Mapping[str, Json]:
+        """Those of the file with its tables, which expressions of sources may read too."""
+        self.composing = Composing(
             document=self.document, include=top.include, rules=top.rules, vars=top.vars, tables=top.tables,
             fields=top.fields, problems=self.problems, is_whole="include" not in self.unread,
         )  # fmt: skip
+        variables = self.composing.variables()
+        self.expressions = RecordExpressions(None if self.unread & {"vars", "tables"} else variables)
+        return variables
+
+    def _rules(
+        self,
+        top: File,
+        sources: Mapping[str, Source],
+        destinations: Mapping[str, Outlet],
+        variables: Mapping[str, Json],
+    ) -> Rules | None:
+        composing = self.composing
+        if composing is None:
+            return None
         self.written = composing.written()
-        variables, fields = composing.variables(), composing.described()
+        fields = composing.described()
         if self.unread & {"vars", "tables", "fields"}:
             return None
         known = {**self.alike_sources, **sources}

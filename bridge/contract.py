@@ -648,9 +648,10 @@ Compiled: TypeAlias = Callable[[Mapping[str, Json]], Json]
 
 
 class Expression:
-    """An expression (`= doc.number`) over a record: doc, key, headers, topic. Called with these it gives its value.
+    """An expression (`= doc.number`) over a record. Called with doc, key, headers and topic it gives its value.
 
-    Compiled by the core when the configuration is read. Raises Malformed, which names no value of the document.
+    It may read `vars` too. Compiled by the core when the configuration is read. Raises Malformed, which names no value
+    of the document.
     """
 
     gives: ClassVar[Literal["text", "time"]] = "text"
@@ -680,7 +681,11 @@ class Expression:
 
     @classmethod
     def __get_pydantic_json_schema__(cls, _schema: CoreSchema, _handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        return {"type": "string", "pattern": "^=", "description": "an expression over doc, key, headers and topic"}
+        return {
+            "type": "string",
+            "pattern": "^=",
+            "description": "an expression over doc, key, headers, topic and vars",
+        }
 
 
 class TimeExpression(Expression):

@@ -1,4 +1,4 @@
-"""Expressions over a record, by which a stream source names its documents: doc, key, headers, topic."""
+"""Expressions over a record, by which a stream source names its documents: doc, key, headers, topic, vars."""
 
 from collections.abc import Mapping
 from typing import Any, Final, Literal
@@ -9,32 +9,62 @@ from bridge.contract import Compiled, Json
 from bridge.errors import Malformed
 from bridge.mapping import values
 from bridge.mapping.checking import NotAllowed
-from bridge.mapping.expressions import Names, compile_expression
-from bridge.mapping.fields import HEADERS
+from bridge.mapping.expressions import Expression, Names, compile_expression
+from bridge.mapping.fields import HEADERS, Shape, shape_of
+from bridge.mapping.terms import Field, Name
 from bridge.mapping.values import WHAT_DATA_CAN_RAISE, Failed
 
-_NAMES: Final = Names(
-    shapes={"doc": "any", "key": "text", "headers": HEADERS, "topic": "text"}, sure=frozenset({"headers", "topic"})
-)
+_SHAPES: Final[Mapping[str, Shape]] = {"doc": "any", "key": "text", "headers": HEADERS, "topic": "text"}
 
 
-def compiled(written: str, gives: Literal["text", "time"]) -> Compiled:
-    """A function of the scope: the canonical text, or the time in UTC; None where it is empty."""
-    try:
-        expression = compile_expression(written, _NAMES)
-    except NotAllowed as problem:
-        raise PydanticCustomError("expression", "{complaint}", {"complaint": str(problem)}) from None
-    convert: Any = _text if gives == "text" else _time
+class RecordExpressions:
+    """Compiles expressions over a record, and remembers which variables they read.
 
-    def evaluated(scope: Mapping[str, Json]) -> Json:
+    variables  of the configuration, tables among them; None: they are not known, and any name of them is taken
+    """
+
+    def __init__(self, variables: Mapping[str, Json] | None = None) -> None:
+        self._variables: Mapping[str, Json] = {} if variables is None else variables
+        shape = "any" if variables is None else shape_of(variables)
+        self._names = Names(shapes={**_SHAPES, "vars": shape}, sure=frozenset({"headers", "topic", "vars"}))
+        self._read: set[str] = set()
+
+    @property
+    def read(self) -> Mapping[str, Json]:
+        """The variables that these expressions read, with their values."""
+        return {name: self._variables.get(name) for name in sorted(self._read)}
+
+    def __call__(self, written: str, gives: Literal["text", "time"]) -> Compiled:
+        """A function of the scope: the canonical text, or the time in UTC; None where it is empty."""
         try:
-            return convert(expression.evaluate(scope))
-        except Failed as failure:
-            raise Malformed(f"{expression.source}: {failure}") from None
-        except WHAT_DATA_CAN_RAISE as failure:
-            raise Malformed(f"{expression.source}: cannot be worked out ({type(failure).__name__})") from None
+            expression = compile_expression(written, self._names)
+        except NotAllowed as problem:
+            raise PydanticCustomError("expression", "{complaint}", {"complaint": str(problem)}) from None
+        self._read |= _variables_of(expression, self._variables)
+        convert: Any = _text if gives == "text" else _time
+        variables = self._variables
 
-    return evaluated
+        def evaluated(scope: Mapping[str, Json]) -> Json:
+            try:
+                return convert(expression.evaluate({**scope, "vars": variables}))
+            except Failed as failure:
+                raise Malformed(f"{expression.source}: {failure}") from None
+            except WHAT_DATA_CAN_RAISE as failure:
+                raise Malformed(f"{expression.source}: cannot be worked out ({type(failure).__name__})") from None
+
+        return evaluated
+
+
+def _variables_of(expression: Expression, variables: Mapping[str, Json]) -> frozenset[str]:
+    """The names of the variables that it reads: all of them where it names none of them by a fixed name."""
+    terms = list(expression.term.all_terms())
+    named = [each for each in terms if isinstance(each, Field) and _is_vars(each.of)]
+    is_whole = sum(map(_is_vars, terms)) > len(named)
+    return frozenset(variables) if is_whole else frozenset(each.key for each in named)
+
+
+def _is_vars(term: object) -> bool:
+    return isinstance(term, Name) and term.name == "vars"
 
 
 def _text(value: Json) -> str | None:

@@ -227,8 +227,8 @@ class Kafka(_Section):
 
     def read(self, record: Record) -> RecordReading:
         topic = self._topic(record.topic)
-        raw = yield from document(record, topic.values, topic.unwrap, self.registry)
-        return naming.named(record, raw, topic)
+        raw, told = yield from document(record, topic.values, topic.unwrap, self.registry)
+        return naming.named(record, raw, topic, told)
 
     def unreadable(self, record: Record, why: str) -> Envelope:
         return naming.unreadable(record, why, self._topic(record.topic))

@@ -43,9 +43,15 @@ class Naming(Protocol):
     def aliases(self) -> Mapping[Alias, Expression]: ...
 
 
-def named(record: Record, raw: bytes | None, naming: Naming) -> Envelope:
-    """The envelope of a document (raw is JSON), or of a tombstone (raw None). Raises Malformed."""
-    key, headers = _key(record), _headers(record)
+_NOTHING: Mapping[str, str] = {}
+
+
+def named(record: Record, raw: bytes | None, naming: Naming, told: Mapping[str, str] = _NOTHING) -> Envelope:
+    """The envelope of a document (raw is JSON), or of a tombstone (raw None). Raises Malformed.
+
+    told  what its wrapping said of it, which stands among its headers
+    """
+    key, headers = _key(record), {**_headers(record), **{name: text for name, text in told.items() if _fits(text)}}
     scope: dict[str, Json] = {"doc": None, "key": key, "headers": headers, "topic": record.topic}
     if raw is not None:
         scope["doc"] = _document(raw)
@@ -170,6 +176,10 @@ def _headers(record: Record) -> dict[str, str]:
             text = value.decode()
         except UnicodeDecodeError:
             continue
-        if len(text) <= _LONGEST_HEADER and text.isprintable() and name.isprintable() and not name.startswith(":"):
+        if _fits(text) and name.isprintable() and not name.startswith(":"):
             headers[name.lower()] = text
     return headers
+
+
+def _fits(text: str) -> bool:
+    return len(text) <= _LONGEST_HEADER and text.isprintable()

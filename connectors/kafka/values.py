@@ -1,9 +1,9 @@
 """From a record's value to the document: JSON as it came, Avro as JSON, taken out of its wrapping."""
 
 import struct
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from io import BytesIO
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import fastavro
 import msgspec
@@ -21,13 +21,23 @@ _UNREADABLE = (EOFError, ValueError, LookupError, TypeError, ArithmeticError, st
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 
 
+_NOTHING: Mapping[str, str] = {}
+
+
+class Unwrapped(NamedTuple):
+    """A document as JSON, None for a tombstone, and what its wrapping told of it, as headers."""
+
+    raw: bytes | None
+    told: Mapping[str, str] = _NOTHING
+
+
 def document(
     record: Record, values: Values, unwrap: Unwrap, registry: SchemaRegistry | None
-) -> Generator[Request, Response, bytes | None]:
-    """The document as JSON, or None for a tombstone. Raises Malformed, NotNow."""
+) -> Generator[Request, Response, Unwrapped]:
+    """What the record says, out of its wrapping. Raises Malformed, NotNow."""
     value = record.value
     if value is None:
-        return None
+        return Unwrapped(None)
     if values == "json-schema":
         value = unframed(value)[1]
     elif values == "avro" and registry is not None:
@@ -36,7 +46,7 @@ def document(
         value = _from_avro(rest, schema)
     if unwrap == "debezium":
         return _row(value)
-    return _data(value, record) if unwrap == "cloudevents" else value
+    return Unwrapped(_data(value, record) if unwrap == "cloudevents" else value)
 
 
 def _from_avro(value: bytes, schema: Schema) -> bytes:
@@ -50,10 +60,23 @@ def _from_avro(value: bytes, schema: Schema) -> bytes:
 
 
 class _Change(msgspec.Struct):
-    """Debezium's: what the row was and is."""
+    """Debezium's: what the row is now, what was done to it, and when."""
 
     after: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     payload: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    op: Any = None
+    ts_ms: Any = None
+    source: Any = None
+
+    def told(self) -> Mapping[str, str]:
+        """As headers, by the names that Debezium's own unwrapping gives them (`add.headers`)."""
+        source = self.source if isinstance(self.source, dict) else {}
+        found = {"__op": self.op, "__ts_ms": self.ts_ms} | {f"__source_{name}": source.get(name) for name in _OF_SOURCE}
+        return {name: str(value) for name, value in found.items() if type(value) in (str, int)}
+
+
+_OF_SOURCE = ("ts_ms", "db", "schema", "table")
+"""What a rule may want to know of where a row comes from: when it was committed, and what it is a row of."""
 
 
 class _Event(msgspec.Struct):
@@ -68,8 +91,8 @@ _change = msgspec.json.Decoder(_Change).decode
 _event = msgspec.json.Decoder(_Event).decode
 
 
-def _row(value: bytes) -> bytes | None:
-    """The row as it is now; None where it was deleted."""
+def _row(value: bytes) -> Unwrapped:
+    """The row as it is now; no document where it was deleted."""
     try:
         change = decoded(_change, value)
         if change.payload is not msgspec.UNSET:
@@ -79,7 +102,7 @@ def _row(value: bytes) -> bytes | None:
     if change.after is msgspec.UNSET:
         raise Malformed("not a change event of Debezium: it has no `after`")
     after = bytes(change.after)
-    return None if after == b"null" else after
+    return Unwrapped(None if after == b"null" else after, change.told())
 
 
 def _data(value: bytes, record: Record) -> bytes:

@@ -11,7 +11,7 @@ import yaml
 
 import connectors
 from bridge.contract import EXPRESSIONS
-from bridge.mapping.records import compiled
+from bridge.mapping.records import RecordExpressions
 
 
 def folders() -> list[ModuleType]:
@@ -28,7 +28,9 @@ def built(module: ModuleType):
     """The connector from its sample settings; every secret it names is set, for this one reading."""
     text = (examples_of(module) / "settings.yaml").read_text(encoding="utf-8")
     environ = {name: f"secret-of-{name}" for name in re.findall(r"env:(\w+)", text)}
-    return module.CONNECTOR.model_validate(yaml.safe_load(text), context={"environ": environ, EXPRESSIONS: compiled})
+    return module.CONNECTOR.model_validate(
+        yaml.safe_load(text), context={"environ": environ, EXPRESSIONS: RecordExpressions()}
+    )
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -1,6 +1,7 @@
 """Rules that change while the bridge runs: taken over whole, or refused loudly with the old ones in force."""
 
 import asyncio
+import functools
 import json
 import os
 import signal
@@ -47,8 +48,8 @@ def written(sandbox, tmp_path, environ, monkeypatch):
 @pytest.fixture
 def reloadable(running, written):
     @asynccontextmanager
-    async def opened(more=""):
-        async with running(read_file(written(more))) as bridge:
+    async def opened(more="", base=written.text):
+        async with running(read_file(written(more, base=base))) as bridge:
             yield bridge
 
     return opened
@@ -201,3 +202,20 @@ async def test_a_signal_reads_the_rules_again_in_a_real_process(sandbox, environ
     loaded = [(line["generation"], line["rules"]) for line in lines if line["event"] == "rules.loaded"]
     assert [(1, 6), (2, 4)] == loaded
     assert {"confirmed", "cancelled"} == {line["rule"] for line in lines if line["event"] == "rule.switched_off"}
+
+
+TOPIC = "{rows: {tenant: t, kind: order, lane: = vars.site + text(doc.id)}}"
+
+
+async def test_a_variable_that_names_records_is_as_it_was_at_the_start(reloadable, written, order):
+    stream = f"  db: {{connector: kafka, brokers: [127.0.0.1:1], group: g, topics: {TOPIC}}}\n"
+    base = written.text.replace("destinations:", stream + "destinations:", 1)
+    number, body = order()
+    write = functools.partial(written, base=base)
+    async with reloadable("vars: {site: a, other: 1}\n" + OFF, base=base) as bridge:
+        write("vars: {site: b, other: 1}\n" + OFF)
+        assert "vars that a source reads changed, which needs a restart" in await until_refused(bridge)
+        write("vars: {site: a, other: 2}\nrules: {cancelled: false}\n")
+        assert "" == (await until_generation(bridge, 2))["refused"]
+        await bridge.post(body)
+        await bridge.settled(number)
