@@ -16,6 +16,7 @@ from bridge.delivery.trouble import Trouble, trouble_of
 from bridge.errors import JournalError, JournalInUse
 from bridge.journal import Pruned, Retention, Stats
 from bridge.journal.moving import Sum, header_of, read_in, write_out
+from bridge.journal.ownership import made_anew
 from bridge.sections import JournalSettings
 
 _IN_DOUBT = (
@@ -164,7 +165,7 @@ def _written(file: Path) -> Iterator[BinaryIO]:
     """Written aside: the file is there as a whole, or as it was. Raises JournalError where it cannot be written."""
     part = file.with_name(file.name + ".part")
     try:
-        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as out:
+        with os.fdopen(made_anew(part), "wb") as out:
             yield out
             out.flush()
             os.fsync(out.fileno())

@@ -9,7 +9,7 @@ import hashlib
 import os
 import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,55 +18,77 @@ import msgspec
 from bridge.contract import Envelope, State
 from bridge.errors import BridgeError, JournalError, JournalInUse
 from bridge.journal import Appended, Erased, Erasure, Feeding
+from bridge.journal.ownership import bound, check_peer, check_socket, private_folder, trusted
 from bridge.journal.sqlite import opened, reading
 from bridge.journal.sqlite.identity import beside
 from bridge.journal.sqlite.reading import Reader
 
 _LONGEST_PATH = 100
+_USUAL = "/run/user/{}"
+"""The runtime folder of a user where the environment names none, as systemd makes it."""
 _LONGEST_LINE = 1 << 24
 """A document of the largest size that a door takes, as base64."""
 
 
 def socket_path(journal: Path) -> Path:
-    """Beside the journal, whatever link names it; a path that is too long for a socket moves to the runtime
-    directory."""
+    """Beside the journal, whatever link names it; a path that is too long for a socket moves to a folder that only the
+    journal's user may write to. Raises JournalError where others may."""
+    place = _places(journal)[0]
+    _check_folder(place, journal)
+    return place
+
+
+def _check_folder(place: Path, journal: Path) -> None:
+    """Beside the journal it is as safe as the journal. Elsewhere it is ours alone, or JournalError is raised."""
+    if place != beside(journal, ".sock"):
+        private_folder(place.parent, trusted(journal))
+
+
+def _places(journal: Path) -> Sequence[Path]:
+    """Where an owner listens, or may: a command need not have the owner's environment."""
     place = beside(journal, ".sock")
     if len(os.fsencode(place)) <= _LONGEST_PATH:
-        return place
-    folder = Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir())
-    return folder / f"bridge-{hashlib.blake2b(os.fsencode(place), digest_size=8).hexdigest()}.sock"
+        return [place]
+    name = f"bridge-{hashlib.blake2b(os.fsencode(place), digest_size=8).hexdigest()}.sock"
+    user = journal.stat().st_uid if journal.exists() else os.geteuid()
+    private = Path(tempfile.gettempdir(), f"bridge-{user}")
+    given = [Path(folder)] if (folder := os.environ.get("XDG_RUNTIME_DIR")) else []
+    usual = [each for each in (Path(_USUAL.format(user)),) if each.exists()]
+    return [folder / name for folder in dict.fromkeys((*given, *usual, private))]
 
 
 @asynccontextmanager
 async def answering(
     journal: Feeding, path: Path, *, released: Callable[[str, str], None] = lambda _dest, _rule: None
 ) -> AsyncIterator[None]:
-    """The owner listens, for this user only (mode 0600). `released` is told of rules that a person released."""
+    """The owner listens, for this user only (mode 0600). `released` is told of rules that a person released.
+
+    Raises JournalError where somebody else was first at the socket's place.
+    """
+    place, users = socket_path(path), trusted(path)
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
+            check_peer(writer.get_extra_info("socket"), users, place)
             while line := await reader.readline():
                 writer.write(msgspec.json.encode(await _answer(journal, line, released)) + b"\n")
                 await writer.drain()
         except ConnectionError:
             pass
+        except JournalError as stranger:
+            writer.write(msgspec.json.encode({"error": str(stranger)}) + b"\n")
         except ValueError:  # nothing after it can be told apart
             writer.write(msgspec.json.encode({"error": f"a line of more than {_LONGEST_LINE} bytes"}) + b"\n")
         finally:
             writer.close()
 
-    place = socket_path(path)
-    place.unlink(missing_ok=True)
-    mask = os.umask(0o177)
-    try:
-        server = await asyncio.start_unix_server(serve, place, limit=_LONGEST_LINE)
-    finally:
-        os.umask(mask)
+    server = await asyncio.start_unix_server(serve, sock=bound(place, users), limit=_LONGEST_LINE)
     try:
         yield
     finally:
         server.close()
-        place.unlink(missing_ok=True)
+        with suppress(OSError):
+            place.unlink(missing_ok=True)
 
 
 class _Refs(msgspec.Struct, forbid_unknown_fields=True):
@@ -217,16 +239,31 @@ async def acting(path: Path, *, destinations: Sequence[str]) -> AsyncIterator[Fe
 
 @asynccontextmanager
 async def _remote(path: Path) -> AsyncIterator[Remote]:
-    try:
-        stream = await asyncio.open_unix_connection(socket_path(path), limit=_LONGEST_LINE)
-    except OSError:
-        raise BridgeError(
-            f"{path} is in use by a process that does not answer at {socket_path(path)}; "
-            "run the command as the user that runs the bridge"
-        ) from None
+    stream = await _connected(path)
     remote = Remote(path, stream)
     try:
         yield remote
     finally:
         remote.close()
         stream[1].close()
+
+
+async def _connected(path: Path) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Nothing is said before it is known to whom. Raises JournalError for somebody else, BridgeError for nobody."""
+    places, users = _places(path), trusted(path)
+    for place in places:
+        if not check_socket(place, users):
+            continue
+        _check_folder(place, path)
+        with suppress(OSError):
+            stream = await asyncio.open_unix_connection(place, limit=_LONGEST_LINE)
+            try:
+                check_peer(stream[1].get_extra_info("socket"), users, place)
+            except JournalError:
+                stream[1].close()
+                raise
+            return stream
+    raise BridgeError(
+        f"{path} is in use by a process that does not answer at {places[0]}; "
+        "run the command as the user that runs the bridge"
+    )

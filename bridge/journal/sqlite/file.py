@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from bridge.errors import JournalBroken, JournalError, JournalInUse, JournalUnreadable
+from bridge.journal.ownership import kept_open, refuse_strangers_file
 from bridge.journal.sqlite.identity import beside, inode_of, leftovers, strange_log
 from bridge.journal.sqlite.statements import schema, upgrade
 
@@ -40,7 +41,7 @@ def owned(path: Path) -> Iterator[int]:
         _refuse_network(path)
         if path.is_dir():
             raise JournalError(f"{path} is a folder: name a file in it, such as {path / 'journal.db'}")
-        lock = os.open(beside(path, ".lock"), os.O_RDWR | os.O_CREAT, 0o600)
+        lock = kept_open(beside(path, ".lock"), path)
     except OSError as problem:
         raise _cannot_open(path, problem) from None
     try:
@@ -69,7 +70,7 @@ def _make_folder(path: Path) -> None:
     """The last one only: more than that is missing where a path is mistyped or a disk not mounted."""
     folder = path.parent
     try:
-        folder.mkdir(exist_ok=True)
+        folder.mkdir(mode=0o700, exist_ok=True)
     except FileNotFoundError:
         above = folder.parent.absolute()
         if above.exists():
@@ -128,14 +129,15 @@ def writable(path: Path) -> Iterator[sqlite3.Connection]:
         raise JournalUnreadable(f"SQLite {sqlite3.sqlite_version} is too old: 3.35 is the least that the journal needs")
     check_content(path)
     refuse_leftovers(path)
-    made = not path.exists()
+    mask = os.umask(0o077)  # SQLite makes it for this user alone, and gives the files beside it the same mode
     try:
         connection = sqlite3.connect(path, timeout=2.0, isolation_level=None, check_same_thread=False)
     except sqlite3.OperationalError as problem:
         raise JournalBroken(f"cannot open the journal {path}: {problem}") from None
+    finally:
+        os.umask(mask)
     try:
-        if made:
-            path.chmod(0o600)
+        refuse_strangers_file(path)
         _prepare(connection, path)
         yield connection
     finally:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from bridge.journal.ownership import made_anew
 from bridge.journal.sqlite.identity import Identity, beside
 
 _DESCRIPTORS = Path("/proc/self/fd")
@@ -49,10 +50,9 @@ def _checkpointed(connection: sqlite3.Connection, place: Path) -> str:
 
 def _copied(connection: sqlite3.Connection, path: Path) -> str:
     """The folder may be gone as well."""
-    path.resolve().parent.mkdir(exist_ok=True)
+    path.resolve().parent.mkdir(mode=0o700, exist_ok=True)
     part = beside(path, ".rescue-part")
-    part.unlink(missing_ok=True)
-    part.touch(mode=0o600, exist_ok=False)
+    os.close(made_anew(part))
     try:
         connection.execute("VACUUM INTO ?", (str(part),))
         flush(part)

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 from bridge.errors import JournalBusy
+from bridge.journal.ownership import made_anew
 from bridge.journal.sqlite.identity import beside
 from bridge.telemetry import emit
 
@@ -82,7 +83,7 @@ class Room:
         if self._ballast_size == 0 or self._ballast.exists() or free < self._min_free + self._ballast_size:
             return
         try:
-            with self._ballast.open("wb") as file:
+            with os.fdopen(made_anew(self._ballast), "wb") as file:
                 for start in range(0, self._ballast_size, len(_CHUNK)):
                     file.write(_CHUNK[: self._ballast_size - start])
                 os.fsync(file.fileno())
