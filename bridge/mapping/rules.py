@@ -5,7 +5,7 @@ for step in rules.apply(envelope, "hellotext"): ...
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import timedelta
 from functools import cached_property
@@ -215,19 +215,10 @@ def compile_rules(  # noqa: PLR0913 - one for each part of a configuration that 
         rules.extend(made)
         found.extend(reading.problems)
     if found:
-        raise ConfigurationError(_once_each(found))
+        raise ConfigurationError(found)
     around = digest_of([variables, fields, told])
     digests = {each.name: digest_of([each.body, around]) for each in written}
     return Rules(rules, digests, formerly)
-
-
-def _once_each(problems: Sequence[Problem]) -> Sequence[Problem]:
-    """What rules share, by an alias, is wrong once: the same words of the same place are said of the first of them."""
-    found: dict[Hashable, Problem] = {}
-    for each in problems:
-        place = (each.file, each.line, each.column) if each.line else each.path
-        found.setdefault((place, each.message), each)
-    return list(found.values())
 
 
 def _check_apart(rules: Sequence[Rule], made: Sequence[Rule], reading: Reading) -> None:

@@ -124,3 +124,10 @@ def test_any_text_gives_a_document_without_floats_or_its_problems(text):
     assert (document is None) == bool(problems)
     assert all(problem.line >= 1 for problem in problems)
     assert document is None or not _floats(document.value)
+
+
+def test_what_an_alias_shares_is_wrong_once():
+    shared = "a: &give {note: = text(order.name, 5)}\nb: *give\nc: {give: *give}\n"
+    with pytest.raises(ConfigurationError) as caught:
+        load(shared, "x.yaml")
+    assert ["a.note"] == [problem.path for problem in caught.value.problems]
