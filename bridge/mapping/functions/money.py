@@ -45,10 +45,16 @@ def _mark(decimal_mark: Value) -> None:
 @function("number(x: any, decimal_mark?: text) -> number", checks={1: _mark})
 def _number(x: Value, decimal_mark: Value = ".") -> Value:
     """The exact number in a text: number('1.234,50', ',') is 1234.50. The other mark, blanks and ' group digits."""
-    if type(x) is not str or decimal_mark == ".":
-        return values.as_number(x.strip() if type(x) is str else x)
+    if type(x) is not str:
+        return values.as_number(x)
     _mark(decimal_mark)
-    return values.number_from_text(_ungrouped(x.strip()))
+    written = _signed(x.strip())
+    return values.number_from_text(written if decimal_mark == "." else _ungrouped(written))
+
+
+def _signed(written: str) -> str:
+    """With the minus in front, where it stands behind: `79.90-`, as SAP writes it."""
+    return f"-{written[:-1].rstrip()}" if written.endswith("-") and written[0] not in "+-" else written
 
 
 _GROUPED: Final = re.compile(r"[-+]?([0-9]{1,40}|[0-9]{1,3}([.' \u00a0\u202f\u2019][0-9]{3}){1,12})(,[0-9]{1,40})?")
