@@ -12,6 +12,7 @@
     └── JournalError
         ├── JournalBusy        the journal cannot take writes now (full disk, too slow): try again
         ├── LaneLost           another process has this lane now: nothing of it may be sent or stored here
+        ├── ClaimRevoked       a person has decided since it was claimed: it is given back, and nothing of it is sent
         ├── JournalInUse       another process owns it
         ├── JournalUnreadable  not a journal, or one written by a newer version
         └── JournalBroken      an I/O error: the process must end
@@ -99,6 +100,10 @@ class JournalBusy(JournalError):
 
 class LaneLost(JournalError):
     """The lease on a claimed lane has ended: another process may have it, nothing was stored, nothing may be sent."""
+
+
+class ClaimRevoked(JournalError):
+    """A person has decided about the order since the document was claimed: nothing more of this claim is sent."""
 
 
 class JournalInUse(JournalError):

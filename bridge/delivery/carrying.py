@@ -3,16 +3,17 @@
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from bridge.contract import Delivered, Event, Moment, Outcome, Reason, Rejected, State
-from bridge.delivery.conversing import Conversing, Road
+from bridge.delivery.conversing import Conversing, Leave, Road
 from bridge.delivery.courier import Courier
 from bridge.delivery.doubt import NONE, doubted
 from bridge.delivery.policy import Pass, Postpone, Settle, decide
-from bridge.errors import JournalBusy, LaneLost
-from bridge.journal import HOLDS, Claim, Done, Hold, Journal, Key, Postponed, Record, Settled, Verdict
+from bridge.errors import ClaimRevoked, JournalBusy, LaneLost
+from bridge.journal import HOLDS, Claim, Done, Hold, Journal, Key, Postponed, Record, Returned, Settled, Verdict
 from bridge.mapping.rulebook import Rulebook
 from bridge.mapping.rules import Failure, Passed, Rules, Step
 from bridge.telemetry import emit
@@ -106,13 +107,27 @@ class Carrier:
         """To the end, or until it must wait; stored when it returns."""
         claim = document.claim
         try:
-            end = await self._deliver(document)
+            end = await self._delivered(document)
             await self._store(document, end=end)
             if isinstance(end, Postponed) and end.rule and end.rule not in self.held:
                 await self._journal.release(self._road.name, end.rule)  # it was released while this was stored
         except LaneLost as lost:
             # Whoever has the lane now decides: what departed is uncertain there, all else is sent from the start.
             emit("lane.lost", **_names(claim), dest=self._road.name, detail=str(lost))
+
+    async def give_back(self, claim: Claim) -> None:
+        """A claim of which nothing was begun."""
+        with suppress(LaneLost):
+            await self._store(Document(claim, self._book.rules), end=Returned())
+
+    async def _delivered(self, document: Document) -> Done | Postponed | Returned:
+        try:
+            await self._confirm(document.claim)
+            return await self._deliver(document)
+        except ClaimRevoked:
+            # It is mapped again by what the journal says then, if anything of it is still to be sent.
+            document.settled, document.verdicts = [], []
+            return Returned()
 
     async def _deliver(self, document: Document) -> Done | Postponed:
         for event in document.events:
@@ -157,10 +172,14 @@ class Carrier:
         """Send one fact. What is final is noted in the document; what must wait postpones the lane."""
         claim, moment = document.claim, document.moment(_now())
         key = (event.fact, event.once)
-        conversing = Conversing(
-            self._road, self._courier, event, lambda: self._depart(claim, event), doubtful=key in document.doubted
-        )
-        outcome = await conversing.held(moment)
+        leave = Leave(confirm=lambda: self._confirm(claim), depart=lambda: self._depart(claim, event))
+        conversing = Conversing(self._road, self._courier, event, leave, doubtful=key in document.doubted)
+        try:
+            outcome = await conversing.held(moment)
+        except ClaimRevoked:
+            if conversing.departed:
+                document.released.append(key)
+            raise
         self._feel(outcome, moment.now)
         await self._count_refusals(document.rules, event.rule, outcome)
         decision = decide(
@@ -226,14 +245,17 @@ class Carrier:
 
     async def _hold(self, rule: str, detail: str) -> None:
         digest = self._book.rules.digest_of(rule)
-        self.held.add(rule)
         hold = Hold(dest=self._road.name, rule=rule, digest=digest, since=_now(), detail=detail)
         await self._until_stored(lambda: self._journal.hold(hold))
+        self.held.add(rule)  # not before: the journal would say of what waits for it that nobody holds it
         emit("rule.held", dest=self._road.name, rule=rule, detail=detail)
 
     # -- the journal ---------------------------------------------------------------------------------------------------
 
-    async def _store(self, document: Document, *, end: Done | Postponed | None) -> None:
+    async def _confirm(self, claim: Claim) -> None:
+        await self._until_stored(lambda: self._journal.confirm(claim))
+
+    async def _store(self, document: Document, *, end: Done | Postponed | Returned | None) -> None:
         """Durable when it returns; only then is it told."""
         record = Record(
             settled=tuple(document.settled),

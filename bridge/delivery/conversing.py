@@ -7,7 +7,7 @@ from bridge.contract import Destination, Event, Moment, Outcome, Reason, Rejecte
 from bridge.delivery.courier import Courier, Silence
 from bridge.delivery.policy import Patience
 from bridge.delivery.window import Bounds
-from bridge.errors import LaneLost
+from bridge.errors import ClaimRevoked, LaneLost
 from bridge.telemetry import emit, frames
 from bridge.verdicts import judged
 
@@ -26,6 +26,14 @@ class Road:
     patience: Patience = field(default_factory=Patience)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leave:
+    """What the journal is asked before something leaves: whether it may, and to note that it does."""
+
+    confirm: Callable[[], Awaitable[None]]
+    depart: Callable[[], Awaitable[None]]
+
+
 class Conversing:
     """One conversation about one fact. `departed` says that the mark was made."""
 
@@ -34,7 +42,7 @@ class Conversing:
         road: Road,
         courier: Courier,
         event: Event,
-        depart: Callable[[], Awaitable[None]],
+        leave: Leave,
         *,
         doubtful: bool = False,
     ) -> None:
@@ -42,7 +50,7 @@ class Conversing:
         self._road = road
         self._courier = courier
         self._event = event
-        self._depart = depart
+        self._leave = leave
         self._arrived = False
         self.departed = False
 
@@ -50,7 +58,7 @@ class Conversing:
         """The outcome. A bug in the connector parks the fact as dead; where something left before it, as uncertain."""
         try:
             return await self._held(moment)
-        except LaneLost:
+        except (LaneLost, ClaimRevoked):
             raise
         except Exception as bug:  # noqa: BLE001  the one boundary to connector code: the order is parked, not lost
             emit(
@@ -89,16 +97,23 @@ class Conversing:
     async def _answer(self, request: Request) -> Response | Silence:
         if self._road.shadow and request.shadow is not None:
             return request.shadow
-        if self._repeatable(request):
-            return await self._courier.send(request)
-        await self._courier.turn()
-        if not self.departed:
-            await self._depart()
-            self.departed = True
-        answer = await self._courier.send(request, has_turn=True)
-        if isinstance(answer, Response) and answer.status not in _DEFINITE_NO:
+        repeatable = self._repeatable(request)
+        answer = await self._courier.send(request, leaving=self._confirmed if repeatable else self._departing)
+        if not repeatable and isinstance(answer, Response) and answer.status not in _DEFINITE_NO:
             self._arrived = True
         return answer
+
+    async def _confirmed(self) -> None:
+        """What has had its effect is carried to its end; before that a person's decision comes first."""
+        if not self._arrived:
+            await self._leave.confirm()
+
+    async def _departing(self) -> None:
+        await self._confirmed()
+        if not self.departed:
+            await self._leave.depart()
+            self.departed = True
+            await self._confirmed()
 
     def _repeatable(self, request: Request) -> bool:
         return request.repeatable or self._event.resend

@@ -6,10 +6,11 @@ well before servers drop them (4 s), and unrepeatable requests never use one.
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import TypeAlias
 
 import aiohttp
 from aiohttp.http_exceptions import HttpProcessingError
@@ -62,6 +63,10 @@ class Silence:
         return SILENCES[self.silent]
 
 
+Leaving: TypeAlias = Callable[[], Awaitable[None]]
+"""Asked when a request has its turn, before it leaves."""
+
+
 class Courier:
     """Made by `travelling`. `latency`: of the last requests, smoothed, in seconds; a silence counts as it lasted."""
 
@@ -83,12 +88,17 @@ class Courier:
         if self._pace is not None and (wait := self._pace.turn(self._clock())) > 0:
             await asyncio.sleep(wait)
 
-    async def send(self, request: Request, *, has_turn: bool = False) -> Response | Silence:
-        """Never raises for what the network or the other side does. Every request that really leaves takes a turn."""
+    async def send(self, request: Request, *, leaving: Leaving | None = None) -> Response | Silence:
+        """Never raises for what the network or the other side does. Every request that really leaves takes a turn.
+        leaving: asked at the last moment; what it raises keeps the request from leaving."""
         if request.share is not None:
-            return await self._shared(request, request.share)
-        if not has_turn:
-            await self.turn()
+            return await self._shared(request, request.share, leaving)
+        return await self._turned(request, leaving)
+
+    async def _turned(self, request: Request, leaving: Leaving | None) -> Response | Silence:
+        await self.turn()
+        if leaving is not None:
+            await leaving()
         return await self._send(request)
 
     async def _send(self, request: Request) -> Response | Silence:
@@ -107,24 +117,23 @@ class Courier:
 
     # -- requests that several facts share -----------------------------------------------------------------------------
 
-    async def _shared(self, request: Request, share: Share) -> Response | Silence:
+    async def _shared(self, request: Request, share: Share, leaving: Leaving | None) -> Response | Silence:
         if share.fresh:
             self._answers.forget(share.key)
         while True:
             if (known := self._answers.recall(share.key, self._clock())) is not None:
                 return known
             if (asking := self._asking.get(share.key)) is None:
-                return await self._ask(request, share)
+                return await self._ask(request, share, leaving)
             # Whoever asks may be cancelled; then somebody who waits asks anew.
             await asyncio.wait((asking,))
             if not asking.cancelled():
                 return asking.result()
 
-    async def _ask(self, request: Request, share: Share) -> Response | Silence:
+    async def _ask(self, request: Request, share: Share, leaving: Leaving | None) -> Response | Silence:
         asking = self._asking[share.key] = asyncio.get_running_loop().create_future()
         try:
-            await self.turn()
-            answer = await self._send(request)
+            answer = await self._turned(request, leaving)
             asking.set_result(answer)
         finally:
             del self._asking[share.key]

@@ -114,6 +114,7 @@ class Worker:
         async with asyncio.TaskGroup() as lanes:
             while not self._stopping:
                 self._wake.clear()
+                self._give_back(lanes)
                 await self._refill()
                 await self._start(lanes)
                 await self._remember()
@@ -142,6 +143,15 @@ class Worker:
     def _has_room(self) -> bool:
         room = self._window.limit - len(self._ready)
         return self._health.mood is not Mood.DOWN and room >= (self._window.limit + 1) // 2
+
+    def _give_back(self, lanes: asyncio.TaskGroup) -> None:
+        """What waits here, and a person has decided about: whoever asks the journal is not to find it in flight."""
+        if not self._ready or not (revoked := self._journal.revoked(self.name)):
+            return
+        back = [claim for claim in self._ready if (claim.lane, claim.number) in revoked]
+        self._ready = deque(claim for claim in self._ready if (claim.lane, claim.number) not in revoked)
+        for claim in back:
+            lanes.create_task(self._carrier.give_back(claim))
 
     async def _refill(self) -> None:
         """Claim in bulk: one question to the journal serves many lanes."""

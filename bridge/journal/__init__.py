@@ -4,7 +4,7 @@ One protocol, two implementations with the same tables and one conformance suite
 destination it is work until its facts are final. A lane has one document in flight per destination, oldest first.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -110,17 +110,22 @@ class Postponed:
     rule: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Returned:
+    """The lane is given back as it was claimed: what a person has decided meanwhile is to be seen first."""
+
+
 class Record(Plain, frozen=True, kw_only=True):
     """What happened to a claimed document, stored in one piece.
 
     released    keys that are let go: of a departed fact whose request was definitely refused, of a healed dead letter
-    end         Done or Postponed gives the lane back; None keeps it
+    end         Done, Postponed and Returned give the lane back; None keeps it
     """
 
     settled: Sequence[Settled] = ()
     verdicts: Sequence[Verdict] = ()
     released: Sequence[Key] = ()
-    end: Done | Postponed | None = None
+    end: Done | Postponed | Returned | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -298,6 +303,7 @@ class Erased:
     """What one call erased. last: the last lane that was looked at; more: there is more to erase behind it.
 
     is_lasting  nothing of it is left in the journal's files; False: a reader keeps an older picture for a while
+    lanes       which ones
     """
 
     orders: int = 0
@@ -305,6 +311,7 @@ class Erased:
     last: int = 0
     more: bool = False
     is_lasting: bool = True
+    lanes: tuple[int, ...] = ()
 
 
 class Reading(Protocol):
@@ -451,7 +458,15 @@ class Journal(Feeding, Protocol):
         """Calls back, in the event loop, whenever something may be due that was not before: nobody polls."""
 
     async def record(self, claim: Claim, record: Record, *, now: datetime) -> None:
-        """Durable when it returns."""
+        """Durable when it returns. Raises ClaimRevoked, as `confirm` does, for a departed mark."""
+
+    async def confirm(self, claim: Claim) -> None:
+        """The last look before something leaves: raises ClaimRevoked where a person has decided about its lane since
+        it was claimed (`drop`, `settle`, `erase`), and LaneLost."""
+
+    def revoked(self, dest: str) -> Collection[tuple[int, int]]:
+        """Lane and number of claims of this process that `confirm` refuses, as far as is known. `watch` tells of
+        more."""
 
     async def hold(self, hold: Hold) -> None:
         """From now on the lanes of this rule may be postponed without a time."""

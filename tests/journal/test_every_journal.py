@@ -6,7 +6,20 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from bridge.contract import Reason, State
-from bridge.journal import Done, Fact, Hold, Postponed, Record, Retention, Selection, Settled, Verdict
+from bridge.errors import ClaimRevoked
+from bridge.journal import (
+    Done,
+    Erasure,
+    Fact,
+    Hold,
+    Postponed,
+    Record,
+    Retention,
+    Returned,
+    Selection,
+    Settled,
+    Verdict,
+)
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 LATER = NOW + timedelta(hours=1)
@@ -562,3 +575,97 @@ async def test_a_turn_is_taken_once_in_its_time_also_after_a_restart(opened):
     async with opened() as journal:
         assert not await journal.take_turn("check", every=hour, now=NOW + timedelta(minutes=59))
         assert await journal.take_turn("check", every=hour, now=NOW + hour)
+
+
+# -- decisions about what is in flight ---------------------------------------------------------------------------------
+
+
+async def _revoked(journal, claim):
+    """Waits until the journal knows that a person has decided about it."""
+    async with asyncio.timeout(20):
+        while (claim.lane, claim.number) not in journal.revoked(claim.dest):
+            await asyncio.sleep(0.02)
+
+
+async def _refused(journal, claim):
+    departed = Record(settled=[_settled(state=State.DEPARTED)])
+    for asking in (journal.confirm(claim), journal.record(claim, departed, now=LATER)):
+        with pytest.raises(ClaimRevoked):
+            await asking
+
+
+async def test_a_claim_that_nobody_decided_about_is_confirmed(journal, envelope):
+    await _dead(journal, envelope("1"))
+    await journal.append(envelope("2"))
+    (claim,) = await _claimed(journal)
+    await journal.drop([fact.ref for fact in await _parked(journal)])
+    await journal.confirm(claim)
+    assert set() == set(journal.revoked("api"))
+    await _done(journal, claim, _settled())
+
+
+async def test_a_drop_takes_back_what_was_claimed_of_its_order(journal, envelope):
+    await _dead(journal, envelope("1"))
+    (fact,) = await _parked(journal)
+    await journal.append(envelope("1", minutes=1))
+    (claim,) = await _claimed(journal)
+    assert {("placed", "[]"): State.DEAD} == dict(claim.held)
+    dropping = asyncio.create_task(journal.drop([fact.ref]))
+    await _revoked(journal, claim)
+    await _refused(journal, claim)
+    await journal.record(claim, Record(end=Returned()), now=LATER)
+    assert 1 == await dropping
+    (again,) = await _claimed(journal, now=LATER + timedelta(minutes=1))
+    assert (claim.seq, {("placed", "[]"): State.DROPPED}) == (again.seq, dict(again.held))
+    assert 0 == again.attempt
+    await journal.confirm(again)
+    await _done(journal, again)
+
+
+async def test_a_settlement_takes_back_what_was_claimed_of_its_order(journal, envelope):
+    await journal.append(envelope("1"))
+    (claim,) = await _claimed(journal)
+    await _done(journal, claim, _settled(state=State.UNCERTAIN, reason=Reason.NO_ANSWER))
+    (fact,) = await _parked(journal, State.UNCERTAIN)
+    await journal.append(envelope("1", minutes=1))
+    (claim,) = await _claimed(journal)
+    settling = asyncio.create_task(journal.settle([fact.ref], State.DROPPED))
+    await _revoked(journal, claim)
+    await _refused(journal, claim)
+    await journal.record(claim, Record(end=Returned()), now=LATER)
+    assert 1 == await settling
+
+
+async def test_an_erasure_takes_back_what_was_claimed_and_nothing_of_it_is_claimed_again(journal, envelope):
+    appended = await journal.append(envelope("1"))
+    (claim,) = await _claimed(journal)
+    erasing = asyncio.create_task(journal.erase(Erasure(tenant="shop.example", orders=("1",))))
+    await _revoked(journal, claim)
+    await _refused(journal, claim)
+    await journal.record(claim, Record(end=Returned()), now=LATER)
+    assert 1 == (await erasing).bodies
+    assert [] == await _claimed(journal, now=LATER + timedelta(days=1))
+    assert b"" == (await journal.document(appended.seq)).raw
+    assert await journal.next_due("api") is None
+
+
+async def test_what_is_given_back_keeps_what_was_settled_of_it(journal, envelope):
+    await journal.append(envelope("1"))
+    (claim,) = await _claimed(journal)
+    await journal.record(claim, Record(settled=[_settled("seen")], end=Returned()), now=LATER)
+    (again,) = await _claimed(journal, now=LATER + timedelta(minutes=1))
+    assert (claim.seq, {("seen", "[]"): State.DELIVERED}) == (again.seq, dict(again.held))
+
+
+async def test_a_document_that_is_asked_for_again_while_it_is_in_flight_is_due_when_it_ends(journal, envelope):
+    """Also where the table was searched meanwhile, and found nothing but what was in flight."""
+    later = NOW + timedelta(days=10_000)  # a retry is due by the clock
+    await _dead(journal, envelope("1"))
+    (fact,) = await _parked(journal)
+    await journal.retry([fact.ref])
+    (claim,) = await _claimed(journal, now=later)
+    await journal.retry([fact.ref])
+    assert [] == await _claimed(journal, now=later)
+    await _done(journal, claim, _settled(state=State.DEAD, reason=Reason.REFUSED), now=later)
+    assert await journal.next_due("api") is not None
+    assert [claim.seq] == [again.seq for again in await _claimed(journal, now=later)]

@@ -30,6 +30,7 @@ class World:
         self.appended = ()  # committed, and not told yet
         self.ended = ()  # the same: records and acts, whose tasks go on a turn or more after what came before them
         self.claims = {}  # lane: document
+        self.asked = frozenset()  # lanes whose document a person asked for again since it was claimed
         self.search = None  # who was in flight when it was asked
         self.found = None  # what the table answered
 
@@ -42,6 +43,10 @@ class World:
             handing._cut,
             tuple(sorted(handing.in_flight)),
             tuple(sorted(handing._deep)),
+            tuple(sorted(handing.revoked)),
+            handing._searching,
+            tuple(sorted(handing._decided)),
+            tuple(sorted(self.asked)),
         )
         return repr((
             *known, [one[:2] for one in handing._queue], handing._learnt, self.now, sorted(self.table.items()),
@@ -72,6 +77,8 @@ class World:
                 yield self.record, lane, 1
         if self.acts < ACTS and self.table:
             yield (self.act,)
+            yield from ((self.ask_again, lane) for lane in self.claims)
+            yield from ((self.erase, lane) for lane in self.table)
 
     # -- the writer ----------------------------------------------------------------------------------------------------
 
@@ -84,8 +91,10 @@ class World:
     def record(self, lane, wait):
         seq = self.claims.pop(lane)
         _, documents = self.table[lane]
+        gone = None if lane in self.asked else seq
+        self.asked -= {lane}
         if wait is None:
-            self.table[lane] = (self.now, tuple(each for each in documents if each != seq))
+            self.table[lane] = (self.now, tuple(each for each in documents if each != gone))
             self.ended += ((lane, None, self.documents),)
         else:
             self.postponements += 1
@@ -97,6 +106,17 @@ class World:
         self.acts += 1
         self.table = {lane: (min(due, self.now), documents) for lane, (due, documents) in self.table.items()}
         self.ended += ((None, None, self.documents),)
+
+    def ask_again(self, lane):
+        """The document that is in flight is to be mapped once more."""
+        self.acts += 1
+        self.asked |= {lane}
+        self.ended += ((None, (lane, False), self.documents),)
+
+    def erase(self, lane):
+        self.acts += 1
+        self.table[lane] = (self.now, ())
+        self.ended += ((None, (lane, True), self.documents),)
 
     # -- the event loop ------------------------------------------------------------------------------------------------
 
@@ -112,7 +132,8 @@ class World:
         (lane, until, _), *rest = self.ended
         self.ended = tuple(rest)
         if lane is None:
-            self.handing.ask()
+            acted, revoking = until or (None, False)
+            self.handing.acted({acted} - {None}, revoking=revoking)
         else:
             waits = Postponed(until=until and _moment(until), fact="placed", reason=Reason.THROTTLED)
             self.handing.ended(SimpleNamespace(lane=lane), Record(end=waits if until else Done()))
@@ -149,7 +170,8 @@ class World:
 
     def _given(self, lane, seq):
         assert lane not in self.claims, "in flight twice"
-        assert seq == self.table[lane][1][0], "not the oldest document of its lane"
+        documents = self.table[lane][1]
+        assert seq not in documents[1:], "not the oldest document of its lane"
         self.claims[lane] = seq
 
     # -- what is promised ----------------------------------------------------------------------------------------------
@@ -158,6 +180,8 @@ class World:
         """Where all is told, what waits will be asked for."""
         if self.appended or self.ended or self.search is not None:
             return
+        erased = {lane for lane, seq in self.claims.items() if seq not in self.table[lane][1]}
+        assert erased <= self.handing.revoked, "erased, and would be sent"
         if self.handing.must_ask(_moment(self.now)) or not self.handing.is_whole:
             return
         waiting = {lane: due for lane, (due, documents) in self.table.items() if documents and lane not in self.claims}

@@ -13,9 +13,10 @@ import pytest
 from msgspec import structs
 
 from bridge.contract import Reason, State
-from bridge.errors import JournalBusy, JournalUnreadable, LaneLost
+from bridge.errors import ClaimRevoked, JournalBusy, JournalUnreadable, LaneLost
 from bridge.journal import Done, Hold, Postponed, Record, Retention
-from bridge.journal.postgres import acting, init, opened, reading
+from bridge.journal.cells import micros
+from bridge.journal.postgres import acting, deciding, init, opened, reading
 from bridge.journal.postgres.database import VERSION, connected, statements
 
 
@@ -207,6 +208,84 @@ async def test_what_was_held_while_its_hold_ended_is_freed(postgres_place, open_
     assert 1 == await journal.release("api", "placed")
 
 
+async def test_a_replica_that_nobody_tells_knows_of_a_decision_when_it_is_told_as_done(
+    postgres_place, open_again, desk, monkeypatch
+):
+    """It hears no notification and looks only when it must: whoever decides waits so long."""
+    monkeypatch.setattr(deciding, "_YOUNG", 0.3)
+    monkeypatch.setattr(deciding, "_LOOKS", 10)
+    deaf = await open_again(replace(postgres_place, listen=False, poll=timedelta(hours=1)))
+    await desk.carry(deaf, desk.document(), desk.fact(State.DEAD, reason=Reason.REFUSED))
+    await deaf.append(desk.document())
+    claim = await desk.claim(deaf)
+    await deaf.confirm(claim)
+    async with acting(postgres_place) as person:
+        (fact,) = await desk.parked(person)
+        assert 1 == await person.drop([fact.ref])
+    with pytest.raises(ClaimRevoked):
+        await deaf.confirm(claim)
+    with pytest.raises(ClaimRevoked):
+        await desk.record(deaf, claim, desk.fact(State.DEPARTED))
+
+
+async def test_a_decision_meets_a_claim_that_is_just_being_made(postgres_place, open_again, desk, monkeypatch):
+    """Whichever of the two is committed first: the claim is revoked, or knows."""
+    journal = await open_again()
+    await desk.carry(journal, desk.document(), desk.fact(State.DEAD, reason=Reason.REFUSED))
+    (fact,) = await desk.parked(journal)
+    await journal.append(desk.document())
+    other = await asyncpg.connect(postgres_place.dsn)
+    claiming = other.transaction()
+    await claiming.start()
+    owner, number = journal._lease.id, journal._lease.next_number()
+    sql = statements(postgres_place.schema)["claim"]
+    (row,) = await other.fetch(sql, "api", micros(desk.later), 10, 1 << 30, owner, number)
+    monkeypatch.setattr(deciding, "_LOOKS", 1)
+    dropping = asyncio.create_task(journal.drop([fact.ref]))
+    await _until(lambda: _waits_for_a_lock(postgres_place))
+    await claiming.commit()
+    await other.close()
+    assert 1 == await dropping
+    await _until(lambda: _told((row["lane"], number) in journal.revoked("api")))
+
+
+async def _waits_for_a_lock(place):
+    return await _sql(place, "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%turn%'")
+
+
+async def test_a_claim_of_a_lease_that_has_ended_is_not_confirmed(open_again, postgres_place, desk):
+    journal = await open_again()
+    await journal.append(desk.document())
+    claim = await desk.claim(journal)
+    await _sql(postgres_place, "DELETE FROM owner WHERE id = $1", claim.lease)
+    await _until(lambda: _told(journal._lease.id not in (0, claim.lease)))
+    with pytest.raises(LaneLost):
+        await journal.confirm(claim)
+
+
+async def test_a_rule_that_is_held_while_it_is_looked_who_holds_stays_held(open_again, desk, monkeypatch):
+    """The answer is older than the hold: it says nothing of it."""
+    journal = await open_again()
+    holds = journal.holds
+
+    async def slow():
+        found = await holds()
+        await journal.hold(Hold(dest="api", rule="placed", digest="d", since=desk.now, detail="422"))
+        return found
+
+    told = []
+    monkeypatch.setattr(journal, "_released", lambda *rule: told.append(rule))
+    monkeypatch.setattr(journal, "holds", slow)
+    await journal._learn_releases()
+    monkeypatch.setattr(journal, "holds", holds)
+    assert [] == told
+    await journal._learn_releases()
+    assert [] == told
+    await journal.release("api", "placed")
+    await journal._learn_releases()
+    assert [("api", "placed")] == told[:1]
+
+
 async def test_a_claim_whose_answer_was_lost_is_free_again(open_again, desk, monkeypatch):
     journal = await open_again()
     await journal.append(desk.document())
@@ -286,6 +365,7 @@ _FIRST_VERSION = (
     "DROP TABLE former",
     "ALTER TABLE turn DROP COLUMN claim",
     "ALTER TABLE envelope DROP COLUMN came",
+    "ALTER TABLE turn DROP COLUMN revoked",
     "UPDATE meta SET value = '1' WHERE name = 'version'",
 )
 

@@ -5,7 +5,7 @@ mark a fact as departed nor settle it. See place.py for how it is reached, leasi
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime, timedelta
 from functools import partial
@@ -13,7 +13,7 @@ from functools import partial
 import msgspec
 
 from bridge.contract import Envelope, State
-from bridge.errors import JournalBroken, JournalBusy, LaneLost
+from bridge.errors import ClaimRevoked, JournalBroken, JournalBusy, JournalError, LaneLost
 from bridge.journal import Appended, Claim, Hold, Incoming, Levels, Postponed, Pruned, Record, Retention
 from bridge.journal.ages import limits_of
 from bridge.journal.backlog import Backlog
@@ -36,6 +36,7 @@ from bridge.journal.postgres import making
 from bridge.journal.postgres.acting import Actor, now
 from bridge.journal.postgres.appending import Append, appended, columns
 from bridge.journal.postgres.database import Database, check, connected
+from bridge.journal.postgres.deciding import Decisions
 from bridge.journal.postgres.grouping import Group
 from bridge.journal.postgres.leasing import Lease
 from bridge.journal.postgres.moving import doubt, given, taken
@@ -43,7 +44,7 @@ from bridge.journal.postgres.place import Place
 from bridge.journal.postgres.pruning import Pruning
 from bridge.journal.postgres.reading import Reader
 from bridge.journal.postgres.recording import Entry, Recorded, Released, recorded, text
-from bridge.journal.postgres.waking import Waking
+from bridge.journal.postgres.waking import DECIDED, Waking
 from bridge.telemetry import emit
 
 __all__ = ["Place", "PostgresJournal", "acting", "doubt", "given", "init", "opened", "reading", "taken"]
@@ -68,7 +69,8 @@ async def acting(place: Place) -> AsyncIterator[Actor]:
     """For commands: they act by themselves, and wake who works. Raises JournalBusy, JournalUnreadable."""
     async with connected(place) as database:
         await check(database)
-        yield Actor(database, Waking(database, lambda: None).tell_now)
+        waking = Waking(database, lambda _news: None)
+        yield Actor(database, lambda: waking.tell_now(DECIDED))
 
 
 @asynccontextmanager
@@ -105,8 +107,10 @@ class PostgresJournal(Actor):
         self._destinations = tuple(destinations)
         self._backlog = Backlog(len(destinations))
         self._watchers: dict[str, Callable[[], None]] = {}
-        self._waking = Waking(database, self._wake)
-        self._lease = Lease(database, freed=self._acted_here)
+        self._waking = Waking(database, self._heard)
+        self._lease = Lease(database, freed=self._freed_here)
+        self._decided = asyncio.Event()
+        self._decisions = Decisions(database, self._lease)
         self._appends: Sequence[Group[Append, Appended]] = [Group(self._append_group) for _ in range(_SIDE_BY_SIDE)]
         self._entries: Sequence[Group[Entry, Recorded]] = [Group(self._record_group) for _ in range(_SIDE_BY_SIDE)]
         self._pruning = Pruning(database)
@@ -166,19 +170,39 @@ class PostgresJournal(Actor):
             changed()
 
     async def _looking(self) -> None:
-        """Whatever others left is found, whoever failed to tell of it; also that a person released a rule."""
+        """Whatever others left is found, whoever failed to tell of it; also what persons have decided."""
         while True:
-            await asyncio.sleep(self._database.place.poll.total_seconds())
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._database.place.poll.total_seconds()):
+                    await self._decided.wait()
+            self._decided.clear()
             with suppress(JournalBusy):  # told by the lease
-                held = {(hold.dest, hold.rule) for hold in await self.holds()}
-                for dest, rule in self._held - held:
-                    self._released(dest, rule)
-                self._held = held
+                await self._decisions.look()
+                await self._learn_releases()
                 self._wake()
+
+    async def _learn_releases(self) -> None:
+        """What is held while the answer comes is no part of it."""
+        before = set(self._held)
+        held = {(hold.dest, hold.rule) for hold in await self.holds()}
+        for dest, rule in before - held:
+            self._released(dest, rule)
+        self._held = (self._held - before) | held
+
+    def _heard(self, news: str) -> None:
+        """By another process."""
+        self._wake()
+        if news:
+            self._decided.set()
+
+    async def _freed_here(self) -> None:
+        self._wake()
+        self._waking.tell()
 
     async def _acted_here(self) -> None:
         self._wake()
-        self._waking.tell()
+        self._decided.set()
+        self._waking.tell(DECIDED)
 
     # -- taking in -----------------------------------------------------------------------------------------------------
 
@@ -274,7 +298,7 @@ class PostgresJournal(Actor):
         answer = await self._entries[claim.lane % _SIDE_BY_SIDE].put(Entry(claim=claim, record=record, now=micros(now)))
         if record.end is not None or isinstance(answer, LaneLost):
             self._let_go(claim)
-        if isinstance(answer, LaneLost):
+        if isinstance(answer, JournalError):
             raise answer
         if isinstance(answer, Released) and isinstance(record.end, Postponed):
             self._held.discard((claim.dest, record.end.rule))
@@ -286,6 +310,17 @@ class PostgresJournal(Actor):
         key = (claim.dest, claim.lane)
         if self._lease.in_flight.get(key) == claim.number:
             del self._lease.in_flight[key]
+
+    async def confirm(self, claim: Claim) -> None:
+        """The look at what persons have decided is young enough, or is made again."""
+        if claim.lease != self._lease.id:
+            raise LaneLost("the lease under which this lane was claimed has ended")
+        await self._decisions.known()
+        if (claim.lane, claim.number) in self._decisions.revoked(claim.dest):
+            raise ClaimRevoked("a person has decided about this order since it was claimed")
+
+    def revoked(self, dest: str) -> Collection[tuple[int, int]]:
+        return self._decisions.revoked(dest)
 
     async def _record_group(self, group: Sequence[Entry]) -> Sequence[Recorded]:
         return await self._database.transaction(lambda c: recorded(c, self._database.sql, group))

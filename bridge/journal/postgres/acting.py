@@ -7,10 +7,11 @@ from time import time_ns
 from bridge.contract import Reason, State
 from bridge.errors import JournalError
 from bridge.journal import ENDS, Erased, Erasure, Parked
-from bridge.journal.cells import as_attempts, lane_of, parked_of
+from bridge.journal.cells import Row, as_attempts, lane_of, parked_of
 from bridge.journal.postgres import erasing
 from bridge.journal.postgres.appending import columns
 from bridge.journal.postgres.database import Connection, Database
+from bridge.journal.postgres.deciding import revoke, told
 from bridge.journal.postgres.reading import Reader
 
 
@@ -37,18 +38,22 @@ class Actor(Reader):
         return await self._act(partial(self._resend, refs=refs, at=now()))
 
     async def reread(self, refs: Sequence[str]) -> int:
-        how = (State.DEAD, State.DROPPED, Reason.RETRIED_BY_HAND)
-        return await self._act(partial(self._end, refs=refs, how=how, at=now()))
+        return await self._decide(refs, (State.DEAD, State.DROPPED, Reason.RETRIED_BY_HAND))
 
     async def drop(self, refs: Sequence[str]) -> int:
-        how = (State.DEAD, State.DROPPED, Reason.DROPPED_BY_HAND)
-        return await self._act(partial(self._end, refs=refs, how=how, at=now()))
+        return await self._decide(refs, (State.DEAD, State.DROPPED, Reason.DROPPED_BY_HAND))
 
     async def settle(self, refs: Sequence[str], state: State) -> int:
         if state not in ENDS:
             raise JournalError(f"what is uncertain ends as {' or '.join(sorted(ENDS))}, not as {state}")
-        how = (State.UNCERTAIN, state, Reason.SETTLED_BY_HAND)
-        return await self._act(partial(self._end, refs=refs, how=how, at=now()))
+        return await self._decide(refs, (State.UNCERTAIN, state, Reason.SETTLED_BY_HAND))
+
+    async def _decide(self, refs: Sequence[str], how: tuple[State, State, Reason]) -> int:
+        """What is claimed of these lanes, here or elsewhere, is not sent any more when this returns."""
+        facts, claims = await self._database.transaction(partial(self._end, refs=refs, how=how, at=now()))
+        await self._acted()
+        await told(self._database, claims)
+        return facts
 
     async def release(self, dest: str, rule: str) -> int:
         released = 0
@@ -67,7 +72,7 @@ class Actor(Reader):
         lanes = await self.lanes(erasure, limit=erasing.PAGE + 1)
         if not erasure.everything:
             await erasing.block_orders(self._database, await self.salt(), lanes, now())
-        erased = await erasing.erase(self._database, await self.salt(), lanes, erasure, now())
+        erased = await erasing.erase(self._database, await self.salt(), lanes, erasure, self._acted)
         await self._acted()
         return erased
 
@@ -119,14 +124,15 @@ class Actor(Reader):
 
     async def _end(
         self, connection: Connection, *, refs: Sequence[str], how: tuple[State, State, Reason], at: int
-    ) -> int:
-        """Parked facts get a final state by a person's word."""
+    ) -> tuple[int, Sequence[Row]]:
+        """Parked facts get a final state by a person's word. How many, and which claims were revoked."""
         parked, state, reason = how
         facts = await self._each(connection, refs, parked)
+        claims = await revoke(self._database, connection, {(fact.dest, fact.lane) for fact in facts})
         for fact in facts:
             key = (fact.lane, fact.dest, fact.fact, fact.once)
             await self._run(connection, "set_state", state.value, reason.value, at, *key, parked.value)
-        return len(facts)
+        return len(facts), claims
 
     async def _free_held(self, connection: Connection, *, at: int) -> int:
         """Lanes that wait for a rule that nobody holds are due."""

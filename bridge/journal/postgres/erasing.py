@@ -5,7 +5,7 @@ Rows are gone for every question; their bytes leave the files with vacuum, and b
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
 from bridge.contract import Reason, State
@@ -14,6 +14,7 @@ from bridge.journal import Erased, Erasure
 from bridge.journal.cells import alias_hash, delivery_alias, lane_of, order_alias, reference
 from bridge.journal.postgres.appending import columns
 from bridge.journal.postgres.database import Connection, Database
+from bridge.journal.postgres.deciding import revoke
 
 PAGE = 100
 _PATIENCE = 60.0
@@ -43,13 +44,17 @@ async def block_orders(database: Database, salt: bytes, lanes: Sequence[int], at
     await block(database, [alias_hash(salt, tenant, order_alias(name)) for tenant, name in names], at)
 
 
-async def erase(database: Database, salt: bytes, lanes: Sequence[int], erasure: Erasure, at: int) -> Erased:
-    """These lanes; those that another process has in flight are waited for."""
-    chosen, more = list(lanes[:PAGE]), len(lanes) > PAGE
+async def erase(
+    database: Database, salt: bytes, lanes: Sequence[int], erasure: Erasure, acted: Callable[[], Awaitable[None]]
+) -> Erased:
+    """These lanes; the claims of those that are in flight are revoked, and what has left already is waited for."""
+    chosen, more, at = list(lanes[:PAGE]), len(lanes) > PAGE, time.time_ns() // 1000
     left, bodies, until = chosen, 0, time.monotonic() + _PATIENCE
     while left:
         gone, left = await database.transaction(partial(_erase, database=database, salt=salt, lanes=left, at=at))
         bodies += gone
+        if left:
+            await acted()
         if left and time.monotonic() > until:
             raise JournalBusy("an order of it is still being sent; what came before it is erased: ask again")
         await asyncio.sleep(_PAUSE if left else 0)
@@ -59,12 +64,13 @@ async def erase(database: Database, salt: bytes, lanes: Sequence[int], erasure: 
 async def _erase(
     connection: Connection, database: Database, salt: bytes, lanes: list[int], at: int
 ) -> tuple[int, list[int]]:
-    """Bodies that went, and lanes that are in flight: nothing of these was touched."""
+    """Bodies that went, and lanes that are in flight: of these nothing was touched but their claims."""
     sql = database.sql
     await connection.fetch(sql["lock_lanes"], lanes)
     destinations = [dest for (dest,) in await connection.fetch(sql["destinations"])]
     turns = await connection.fetch(sql["lock_turns"], destinations, lanes)
     busy = {lane for lane, owner in turns if owner is not None}
+    await revoke(database, connection, [(dest, lane) for dest in destinations for lane in busy])
     free = [lane for lane in lanes if lane not in busy]
     found = [tuple(row) for row in await connection.fetch(sql["documents_of"], free)]
     documents = [(lane, seq) for lane, seq, _, _ in found]

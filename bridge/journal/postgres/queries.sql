@@ -66,7 +66,8 @@ WITH alive AS MATERIALIZED (
 ), counted AS (
     SELECT *, row_number() OVER o AS place, sum(size) OVER o AS bytes FROM oldest WINDOW o AS (ORDER BY due, lane)
 )
-UPDATE turn t SET owner = alive.id, claim = $6, claimed = c.due, due = 4611686018427387904 FROM counted c CROSS JOIN alive
+UPDATE turn t SET owner = alive.id, claim = $6, revoked = false, claimed = c.due, due = 4611686018427387904
+FROM counted c CROSS JOIN alive
 WHERE t.dest = $1 AND t.lane = c.lane AND (c.place = 1 OR c.bytes <= $4)
 RETURNING t.lane, t.attempt, t.first, c.seq, c.asked, c.size, c.due
 
@@ -90,7 +91,7 @@ SELECT lane, source, kind, newest FROM version WHERE dest = $1 AND lane = ANY ($
 SELECT due FROM turn WHERE dest = $1 AND due < 4611686018427387904 ORDER BY due LIMIT 1
 
 -- name: owned
-SELECT t.dest, t.lane, t.claim FROM turn t
+SELECT t.dest, t.lane, t.claim, t.revoked FROM turn t
 JOIN unnest($1::text[], $2::bigint[], $3::bigint[]) AS w (dest, lane, claim)
     ON t.dest = w.dest AND t.lane = w.lane AND t.claim = w.claim
 WHERE t.owner = $4 ORDER BY t.dest, t.lane FOR UPDATE OF t
@@ -152,6 +153,27 @@ FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[], $5::text[]) AS
 LEFT JOIN holding h ON h.dest = w.dest AND h.rule = w.held
 WHERE t.dest = w.dest AND t.lane = w.lane
 RETURNING t.dest, t.lane, w.held IS NOT NULL AND h.rule IS NULL AS free
+
+-- name: give_back
+-- Whoever revoked the claim may still wait for the lane: it is theirs for a moment.
+UPDATE turn t SET owner = NULL, due = greatest(t.claimed, w.now + 1000000)
+FROM unnest($1::text[], $2::bigint[], $3::bigint[]) AS w (dest, lane, now)
+WHERE t.dest = w.dest AND t.lane = w.lane
+
+-- name: lock_pairs
+SELECT t.lane FROM turn t JOIN unnest($1::text[], $2::bigint[]) AS w (dest, lane)
+    ON t.dest = w.dest AND t.lane = w.lane ORDER BY t.dest, t.lane FOR UPDATE OF t
+
+-- name: revoke
+UPDATE turn t SET revoked = true FROM unnest($1::text[], $2::bigint[]) AS w (dest, lane)
+WHERE t.dest = w.dest AND t.lane = w.lane AND t.owner IS NOT NULL RETURNING t.owner, t.claim, t.dest, t.lane
+
+-- name: revoked_of
+SELECT dest, lane, claim FROM turn WHERE owner = $1 AND revoked
+
+-- name: standing
+SELECT 1 FROM turn t JOIN unnest($1::bigint[], $2::bigint[], $3::text[], $4::bigint[]) AS w (owner, claim, dest, lane)
+    ON t.dest = w.dest AND t.lane = w.lane AND t.owner = w.owner AND t.claim = w.claim LIMIT 1
 
 -- name: finish
 WITH ended AS (

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from bridge.contract import State
-from bridge.errors import LaneLost
-from bridge.journal import Claim, Done, Postponed, Record, Settled
+from bridge.errors import ClaimRevoked, LaneLost
+from bridge.journal import Claim, Done, Postponed, Record, Returned, Settled
 from bridge.journal.cells import NEVER, Row, micros, micros_or_none
 from bridge.journal.postgres.appending import columns
 from bridge.journal.postgres.database import Connection
@@ -29,7 +29,9 @@ class Released:
 Key: TypeAlias = tuple[int, str, int, int]
 """Lease, destination, lane and claim."""
 
-Recorded: TypeAlias = LaneLost | Released | None
+Recorded: TypeAlias = LaneLost | ClaimRevoked | Released | None
+
+_DECIDED = "a person has decided about this order since it was claimed"
 
 
 def text(given: str) -> str:
@@ -39,8 +41,10 @@ def text(given: str) -> str:
 
 async def recorded(connection: Connection, sql: Mapping[str, str], group: Sequence[Entry]) -> Sequence[Recorded]:
     """None for what is stored; LaneLost for what belongs to another claim now: the fence before a request leaves."""
-    mine = await _mine(connection, sql, group)
-    entries = [entry for entry in group if _key(entry) in mine]
+    found = await _found(connection, sql, group)
+    mine = found.keys()
+    revoked = {_key(entry) for entry in group if found.get(_key(entry)) and _departs(entry)}
+    entries = [entry for entry in group if _key(entry) in mine and not (_key(entry) in revoked and _departs(entry))]
     await _let_go(connection, sql, entries)
     free: Collection[tuple[str, int]] = ()
     for name, rows in _writings(entries).items():
@@ -48,7 +52,7 @@ async def recorded(connection: Connection, sql: Mapping[str, str], group: Sequen
             answers = await connection.fetch(sql[name], *columns(rows, len(rows[0])))
             if name == "postpone":
                 free = {(dest, lane) for dest, lane, is_free in answers if is_free}
-    return [_answer(entry, mine, free) for entry in group]
+    return [ClaimRevoked(_DECIDED) if _key(e) in revoked and _departs(e) else _answer(e, mine, free) for e in group]
 
 
 def _answer(entry: Entry, mine: Collection[Key], free: Collection[tuple[str, int]]) -> Recorded:
@@ -62,14 +66,18 @@ def _key(entry: Entry) -> Key:
     return entry.claim.lease, entry.claim.dest, entry.claim.lane, entry.claim.number
 
 
-async def _mine(connection: Connection, sql: Mapping[str, str], group: Sequence[Entry]) -> set[Key]:
-    """Locked until the end of the transaction."""
-    mine: set[Key] = set()
+def _departs(entry: Entry) -> bool:
+    return any(settled.state is State.DEPARTED for settled in entry.record.settled)
+
+
+async def _found(connection: Connection, sql: Mapping[str, str], group: Sequence[Entry]) -> Mapping[Key, bool]:
+    """The claims that stand, and whether a person has revoked them. Locked until the end of the transaction."""
+    found: dict[Key, bool] = {}
     for lease in sorted({entry.claim.lease for entry in group}):
         rows = {(e.claim.dest, e.claim.lane, e.claim.number) for e in group if e.claim.lease == lease}
-        found = await connection.fetch(sql["owned"], *columns(sorted(rows), 3), lease)
-        mine.update((lease, dest, lane, number) for dest, lane, number in found)
-    return mine
+        owned = await connection.fetch(sql["owned"], *columns(sorted(rows), 3), lease)
+        found.update({(lease, dest, lane, number): revoked for dest, lane, number, revoked in owned})
+    return found
 
 
 async def _let_go(connection: Connection, sql: Mapping[str, str], entries: Sequence[Entry]) -> None:
@@ -89,6 +97,7 @@ def _writings(entries: Sequence[Entry]) -> Mapping[str, Sequence[Row]]:
         "first_attempts": [(e.claim.dest, e.claim.lane) for e in entries if _ends_a_wait(e)],
         "put_attempts": [_attempt(e, e.record.end) for e in entries if isinstance(e.record.end, Postponed)],
         "postpone": [_postponed(e, e.record.end) for e in entries if isinstance(e.record.end, Postponed)],
+        "give_back": [(e.claim.dest, e.claim.lane, e.now) for e in entries if isinstance(e.record.end, Returned)],
         "finish": [
             (e.claim.dest, e.claim.lane, e.claim.seq, e.claim.asked, e.now)
             for e in entries

@@ -41,11 +41,11 @@ CREATE TABLE work (
 
 -- One row per lane with work. docs counts that work; due of a held lane, and of one in flight, is beyond all times;
 -- owner is who has it in flight, claim the number of that claim among those of the owner, claimed what due was then;
--- whoever has another claim writes nothing of the lane.
+-- whoever has another claim writes nothing of the lane. revoked: a person has decided about the lane since that claim.
 CREATE TABLE turn (
     dest text NOT NULL, lane bigint NOT NULL, due bigint NOT NULL, attempt integer NOT NULL DEFAULT 0, first bigint,
     held text, docs integer NOT NULL, owner bigint, claim bigint, claimed bigint,
-    PRIMARY KEY (dest, lane)
+    revoked boolean NOT NULL DEFAULT false, PRIMARY KEY (dest, lane)
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000);
 CREATE INDEX turn_due ON turn (dest, due, lane);
 CREATE INDEX turn_held ON turn (dest, held, lane) WHERE held IS NOT NULL;

@@ -1,6 +1,9 @@
 -- Each claim has a number of its own: who has lost a lane to a later claim of the same process writes nothing of it.
 ALTER TABLE turn ADD COLUMN claim bigint;
 
+-- A person has decided about the lane since it was claimed: nothing more of that claim is sent.
+ALTER TABLE turn ADD COLUMN revoked boolean NOT NULL DEFAULT false;
+
 -- Names of facts that were ever said to be one: a key of either is a key of both, whichever rules are in force.
 CREATE TABLE former (
     dest text NOT NULL, fact text NOT NULL, former text NOT NULL, PRIMARY KEY (dest, fact, former)

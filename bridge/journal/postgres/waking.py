@@ -11,36 +11,42 @@ import asyncpg
 from bridge.errors import JournalError
 from bridge.journal.postgres.database import Database
 
+DECIDED = "decided"
+"""The news that a person has decided something; all other news is empty."""
+
 _APART = 0.05
 _LISTEN_AGAIN = 2.0
 
 
 class Waking:
-    """`changed` is called whenever another process may have left something that is due."""
+    """`changed` is called, with the news, whenever another process may have left something that is due."""
 
-    def __init__(self, database: Database, changed: Callable[[], None]) -> None:
+    def __init__(self, database: Database, changed: Callable[[str], None]) -> None:
         self._database = database
         self._changed = changed
         self._channel = f"bridge {database.place.schema}"
         self._news = asyncio.Event()
+        self._told = ""
 
-    def tell(self) -> None:
+    def tell(self, news: str = "") -> None:
         """Others are told soon."""
+        self._told = news or self._told
         self._news.set()
 
-    async def tell_now(self) -> None:
+    async def tell_now(self, news: str) -> None:
         """Before a command ends. Who is not told looks by itself."""
         if self._database.place.listen:
             async with self._database.connection() as connection:
-                await connection.execute("SELECT pg_notify($1, '')", self._channel)
+                await connection.execute("SELECT pg_notify($1, $2)", self._channel, news)
 
     async def telling(self) -> None:
         """Runs until cancelled."""
         while True:
             await self._news.wait()
             self._news.clear()
+            news, self._told = self._told, ""
             try:
-                await self.tell_now()
+                await self.tell_now(news)
             except JournalError:
                 await asyncio.sleep(_LISTEN_AGAIN)
             await asyncio.sleep(_APART)
@@ -54,8 +60,8 @@ class Waking:
                 gone = asyncio.Event()
                 connection.add_termination_listener(lambda _connection, gone=gone: gone.set())
                 try:
-                    await connection.add_listener(self._channel, lambda *_: self._changed())
-                    self._changed()
+                    await connection.add_listener(self._channel, lambda *heard: self._changed(heard[-1]))
+                    self._changed(DECIDED)  # or something else that was told meanwhile
                     await gone.wait()
                 finally:
                     connection.terminate()

@@ -7,7 +7,7 @@ ends has none, and what it had marked `departed` becomes `uncertain` when the fi
 import asyncio
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from bridge.contract import Envelope, Reason, State
-from bridge.errors import JournalBroken, JournalBusy, JournalError
+from bridge.errors import ClaimRevoked, JournalBroken, JournalBusy, JournalError
 from bridge.journal import (
     ENDS,
     Appended,
@@ -41,6 +41,7 @@ from bridge.journal.cells import (
     alias_hashes,
     delivery_alias,
     envelope_of,
+    lane_of,
     micros,
     moment_or_none,
     packed,
@@ -279,7 +280,7 @@ class SqliteJournal(Reader):
             due = await self.ask(search)
             claims = await self._claimed(dest, due.rows) if due.rows else ()
         except BaseException:
-            handing.ask()
+            handing.failed()
             raise
         handing.found({claim.lane for claim in claims}, whole=due.whole, due=due.next)
         return claims
@@ -314,32 +315,56 @@ class SqliteJournal(Reader):
 
     async def record(self, claim: Claim, record: Record, *, now: datetime) -> None:
         future: asyncio.Future[None] = self._loop.create_future()
-        self._writer.submit(Entry(claim=claim, record=record, now=micros(now), future=future))
+        if any(settled.state is State.DEPARTED for settled in record.settled):
+            await self.confirm(claim)
+        entry = Entry(claim=claim, record=record, now=micros(now), future=future, stored=self._recorded)
+        self._writer.submit(entry)
         await future
-        if record.end is not None:
-            handing = self._handing[claim.dest]
-            handing.ended(claim, record)
-            if isinstance(record.end, Postponed) and record.end.until is None:
-                handing.ask()  # where its rule is held no longer, the table says that it is due
-            if changed := self._watchers.get(claim.dest):
-                changed()
 
-    async def _act(self, call: Callable[[sqlite3.Connection], T], *, after: bool = False) -> T:
+    def _recorded(self, claim: Claim, record: Record) -> None:
+        if record.end is None:
+            return
+        handing = self._handing[claim.dest]
+        handing.ended(claim, record)
+        if isinstance(record.end, Postponed) and record.end.until is None:
+            handing.ask()  # where its rule is held no longer, the table says that it is due
+        if changed := self._watchers.get(claim.dest):
+            changed()
+
+    async def confirm(self, claim: Claim) -> None:
+        if claim.lane in self._handing[claim.dest].revoked:
+            raise ClaimRevoked("a person has decided about this order since it was claimed")
+
+    def revoked(self, dest: str) -> Collection[tuple[int, int]]:
+        return {(lane, 0) for lane in self._handing[dest].revoked}
+
+    async def _act(
+        self,
+        call: Callable[[sqlite3.Connection], T],
+        *,
+        after: bool = False,
+        lanes: Callable[[T], Collection[int]] = lambda _: (),
+        revoking: bool = False,
+    ) -> T:
+        """lanes: those that it acted on. revoking: what was claimed of them before is not to be sent."""
         future: asyncio.Future[object] = self._loop.create_future()
-        self._writer.submit(Act(call=call, future=future, after=after))
-        try:
-            answer = await future
-        finally:
+
+        def done(answer: object) -> None:
+            of = () if isinstance(answer, Exception) else lanes(answer)  # type: ignore[arg-type]  # what the call gave
+            if revoking:
+                self._fresh.clear()
             for handing in self._handing.values():
-                handing.ask()
-        self._wake()
-        return answer  # type: ignore[return-value]  # the writer answers with what the call returned
+                handing.acted(of, revoking=revoking)
+            self._wake()
+
+        self._writer.submit(Act(call=call, future=future, after=after, done=done))
+        return await future  # type: ignore[return-value]  # the writer answers with what the call returned
 
     async def retry(self, refs: Sequence[str]) -> int:
-        return await self._act(partial(acting.retry, refs=refs, now=_now()))
+        return await self._act(partial(acting.retry, refs=refs, now=_now()), lanes=lambda _: _lanes_of(refs))
 
     async def resend(self, refs: Sequence[str]) -> int:
-        return await self._act(partial(acting.resend, refs=refs, now=_now()))
+        return await self._act(partial(acting.resend, refs=refs, now=_now()), lanes=lambda _: _lanes_of(refs))
 
     async def reread(self, refs: Sequence[str]) -> int:
         return await self._ended(refs, State.DEAD, State.DROPPED, Reason.RETRIED_BY_HAND)
@@ -353,7 +378,11 @@ class SqliteJournal(Reader):
         return await self._ended(refs, State.UNCERTAIN, state, Reason.SETTLED_BY_HAND)
 
     async def _ended(self, refs: Sequence[str], parked: State, state: State, reason: Reason) -> int:
-        return await self._act(partial(acting.end, refs=refs, parked=parked, state=state, reason=reason, now=_now()))
+        return await self._act(
+            partial(acting.end, refs=refs, parked=parked, state=state, reason=reason, now=_now()),
+            lanes=lambda _: _lanes_of(refs),
+            revoking=True,
+        )
 
     async def hold(self, hold: Hold) -> None:
         row = (hold.dest, hold.rule, hold.digest, micros(hold.since), hold.detail)
@@ -382,8 +411,8 @@ class SqliteJournal(Reader):
         return found
 
     async def erase(self, erasure: Erasure) -> Erased:
-        erased = await self._act(partial(self._erasing, erasure=erasure))
-        self._fresh.clear()
+        erasing_now = partial(self._erasing, erasure=erasure)
+        erased = await self._act(erasing_now, lanes=lambda erased: erased.lanes, revoking=True)
         self._must_empty = self._must_empty or erased.orders > 0
         if erased.more:
             return erased
@@ -428,3 +457,7 @@ class SqliteJournal(Reader):
         if pruned.lanes:
             self._writer.appending.forget_lanes()
         return pruned
+
+
+def _lanes_of(refs: Sequence[str]) -> set[int]:
+    return {lane for ref in refs if (lane := lane_of(ref)) is not None}

@@ -48,7 +48,7 @@ def overwriting(connection: sqlite3.Connection) -> Iterator[None]:
 
 
 def erase(connection: sqlite3.Connection, erasure: Erasure, *, now: int) -> Erased:
-    """One page of lanes. What is in flight ends by itself, and is not tried again."""
+    """One page of lanes. What has left already ends by itself, and is not tried again."""
     with overwriting(connection):
         lanes = lanes_of(connection, erasure, limit=_PAGE + 1)
         chosen = _within_bytes(connection, lanes[:_PAGE])
@@ -59,6 +59,7 @@ def erase(connection: sqlite3.Connection, erasure: Erasure, *, now: int) -> Eras
             bodies=_erase(connection, chosen, now),
             last=chosen[-1] if chosen else erasure.after,
             more=len(chosen) < len(lanes),
+            lanes=tuple(chosen),
         )
 
 

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import TypeAlias
 
 from bridge.contract import Envelope
-from bridge.journal import Claim, Record
+from bridge.journal import Claim, Record, Returned
 
 _MOST_BYTES = 8 * 1024 * 1024
 
@@ -61,6 +61,11 @@ class Handing:
     """More came than is kept here: the table has the rest."""
     _deep: set[int] = field(default_factory=set)
     """Lanes in flight that may have more work when they end."""
+    revoked: set[int] = field(default_factory=set)
+    """Lanes in flight of whom a person has decided something since they were claimed."""
+    _searching: bool = False
+    _decided: set[int] = field(default_factory=set)
+    """Lanes that a person acted on while the search was out: it may have found them as they were before."""
     _learnt: datetime | None = None
     """The soonest time to which a lane was postponed since the search that is out began: it may not know of it."""
 
@@ -113,6 +118,8 @@ class Handing:
         self.ask()
         self._ask = False
         self._learnt = None
+        self._searching = True
+        self._decided.clear()
 
     def found(self, lanes: Collection[int], *, whole: bool, due: datetime | None) -> None:
         """These are in flight now, and may have more work; whole: nothing else was due.
@@ -120,18 +127,36 @@ class Handing:
         What happened while the search was out counts beside what it found: a lane that was in flight then was left out
         of it, and may have been postponed since.
         """
+        self._searching = False
         self.in_flight.update(lanes)
         self._deep.update(lanes)
+        self.revoked.update(self._decided.intersection(lanes))
         self._queue = deque(handed for handed in self._queue if handed[0] not in lanes)
         self._bytes = sum(len(handed[2].raw) for handed in self._queue)
         self.due = _sooner(due, self._learnt)
         if not whole:
             self.ask()
 
+    def failed(self) -> None:
+        """The search gave nothing: it is to be asked again."""
+        self._searching = False
+        self.ask()
+
+    def acted(self, lanes: Collection[int], *, revoking: bool) -> None:
+        """A person acted on these lanes: what is due is to be asked anew, and again when those in flight end.
+        revoking: what was claimed of them before is not to be sent."""
+        self.ask()
+        self._deep.update(self.in_flight.intersection(lanes))
+        if revoking:
+            self.revoked.update(self.in_flight.intersection(lanes))
+            if self._searching:
+                self._decided.update(lanes)
+
     def ended(self, claim: Claim, record: Record) -> None:
         """The lane is given back."""
         self.in_flight.discard(claim.lane)
-        if claim.lane in self._deep:
+        self.revoked.discard(claim.lane)
+        if claim.lane in self._deep or isinstance(record.end, Returned):
             self._deep.discard(claim.lane)
             self.ask()
         until = getattr(record.end, "until", None)

@@ -44,8 +44,12 @@ class Entry:
     record: Record
     now: int
     future: asyncio.Future[None]
+    stored: Callable[[Claim, Record], None]
+    """Told when it is stored, whether or not anybody waits for it any more."""
 
     def tell(self, answer: Exception | None) -> None:
+        if answer is None:
+            self.stored(self.claim, self.record)
         awaited.tell(self.future, answer)
 
 
@@ -56,8 +60,11 @@ class Act:
     call: Callable[[sqlite3.Connection], object]
     future: asyncio.Future[object]
     after: bool = False
+    done: Callable[[object], None]
+    """Told how it ended, whether or not anybody waits for it any more."""
 
     def tell(self, answer: object) -> None:
+        self.done(answer)
         awaited.tell(self.future, answer)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import TypeAlias
 
 from bridge.contract import State
-from bridge.journal import Claim, Done, Postponed, Settled
+from bridge.journal import Claim, Done, Postponed, Returned, Settled
 from bridge.journal.cells import NEVER, Row, micros, micros_or_none
 from bridge.journal.sqlite.operations import Entry
 from bridge.journal.sqlite.statements import Batch, run, statements
@@ -36,7 +36,7 @@ class Recording:
                     _postpone(self._connection, batch, entry, end)
                 case Done():
                     done.append(entry)
-                case None:
+                case Returned() | None:
                     pass
         told = {(entry.claim.dest, settled.fact) for entry in entries for settled in entry.record.settled}
         fresh = told - self._names
