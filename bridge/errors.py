@@ -78,13 +78,13 @@ class Problem:
 class ConfigurationError(BridgeError):
     """All problems of a configuration, in the order in which they stand in the files.
 
-    What several parts share, by an alias of YAML, is wrong once: the same words of one place are said of the first.
+    What several parts share, by an alias of YAML, is wrong once: the same words of one key are said of the first.
     """
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         found: dict[tuple[str, str, int, int, str], Problem] = {}
         for each in problems:
-            path = "" if each.line else each.path
+            path = each.path.rpartition(".")[2] if each.line else each.path
             found.setdefault((each.message, each.file, each.line, each.column, path), each)
         self.problems = tuple(found.values())
         super().__init__("\n".join(str(problem) for problem in self.problems))
