@@ -113,7 +113,7 @@ def load(text: str, file: str) -> Document:
     reading = _Reading(text, file)
     value = None if node is None else reading.value(node, ())
     if reading.problems:
-        raise ConfigurationError(sorted(set(reading.problems), key=lambda each: (each.line, each.column)))
+        raise ConfigurationError(sorted(dict.fromkeys(reading.problems), key=lambda each: (each.line, each.column)))
     return Document(value, file, node)
 
 
