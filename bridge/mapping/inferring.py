@@ -11,6 +11,8 @@ from bridge.mapping.fields import Shape, element_of, is_list, is_mapping
 
 _DEEPEST: Final = 12
 _MONEY: Final = re.compile(r"-?[0-9]{1,15}\.[0-9]{2,3}")
+_DECIMAL: Final = re.compile(r"-?(0|[1-9][0-9]{0,14})\.[0-9]{1,20}")
+_WHOLE: Final = re.compile(r"-?(0|[1-9][0-9]{0,14})")
 _SIMPLE: Final = {"string": "text", "integer": "integer", "number": "number", "boolean": "boolean"}
 
 
@@ -89,18 +91,33 @@ def _single(value: Json) -> Shape:
     return next((name for kind, name in named if isinstance(value, kind)), _UNSEEN)
 
 
+_TEXTS: Final = ("whole", "decimal", "money")
+"""Numbers in texts, each wider than those before it: 80, 79.9000, 79.90. Whole ones alone stay text: most are ids."""
+
+
 def _written(text: str) -> str:
-    """An instant with its zone is a time, two or three decimals are money."""
-    if _MONEY.fullmatch(text):
-        return "money"
+    """An instant with its zone is a time, two or three decimals are money, others a number."""
+    found = next((name for name, form in _FORMS if form.fullmatch(text)), "")
+    if found:
+        return found
     try:
         return "time" if "T" in text and datetime.fromisoformat(text).tzinfo is not None else "text"
     except ValueError:
         return "text"
 
 
-_WIDER: Final = {frozenset(("integer", "number")): "number", frozenset(("money", "text")): "text",
-                 frozenset(("time", "text")): "text", frozenset(("money", "time")): "text"}  # fmt: skip
+_FORMS: Final = (("money", _MONEY), ("decimal", _DECIMAL), ("whole", _WHOLE))
+_SETTLED: Final = {_UNSEEN: "any", "whole": "text", "decimal": "number"}
+
+
+def _wider(left: str, right: str) -> str:
+    """The type of values of which some are of the one, some of the other."""
+    if {left, right} == {"integer", "number"}:
+        return "number"
+    if left in _TEXTS and right in _TEXTS:
+        return max(left, right, key=_TEXTS.index)
+    of_text = {*_TEXTS, "time", "text"}
+    return "text" if left in of_text and right in of_text else "any"
 
 
 def _either(left: Shape, right: Shape) -> Shape:
@@ -114,7 +131,7 @@ def _either(left: Shape, right: Shape) -> Shape:
     if is_list(left) and is_list(right):
         return [_either(element_of(left), element_of(right))]
     if isinstance(left, str) and isinstance(right, str):
-        return _WIDER.get(frozenset((left, right)), "any")
+        return _wider(left, right)
     return "any"
 
 
@@ -123,4 +140,4 @@ def _settled(shape: Shape) -> Shape:
         return {name: _settled(each) for name, each in shape.items()} or "any"
     if is_list(shape):
         return [_settled(element_of(shape))]
-    return "any" if shape == _UNSEEN else shape
+    return _SETTLED.get(shape, shape)
