@@ -25,8 +25,16 @@ _RULE: Mapping[str, Json] = {
     "for": {"type": ["string", "array"], "description": "the kind of document, such as order"},
     "to": {**_TEXT, "description": "a destination; unsaid: the only one"},
     "when": {**_LITERAL_OR_EXPRESSION, "description": "what must be true"},
-    "each": {**_TEXT, "description": "an expression that gives a list: one fact for each element"},
-    "as": {**_TEXT, "description": "the name of the element"},
+    "each": {
+        "type": ["string", "array"],
+        "items": _TEXT,
+        "description": "an expression that gives a list, one fact for each element; or several, each in the one before",
+    },
+    "as": {
+        "type": ["string", "array"],
+        "items": _TEXT,
+        "description": "the name of the element; of several lists, each",
+    },
     "let": {
         "type": ["object", "array"],
         "additionalProperties": _TEXT,

@@ -9,7 +9,7 @@ from bridge.mapping.checking import NotAllowed
 from bridge.mapping.expressions import Expression, Names, compile_expression, is_expression, unusable
 from bridge.mapping.fields import Shape, element_of, is_list, is_mapping, nearest, shape_of, sort_of, spoken
 from bridge.mapping.functions import FUNCTIONS
-from bridge.mapping.structures import Each, FirstOf, Fixed, Items, Leaf, Member, Members, Structure, given_keys
+from bridge.mapping.structures import Each, FirstOf, Fixed, Items, Leaf, Level, Member, Members, Structure, given_keys
 
 Path: TypeAlias = tuple[str, ...]
 Say: TypeAlias = Callable[[Path, str], None]
@@ -184,24 +184,42 @@ class Builder:
         return self._each(written, path, wanted)
 
     def _each(self, written: Mapping[str, Json], path: Path, wanted: Shape) -> Structure:
-        over = self.over(written.get("each"), (*path, "each")) if "each" in written else None
-        name = written.get("as")
-        if over is None or not self.name(name, (*path, "as")) or "give" not in written:
+        outer = self._names
+        levels = self._levels(written, path)
+        if not levels or "give" not in written:
+            self._names = outer
             return Fixed(path=path, constant=None)
-        outer, self._names = self._names, self._names.of_element(str(name), over.term)
         when = self.condition(written["when"], (*path, "when")) if "when" in written else None
         by, group = self._by(written, path), written.get("group", "")
         if group and self.name(group, (*path, "group")):
-            self._names = self._names.with_(group, [element_of(over.shape)], outer.origin(over.term))
+            over = levels[-1].over
+            self._names = self._names.with_(group, [element_of(over.shape)], self._names.origin(over.term))
         give = self.build(written["give"], (*path, "give"), self._elements(path, wanted))
         self._names = outer
-        return Each(path=path, over=over, name=str(name), when=when, give=give, by=by, group=str(group))
+        return Each(path=path, levels=levels, when=when, give=give, by=by, group=str(group))
+
+    def _levels(self, written: Mapping[str, Json], path: Path) -> Sequence[Level]:
+        """The lists of an `each`, whose elements have names from here on; none where something is wrong."""
+        levels: list[Level] = []
+        lists = lists_of(written, path, self._say)
+        for over_, name, over_path, name_path in lists:
+            over = self.over(over_, over_path)
+            if over is None or not self.name(name, name_path):
+                return ()
+            levels.append(Level(over=over, name=str(name), path=over_path))
+            self._names = self._names.of_element(str(name), over.term)
+        return levels
 
     def _by(self, written: Mapping[str, Json], path: Path) -> Expression | None:
         """What makes elements of a list one."""
         if "by" not in written:
             if "group" in written:
                 self._say((*path, "group"), "group names the elements that are one: say by what, by: = line.product_id")
+            return None
+        if isinstance(written.get("each"), list):
+            self._say(
+                (*path, "by"), "by goes over one list: put the lists together, each: = flat(x.parts for x in list)"
+            )
             return None
         by = self.needed(written["by"], (*path, "by"))
         if by is not None and sort_of(by.shape) in ("list", "mapping"):
@@ -246,6 +264,23 @@ class Builder:
         if complaint:
             self._say(path, complaint)
         return not complaint
+
+
+def lists_of(written: Mapping[str, Json], path: Path, say: Say) -> Sequence[tuple[Json, Json, Path, Path]]:
+    """What `each` and `as` say: list and name, with their places; several where both are written as lists."""
+    overs, names = written.get("each"), written.get("as")
+    each, as_ = (*path, "each"), (*path, "as")
+    if not isinstance(overs, list) and not isinstance(names, list):
+        return [(overs, names, each, as_)] if {"each", "as"} <= written.keys() else []
+    if not isinstance(overs, list) or not isinstance(names, list) or len(overs) != len(names) or not overs:
+        if {"each", "as"} <= written.keys():
+            say(
+                as_,
+                "name the elements of each list: each: [= order.payments, = payment.refunds], as: [payment, refund]",
+            )
+        return []
+    pairs = zip(overs, names, strict=True)
+    return [(over, name, (*each, str(at)), (*as_, str(at))) for at, (over, name) in enumerate(pairs)]
 
 
 def _special(written: Mapping[str, Json]) -> bool:

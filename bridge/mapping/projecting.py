@@ -97,8 +97,8 @@ class _Uses:
 
     def of_rule(self, rule: Rule) -> None:
         self._documents = (rule.kind, "doc")
-        if rule.each is not None:
-            self._bind(rule.each.name, rule.each.over.term)
+        for level in () if rule.each is None else rule.each.levels:
+            self._bind(level.name, level.over.term)
         for expression in (rule.when, rule.at, *rule.once, *rule.show.values()):
             if expression is not None:
                 self._term(expression.term)
@@ -126,9 +126,10 @@ class _Uses:
             self._structure(structure)
 
     def _each(self, each: Each) -> None:
-        self._bind(each.name, each.over.term)
+        for level in each.levels:
+            self._bind(level.name, level.over.term)
         if each.group:
-            self._named.setdefault(each.group, []).extend(self._places(each.over.term) or ())
+            self._named.setdefault(each.group, []).extend(self._places(each.levels[-1].over.term) or ())
         for expression in (each.when, each.by):
             if expression is not None:
                 self._term(expression.term)

@@ -10,13 +10,13 @@ from typing import Any, Final
 from bridge.contract import EventShape, Fields, Json
 from bridge.errors import Problem
 from bridge.mapping import values
-from bridge.mapping.building import Builder, Path, Say
+from bridge.mapping.building import Builder, Path, Say, lists_of
 from bridge.mapping.calls import Call
 from bridge.mapping.expressions import Expression, Names, unusable
 from bridge.mapping.fields import HEADERS, nearest, shape_of, sort_of, spoken
 from bridge.mapping.operations import Comparison
 from bridge.mapping.rule import Rule
-from bridge.mapping.structures import Each, Fixed, Structure
+from bridge.mapping.structures import Each, Fixed, Level, Structure
 from bridge.mapping.terms import Field, Literal, Name, Several, Term
 
 KEYS: Final = (
@@ -183,34 +183,38 @@ class Reading:
     # -- each, at, once
 
     def _each(self, names: Names, event: EventShape) -> tuple[Each | None, Names]:
-        """What is gone through, and the names with that of its elements."""
+        """What is gone through, and the names with those of its elements."""
         if "each" not in self._body:
             if "as" in self._body:
                 self.say(("as",), "as names the elements of each: write each as well, or leave it out")
             return None, names
-        if "as" not in self._body:
-            self.say(("each",), "name its elements: as: refund")
-        if "once" not in self._body:
-            self.say(("each",), "say what makes each element one fact: once: = refund.id")
-        name = self._body.get("as")
-        over = self._over(names, event, name)
-        if not self._builder(names, event).name(name, ("as",)):
-            return None, names
-        if over is None:
-            return None, names.unreadable(str(name))
-        each = Each(path=(), over=over, name=str(name), when=None, give=Fixed(path=(), constant=None))
-        return each, names.of_element(each.name, over.term)
+        for key, said in _BESIDE_EACH.items():
+            if key not in self._body:
+                self.say(("each",), said)
+        return self._levels(names, event)
 
-    def _over(self, names: Names, event: EventShape, name: Json) -> Expression | None:
+    def _levels(self, names: Names, event: EventShape) -> tuple[Each | None, Names]:
+        lists, levels = lists_of(self._body, (), self.say), list[Level]()
+        for written, name, path, name_path in lists:
+            over = self._over(written, path, names, event, name)
+            if not self._builder(names, event).name(name, name_path):
+                return None, names
+            if over is not None:
+                levels.append(Level(over=over, name=str(name), path=path))
+            names = names.unreadable(str(name)) if over is None else names.of_element(str(name), over.term)
+        if not lists or len(levels) < len(lists):
+            return None, names
+        return Each(path=(), levels=levels, when=None, give=Fixed(path=(), constant=None)), names
+
+    def _over(self, written: Json, path: Path, names: Names, event: EventShape, name: Json) -> Expression | None:
         """The list that `each` goes through, which may be said by names of `let` that need no element of it."""
-        written = self._body["each"]
         known = self._let(names, event, _unsaid)
         later = self._let(names.unreadable(name), event, _unsaid) if isinstance(name, str) else known
         late = [each for each in _WORD.findall(str(written)) if each in later.defined.keys() - known.defined.keys()]
         if late and late[0] != name:
-            self.say(("each",), f"{late[0]} in let is worked out of each {name}: each goes through what needs none")
+            self.say(path, f"{late[0]} in let is worked out of each {name}: each goes through what needs none")
             return None
-        return self._builder(known, event).over(written, ("each",))
+        return self._builder(known, event).over(written, path)
 
     def _builder(self, names: Names, event: EventShape) -> Builder:
         return Builder(names, event, self.say, self._world.structures)
@@ -373,6 +377,10 @@ class Reading:
                     self.say(("when",), f"no source brings the topic {text}{nearest(text, self._world.topics)}")
 
 
+_BESIDE_EACH: Final = {
+    "as": "name its elements: as: refund",
+    "once": "say what makes each element one fact: once: = refund.id",
+}
 _MISSING: Final = {
     "for": "say for which kind of document it is: for: order",
     "at": "say when the fact became true: at: = order.created_at",

@@ -73,7 +73,7 @@ class Rule:
     def expressions(self) -> Sequence[Expression]:
         """All that it reads from a document."""
         own = [self.at, *self.once, *self.give.expressions()]
-        own += [self.each.over] if self.each is not None else []
+        own += [level.over for level in self.each.levels] if self.each is not None else []
         return own if self.when is None else [*own, self.when]
 
     def passed(self, reason: Reason) -> Passed:
@@ -87,8 +87,7 @@ class Rule:
         try:
             if self.each is None:
                 return untrue(self.when.term, scope)
-            over = evaluated(self.each.over, self.each.path, scope)
-            scopes = [] if over is None else self.each.scopes(over, scope)
+            scopes = self.each.scopes(scope) or []
             found = dict.fromkeys(untrue(self.when.term, each) for each in scopes)
         except WHAT_DATA_CAN_RAISE:
             return ""
@@ -98,8 +97,7 @@ class Rule:
         """What `show` says beside an event that this rule gave for the document."""
         scope = scope_of(self, document, envelope)
         if self.each is not None:
-            elements = self.each.scopes(evaluated(self.each.over, self.each.path, scope), scope)
-            scope = next(each for each in elements if self._once(each) == event.once)
+            scope = next(each for each in self.each.scopes(scope) or [] if self._once(each) == event.once)
         found = {
             label: _shown(each, {**scope, "given": event.give, BUDGET: values.whole_budget()})
             for label, each in self.show.items()
@@ -113,8 +111,7 @@ class Rule:
         if self.each is None:
             return [self.step(scope)]
         try:
-            over = evaluated(self.each.over, self.each.path, scope)
-            scopes = [] if over is None else self.each.scopes(over, scope)
+            scopes = self.each.scopes(scope) or []
         except Beyond:
             raise
         except Failed as failure:
@@ -233,10 +230,14 @@ class Explaining:
         except Exception as bug:  # noqa: BLE001  what a document makes the language raise is no reason to stop for others
             return [rule.failed(f"cannot be worked out ({type(bug).__name__})")]
 
-    def element(self, rule: Rule, element: Json, problem: Exception) -> Step:
-        """What the rule says of one element of its `each`, where its fast way raised this."""
-        scope = self._scope(rule)
-        scope = scope if rule.each is None else {**scope, rule.each.name: element, FAILURES: None}
+    def element(self, rule: Rule, elements: Sequence[Json], problem: Exception) -> Step:
+        """What the rule says of one element of its `each`, where its fast way raised this.
+
+        elements  that and those it stands in, in the order of the rule's lists
+        """
+        scope, levels = self._scope(rule), () if rule.each is None else rule.each.levels
+        named = {level.name: element for level, element in zip(levels, elements, strict=True)}
+        scope = {**scope, **named, FAILURES: None}
         try:
             return rule.step(scope)
         except Unexplained:
@@ -303,8 +304,7 @@ def _write_each(writer: Writer, rule: Rule, each: Each) -> None:
     writer.line(f"{before} = out.__len__()")
     shell = Each(
         path=each.path,
-        over=each.over,
-        name=each.name,
+        levels=each.levels,
         when=None,
         give=_Body(path=(), rule=rule, reasons=reason, before=before),
     )
@@ -324,12 +324,13 @@ class _Body(Fixed):
 
     def python(self, writer: Writer, target: str, *, strict: bool) -> None:  # noqa: ARG002 - it gives nothing
         rule, step, failure = self.rule, writer.fresh(), writer.fresh()
-        name = variable(rule.each.name) if rule.each is not None else "None"
+        levels = () if rule.each is None else rule.each.levels
+        elements = "".join(f"{variable(level.name)}, " for level in levels)
         with writer.indented("try:"):
             _write_step(writer, rule, "continue", self.reasons)
         writer.line("except Beyond: raise")
         with writer.indented(f"except Exception as {failure}:"):
-            writer.line(f"{step} = explaining.element({writer.known(rule)}, {name}, {failure})")
+            writer.line(f"{step} = explaining.element({writer.known(rule)}, ({elements}), {failure})")
             passed = f"{step}.__class__ is {writer.known(Passed)}"
             writer.line(f"if {passed}: {self.reasons}.append({step}); continue")
             writer.line(f"out.append({step})")

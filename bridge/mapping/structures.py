@@ -5,6 +5,7 @@ Python assigns to a name, None if the structure is empty, and raises where the m
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Final
 
@@ -284,24 +285,39 @@ class Items(Structure):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Each(Structure):
-    """`each`, `as`, `when`, `give`: one element for each element of a list. Empty only if the list itself is.
-
-    by     elements of which it says the same are one: `name` is the first of them, and `group` is all of them
-    """
+class Level:
+    """A list that is gone through, and the name of its elements."""
 
     over: Expression
     name: str
+    path: Sequence[str]
+    """Where the list is said in the rule."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Each(Structure):
+    """`each`, `as`, `when`, `give`: one element for each element of a list. Empty only if the list itself is.
+
+    levels  the list, or several, each of which may be said by the elements of those before it
+    by      elements of which it says the same are one: `as` is the first of them, and `group` is all of them
+    """
+
+    levels: Sequence[Level]
     when: Expression | None
     give: Structure
     by: Expression | None = None
     group: str = ""
 
+    @property
+    def name(self) -> str:
+        """That of the innermost elements."""
+        return self.levels[-1].name
+
     def value(self, scope: Scope) -> Value:
-        over = evaluated(self.over, (*self.path, "each"), scope)
-        if over is None:
+        scopes = self.scopes(scope)
+        if scopes is None:
             return None
-        wanted = [inner for inner in self.scopes(over, scope) if self.is_wanted(inner)]
+        wanted = [inner for inner in scopes if self.is_wanted(inner)]
         return [self._given(inner) for inner in (wanted if self.by is None else self._grouped(self.by, wanted))]
 
     def _grouped(self, by: Expression, scopes: Sequence[Scope]) -> Sequence[Scope]:
@@ -319,17 +335,26 @@ class Each(Structure):
                 raise Unmapped(path, by.source, str(failure)) from None
         return [{**same[0], self.group: [scope[self.name] for scope in same]} for same in groups.values()]
 
-    def scopes(self, over: Value, scope: Scope) -> Sequence[Scope]:
-        """One for each element."""
-        shape, path = element_of(self.over.shape), (*self.path, "each")
+    def scopes(self, scope: Scope) -> Sequence[Scope] | None:
+        """One for each innermost element; None where the outermost list is empty."""
+        found = [scope]
+        for level, weight in zip(self.levels, self._weights(), strict=True):
+            overs = [(each, evaluated(level.over, level.path, each)) for each in found]
+            if level is self.levels[0] and overs[0][1] is None:
+                return None
+            found = [inner for outer, over in overs for inner in self._elements(level, over, outer, weight)]
+        return found
+
+    def _elements(self, level: Level, over: Value, scope: Scope, weight: int) -> Sequence[Scope]:
+        shape = element_of(level.over.shape)
         try:
-            items = values.walk(over, scope[BUDGET], self.weight())
+            items = values.walk(over, scope[BUDGET], weight)
             values.look(len(items), scope[BUDGET])
-            return [{**scope, self.name: typed(item, shape), FAILURES: None} for item in items]
+            return [{**scope, level.name: typed(item, shape), FAILURES: None} for item in items]
         except Beyond:
             raise
         except Failed as failure:
-            raise Unmapped(path, self.over.source, str(failure)) from None
+            raise Unmapped(level.path, level.over.source, str(failure)) from None
 
     def is_wanted(self, scope: Scope) -> bool:
         return self.when is None or bool(evaluated(self.when, (*self.path, "when"), scope))
@@ -341,19 +366,22 @@ class Each(Structure):
         return value
 
     def why_empty(self, scope: Scope) -> Unmapped:
-        return missing(self.over, (*self.path, "each"), scope)
+        return missing(self.levels[0].over, self.levels[0].path, scope)
 
     def python(self, writer: Writer, target: str, *, strict: bool) -> None:  # noqa: ARG002 - the caller asks for None
         over, result, groups = writer.fresh(), writer.fresh("m"), writer.fresh("g")
-        writer.line(f"{over} = {self.over.term.python(writer)}")
+        writer.line(f"{over} = {self.levels[0].over.term.python(writer)}")
         if self.by is not None:
             writer.line(f"{groups} = {{}}")
         writer.line(f"{result} = None if {over} is None else []")
         name = variable(self.name)
-        with writer.looping(f"for {name} in walk({over}, budget, {self.weight()}):"):
-            element = typed_python(name, element_of(self.over.shape), writer)
-            if element != name:
-                writer.line(f"{name} = {element}")
+        with ExitStack() as loops:
+            for level, weight in zip(self.levels, self._weights(), strict=True):
+                source = over if level is self.levels[0] else level.over.term.python(writer)
+                loops.enter_context(writer.looping(f"for {variable(level.name)} in walk({source}, budget, {weight}):"))
+                element = typed_python(variable(level.name), element_of(level.over.shape), writer)
+                if element != variable(level.name):
+                    writer.line(f"{variable(level.name)} = {element}")
             if self.when is not None:
                 writer.line(f"if not {self.when.term.python(writer)}: continue")
             if self.by is None:
@@ -376,16 +404,17 @@ class Each(Structure):
         self.give.weigh(writer, given)
         writer.line("if budget[1] < 0: refuse(budget)")
 
-    def weight(self) -> int:
-        """The steps of an element."""
-        return weight_of(each.term for each in (*self.give.expressions(), *filter(None, (self.when, self.by))))
+    def _weights(self) -> Sequence[int]:
+        """The steps of an element of each level: at the innermost all is worked out."""
+        inner = weight_of(each.term for each in (*self.give.expressions(), *filter(None, (self.when, self.by))))
+        return [*(weight_of([level.over.term]) for level in self.levels[1:]), inner]
 
     def may_be_an_empty_list(self) -> bool:
         return True
 
     def expressions(self) -> Sequence[Expression]:
-        own = [each for each in (self.over, self.when, self.by) if each is not None]
-        return [*own, *self.give.expressions()]
+        own = [each for each in (self.when, self.by) if each is not None]
+        return [*(level.over for level in self.levels), *own, *self.give.expressions()]
 
 
 def _collect(writer: Writer, by: Expression, name: str, groups: str) -> None:

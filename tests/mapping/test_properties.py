@@ -86,7 +86,26 @@ refunded:
   once: = refund.id
   give: {action: refund.received, amount: = sum(t.amount for t in refund.transactions), count: "= refund['return'].id"}
 """
-RULES = rules(EVERYTHING)
+RULES = rules(
+    EVERYTHING
+    + """
+moved:
+  for: order
+  fact: moved
+  let: {sum_: = refund.id, known: = order.refunds}
+  each: [= known, = refund.transactions]
+  as: [refund, moved]
+  when: = moved.amount > 0
+  at: = refund.created_at
+  once: [= refund.id, = moved.kind]
+  give:
+    action: refund.received
+    amount: = moved.amount
+    count: = sum_
+    data?:
+      all: {each: [= order.refunds, = r.transactions], as: [r, t], when: = t.amount != 1, give: {of: = r.id, kind: = t.kind}}
+"""
+)
 
 SCALARS = (
     some.none()
