@@ -15,6 +15,7 @@ from bridge.mapping.inferring import from_schema
 from bridge.mapping.loader import Document, load
 from bridge.mapping.rules import Written
 from bridge.mapping.tables import table
+from bridge.texts import NoText, text_of
 
 Place = tuple[str | int, ...]
 
@@ -88,9 +89,9 @@ class Composing:
         path = Path(self.document.file).parent / name
         self.files.append(path)
         try:
-            return path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as problem:
-            self._add(f"cannot read {path}: {getattr(problem, 'strerror', None) or 'it is not UTF-8 text'}", at)
+            return text_of(path)
+        except NoText as problem:
+            self._add(f"cannot read {path}: {problem}", at)
             return None
 
     def _included(self) -> dict[str, Written]:
@@ -119,11 +120,11 @@ class Composing:
         try:
             path = self._included_path(name)
             self.files.append(path)
-            document = load(path.read_text(encoding="utf-8"), str(path))
+            document = load(text_of(path), str(path))
         except registry.NoSuchConnector as unknown:
             self._add(str(unknown), at)
-        except OSError as problem:
-            self._add(f"cannot include {name}: {_cure(name) or problem.strerror}", at)
+        except NoText as problem:
+            self._add(f"cannot include {name}: {_cure(name) or problem}", at)
         except ConfigurationError as wrong:
             self.problems.extend(wrong.problems)
         else:

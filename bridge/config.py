@@ -37,6 +37,7 @@ from bridge.sections import (
     Section,
     SqliteSettings,
 )
+from bridge.texts import NoText, text_of
 from bridge.wording import complaint
 
 _ANY: Fields = {}
@@ -134,11 +135,10 @@ def read_file(path: Path, *, environ: Mapping[str, str] | None = None) -> Settin
 
 def _text_of(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as problem:
-        reason = getattr(problem, "strerror", None) or "it is not UTF-8 text"
+        return text_of(path)
+    except NoText as problem:
         cure = "name a configuration with --config or BRIDGE_CONFIG"
-        raise ConfigurationError([Problem(message=f"cannot be read: {reason}; {cure}", file=str(path))]) from None
+        raise ConfigurationError([Problem(message=f"cannot be read: {problem}; {cure}", file=str(path))]) from None
 
 
 def read(text: str, *, file: str = "bridge.yaml", environ: Mapping[str, str] | None = None) -> Settings:

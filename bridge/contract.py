@@ -630,7 +630,10 @@ def _duration(given: object) -> timedelta:
     match = _DURATION.fullmatch(given) if isinstance(given, str) else None
     if match is None:
         raise PydanticCustomError("duration", "a duration is written as a number and a unit: 500ms, 10s, 5m, 2h or 30d")
-    return float(match["number"]) * _UNITS[match["unit"]]
+    try:
+        return float(match["number"]) * _UNITS[match["unit"]]
+    except OverflowError:
+        raise PydanticCustomError("duration", "a duration of more than 999999999 days") from None
 
 
 Duration = Annotated[

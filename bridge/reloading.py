@@ -16,7 +16,7 @@ from bridge.errors import BridgeError, ConfigurationError
 from bridge.journal import Journal
 from bridge.mapping.rulebook import Rulebook
 from bridge.renaming import take_names
-from bridge.telemetry import GENERATION, RULES_CURRENT, emit
+from bridge.telemetry import GENERATION, RULES_CURRENT, emit, frames
 
 LOOK_EVERY: Final = 5.0
 _AT_START_ONLY: Final = ("sources", "destinations", "journal", "door", "private", "delivery", "logs")
@@ -63,6 +63,10 @@ class Reloading:
             wrong = problem.problems if isinstance(problem, ConfigurationError) else ()
             more = {Path(each.file): None for each in wrong if each.file and Path(each.file) not in now}
             return (*files, *more), {**now, **looked_at([*more])}
+        except Exception as problem:  # noqa: BLE001  the boundary to whatever files hold: the old rules stay in force
+            emit("reload.failed", problem=type(problem).__name__, frames=frames(problem))
+            self._refuse(f"{type(problem).__name__} while reading it; see the log event reload.failed")
+            return files, now
         return found.files, {**looked_at(found.files), **{path: now[path] for path in found.files if path in now}}
 
     def _read(self) -> Settings:
@@ -99,7 +103,7 @@ def looked_at(files: Sequence[Path]) -> Seen:
         try:
             stat = path.stat()
             found[path] = (stat.st_dev, stat.st_ino, stat.st_mtime_ns, stat.st_size)
-        except OSError:
+        except (OSError, ValueError):  # the second: a name that no file can have
             found[path] = None
     return found
 

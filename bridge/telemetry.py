@@ -97,6 +97,7 @@ EVENTS: Mapping[str, Kind] = {
     "lanes.freed": Kind("warning"),
     "lease.lost": Kind("warning", "leases_lost", (), "Times this process came too late to renew its lease"),
     "rules.loaded": Kind("info", "reloads", (), "Times rules were taken over, the start included"),
+    "reload.failed": Kind("error"),
     "rules.refused": Kind("error", "reload_failures", (), "Times a changed configuration was not taken over"),
     "journal.made": Kind("warning"),
     "journal.put_back": Kind("warning"),

@@ -29,13 +29,16 @@ from bridge.mapping.checking import (
 from bridge.mapping.fields import HEADERS, Shape, element_of, is_list, is_mapping, joined, nearest, sort_of, spoken
 from bridge.mapping.functions import FUNCTIONS, OVER_WALKS, SPECIAL, Function
 from bridge.mapping.operations import Arithmetic, Choice, Comparison, Joined, Negative, Not
-from bridge.mapping.terms import BUDGET, Defined, Element, Field, Literal, Name, Part, Several, Term
+from bridge.mapping.terms import BUDGET, Defined, Element, Field, Literal, Name, Part, Several, Term, levels_of
 from bridge.mapping.values import DIGITS, Value, exact, whole_budget
 from bridge.mapping.writing import expression_of
 
 LONGEST: Final = 2_000
 LONGEST_SHOWN: Final = 100
 DEEPEST: Final = 32
+DEEPEST_MEANT: Final = 60
+"""Levels with all that names stand for: what is made of them is nested alike, and Python reads no more than 200."""
+
 DEEPEST_WALK: Final = 3
 MOST_TERMS: Final = 2_000
 """Of an expression with all that its names stand for."""
@@ -265,22 +268,26 @@ class _Checker:
     def _exact(self, node: ast.Constant) -> Decimal | str:
         return exact((ast.get_source_segment(self.source, node) or "").replace("_", ""))
 
-    def _name(self, node: ast.Name, _depth: int) -> Term:
+    def _name(self, node: ast.Name, depth: int) -> Term:
         shape = self.names.shapes.get(node.id)
         if shape is None:
             raise NotAllowed(self._unknown(node.id))
         if node.id in self.names.defined:
-            return self._definition(node.id, self.names.defined[node.id])
+            return self._definition(node.id, self.names.defined[node.id], depth)
         self.used.add(node.id)
         return Name(name=node.id, shape=shape, text=node.id, sure=node.id in self.names.sure)
 
-    def _definition(self, name: str, of: Term) -> Term:
+    def _definition(self, name: str, of: Term, depth: int) -> Term:
+        if depth + levels_of(of) > DEEPEST_MEANT:
+            beyond = f"it is nested deeper than {DEEPEST_MEANT} levels: use fewer names of names"
+            raise NotAllowed(f"with all that {name} stands for {beyond}")
         terms = list(of.all_terms())
         self.stood_for += len(terms)
         if self.stood_for > MOST_TERMS:
             raise NotAllowed(f"with all that {name} stands for it is too long: share its parts among keys")
         self.used |= {each.name for each in terms if isinstance(each, Name)} & self.names.shapes.keys()
-        return Defined(of=of, shape=of.shape, text=name)
+        # A name of a name stands for what that stands for: however many there are, they do not nest.
+        return Defined(of=of.of if isinstance(of, Defined) else of, shape=of.shape, text=name)
 
     def _unknown(self, name: str) -> str:
         known = sorted(self.names.shapes)

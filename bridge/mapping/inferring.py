@@ -10,39 +10,52 @@ from bridge.contract import Json
 from bridge.mapping.fields import Shape, element_of, is_list, is_mapping
 
 _DEEPEST: Final = 12
+_MOST: Final = 20_000
+"""Shapes of one schema."""
 _MONEY: Final = re.compile(r"-?[0-9]{1,15}\.[0-9]{2,3}")
 _DECIMAL: Final = re.compile(r"-?(0|[1-9][0-9]{0,14})\.[0-9]{1,20}")
 _WHOLE: Final = re.compile(r"-?(0|[1-9][0-9]{0,14})")
 _SIMPLE: Final = {"string": "text", "integer": "integer", "number": "number", "boolean": "boolean"}
 
 
-def from_schema(schema: Json, root: Json = None, depth: int = 0) -> Shape:
+def from_schema(schema: Json) -> Shape:
     """The shape that a JSON Schema describes, as far as shapes go; what they cannot say is `any`."""
-    root = schema if root is None else root
-    if not isinstance(schema, Mapping) or depth > _DEEPEST:
-        return "any"
-    if "$ref" in schema:
-        return from_schema(_referred(str(schema["$ref"]), root), root, depth + 1)
-    if "allOf" in schema:
-        return _together([from_schema(each, root, depth + 1) for each in schema["allOf"]])
-    for word in ("anyOf", "oneOf"):
-        if word in schema:
-            some = [each for each in schema[word] if not (isinstance(each, Mapping) and each.get("type") == "null")]
-            return from_schema(some[0], root, depth + 1) if len(some) == 1 else "any"
-    return _of_type(schema, root, depth)
+    return _Schema(schema).shape(schema, 0)
 
 
-def _of_type(schema: Mapping[str, Json], root: Json, depth: int) -> Shape:
-    kinds = schema.get("type", "object" if "properties" in schema else None)
-    kinds = [each for each in (kinds if isinstance(kinds, list) else [kinds]) if each != "null"]
-    kind = kinds[0] if len(kinds) == 1 else None
-    if kind == "object" and schema.get("properties"):
-        return {name: from_schema(each, root, depth + 1) for name, each in schema["properties"].items()}
-    if kind == "array":
-        return [from_schema(schema.get("items"), root, depth + 1)]
-    if kind == "string" and schema.get("format") == "date-time":
-        return "time"
-    return _SIMPLE.get(str(kind), "any")
+class _Schema:
+    """A JSON Schema on its way to a shape. One that refers to itself has shapes without end: only so many are made."""
+
+    def __init__(self, root: Json) -> None:
+        self._root = root
+        self._left = _MOST
+
+    def shape(self, schema: Json, depth: int) -> Shape:
+        self._left -= 1
+        if not isinstance(schema, Mapping) or depth > _DEEPEST or self._left < 0:
+            return "any"
+        if "$ref" in schema:
+            return self.shape(_referred(str(schema["$ref"]), self._root), depth + 1)
+        if isinstance(schema.get("allOf"), list):
+            return _together([self.shape(each, depth + 1) for each in schema["allOf"]])
+        for word in ("anyOf", "oneOf"):
+            if isinstance(schema.get(word), list):
+                some = [each for each in schema[word] if not (isinstance(each, Mapping) and each.get("type") == "null")]
+                return self.shape(some[0], depth + 1) if len(some) == 1 else "any"
+        return self._of_type(schema, depth)
+
+    def _of_type(self, schema: Mapping[str, Json], depth: int) -> Shape:
+        kinds = schema.get("type", "object" if "properties" in schema else None)
+        kinds = [each for each in (kinds if isinstance(kinds, list) else [kinds]) if each != "null"]
+        kind = kinds[0] if len(kinds) == 1 else None
+        properties = schema.get("properties")
+        if kind == "object" and isinstance(properties, Mapping) and properties:
+            return {name: self.shape(each, depth + 1) for name, each in properties.items()}
+        if kind == "array":
+            return [self.shape(schema.get("items"), depth + 1)]
+        if kind == "string" and schema.get("format") == "date-time":
+            return "time"
+        return _SIMPLE.get(str(kind), "any")
 
 
 def _referred(reference: str, root: Json) -> Json:

@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 import yaml
-from yaml.events import CollectionEndEvent, CollectionStartEvent
+from yaml.events import CollectionEndEvent, CollectionStartEvent, ScalarEvent
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from bridge.contract import Json
@@ -42,21 +42,24 @@ def _compose(text: str) -> Node | None:
 
 
 def _check_depth(text: str) -> None:
-    """Composing goes down as deep as the text does, in C without a bound: so look at the flat events first."""
-    depth = 0
+    """Composing goes as deep and makes as much as the text says, without a bound: so look at the flat events first."""
+    depth = nodes = 0
     for event in yaml.parse(text, Loader=_Loader):
+        nodes += isinstance(event, CollectionStartEvent | ScalarEvent)
+        if nodes > 2 * MOST_NODES:
+            raise _TooMuch(event.start_mark, _TOO_BIG)
         depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
         if depth > DEEPEST:
-            raise _TooDeep(event.start_mark)
+            raise _TooMuch(event.start_mark, f"nested deeper than {DEEPEST} levels")
 
 
 _LIBRARY_TOO_DEEP = "exceeded maximum nesting depth"
 """What newer versions of the library say of flow collections, before their levels can be counted here."""
 
 
-class _TooDeep(yaml.MarkedYAMLError):
-    def __init__(self, mark: Any) -> None:  # noqa: ANN401 - C and Python have a Mark each
-        super().__init__(problem=f"nested deeper than {DEEPEST} levels", problem_mark=mark)
+class _TooMuch(yaml.MarkedYAMLError):
+    def __init__(self, mark: Any, problem: str) -> None:  # noqa: ANN401 - C and Python have a Mark each
+        super().__init__(problem=problem, problem_mark=mark)
 
 
 @dataclass(frozen=True)
@@ -159,7 +162,7 @@ class _Reading:
     def _scalar(self, node: ScalarNode, path: tuple[str, ...]) -> Json:
         if not _is_plain(node):
             return node.value
-        if node.value.startswith("="):
+        if node.value.startswith("=") and len(self.problems) < _MOST_CURES:
             complaint = traps.cut(node, self._lines)
             if complaint:
                 self._say(node, path, complaint)
@@ -189,6 +192,10 @@ class _Reading:
     def _say(self, node: Node, path: tuple[str, ...], message: str) -> None:
         line, column = _place(node)
         self.problems.append(Problem(message=message, path=".".join(path), file=self._file, line=line, column=column))
+
+
+_MOST_CURES: Final = 100
+"""Problems of a file after which no cure is looked for any more: that takes long."""
 
 
 def _is_plain(node: ScalarNode) -> bool:

@@ -23,6 +23,8 @@ KEYS: Final = (
     *("for", "to", "when", "each", "as", "let", "at", "once", "fact", "give", "show"),
     *("stale", "max_age", "since", "uncertain", "formerly"),
 )
+_LONGEST_INDEX: Final = 9
+_LONGEST_NAME: Final = 200
 _DURATION: Final = re.compile(r"(?P<number>\d{1,6})(?P<unit>[smhd])")
 _WORD: Final = re.compile(r"[^\W\d]\w*")
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
@@ -78,7 +80,9 @@ class Reading:
         self.problems: list[Problem] = []
 
     def say(self, path: Path, message: str) -> None:
-        file, line, column = self._written.where([int(each) if each.isdecimal() else each for each in path])
+        is_index = [each.isdecimal() and len(each) < _LONGEST_INDEX for each in path]
+        steps = [int(each) if known else each for each, known in zip(path, is_index, strict=True)]
+        file, line, column = self._written.where(steps)
         where = ".".join(("rules", self._written.name, *path))
         problem = Problem(message=message, path=where, file=file, line=line, column=column)
         if problem not in self.problems:
@@ -310,9 +314,9 @@ class Reading:
     def _fact(self, event: EventShape) -> str | None:
         if "fact" in self._body:
             fact = self._body["fact"]
-            if isinstance(fact, str) and fact and not fact.startswith("="):
+            if isinstance(fact, str) and fact and not fact.startswith("=") and len(fact) <= _LONGEST_NAME:
                 return fact
-            self.say(("fact",), "the name of a fact is a fixed text")
+            self.say(("fact",), f"the name of a fact is a fixed text of at most {_LONGEST_NAME} characters")
             return None
         give = self._body["give"]
         named = give.get(event.name) if isinstance(give, Mapping) and event.name is not None else None

@@ -218,7 +218,28 @@ def compile_rules(  # noqa: PLR0913 - one for each part of a configuration that 
         raise ConfigurationError(found)
     around = digest_of([variables, fields, told])
     digests = {each.name: digest_of([each.body, around]) for each in written}
-    return Rules(rules, digests, formerly)
+    try:
+        return Rules(rules, digests, formerly)
+    except _BEYOND_PYTHON:
+        raise ConfigurationError(_beyond_python(rules, written)) from None
+
+
+_BEYOND_PYTHON: Final = (SyntaxError, RecursionError, MemoryError, OverflowError)
+"""What Python says of code that is nested deeper or is larger than it reads."""
+
+
+def _beyond_python(rules: Sequence[Rule], written: Sequence[Written]) -> Sequence[Problem]:
+    """The rules of which it is said, or all of them together."""
+    message = "is larger or nested deeper than can be compiled: make several rules of it, or use fewer names of names"
+    places = {each.name: each.where(()) for each in written}
+    found = []
+    for rule in rules:
+        try:
+            generated(rule, {})
+        except _BEYOND_PYTHON:
+            file, line, column = places[rule.name]
+            found.append(Problem(message=message, path=f"rules.{rule.name}", file=file, line=line, column=column))
+    return found or [Problem(message=f"the rules together: {message}", path="rules")]
 
 
 def _check_apart(rules: Sequence[Rule], made: Sequence[Rule], reading: Reading) -> None:

@@ -30,7 +30,7 @@ def _from_yaml(text: str, file: str) -> Mapping[str, Json]:
 
 def _from_csv(text: str, file: str) -> Mapping[str, Json]:
     """Two columns: key to text. More: key to a mapping of the other columns' names to texts; empty cells are absent."""
-    lines = list(csv.reader(io.StringIO(text.removeprefix("\ufeff")), strict=True, delimiter=_separator(text)))
+    lines = _lines(text.removeprefix("\ufeff"), file)
     if not lines:
         raise ConfigurationError([Problem(message="is empty: the first line names the columns", file=file)])
     problems = list(_problems(lines, file))
@@ -43,6 +43,22 @@ def _from_csv(text: str, file: str) -> Mapping[str, Json]:
     return {
         key: {name: cell for name, cell in zip(names[1:], line[1:], strict=True) if cell} for key, line in rows.items()
     }
+
+
+def _lines(text: str, file: str) -> list[list[str]]:
+    reader = csv.reader(io.StringIO(text), strict=True, delimiter=_separator(text))
+    try:
+        return list(reader)
+    except csv.Error as problem:
+        said = next((better for words, better in _SAID if words in str(problem)), str(problem))
+        raise ConfigurationError([Problem(message=f"not CSV: {said}", file=file, line=reader.line_num)]) from None
+
+
+_SAID: Final = (
+    ("unexpected end of data", "a quote is opened and not closed"),
+    ("expected after", "text stands behind a closing quote: write a quote inside of a text twice"),
+    ("field larger", f"a cell of more than {csv.field_size_limit()} characters; is a quote opened and not closed?"),
+)
 
 
 def _key(written: str) -> str:

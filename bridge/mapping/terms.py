@@ -74,6 +74,11 @@ class Term:
             yield from each.all_terms()
 
 
+def levels_of(term: Term) -> int:
+    """How deep it is nested: 1 for what has no parts. A name is not a level of its own."""
+    return (not isinstance(term, Defined)) + max(map(levels_of, term.parts()), default=0)
+
+
 _TERMS_OF_A_STEP: Final = 100
 
 

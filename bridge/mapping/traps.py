@@ -14,6 +14,8 @@ from yaml.nodes import Node, ScalarNode
 from bridge.errors import Problem
 
 LONGEST_NUMBER: Final = 45
+LONGEST_LINE: Final = 2_100
+"""Characters that are looked through for an expression, which has fewer."""
 
 _BEGINNING: Final = re.compile(r"(?:^|[:\[{,-])\s*=(?=\s)")
 _SAFE: Final = re.compile(r"=[^:#,{}\[\]]*")
@@ -78,7 +80,7 @@ def _whole(node: ScalarNode, lines: Sequence[str]) -> str:
 
 def _upto(rest: str) -> str:
     """The longest beginning that is an expression, ending at a place where YAML could have gone on."""
-    rest = rest.rstrip()
+    rest = rest[:LONGEST_LINE].rstrip()
     ends = [len(rest), *(at for at in range(len(rest) - 1, 0, -1) if rest[at] in ",}] ")]
     return next((rest[:at].rstrip() for at in ends if parses(rest[:at].rstrip())), rest)
 

@@ -23,6 +23,7 @@ from bridge.mapping.loader import load
 from bridge.rehearsal import Rehearsal, stand_in
 from bridge.rehearsal.deliveries import Posted, Streamed, only_source
 from bridge.rehearsal.writing import as_json, decoded, encoded, written
+from bridge.texts import NoText, text_of
 from bridge.wording import complaint
 
 Delivery: TypeAlias = Posted | Streamed
@@ -136,7 +137,11 @@ def found(folder: Path) -> Iterator[Path]:
 def read(folder: Path, settings: Settings) -> Case:
     """Raises ConfigurationError with every problem of the case."""
     path = folder / CASE
-    document = load(path.read_text(encoding="utf-8"), str(path))
+    try:
+        text = text_of(path)
+    except NoText as problem:
+        raise ConfigurationError([Problem(message=f"cannot be read: {problem}", file=str(path))]) from None
+    document = load(text, str(path))
     try:
         case = _Case.model_validate(document.value)
     except ValidationError as invalid:

@@ -52,7 +52,7 @@ EACH = RULE.replace("  at:", "  each: = order.refunds\n  as: refund\n  at:")
         (RULE + "  max_age: 30\n", "rules.placed.max_age", "write a number and a unit: 12h or 30d"),
         (RULE + "  since: 2026-11-01\n", "rules.placed.since", "write an instant with its zone: 2026-11-01T00:00:00Z"),
         (RULE + "  formerly: [5]\n", "rules.placed.formerly", "write the fact's former name, or a list of them"),
-        (RULE + "  fact: = order.name\n", "rules.placed.fact", "the name of a fact is a fixed text"),
+        (RULE + "  fact: = order.name\n", "rules.placed.fact", "the name of a fact is a fixed text of at most 200 characters"),
         (RULE + "  once: order.id\n", "rules.placed.once", "this is a text, not the field: write `= order.id`, or `= 'order.id'` if the text is meant"),
         (RULE + "  once: = 'x'\n", "rules.placed.once", "is the same for every document: leave it out for once per order"),
         (RULE + "  once: = order.email\n", "rules.placed.once", "order.email is personal data, and keys are kept for years: write sha256(order.email), or an id"),
