@@ -20,11 +20,15 @@ def must_be_number(term: Term) -> None:
         return
     cures = {
         "list": f": write {_number_of_list(term)}",
-        "boolean": f": write (1 if {term.text} else 0)",
+        "boolean": f": write (1 if {_closed(term.text)} else 0)",
         "time": f": write epoch({term.text}), which counts seconds",
         "text": f": write number({term.text})",
     }
     raise NotAllowed(f"{term.text} is {spoken(term.shape)}, and + - * / take numbers{cures.get(sort, '')}")
+
+
+def _closed(text: str) -> str:
+    return f"({text})" if " " in text else text
 
 
 def _number_of_list(term: Term) -> str:
@@ -89,10 +93,18 @@ def no_function(name: str) -> str:
 
 
 def _cure(term: Term, needed: str) -> str:
-    if needed in NUMERIC and term.shape == "text":
-        return f": write number({term.text})"
-    cures = {"text": "text", "time": "time", "integer": "integer"}
-    return f": write {cures[needed]}({term.text})" if needed in cures and isinstance(term.shape, str) else ""
+    """The call that makes of it what is needed, where one can."""
+    sort = sort_of(term.shape)
+    calls = {
+        ("text", "number"): "number",
+        ("text", "integer"): "integer",
+        ("number", "integer"): "integer",
+        ("text", "time"): "time",
+        ("number", "time"): "from_epoch",
+        **dict.fromkeys([(each, "text") for each in ("number", "time", "boolean")], "text"),
+    }
+    call = calls.get((sort, "number" if needed in NUMERIC and needed != "integer" else needed))
+    return f": write {call}({term.text})" if call else ""
 
 
 def shape_reckoned(operator: str, left: Term, right: Term) -> Shape:
@@ -117,9 +129,20 @@ def _check_joined(left: Term, right: Term) -> None:
         raise NotAllowed(f"+ joins no lists: write flat([{left.text}, {right.text}])")
     if "text" in sorts and not set(sorts) <= {"text", "any"}:
         other = right if sorts[0] == "text" else left
-        cures = {"list": f": write join({other.text}, ' ')", "mapping": ""}
-        cure = cures.get(sort_of(other.shape), f": write text({other.text})")
+        cure = f": write {_joined(other)}" if sort_of(other.shape) == "list" else _cure(other, "text")
         raise NotAllowed(f"{other.text} is {spoken(other.shape)}, and is added to text{cure}")
+
+
+def _joined(term: Term) -> str:
+    """One text of a list."""
+    element = element_of(term.shape)
+    sort = sort_of(element)
+    if is_mapping(element):
+        texts = [key for key, shape in element.items() if shape == "text"] or list(element) or ["name"]
+        return f"join((text(x.{texts[0]}) for x in {term.text}), ' ')"
+    if sort == "list":
+        return f"join(flat({term.text}), ' ')"
+    return f"join({term.text}, ' ')" if sort in ("text", "any") else f"join((text(x) for x in {term.text}), ' ')"
 
 
 def check_comparable(sign: str, left: Term, right: Term) -> None:
@@ -208,13 +231,17 @@ def check_elements(function: Function, over: Term) -> None:
 
 def _element_cure(function: Function, over: Term) -> str:
     """The call with each element made what it goes over."""
-    element = element_of(over.shape)
-    if function.name == "flat" or sort_of(element) in ("list", "mapping"):
+    sort = sort_of(element_of(over.shape))
+    if function.name == "join" and sort in ("number", "time", "boolean"):
+        turned = "text"
+    elif function.name in ("sum", "min", "max") and sort == "text":
+        turned = "number"
+    else:
         return ""
-    turned = "text" if function.name == "join" else "number"
     if isinstance(over, Walk):
         return f": write {turned}({over.each.text}) for ..."
-    return f": write {function.name}({turned}(x) for x in {over.text})"
+    walk = f"{turned}(x) for x in {over.text}"
+    return f": write join(({walk}), ' ')" if turned == "text" else f": write {function.name}({walk})"
 
 
 def shape_over(function: Function, element: Shape) -> Shape:

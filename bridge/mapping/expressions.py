@@ -312,22 +312,34 @@ class _Checker:
         if of.shape == "any":
             return Field(of=of, key=key, shape="any", text=self._shown(node))
         if is_list(of.shape):
-            raise NotAllowed(f"{of.text} is a list, and has no field {key}: write {of.text}[0].{key}, "
-                             f"first(x.{key} for x in {of.text}), or named({of.text}, '{key}')")  # fmt: skip
+            raise NotAllowed(self._no_field_of_list(of, key))
         if not is_mapping(of.shape):
             raise NotAllowed(f"{of.text} is {spoken(of.shape)}, and has no field {key}")
         if key not in of.shape:
             raise NotAllowed(self._no_field(of, key))
         return Field(of=of, key=key, shape=of.shape[key], text=self._shown(node))
 
+    def _no_field_of_list(self, of: Term, key: str) -> str:
+        element = element_of(of.shape)
+        if is_mapping(element) and key not in element:
+            if {"name", "value"} <= element.keys():
+                return f"{of.text} is a list of names and values: write named({of.text}, '{key}')"
+            return f"{of.text} is a list, and an element of it has {self._missing_field(of, element, key)}"
+        first, walk = f"{of.text}[0].{key}", f"first(x.{key} for x in {of.text})"
+        cure = f": write {first}, or {walk}" if is_mapping(element) or element == "any" else ""
+        return f"{of.text} is a list, and has no field {key}{cure}"
+
     def _no_field(self, of: Term, key: str) -> str:
-        hint = nearest(key, of.shape)
+        return f"{of.text} has {self._missing_field(of, of.shape, key)}"
+
+    def _missing_field(self, of: Term, shape: Mapping[str, Shape], key: str) -> str:
+        hint = nearest(key, shape)
         origin = self.names.origin(of)
         if not origin:
-            known = f": there are {', '.join(of.shape)}" if of.shape else ""
-            return f"{of.text} has no field {key}{hint or known}"
+            known = f": there are {', '.join(shape)}" if shape else ""
+            return f"no field {key}{hint or known}"
         declare = f"declare it under fields: {{{origin}.{key}: text}}"
-        return f"{of.text} has no field {key}{hint or ','} {'or ' if hint else 'if it is new, '}{declare}"
+        return f"no field {key}{hint or ','} {'or ' if hint else 'if it is new, '}{declare}"
 
     def _subscript(self, node: ast.Subscript, depth: int) -> Term:
         of = self.term(node.value, depth)

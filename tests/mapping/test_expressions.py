@@ -1,4 +1,5 @@
 # ruff: noqa: E501, ISC004 - what the user reads stands in one piece
+import itertools
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -315,7 +316,9 @@ def test_what_is_not_in_the_language_is_refused_with_a_reason(text):
         ("order.name.upper()", "a dot calls nothing here: write upper(order.name)"),
         ("uper(order.name)", "there is no function uper: did you mean upper?"),
         ("order.line_items.price", "order.line_items is a list, and has no field price: write order.line_items[0].price, "
-         "first(x.price for x in order.line_items), or named(order.line_items, 'price')"),
+         "or first(x.price for x in order.line_items)"),
+        ("order.note_attributes.gift", "order.note_attributes is a list of names and values: write named(order.note_attributes, 'gift')"),
+        ("doc.extra.x.y + order.line_items.prise", "order.line_items is a list, and an element of it has no field prise: did you mean price?"),
         ("order.id.x", "order.id is an integer, and has no field x"),
         ("order.codes['a']", "order.codes is a list: an element has a number; by name it is named(order.codes, 'a')"),
         ("order.created_at - order.created_at", "times are subtracted as seconds: write epoch(order.created_at) - epoch(order.created_at)"),
@@ -340,7 +343,7 @@ def test_what_is_not_in_the_language_is_refused_with_a_reason(text):
         ("time(order.name, 'YYYYMMDD')", "time takes a shape with the zone in it (Z): else write local_time(x, 'Europe/Berlin', shape)"),
         ("any(w for v in order.codes for w in order.codes for x in order.codes for y in order.codes)", "`for` is nested deeper than 3: put the inner lists together, flat(x.parts for x in list), and go through that"),
         ("flat(order.codes)", "flat goes over list, and these are text"),
-        ("join(list(l.id for l in order.line_items), '')", "join goes over text, and these are an integer: write join(text(x) for x in list(l.id for l in order.line_items))"),
+        ("join(list(l.id for l in order.line_items), '')", "join goes over text, and these are an integer: write join((text(x) for x in list(l.id for l in order.line_items)), ' ')"),
         ("max(l.name for l in order.line_items)", "max goes over number or time, and these are text: write number(l.name) for ..."),
         ("order.id in ['1']", "order.id is an integer, and ['1'] holds text: it is never in it"),
         ("lower(order.id)", "order.id is an integer, and lower(x: text) -> text takes text: write text(order.id)"),
@@ -383,3 +386,43 @@ def test_text_cannot_be_made_to_explode():
 def test_an_expression_can_be_used_by_itself():
     found = compile_expression("= order.total_price > 50", names())
     assert (True, "boolean", frozenset({"order"})) == (found.evaluate({"order": decoded()}), found.shape, found.names())
+
+
+SIDES = [
+    "order.id", "order.name", "order.total_price", "order.test", "order.created_at", "order.customer", "order.line_items",
+    "order.line_items[0]", "order.codes", "doc.extra", "1", "'a'", "True", "[1]", "[order.codes]", "(order.test or order.test)",
+]  # fmt: skip
+WAYS = [
+    "{} + {}", "{} - {}", "-{}", "{} == {}", "{} < {}", "{} in {}", "{}[{}]", "{}[{}:]", "{}.foo", "{}['foo']", "lower({})", "abs({})",
+    "epoch({})", "sum({})", "min({})", "join({}, {})", "flat({})", "sum({} for x in {})", "max({} for x in {})", "split({}, {})",
+    "round({}, {})", "from_minor({}, {})", "time_text({}, 'YYYYMMDD')", "local_time({}, {}, {})", "text({})", "named({}, {})",
+]  # fmt: skip
+
+
+def cures(sentence):
+    """The expressions that a refusal says to write, with what it leaves open filled in."""
+    said = sentence.partition(": write ")[2].partition(", which ")[0].replace("for ...", "for x in order.codes")
+    return [each.replace("[...]", "[0:1]") for each in said.split(", or ") if said]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_what_a_refusal_says_to_write_can_be_written(way):
+    for sides in itertools.product(SIDES, repeat=way.count("{}")):
+        try:
+            compile_expression(way.format(*sides), names())
+        except NotAllowed as refusal:
+            for cure in cures(str(refusal)):
+                assert cure.startswith("one such as") or cure.endswith("without quotes") or can_be_written(cure), (
+                    sides,
+                    cure,
+                )
+
+
+def can_be_written(cure):
+    """Whether it is an expression, or the inside of a walk."""
+    for text in (cure, f"list({cure})"):
+        try:
+            return compile_expression(text, names())
+        except NotAllowed:
+            continue
+    return False
