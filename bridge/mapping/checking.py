@@ -3,10 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from bridge.mapping.calls import Walk
+from bridge.mapping.calls import Call, Default, Walk
 from bridge.mapping.fields import NUMERIC, Shape, element_of, is_mapping, joined, nearest, sort_of, spoken
 from bridge.mapping.functions import FUNCTIONS, SPECIAL, Function
-from bridge.mapping.terms import Literal, Term
+from bridge.mapping.operations import Choice
+from bridge.mapping.terms import Defined, Element, Field, Literal, Name, Term
 from bridge.mapping.values import Failed
 
 
@@ -204,7 +205,11 @@ def check_argument(function: Function, needed: str, term: Term) -> None:
 
 
 def check_constants(function: Function, given: Sequence[Term]) -> None:
-    """Refuse a fixed argument with which the call could never succeed."""
+    """Refuse a fixed argument with which the call could never succeed, and one that had to be fixed and is not."""
+    if function.fixed is not None and function.fixed < len(given) and not _is_fixed(given[function.fixed]):
+        raise NotAllowed(
+            f"{function.name} takes a fixed shape, or one in vars: {given[function.fixed].text} is neither"
+        )
     for place, check in function.checks.items():
         term = given[place] if place < len(given) else None
         if isinstance(term, Literal) and term.constant is not None:
@@ -212,6 +217,19 @@ def check_constants(function: Function, given: Sequence[Term]) -> None:
                 check(term.constant)
             except Failed as failure:
                 raise NotAllowed(f"{function.name} {failure}") from None
+
+
+def _is_fixed(term: Term) -> bool:
+    """Whether it is written in the configuration, though a document may choose which."""
+    match term:
+        case Field() | Element() | Defined():
+            return _is_fixed(term.of)
+        case Call() if term.function.name == "lookup":
+            return _is_fixed(term.given[0])
+        case Default() | Choice():
+            options = term.options if isinstance(term, Default) else (term.yes, term.no)
+            return all(map(_is_fixed, options))
+    return isinstance(term, Literal) or (isinstance(term, Name) and term.name == "vars")
 
 
 def check_elements(function: Function, over: Term) -> None:

@@ -267,6 +267,9 @@ def test_products_stay_within_bounds():
         "time(order.name, 'YYYYMMDD')",
         "time_text(order.created_at, 'YYYY')",
         "time_text(order.name, 'YYYYMMDD')",
+        "time_text(order.created_at, order.name)",
+        "time(order.name, doc.shape + 'Z')",
+        "local_time(order.name, 'UTC', default(doc.shape, 'YYYYMMDD'))",
         "round_money(order.total_price, 'euro')",
         "number(order.name, ';')",
         "any(order for order in order.codes)",
@@ -403,6 +406,16 @@ def cures(sentence):
     """The expressions that a refusal says to write, with what it leaves open filled in."""
     said = sentence.partition(": write ")[2].partition(", which ")[0].replace("for ...", "for x in order.codes")
     return [each.replace("[...]", "[0:1]") for each in said.split(", or ") if said]
+
+
+@pytest.mark.parametrize(
+    "shape",
+    ["vars.shape", "lookup(vars.shapes, order.name)", "vars.sites[order.name].shape", "default(vars.shape, 'YYYYMMDD')",
+     "('YYYYMMDD' if order.test else vars.shape)"],
+)  # fmt: skip
+def test_a_shape_of_dates_is_fixed_or_chosen_among_those_of_the_configuration(shape):
+    known = names(vars={"shape": "text", "shapes": {"a": "text"}, "sites": {"a": {"shape": "text"}}})
+    assert "time" == compile_expression(f"local_time(order.name, 'UTC', {shape})", known).shape
 
 
 @pytest.mark.parametrize("way", WAYS)

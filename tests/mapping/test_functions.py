@@ -1,5 +1,5 @@
 # ruff: noqa: E501 - what the user reads stands in one piece
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -193,6 +193,31 @@ def test_rounded_money_is_within_half_a_minor_unit(amount, currency):
     rounded = call("round_money", amount, currency)
     assert -digits == rounded.as_tuple().exponent
     assert abs(rounded - amount) <= Decimal(5).scaleb(-digits - 1)
+
+
+SHAPES = some.permutations(["YYYY", "MM", "DD", "HH", "mm", "ss", "SSSSSS"]).map("|".join) | some.sampled_from(
+    [
+        "YYYYMMDDHHmmssSSSSSS",
+        "D. MMMM YYYY [at] h:mm:ss.SSSSSS A",
+        "MMM/DD/YYYY hh.mm.ss SSSSSS A",
+        "YYYY-M-D H:mm:ss,SSSSSS",
+    ]
+)
+
+
+@given(
+    some.datetimes(datetime(1000, 1, 2), datetime(9999, 12, 29)),  # noqa: DTZ001 - the zone is drawn
+    SHAPES,
+    some.sampled_from(["UTC", "Europe/Berlin", "America/St_Johns", "Pacific/Apia"]),
+)
+def test_a_time_that_is_written_in_a_shape_is_read_by_it(moment, shape, zone):
+    """But for an hour that clocks show twice, of which the first is meant."""
+    written = call("time_text", moment.replace(tzinfo=UTC), shape, zone)
+    read = call("local_time", written, zone, shape)
+    assert written == call("time_text", read, shape, zone)
+    assert read.astimezone(UTC) <= moment.replace(tzinfo=UTC)
+    with_zone = call("time_text", moment.replace(tzinfo=UTC), f"{shape} Z", zone)
+    assert abs(call("time", with_zone, f"{shape} Z") - moment.replace(tzinfo=UTC)) < timedelta(minutes=1)
 
 
 _JSON = some.recursive(

@@ -20,6 +20,7 @@ class Function:
     makes    what it gives may take more room than what it was given: it is weighed
     unfolds  its text becomes many values: the room for them is taken from the bytes before it is called
     checks   by place, what raises Failed for an argument that can never be right; of fixed ones it is asked at load
+    fixed    the place of an argument that no document may say, since it takes long to be taken apart
     """
 
     name: str
@@ -31,6 +32,7 @@ class Function:
     makes: bool
     unfolds: bool
     checks: Mapping[int, Callable[[Value], object]]
+    fixed: int | None
     run: Callable[..., Value]
 
     def needs(self, count: int) -> Sequence[str]:
@@ -50,6 +52,7 @@ def function(
     makes: bool = False,
     unfolds: bool = False,
     checks: Mapping[int, Callable[[Value], object]] = _NOTHING,
+    fixed: int | None = None,
 ) -> Callable[[Callable[..., Value]], Callable[..., Value]]:
     """Register under a signature such as `phone(x: any, country?: text) -> text`."""
     match = _SIGNATURE.fullmatch(signature)
@@ -67,6 +70,7 @@ def function(
             makes=makes,
             unfolds=unfolds,
             checks=checks,
+            fixed=fixed,
             run=run,
         )
         return run

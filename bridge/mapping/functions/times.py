@@ -39,7 +39,7 @@ def _dated(x: Value) -> str:
     return x
 
 
-@function("time(x: any, shape?: text) -> time", checks={1: _zoned})
+@function("time(x: any, shape?: text) -> time", checks={1: _zoned}, fixed=1)
 def _time(x: Value, shape: Value = None) -> Value:
     """A time from ISO 8601 text with a zone, or from text in a shape that has one."""
     if x is None or shape is None or type(x) is datetime:
@@ -81,7 +81,7 @@ def _from_epoch_ms(x: Value) -> Value:
     return _since_epoch(x, 1_000)
 
 
-@function("local_time(x: any, zone: text, shape?: text) -> time", checks={1: _zone, 2: date_shape})
+@function("local_time(x: any, zone: text, shape?: text) -> time", checks={1: _zone, 2: date_shape}, fixed=2)
 def _local_time(x: Value, zone: Value, shape: Value = None) -> Value:
     """A time from text without a zone, as clocks showed it there; of two that are the same, the first."""
     if x is None or zone is None:
@@ -99,7 +99,7 @@ def _iso(x: Value) -> datetime:
         raise Failed("is given text that is not an ISO 8601 time") from None
 
 
-@function("time_text(x: time, shape: text, zone?: text) -> text", makes=True, checks={1: date_shape, 2: _zone})
+@function("time_text(x: time, shape: text, zone?: text) -> text", makes=True, checks={1: date_shape, 2: _zone}, fixed=1)
 def _time_text(x: Value, shape: Value, zone: Value = "UTC") -> Value:
     """A time in a shape, as clocks show it in a zone."""
     if x is None or shape is None or zone is None:
