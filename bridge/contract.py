@@ -52,6 +52,7 @@ class Reason(StrEnum):
     GAVE_UP = "gave up"
     NOT_CARRIED_OUT_YET = "not carried out yet"
     UNREADABLE = "unreadable"
+    TENANT_IN_DOUBT = "tenant in doubt"
     CONNECTOR_FAILED = "connector failed"
     # What is uncertain may have arrived.
     NO_ANSWER = "no answer"
@@ -159,6 +160,9 @@ class Envelope(Plain, frozen=True, kw_only=True):
     verdict      set where the source knows the end already: TEST_ORDER is settled as skipped, NOT_CARRIED_OUT_YET and
                  UNREADABLE are parked as dead; no rule sees such a document
     detail       why the verdict, for people: nothing personal
+    by_header    the id stands in a header, which nobody signed: only a delivery with the same body too is known. Set by
+                 the core
+    rivals       tenants to whom the same secret belongs: which of them it is, only a header says. Set by the core
     """
 
     source: str
@@ -176,6 +180,8 @@ class Envelope(Plain, frozen=True, kw_only=True):
     raw: bytes
     verdict: Reason | None = None
     detail: str = ""
+    by_header: bool = False
+    rivals: tuple[str, ...] = ()
     hidden: ClassVar = frozenset(("aliases", "headers", "raw"))
 
     @property
@@ -400,6 +406,15 @@ class Labels(Protocol):
 
     def label(self, arrival: HttpArrival, verified: Verified) -> Label:
         """By its headers alone. Raises nothing."""
+
+
+@runtime_checkable
+class Keyed(Protocol):
+    """Optional for webhook sources whose tenant stands in a header, and whose orders have ids that no other tenant's
+    order has."""
+
+    def signing_keys(self) -> Mapping[str, Sequence[bytes]]:
+        """Of each tenant the keys that may have signed: a key of several tenants does not say whose an order is."""
 
 
 @runtime_checkable

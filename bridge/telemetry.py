@@ -114,6 +114,7 @@ EVENTS: Mapping[str, Kind] = {
     "errands.paused": Kind("warning"),
     "erased": Kind("info", "erasures", ("source", "topic"), "Requests for erasure that were carried out"),
     "disclosure.due": Kind("warning"),
+    "request.repeated": Kind("warning"),
     "errand.failed": Kind("error", "errand_failures", (), "Times a platform could not be asked"),
     "connector.failed": Kind("error", "connector_failures", (), "Bugs in connector code, caught at its boundary"),
     "service.started": Kind("info"),

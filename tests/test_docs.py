@@ -54,7 +54,7 @@ def test_the_readme_names_only_commands_that_there_are():
     assert named <= there
 
 
-@pytest.mark.parametrize("page", ["README.md", "CHANGELOG.md", "connectors/README.md", *PAGES_OF_DOCS])
+@pytest.mark.parametrize("page", ["README.md", "CHANGELOG.md", "SECURITY.md", "connectors/README.md", *PAGES_OF_DOCS])
 def test_links_of_a_page_lead_somewhere(page):
     links = re.findall(r"\]\((?!https?:)([^)#]+)\)", (ROOT / page).read_text())
     assert [] == [link for link in links if not ((ROOT / page).parent / link).exists()]

@@ -16,7 +16,7 @@ from bridge.contract import Envelope
 from bridge.journal import Erasure, Reading, Story
 from bridge.journal.cells import lane_of
 from bridge.surrogates import decoded
-from bridge.upkeep.complying import REQUESTS, instruction_of
+from bridge.upkeep.complying import REQUESTS, Complying, instruction_of
 from bridge.upkeep.complying import erase as erase_all
 
 _EVERY = 100_000
@@ -61,18 +61,34 @@ def _erasures(asked: dict[str, Any], tenants: Sequence[str]) -> list[Erasure]:
 
 
 @click.command()
+@click.argument("ref", default="")
 @_whom
 @click.option("--allow", is_flag=True, help="Let what comes of them in again; not of orders that were erased.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-def erase(**asked: Any) -> None:  # noqa: ANN401  click's parameters
+def erase(ref: str, **asked: Any) -> None:  # noqa: ANN401  click's parameters
     """Erase what is kept about a person, or of an order: bodies, names and history go; keys stay, so that nothing is
     sent again. What comes of them later is kept without its body, and skipped as erased.
 
+    With REF it does what a platform asked for, where the bridge waits for your word: the very same request was carried
+    out before (`request.repeated` in the log).
+
     Works beside a running bridge and on a stopped one. The attribution API and earlier backups are not touched.
 
-    Example: attribution-bridge erase --email ada@example.com --shop example.myshopify.com
+    Examples: attribution-bridge erase --email ada@example.com --shop example.myshopify.com
+    attribution-bridge erase 17-9a3e11f0
     """
-    options.wait_for(_erase(asked))
+    options.wait_for(_erase_requested(ref, asked) if ref else _erase(asked))
+
+
+async def _erase_requested(ref: str, asked: dict[str, Any]) -> None:
+    sources = read_file(options.chosen(asked["config"])).sources
+    if not asked["yes"]:
+        click.confirm("erase what this request asks for? This cannot be undone", abort=True, err=True)
+    async with options.to_feed(asked["config"], asked["path"]) as journal:
+        erased = await Complying(journal=journal, sources=sources).carry_out_again(ref)
+    if erased is None:
+        raise click.UsageError(f"{ref} is no request to erase that waits")
+    click.echo(f"erased: {erased.bodies} documents of {erased.orders} orders; the request is carried out")
 
 
 async def _erase(asked: dict[str, Any]) -> None:

@@ -19,8 +19,8 @@ from bridge.upkeep.performing import Performer, performing
 
 
 def is_unread(fact: Parked) -> bool:
-    """Its source parked it, since it could not be read."""
-    return not fact.dest and fact.reason == Reason.UNREADABLE
+    """It was parked when it came: it could not be read, or a person has to say whose it is."""
+    return not fact.dest and fact.reason in (Reason.UNREADABLE, Reason.TENANT_IN_DOUBT)
 
 
 async def reread(facts: Sequence[Parked], asked: dict[str, Any]) -> int:

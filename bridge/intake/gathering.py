@@ -6,9 +6,12 @@ much (docs/performance.md). Who comes alone does not wait for others.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import NamedTuple, TypeAlias
 
-from bridge.contract import Envelope, HttpArrival, Verified, WebhookSource
+import msgspec
+
+from bridge.contract import Envelope, HttpArrival, Keyed, Verified, WebhookSource
 from bridge.intake.unreadable import named
 from bridge.journal import Appended, Journal
 
@@ -71,6 +74,32 @@ class Delivery:
                 asyncio.get_running_loop().call_exception_handler(context)
 
 
+Rivals: TypeAlias = Mapping[tuple[str, str], tuple[str, ...]]
+"""Source and tenant to the other tenants who have a secret of his."""
+
+
+def rivals_of(sources: Mapping[str, WebhookSource]) -> Rivals:
+    """Of tenants that share a secret, in one source or in several of one connector."""
+    keys = [
+        _Keys(type(source), name, tenant, frozenset(own))
+        for name, source in sources.items()
+        if isinstance(source, Keyed)
+        for tenant, own in source.signing_keys().items()
+    ]
+    found = {(one.source, one.tenant): dict.fromkeys(each.tenant for each in keys if one.shares(each)) for one in keys}
+    return {place: tuple(others) for place, others in found.items() if others}
+
+
+class _Keys(NamedTuple):
+    connector: type
+    source: str
+    tenant: str
+    keys: frozenset[bytes]
+
+    def shares(self, other: "_Keys") -> bool:
+        return self.connector is other.connector and self.tenant != other.tenant and bool(self.keys & other.keys)
+
+
 _STEPS = (Delivery.verify, Delivery.read)
 _MOST_BYTES = 1024 * 1024
 """Of bodies that are gone through together; larger ones come alone. Each step costs a few milliseconds a megabyte."""
@@ -79,9 +108,10 @@ _MOST_BYTES = 1024 * 1024
 class Gathering:
     """Made in a running event loop."""
 
-    def __init__(self, journal: Journal) -> None:
+    def __init__(self, journal: Journal, rivals: Rivals | None = None) -> None:
         self._loop = asyncio.get_running_loop()
         self._journal = journal
+        self._rivals = rivals or {}
         self._arrived: list[Delivery] = []
 
     def add(self, delivery: Delivery) -> None:
@@ -105,10 +135,17 @@ class Gathering:
 
     def _pass(self) -> None:
         arrived = self._taken()
-        for step in _STEPS:
+        for step in (*_STEPS, self._mark):
             for delivery in arrived:
                 delivery.go_through(step)
         self._journal.take_in([delivery for delivery in arrived if not delivery.is_over])
+
+    def _mark(self, delivery: Delivery) -> None:
+        """What the journal has to know of words that nobody signed."""
+        source, tenant = delivery.arrival.source, delivery.envelope.tenant
+        delivery.envelope = msgspec.structs.replace(
+            delivery.envelope, by_header=True, rivals=self._rivals.get((source, tenant), ())
+        )
 
     def _taken(self) -> list[Delivery]:
         """As many as may come together. For the others there is another turn, with others' work before it."""

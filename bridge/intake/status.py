@@ -12,6 +12,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from bridge.intake.site import listen
 from bridge.intake.stream import Stream
 from bridge.journal import Journal, Story
+from bridge.journal.cells import is_delivery
 from bridge.mapping.rulebook import Rulebook
 from bridge.telemetry import FREE, IN_FLIGHT, OLDEST, PARKED, REGISTRY, WAITING
 
@@ -119,7 +120,7 @@ def _told_of_stream(stream: Stream) -> Mapping[str, object]:
 
 def _delivery(story: Story, source: str, delivery: str) -> Mapping[str, object]:
     """The states of one delivery: its facts, its verdicts and where it waits."""
-    documents = [d for d in story.documents if d["id"] == delivery and d["source"] == source]
+    documents = [d for d in story.documents if is_delivery(str(d["id"]), delivery) and d["source"] == source]
     numbers = {document["seq"] for document in documents}
 
     def of_this(rows: Sequence[Mapping[str, object]], *names: str) -> list[dict[str, object]]:

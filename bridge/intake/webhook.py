@@ -17,7 +17,7 @@ from bridge.contract import HeaderCheck, HttpArrival, Reason, WebhookSource
 from bridge.deadlines import Deadlines
 from bridge.errors import JournalError, Refusal
 from bridge.intake.answers import CONTINUE
-from bridge.intake.gathering import Delivery, Gathering
+from bridge.intake.gathering import Delivery, Gathering, rivals_of
 from bridge.journal import Journal
 from bridge.telemetry import emit, frames
 
@@ -115,7 +115,7 @@ class Door:
         self._max_body = limits.max_body
         self._budget = _Budget(limits.max_bodies_in_flight)
         self._deadlines = Deadlines(limits.answer_within.total_seconds() * 0.9)
-        self._gathering = Gathering(journal)
+        self._gathering = Gathering(journal, rivals_of(sources))
 
     def take(self, message: RawRequestMessage, payload: StreamReader, answered: Callable[[int], None]) -> bool:
         """Take in a request whose body came together with its head, without a task of its own.
@@ -268,13 +268,14 @@ def _tell(delivery: Delivery, seconds: float) -> None:
         "lane": envelope.lane,
         "seq": appended.seq,
     }
-    if envelope.verdict is Reason.UNREADABLE and not appended.known:
-        emit("delivery.dead", **names, reason=envelope.verdict, detail=envelope.detail)
+    verdict = appended.verdict or envelope.verdict
+    if verdict in (Reason.UNREADABLE, Reason.TENANT_IN_DOUBT) and not appended.known:
+        emit("delivery.dead", **names, reason=verdict, detail=envelope.detail)
     emit(
         "delivery.duplicate" if appended.known else "delivery.received",
         **names,
         secret=delivery.verified.secret + 1,
-        verdict=envelope.verdict,
+        verdict=verdict,
         bytes=len(envelope.raw),
         seconds=round(seconds, 4),
     )

@@ -26,12 +26,14 @@ class Appended(Plain, frozen=True, kw_only=True):
 
     known   it had this id in this lane already
     opened  the lane was made for it: nothing waits or is held there
+    verdict the end that it has, where it was one on arrival: the journal may know one that its source did not
     """
 
     seq: int
     lane: int
     known: bool
     opened: bool = False
+    verdict: Reason | None = None
 
 
 class Claim(Plain, frozen=True, kw_only=True):

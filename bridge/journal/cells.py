@@ -35,6 +35,7 @@ _LZ4_MORE = 20
 
 _MICROSECOND = timedelta(microseconds=1)
 _LONGEST_LANE = 18
+_APART = 16
 _BETWEEN_DIGITS = re.compile(r"[\s().\-/\u2010-\u2015]+")
 _NOT_FROM_ABROAD = re.compile(r"^(phone:\s*(?:\+|00)[^(]*)\(0\)")
 """+44 (0)20: the digit that is dialled at home only."""
@@ -129,6 +130,47 @@ def came_at(envelope: Envelope) -> datetime:
 def without_person(envelope: Envelope) -> Envelope:
     """What is kept of a document of somebody who was erased."""
     return msgspec.structs.replace(envelope, verdict=Reason.ERASED, raw=b"", aliases=(), headers={}, detail="")
+
+
+DEAD_ON_ARRIVAL = frozenset({Reason.NOT_CARRIED_OUT_YET, Reason.UNREADABLE, Reason.TENANT_IN_DOUBT})
+"""Verdicts with which a document is parked for a person."""
+
+
+def is_one(stored: bytes | None, came: bytes) -> bool:
+    """Whether two deliveries with one id are one: their bodies, as they are stored, are the same. A body that is not
+    kept any more cannot say that they are not."""
+    return not stored or not came or stored == came or unpacked(stored) == unpacked(came)
+
+
+def told_apart(delivery: str, came: bytes) -> str:
+    """The id of a delivery whose id was taken by another body."""
+    return f"{delivery}#{hashlib.blake2b(unpacked(came), digest_size=_APART // 2).hexdigest()}"
+
+
+def is_delivery(stored: str, delivery: str) -> bool:
+    """Whether a stored id is that of the delivery which people know by its own."""
+    return stored == delivery or (stored.startswith(f"{delivery}#") and len(stored) == len(delivery) + 1 + _APART)
+
+
+def owners(envelope: Envelope) -> Iterable[tuple[str, str]]:
+    """The lanes in which the document may belong, its own first: of each tenant to whom its secret belongs."""
+    return ((tenant, envelope.lane) for tenant in (envelope.tenant, *envelope.rivals))
+
+
+def in_doubt(envelope: Envelope, there: set[tuple[str, str]]) -> Envelope | None:
+    """The document set apart where its order came first for another tenant with the same secret; None: it is its
+    tenant's. there: lanes that are stored; its own is one of them afterwards."""
+    own, *others = owners(envelope)
+    owner = None if own in there else next((tenant for tenant, lane in others if (tenant, lane) in there), None)
+    if owner is None:
+        there.add(own)
+        return None
+    return msgspec.structs.replace(
+        envelope,
+        lane=f"in doubt:{envelope.lane}",
+        verdict=Reason.TENANT_IN_DOUBT,
+        detail=f"the order came for {owner} first, which has the same secret: whose it is, only a header says",
+    )
 
 
 def is_shut_out(envelope: Envelope, hashes: Iterable[bytes], blocked: set[bytes]) -> bool:

@@ -6,6 +6,7 @@ done, whatever crashes in between. What is kept about a person is handed out by 
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from bridge.contract import Envelope, Reason, Source, State
 from bridge.errand import Instruction, Instructs
@@ -32,12 +33,16 @@ class Complying:
     sources: Mapping[str, Source]
 
     async def carry_out(self) -> None:
-        """Everything that is parked. Raises JournalError for the first that failed, when the others are done; what was
-        not done stays parked."""
+        """Everything that is parked, but for what was carried out before: whoever sends a signed request a second time
+        need not be its platform, and what is erased does not come back. Raises JournalError for the first that failed,
+        when the others are done; what was not done stays parked."""
         told = [found async for parked in self.journal.parked(REQUESTS) if (found := await self._told(parked))]
         erasing = {parked.lane for parked, _, instruction in told if instruction.task in _ERASING}
         failed: list[JournalError] = []
         for parked, document, instruction in told:
+            if await self._is_repeated(parked, document, instruction):
+                _tell_repeated(parked, document, instruction)
+                continue
             try:
                 await self._carried_out(parked, document, instruction, left=tuple(erasing))
                 erasing.discard(parked.lane)
@@ -46,6 +51,21 @@ class Complying:
         if failed:
             raise failed[0]
 
+    async def carry_out_again(self, ref: str) -> Erased | None:
+        """One request to erase, by a person's word, whether it was carried out before or not; None: there is none."""
+        told = [found async for parked in self.journal.parked(REQUESTS) if (found := await self._told(parked))]
+        left = tuple(parked.lane for parked, _, _ in told)
+        for parked, document, instruction in told:
+            if parked.ref == ref and instruction.task in _ERASING:
+                return await self._carried_out(parked, document, instruction, left=left)
+        return None
+
+    async def _is_repeated(self, parked: Parked, document: Envelope, told: Instruction) -> bool:
+        """Its lane is named by what was signed: the same words were there, and carried out before they came again."""
+        story = await self.journal.story(parked.lane) if told.task in _ERASING else None
+        done = [fact["settled"] for fact in story.facts if fact["reason"] == Reason.CARRIED_OUT] if story else ()
+        return any(isinstance(at, datetime) and at < document.received_at for at in done)
+
     async def _told(self, parked: Parked) -> tuple[Parked, Envelope, Instruction] | None:
         document = await self.journal.document(parked.seq)
         told = instruction_of(self.sources, document)
@@ -53,12 +73,12 @@ class Complying:
 
     async def _carried_out(
         self, parked: Parked, document: Envelope, told: Instruction, *, left: tuple[int, ...]
-    ) -> None:
-        about = {"source": parked.source, "tenant": parked.tenant, "topic": parked.topic, "id": parked.id}
+    ) -> Erased | None:
+        about, erased = _about(parked), None
         match told.task:
             case "disclose":
                 emit("disclosure.due", **about, ref=parked.ref, until=(document.received_at + told.within).isoformat())
-                return
+                return None
             case "pause":
                 await self.journal.remember(paused_mark(parked.source, parked.tenant), document.topic)
                 emit("errands.paused", **about)
@@ -66,6 +86,7 @@ class Complying:
                 erased = await self._erased(parked, told, left)
                 emit("erased", **about, orders=erased.orders, bodies=erased.bodies, is_lasting=erased.is_lasting)
         await self.journal.conclude(parked.ref)
+        return erased
 
     async def _erased(self, parked: Parked, told: Instruction, left: tuple[int, ...]) -> Erased:
         """The request itself goes last, and others not with it: who is killed meanwhile knows what is left to do."""
@@ -81,6 +102,16 @@ class Complying:
         return replace(
             itself, orders=others.orders + itself.orders, bodies=others.bodies + itself.bodies, last=others.last
         )
+
+
+def _about(parked: Parked) -> Mapping[str, object]:
+    return {"source": parked.source, "tenant": parked.tenant, "topic": parked.topic, "id": parked.id}
+
+
+def _tell_repeated(parked: Parked, document: Envelope, told: Instruction) -> None:
+    until = (document.received_at + told.within).isoformat()
+    detail = f"it was carried out before: `erase {parked.ref}` does it again, `disclose {parked.ref} --done` ends it"
+    emit("request.repeated", **_about(parked), ref=parked.ref, until=until, detail=detail)
 
 
 def instruction_of(sources: Mapping[str, Source], document: Envelope | None) -> Instruction | None:

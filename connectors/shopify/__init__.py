@@ -5,7 +5,7 @@ A pure connector: it checks signatures over raw bytes and names documents. Nothi
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
 from typing import Literal
@@ -110,6 +110,9 @@ class Shopify(BaseModel):
             raise NotAuthentic(f"no secret of shop {shop} matched; {_fingerprint(arrival.body)}")
         return Verified(tenant=shop, secret=secret)
 
+    def signing_keys(self) -> Mapping[str, Sequence[bytes]]:
+        return self._keys
+
     def label(self, arrival: HttpArrival, verified: Verified) -> Label:
         headers = {name: text for name in _KEPT if (text := arrival.headers.get(name)) and _is_plain(text)}
         topic = headers.get("x-shopify-topic", "")
@@ -122,7 +125,7 @@ class Shopify(BaseModel):
         """Name the document by its body; of the headers, which are not signed, only the topic decides anything."""
         label = self.label(arrival, verified)
         headers, topic, tenant = label.headers, label.topic, verified.tenant
-        name = naming.named(topic, arrival.body, tenant=tenant, delivery=label.id)
+        name = naming.named(topic, arrival.body, tenant=tenant)
         triggered = headers.get("x-shopify-triggered-at")
         return Envelope(
             source=arrival.source,
@@ -143,7 +146,7 @@ class Shopify(BaseModel):
     def found(self, raw: bytes, *, source: str, tenant: str, now: datetime) -> Envelope:
         """An order that the shop was asked for, named as its webhook would have been. Raises Malformed."""
         topic = "orders/updated"
-        name = naming.named(topic, raw, tenant=tenant, delivery="")
+        name = naming.named(topic, raw, tenant=tenant)
         version = name.version.isoformat() if name.version is not None else hashlib.sha256(raw).hexdigest()
         return Envelope(
             source=source,

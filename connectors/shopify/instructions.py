@@ -36,7 +36,7 @@ def instruction(document: Envelope) -> Instruction | None:
     request = decoded(_request, document.raw)
     return Instruction(
         task=task,
-        aliases=request.name(document.kind, document.id).aliases,
+        aliases=request.name(document.kind, document.raw).aliases,
         orders=_orders(request.orders_requested) + _orders(request.orders_to_redact),
         within=_WITHIN,
     )

@@ -5,13 +5,14 @@ identify are checked; contact data is taken if it is text and ignored if not: an
 """
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, NamedTuple, TypeAlias
 
 import msgspec
 
 from bridge.errors import Malformed
+from bridge.signing import digest
 from bridge.surrogates import decoded
 from connectors.shopify.phones import Address, numbers
 
@@ -35,13 +36,14 @@ class Name(NamedTuple):
 
 
 class Document(msgspec.Struct, frozen=True, kw_only=True):
-    """Any JSON object: nothing in it is asked for, and its lane is its own."""
+    """Any JSON object: nothing in it is asked for, and its lane is its own. It is named by what was signed: the same
+    document under another id, which stands in a header, is no other."""
 
-    def lane(self, kind: str, delivery: str) -> str:
-        return f"delivery:{delivery}" if kind else ""
+    def lane(self, kind: str, body: bytes) -> str:
+        return f"body:{digest(body)}" if kind else ""
 
-    def name(self, kind: str, delivery: str) -> Name:
-        return Name(kind, self.lane(kind, delivery))
+    def name(self, kind: str, body: bytes) -> Name:
+        return Name(kind, self.lane(kind, body))
 
 
 class Personal(Document, frozen=True, kw_only=True):
@@ -54,7 +56,7 @@ class Personal(Document, frozen=True, kw_only=True):
     billing_address: Loose = None
     destination: Loose = None
 
-    def name(self, kind: str, delivery: str) -> Name:
+    def name(self, kind: str, body: bytes) -> Name:
         customer = self.customer if isinstance(self.customer, dict) else {}
         addresses = map(_address, (self.shipping_address, self.billing_address, self.destination))
         found = _aliases(
@@ -62,14 +64,14 @@ class Personal(Document, frozen=True, kw_only=True):
             ("email:", (self.email, customer.get("email"))),
             ("phone:", numbers((self.phone, customer.get("phone")), addresses)),
         )
-        return Name(kind, self.lane(kind, delivery), aliases=found)
+        return Name(kind, self.lane(kind, body), aliases=found)
 
 
 class Versioned(Personal, frozen=True, kw_only=True):
     updated_at: Loose = None
 
-    def name(self, kind: str, delivery: str) -> Name:
-        return Personal.name(self, kind, delivery)._replace(version=instant(self.updated_at))
+    def name(self, kind: str, body: bytes) -> Name:
+        return Personal.name(self, kind, body)._replace(version=instant(self.updated_at))
 
 
 class Identified(Versioned, frozen=True, kw_only=True):
@@ -77,7 +79,7 @@ class Identified(Versioned, frozen=True, kw_only=True):
 
     id: Id
 
-    def lane(self, kind: str, delivery: str) -> str:  # noqa: ARG002 - others need the delivery
+    def lane(self, kind: str, body: bytes) -> str:  # noqa: ARG002 - others need the body
         return f"{kind}:{self.id}"
 
 
@@ -95,7 +97,7 @@ class OfOrder(Versioned, frozen=True, kw_only=True):
 
     order_id: Id
 
-    def lane(self, kind: str, delivery: str) -> str:  # noqa: ARG002 - one signature for all
+    def lane(self, kind: str, body: bytes) -> str:  # noqa: ARG002 - one signature for all
         return str(self.order_id)
 
 
@@ -104,7 +106,7 @@ class OrderGone(Document, frozen=True, kw_only=True):
 
     id: Id
 
-    def lane(self, kind: str, delivery: str) -> str:  # noqa: ARG002 - one signature for all
+    def lane(self, kind: str, body: bytes) -> str:  # noqa: ARG002 - one signature for all
         return str(self.id)
 
 
@@ -129,7 +131,7 @@ class Order(Document, frozen=True, kw_only=True):
     shipping_address: Address | Odd = None
     billing_address: Address | Odd = None
 
-    def name(self, kind: str, delivery: str) -> Name:  # noqa: ARG002 - one signature for all
+    def name(self, kind: str, body: bytes) -> Name:  # noqa: ARG002 - one signature for all
         customer = self.customer or Person()
         found = _aliases(
             ("", (self.title,)),
@@ -142,8 +144,8 @@ class Order(Document, frozen=True, kw_only=True):
 
 
 class Customer(Identified, frozen=True, kw_only=True):
-    def name(self, kind: str, delivery: str) -> Name:
-        found = Identified.name(self, kind, delivery)
+    def name(self, kind: str, body: bytes) -> Name:
+        found = Identified.name(self, kind, body)
         return found._replace(aliases=(*_aliases(("customer:", (self.id,))), *found.aliases))
 
 
@@ -152,13 +154,13 @@ class Tokened(Versioned, frozen=True, kw_only=True):
 
     token: Token
 
-    def lane(self, kind: str, delivery: str) -> str:  # noqa: ARG002 - one signature for all
+    def lane(self, kind: str, body: bytes) -> str:  # noqa: ARG002 - one signature for all
         return f"{kind}:{self.token}"
 
 
 class Checkout(Tokened, frozen=True, kw_only=True):
-    def name(self, kind: str, delivery: str) -> Name:
-        found = Tokened.name(self, kind, delivery)
+    def name(self, kind: str, body: bytes) -> Name:
+        found = Tokened.name(self, kind, body)
         return found._replace(aliases=(*_aliases(("checkout:", (self.token,))), *found.aliases))
 
 
@@ -169,7 +171,7 @@ class Edited(msgspec.Struct, frozen=True, kw_only=True):
 class OrderEdit(Document, frozen=True, kw_only=True):
     order_edit: Edited
 
-    def lane(self, kind: str, delivery: str) -> str:  # noqa: ARG002 - one signature for all
+    def lane(self, kind: str, body: bytes) -> str:  # noqa: ARG002 - one signature for all
         return str(self.order_edit.order_id)
 
 
@@ -178,29 +180,30 @@ class Finished(Document, frozen=True, kw_only=True):
 
     admin_graphql_api_id: Token
 
-    def lane(self, kind: str, delivery: str) -> str:  # noqa: ARG002 - one signature for all
+    def lane(self, kind: str, body: bytes) -> str:  # noqa: ARG002 - one signature for all
         return f"{kind}:{self.admin_graphql_api_id}"
 
 
 class Compliance(Document, frozen=True, kw_only=True):
     shop_domain: str
-    customer: Person | None = None
-    orders_requested: Loose = None
-    orders_to_redact: Loose = None
-    data_request: Loose = None
+    customer: Person | msgspec.UnsetType | None = msgspec.UNSET
+    orders_requested: Loose = msgspec.UNSET
+    orders_to_redact: Loose = msgspec.UNSET
+    data_request: Loose = msgspec.UNSET
 
-    def told_as(self) -> Collection[str]:
-        """The topics that bring such a body: another's is not believed, or a question would erase the whole shop."""
-        if self.data_request is not None or self.orders_requested is not None:
-            return ("customers/data_request",)
-        if self.orders_to_redact is not None:
-            return ("customers/redact",)
-        return ("customers/data_request", "customers/redact") if self.customer is not None else ("shop/redact",)
+    def told_as(self) -> str:
+        """The topic that brings such a body: the one in the header, which nobody signed, is not believed, or a question
+        would erase the whole shop. What is there counts, be it null; who is only named is asked about."""
+        if self.data_request is not msgspec.UNSET or self.orders_requested is not msgspec.UNSET:
+            return "customers/data_request"
+        if self.orders_to_redact is not msgspec.UNSET:
+            return "customers/redact"
+        return "shop/redact" if self.customer is msgspec.UNSET else "customers/data_request"
 
-    def name(self, kind: str, delivery: str) -> Name:
+    def name(self, kind: str, body: bytes) -> Name:
         who = self.customer or Person()
         found = _aliases(("customer:", (who.id,)), ("email:", (who.email,)), ("phone:", (who.phone,)))
-        return Name(kind, self.lane(kind, delivery), aliases=found)
+        return Name(kind, self.lane(kind, body), aliases=found)
 
 
 _SHAPES: Mapping[str, tuple[type[Document], str]] = {
@@ -236,17 +239,17 @@ _ANYTHING: msgspec.json.Decoder[Document] = msgspec.json.Decoder(Personal)
 _TOPIC = re.compile(r"(?P<family>[a-z][a-z0-9_]{0,63})/[a-z0-9_]{1,64}")
 
 
-def named(topic: str, body: bytes, *, tenant: str, delivery: str) -> Name:
+def named(topic: str, body: bytes, *, tenant: str) -> Name:
     """The document's name, or Malformed if the body is not what the topic brings."""
     kind = TOPICS.get(topic) or _unknown_kind(topic)
     document = _decoded(_DECODERS.get(kind, _ANYTHING), topic, body)
     if isinstance(document, Compliance) and document.shop_domain != tenant:
         raise Malformed(f"{topic}: shop_domain in the body is not the shop of the header, {tenant}")
-    if isinstance(document, Compliance) and topic not in document.told_as():
-        raise Malformed(f"{topic}: the body is one of {' or '.join(document.told_as())}")
+    if isinstance(document, Compliance) and topic != document.told_as():
+        raise Malformed(f"{topic}: the body is one of {document.told_as()}")
     if topic == "app/uninstalled" and not (isinstance(document, ShopItself) and document.is_of(tenant)):
         raise Malformed(f"{topic}: the body is not of the shop {tenant}")
-    name = document.name(kind, delivery)
+    name = document.name(kind, body)
     if not name.lane.isprintable():
         raise Malformed(f"{topic}: the token that names the document is not printable")
     return name

@@ -148,6 +148,33 @@ async def test_all_of_a_shop_is_erased_when_it_says_so(bridge, sent, request_of,
     assert "shop/redact" == (await events("erased"))[0]["topic"]
 
 
+@pytest.mark.parametrize("name", ["customers_redact", "shop_redact"])
+async def test_the_very_same_request_to_erase_waits_for_a_persons_word_when_it_comes_again(
+    bridge, sent, request_of, events, typed, tmp_path, text_of, sandbox, name
+):
+    """Its signature is as good as ever: whoever kept it may send it again, and what is erased does not come back."""
+    config = tmp_path / "bridge.yaml"
+    config.write_text(text_of(api=sandbox, upkeep=STILL))
+    topic = name.replace("_", "/", 1)
+    async with bridge() as one:
+        await sent(one)
+        assert 200 == (await one.post(request_of(name), topic=topic, delivery_id="first"))[0]
+        await _ended(one)
+        later = await sent(one, 2, **EVE, id=6042000000001) if name == "customers_redact" else await sent(one, 2)
+        assert 200 == (await one.post(request_of(name), topic=topic, delivery_id="again"))[0]
+        (told,) = await one.until(lambda: events("request.repeated"))
+        (request,) = await _requests(one)
+        assert (request.ref, "again") == (told["ref"], request.id)
+        kept = (await one.story(later)).documents[0]["seq"]
+        if name == "shop_redact":
+            assert b"" != (await one.house.journal.document(kept)).raw
+        code, out, err = await typed("erase", request.ref, "--yes", "--config", config)
+        assert (0, True) == (code, "the request is carried out" in out), (out, err)
+        assert [] == await _requests(one)
+        assert b"" == (await one.house.journal.document(kept)).raw
+        assert 2 == (await typed("erase", request.ref, "--yes", "--config", config))[0]
+
+
 async def test_a_shop_that_is_gone_is_not_asked_any_more_until_somebody_subscribes_again(
     fake, running, settings_of, sandbox, text_of, typed, tmp_path, events
 ):

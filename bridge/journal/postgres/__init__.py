@@ -233,7 +233,8 @@ class PostgresJournal(Actor):
         aliases = alias_hashes(self._salt, envelope.tenant, envelope.aliases)
         aliases.append(alias_hash(self._salt, "", delivery_alias(envelope.source, envelope.id)))
         lane = (text(envelope.tenant), text(envelope.lane))
-        return self._appends[hash(lane) % _SIDE_BY_SIDE].put(
+        beside = lane[1] if envelope.rivals else lane  # who may have the same order is in the same group
+        return self._appends[hash(beside) % _SIDE_BY_SIDE].put(
             Append(
                 envelope=envelope,
                 lane=lane,

@@ -5,12 +5,23 @@ from dataclasses import dataclass, replace
 
 import msgspec
 
-from bridge.contract import Envelope, Reason, State
+from bridge.contract import Envelope, State
 from bridge.journal import Appended
-from bridge.journal.cells import Row, came_at, is_shut_out, micros, micros_or_none, without_person
+from bridge.journal.cells import (
+    DEAD_ON_ARRIVAL,
+    Row,
+    came_at,
+    in_doubt,
+    is_one,
+    is_shut_out,
+    micros,
+    micros_or_none,
+    owners,
+    told_apart,
+    without_person,
+)
 from bridge.journal.postgres.database import Connection
 
-_DEAD_ON_ARRIVAL = frozenset({Reason.NOT_CARRIED_OUT_YET, Reason.UNREADABLE})
 Name = tuple[str, str]
 Delivery = tuple[int, str]
 
@@ -37,20 +48,71 @@ def columns(rows: Sequence[Row], count: int) -> list[list[object]]:
 async def appended(
     connection: Connection, sql: Mapping[str, str], destinations: Sequence[str], group: Sequence[Append]
 ) -> Sequence[Appended]:
-    """Where each is kept, in their order."""
+    """Where each is kept, in their order. Of several bodies with one id the first is stored before the others."""
+    if any(append.envelope.rivals for append in group):
+        group = await _set_apart(connection, sql, group)
+    first: dict[tuple[Name, str], Append] = {}
+    for append in group:
+        first.setdefault((append.lane, append.id), append)
+    later = {place for place, each in enumerate(group) if not _is_one(each, first[each.lane, each.id].raw)}
+    now = iter(await _appended(connection, sql, destinations, [a for p, a in enumerate(group) if p not in later]))
+    others = [group[place] for place in sorted(later)]
+    then = iter(await appended(connection, sql, destinations, others) if others else ())
+    return [next(then if place in later else now) for place in range(len(group))]
+
+
+async def _appended(
+    connection: Connection, sql: Mapping[str, str], destinations: Sequence[str], group: Sequence[Append]
+) -> Sequence[Appended]:
     lanes, blocked = await _lanes(connection, sql, group)
     group = [_shut_out(append, blocked) for append in group] if blocked else group
     wanted: dict[Delivery, Append] = {}
     for append in group:
         wanted.setdefault((lanes[append.lane][0], append.id), append)
     fresh = await _envelopes(connection, sql, wanted)
-    known = [key for key in wanted if key not in fresh]
-    seqs = dict(fresh)
-    if known:
-        rows = await connection.fetch(sql["known"], *columns(known, 2))
-        seqs.update({(lane, delivery): seq for lane, delivery, seq in rows})
+    stored = await _stored(connection, sql, [key for key in wanted if key not in fresh])
+    others = {key for key, (_, raw) in stored.items() if not _is_one(wanted[key], raw)}
+    if others:
+        group = [_renamed(each) if (lanes[each.lane][0], each.id) in others else each for each in group]
+        # None of them is stored under its new name with another body: the name has a digest of it.
+        renamed = [(lane, _renamed(wanted[lane, delivery])) for lane, delivery in others]
+        again = {(lane, append.id): append for lane, append in renamed}
+        wanted |= again
+        fresh |= await _envelopes(connection, sql, again)
+        stored |= await _stored(connection, sql, [key for key in again if key not in fresh])
     await _documents(connection, sql, destinations, [(key, wanted[key], seq) for key, seq in fresh.items()])
+    seqs = {key: seq for key, (seq, _) in stored.items()} | fresh
     return _answers(group, lanes, seqs, set(fresh))
+
+
+async def _stored(
+    connection: Connection, sql: Mapping[str, str], keys: Sequence[Delivery]
+) -> dict[Delivery, tuple[int, bytes | None]]:
+    """Their numbers, and their bodies as they are stored."""
+    rows = await connection.fetch(sql["known"], *columns(keys, 2)) if keys else []
+    return {(lane, delivery): (seq, raw) for lane, delivery, seq, raw in rows}
+
+
+def _is_one(append: Append, stored: bytes | None) -> bool:
+    return not append.envelope.by_header or is_one(stored, append.raw)
+
+
+def _renamed(append: Append) -> Append:
+    """Another delivery than the one that has its id."""
+    delivery = told_apart(append.id, append.raw)
+    return replace(append, id=delivery, envelope=msgspec.structs.replace(append.envelope, id=delivery))
+
+
+async def _set_apart(connection: Connection, sql: Mapping[str, str], group: Sequence[Append]) -> Sequence[Append]:
+    """Orders that came for another tenant with the same secret first are in doubt."""
+    wanted = {lane for append in group for lane in owners(append.envelope)}
+    there = {(tenant, name) for tenant, name in await connection.fetch(sql["lanes_there"], *columns(list(wanted), 2))}
+    return [_doubted(append, there) for append in group]
+
+
+def _doubted(append: Append, there: set[Name]) -> Append:
+    doubted = in_doubt(append.envelope, there)
+    return append if doubted is None else replace(append, envelope=doubted, lane=(append.lane[0], doubted.lane))
 
 
 def _answers(
@@ -61,7 +123,8 @@ def _answers(
     for append in group:
         lane, opened = lanes[append.lane]
         key = (lane, append.id)
-        answers.append(Appended(seq=seqs[key], lane=lane, known=key not in fresh, opened=opened))
+        verdict = append.envelope.verdict
+        answers.append(Appended(seq=seqs[key], lane=lane, known=key not in fresh, opened=opened, verdict=verdict))
         fresh.discard(key)
     return answers
 
@@ -134,9 +197,9 @@ async def _documents(
         sql["add_documents"], *columns(bodies, 4), *columns(aliases, 2), *columns(work, 3), list(destinations)
     )
     ended = [(lane, append, seq) for (lane, _), append, seq in fresh if append.envelope.verdict is not None]
-    if facts := [_parked(*one) for one in ended if one[1].envelope.verdict in _DEAD_ON_ARRIVAL]:
+    if facts := [_parked(*one) for one in ended if one[1].envelope.verdict in DEAD_ON_ARRIVAL]:
         await connection.execute(sql["put_facts"], *columns(facts, 13))
-    if verdicts := [_skipped(*one) for one in ended if one[1].envelope.verdict not in _DEAD_ON_ARRIVAL]:
+    if verdicts := [_skipped(*one) for one in ended if one[1].envelope.verdict not in DEAD_ON_ARRIVAL]:
         await connection.execute(sql["put_verdicts"], *columns(verdicts, 7))
 
 

@@ -30,8 +30,12 @@ ORDER BY place
 ON CONFLICT (lane, id) DO NOTHING RETURNING lane, id, seq
 
 -- name: known
-SELECT e.lane, e.id, e.seq FROM unnest($1::bigint[], $2::text[]) AS w (lane, id)
+SELECT e.lane, e.id, e.seq, b.raw FROM unnest($1::bigint[], $2::text[]) AS w (lane, id)
 JOIN envelope e ON e.lane = w.lane AND e.id = w.id
+LEFT JOIN body b ON b.lane = e.lane AND b.seq = e.seq
+
+-- name: lanes_there
+SELECT tenant, name FROM unnest($1::text[], $2::text[]) AS w (tenant, name) JOIN lane USING (tenant, name)
 
 -- name: add_documents
 WITH bodies AS (

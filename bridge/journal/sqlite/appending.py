@@ -8,17 +8,22 @@ from typing import TypeAlias
 
 import msgspec
 
-from bridge.contract import Envelope, Reason, State
+from bridge.contract import Envelope, State
 from bridge.journal import Appended
 from bridge.journal.cells import (
     BUCKET,
+    DEAD_ON_ARRIVAL,
     Row,
     alias_hash,
     came_at,
+    in_doubt,
+    is_one,
     is_shut_out,
     micros,
     micros_or_none,
     order_alias,
+    owners,
+    told_apart,
     without_person,
 )
 from bridge.journal.sqlite import erasing
@@ -27,10 +32,12 @@ from bridge.journal.sqlite.statements import Batch, fetched, run
 
 _LANES_REMEMBERED = 16_384
 _BLOCKED_REMEMBERED = 65_536
-_DEAD_ON_ARRIVAL = frozenset({Reason.NOT_CARRIED_OUT_YET, Reason.UNREADABLE})
 
 _Lanes: TypeAlias = dict[tuple[str, str], int]
 """Tenant and name to number."""
+
+_Known: TypeAlias = dict[tuple[int, str], tuple[int, bytes | None]]
+"""Lane and id of a delivery to its number and its body as it is stored; None: the body is gone."""
 
 _Fresh: TypeAlias = tuple[Append, int, int]
 """What is new, the number of its lane, its own."""
@@ -91,6 +98,8 @@ class Appending:
     def append(self, appends: Sequence[Append]) -> tuple[list[Answer], _Lanes]:
         """Where each is kept, and the lanes to be remembered: all of it is so when the group is committed."""
         seen: _Lanes = {}
+        if any(append.envelope.rivals for append in appends):
+            self._set_apart(appends)
         if self._blocked is None or self._blocked:
             self._shut_out(appends)
         last_lane = self._counters.lane
@@ -101,17 +110,36 @@ class Appending:
         filled: set[int] = set()
         for append in appends:
             lane = lanes[append.envelope.tenant, append.envelope.lane]
-            seq = known.get((lane, append.envelope.id))
+            seq = self._seq_of(append, lane, known)
             opened = lane > last_lane and lane not in filled
             filled.add(lane)
-            appended = Appended(seq=seq or self._counters.seq + 1, lane=lane, known=seq is not None, opened=opened)
-            answers.append((append, appended))
-            if seq is None:
-                self._counters.seq += 1
-                known[lane, append.envelope.id] = self._counters.seq
-                fresh.append((append, lane, self._counters.seq))
+            is_known, seq = seq is not None, seq or self._counters.seq + 1
+            verdict = append.envelope.verdict
+            answers.append((append, Appended(seq=seq, lane=lane, known=is_known, opened=opened, verdict=verdict)))
+            if not is_known:
+                self._counters.seq = seq
+                known[lane, append.envelope.id] = seq, append.raw
+                fresh.append((append, lane, seq))
         self._add(fresh)
         return answers, seen
+
+    def _seq_of(self, append: Append, lane: int, known: _Known) -> int | None:
+        """The number of the delivery that is known already. One with its id and another body is another delivery."""
+        seq, raw = known.get((lane, append.envelope.id), (None, None))
+        if seq is None or not append.envelope.by_header or is_one(raw, append.raw):
+            return seq
+        append.envelope = msgspec.structs.replace(append.envelope, id=told_apart(append.envelope.id, append.raw))
+        key = (lane, append.envelope.id)
+        known.update(self._stored([key] if key not in known else []))
+        return known.get(key, (None, None))[0]
+
+    def _set_apart(self, appends: Sequence[Append]) -> None:
+        """Orders that came for another tenant with the same secret first. One whose lane is remembered is its own."""
+        doubted = [each for each in appends if (each.envelope.tenant, each.envelope.lane) not in self._lanes]
+        wanted = {lane for append in doubted for lane in owners(append.envelope)}
+        there = {(tenant, name) for tenant, name, _ in fetched(self._connection, "lanes", list(wanted))}
+        for append in doubted:
+            append.envelope = in_doubt(append.envelope, there) or append.envelope
 
     def _lanes_of(self, appends: Sequence[Append], seen: _Lanes) -> _Lanes:
         names = {(append.envelope.tenant, append.envelope.lane): came_at(append.envelope) for append in appends}
@@ -127,14 +155,17 @@ class Appending:
         run(self._connection, "add_lanes", fresh)
         return lanes
 
-    def _known(self, appends: Sequence[Append], lanes: _Lanes, last_lane: int) -> dict[tuple[int, str], int]:
+    def _known(self, appends: Sequence[Append], lanes: _Lanes, last_lane: int) -> _Known:
         """Deliveries that are stored already. Lanes after last_lane were made just now: nothing is asked for them."""
         keys = {
             (lane, append.envelope.id)
             for append in appends
             if (lane := lanes[append.envelope.tenant, append.envelope.lane]) <= last_lane
         }
-        return {(lane, delivery): seq for lane, delivery, seq in fetched(self._connection, "known", list(keys))}
+        return self._stored(list(keys))
+
+    def _stored(self, keys: Sequence[tuple[int, str]]) -> _Known:
+        return {(lane, delivery): (seq, raw) for lane, delivery, seq, raw in fetched(self._connection, "known", keys)}
 
     def _add(self, fresh: Sequence[_Fresh]) -> None:
         batch = Batch()
@@ -174,7 +205,7 @@ def _end_on_arrival(batch: Batch, envelope: Envelope, lane: int, seq: int) -> No
     """The source knows the end: no destination is asked."""
     received = micros(envelope.received_at)
     reason = envelope.verdict or ""
-    if envelope.verdict in _DEAD_ON_ARRIVAL:
+    if envelope.verdict in DEAD_ON_ARRIVAL:
         once = msgspec.json.encode([envelope.id]).decode()
         occurred = micros_or_none(envelope.occurred_at)
         end = (seq, "", occurred, received, 0, str(reason), envelope.detail, "")

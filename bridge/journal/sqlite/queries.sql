@@ -8,7 +8,8 @@ SELECT w.tenant, w.name, l.n FROM wanted w CROSS JOIN lane l ON l.tenant = w.ten
 
 -- name: known
 WITH wanted (lane, id) AS (VALUES rows(?, ?))
-SELECT w.lane, w.id, e.seq FROM wanted w CROSS JOIN envelope e ON e.lane = w.lane AND e.id = w.id
+SELECT w.lane, w.id, e.seq, b.raw FROM wanted w CROSS JOIN envelope e ON e.lane = w.lane AND e.id = w.id
+LEFT JOIN body b ON b.seq = e.seq
 
 -- name: add_lanes
 INSERT INTO lane (n, tenant, name, seen) VALUES rows(?, ?, ?, ?)
