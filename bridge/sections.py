@@ -75,10 +75,16 @@ class Door(Section):
 
 
 class Private(Section):
-    """Health, metrics and states. Nothing that acts."""
+    """Health, metrics and states. Nothing that acts.
+
+    /metrics and /status answer to addresses, to localhost, and to names that nobody but your own network can give (of
+    one word, or in .svc, .local, .internal). `hosts` are other names by which it is called, such as that of a proxy: a
+    web page must not read it by a name that it lets lead here.
+    """
 
     host: str = "127.0.0.1"
     port: Port = 9090
+    hosts: list[str] = []
 
 
 class Keep(Section):

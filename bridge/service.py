@@ -159,7 +159,7 @@ def _tell_started(settings: Settings, port: int, private_port: int) -> None:
 
 def _private(settings: Settings, told: status.Status) -> AbstractAsyncContextManager[int]:
     private = settings.private
-    return status.serving(told, host=private.host, port=private.port)
+    return status.serving(told, host=private.host, port=private.port, names=private.hosts)
 
 
 def _courier(delivery: DeliverySettings) -> AbstractAsyncContextManager[Courier]:

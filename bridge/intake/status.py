@@ -1,12 +1,16 @@
 """The private port: /healthz /readyz /metrics /status. Nothing that acts lives here, and nothing personal is told."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+import re
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
+from ipaddress import ip_address
+from socket import gethostname
 from typing import Protocol
 
 import msgspec
 from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from bridge.intake.site import listen
@@ -140,10 +144,49 @@ def _answer(body: Mapping[str, object], *, status: int = 200) -> web.Response:
     return web.Response(status=status, body=_json.encode(body), headers={"Content-Type": "application/json"})
 
 
+_PROBES = frozenset({"/healthz", "/readyz"})
+"""What load balancers ask under any name; it tells whether, not what."""
+
+_HOST = re.compile(r"(?:\[(?P<address>[^\[\]]+)\]|(?P<name>[^\[\]:@/\s]*))(?::\d*)?")
+_OURS = (".localhost", ".local", ".internal", ".svc", ".home.arpa")
+"""Names below these are given by the network itself, never by the public DNS."""
+
+_NOT_THIS_NAME = "not answered under this name: write it into `private: {hosts: [...]}` if it is yours\n"
+
+
+def is_ours(host: str, names: Collection[str] = ()) -> bool:
+    """Whether a Host header is an address, or a name that no stranger can let lead here.
+
+    A page in a browser may read what answers under the page's own name. Whoever owns that name lets it lead to
+    127.0.0.1 (DNS rebinding), and his page reads what only this machine may.
+    """
+    found = _HOST.fullmatch(host)
+    if found is None:
+        return False
+    name = (found["address"] or found["name"]).lower().rstrip(".")
+    try:
+        ip_address(name.partition("%")[0])
+    except ValueError:
+        return "." not in name or name.endswith(_OURS) or name in names or name == gethostname().lower()
+    return True
+
+
+def _only_ours(names: Collection[str]) -> Middleware:
+    known = frozenset(name.lower().rstrip(".") for name in names)
+
+    @web.middleware
+    async def checked(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if request.path in _PROBES or all(is_ours(host, known) for host in request.headers.getall("Host", ())):
+            return await handler(request)
+        return web.Response(status=421, text=_NOT_THIS_NAME)
+
+    return checked
+
+
 @asynccontextmanager
-async def serving(status: Status, *, host: str, port: int) -> AsyncIterator[int]:
-    """The private port is open; gives its number."""
-    app = web.Application()
+async def serving(status: Status, *, host: str, port: int, names: Collection[str] = ()) -> AsyncIterator[int]:
+    """The private port is open; gives its number. names: by which it is called, besides its own."""
+    app = web.Application(middlewares=[_only_ours(names)])
     for name in ("healthz", "readyz", "metrics", "status"):
         app.router.add_get(f"/{name}", getattr(status, name))
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
