@@ -11,6 +11,7 @@
     ├── ConfigurationError     every problem of a configuration at once
     └── JournalError
         ├── JournalBusy        the journal cannot take writes now (full disk, too slow): try again
+        ├── NotStorable        the database refuses what was to be written, now and always: it is no passing fault
         ├── LaneLost           another process has this lane now: nothing of it may be sent or stored here
         ├── ClaimRevoked       a person has decided since it was claimed: it is given back, and nothing of it is sent
         ├── JournalInUse       another process owns it
@@ -96,6 +97,10 @@ class JournalError(BridgeError):
 
 class JournalBusy(JournalError):
     """The journal cannot take writes now: nothing was stored, the caller may try again."""
+
+
+class NotStorable(JournalError):
+    """The database refuses this content, and would the next time: what came with it was stored without it."""
 
 
 class LaneLost(JournalError):

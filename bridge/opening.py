@@ -120,6 +120,17 @@ async def doubt(settings: JournalSettings) -> None:
             await _postgres().doubt(place(settings))
 
 
+async def weaknesses(settings: JournalSettings) -> Sequence[str]:
+    """What is set so that the promise is not kept in full: sentences. Raises JournalError where it cannot be opened."""
+    match settings:
+        case SqliteSettings():
+            async with sqlite.reading(settings.path):
+                return ()
+        case PostgresSettings():
+            found: Sequence[str] = await _postgres().weaknesses(place(settings))
+            return found
+
+
 def name_of(settings: JournalSettings) -> str:
     """For people: never a password."""
     return str(settings.path) if isinstance(settings, SqliteSettings) else f"postgres, schema {settings.schema_name}"

@@ -103,6 +103,8 @@ EVENTS: Mapping[str, Kind] = {
     "journal.put_back": Kind("warning"),
     "journal.restored": Kind("warning"),
     "journal.full": Kind("error", "journal_full", (), "Times the journal's disk was too full"),
+    "journal.refused": Kind("error", "journal_refusals", (), "Times the journal refused what was said of an order"),
+    "journal.weak": Kind("warning"),
     "journal.busy": Kind("error", "journal_busy", (), "Times something could not be stored at once"),
     "journal.pruned": Kind("info"),
     "journal.broken": Kind("error"),

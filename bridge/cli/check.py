@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from bridge import opening
 from bridge.cli import options
 from bridge.config import Settings, read_file
 from bridge.contract import Source, StreamSource
@@ -13,9 +14,10 @@ from bridge.mapping.showing import WIDTH, shown
 
 @click.command()
 @options.config
+@click.option("--connect", is_flag=True, help="Open the journal too, and say what is set too weakly there.")
 @click.option("--show", is_flag=True, help="Print the rules as they result, each line with the place it comes from.")
 @options.as_json
-def check(config: Path | None, show: bool, as_json: bool) -> None:  # noqa: FBT001  click passes flags so
+def check(config: Path | None, connect: bool, show: bool, as_json: bool) -> None:  # noqa: FBT001  click's flags
     """Read a configuration as `run` would, and say everything that is wrong with it.
 
     Exits 2 with a line for each problem: file, line, path and what to write instead.
@@ -31,6 +33,16 @@ def check(config: Path | None, show: bool, as_json: bool) -> None:  # noqa: FBT0
         options.print_json(_summary(settings))
         return
     _tell(path, settings)
+    if connect:
+        options.wait_for(_connected(settings))
+
+
+async def _connected(settings: Settings) -> None:
+    """Raises JournalError where the journal cannot be opened."""
+    weaknesses = await opening.weaknesses(settings.journal)
+    click.echo(f"  journal {opening.name_of(settings.journal)} can be opened" + (", but:" if weaknesses else ""))
+    for sentence in weaknesses:
+        click.echo(f"    {sentence}")
 
 
 def _tell(path: Path, settings: Settings) -> None:

@@ -67,6 +67,8 @@ def init(config: Path | None, path: Path | None) -> None:
     settings = options.journal_settings(config, path)
     made = options.wait_for(opening.init(settings))
     click.echo(f"{'made' if made else 'is there already'}: {opening.name_of(settings)}")
+    for sentence in options.wait_for(opening.weaknesses(settings)):
+        click.echo(f"  {sentence}", err=True)
 
 
 @journal.command()

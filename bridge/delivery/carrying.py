@@ -4,15 +4,17 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+
+from msgspec import structs
 
 from bridge.contract import Delivered, Event, Moment, Outcome, Reason, Rejected, State
 from bridge.delivery.conversing import Conversing, Leave, Road
 from bridge.delivery.courier import Courier
 from bridge.delivery.doubt import NONE, doubted
 from bridge.delivery.policy import Pass, Postpone, Settle, decide
-from bridge.errors import ClaimRevoked, JournalBusy, LaneLost
+from bridge.errors import ClaimRevoked, JournalBusy, LaneLost, NotStorable
 from bridge.journal import HOLDS, Claim, Done, Hold, Journal, Key, Postponed, Record, Returned, Settled, Verdict
 from bridge.mapping.rulebook import Rulebook
 from bridge.mapping.rules import Failure, Passed, Rules, Step
@@ -264,8 +266,17 @@ class Carrier:
             end=end,
         )
         document.settled, document.verdicts, document.released = [], [], []
-        await self._until_stored(lambda: self._journal.record(document.claim, record, now=_now()))
+        await self._recorded(document.claim, record)
         await self._tell(document.claim, record)
+
+    async def _recorded(self, claim: Claim, record: Record) -> None:
+        """Of what the journal refuses for its content, what must be known of each fact is kept: its key and state."""
+        try:
+            await self._until_stored(lambda: self._journal.record(claim, record, now=_now()))
+        except NotStorable as problem:
+            emit("journal.refused", **_names(claim), dest=self._road.name, detail=str(problem))
+            bare = _bare(record, str(problem))
+            await self._until_stored(lambda: self._journal.record(claim, bare, now=_now()))
 
     async def _until_stored(self, store: Callable[[], Awaitable[None]]) -> None:
         """Again and again while the journal cannot take it: `unstored` tells the worker to send nothing more."""
@@ -289,7 +300,7 @@ class Carrier:
             occurred_at=event.at,
             amount=self._shape.worth_of(event),
         )
-        await self._until_stored(lambda: self._journal.record(claim, Record(settled=(departed,)), now=_now()))
+        await self._recorded(claim, Record(settled=(departed,)))
         emit("fact.departed", **_names(claim), dest=self._road.name, fact=event.fact, once=event.once)
 
     async def _tell(self, claim: Claim, record: Record) -> None:
@@ -314,6 +325,17 @@ class Carrier:
             reasons = {verdict.reason for verdict in record.verdicts}
             reason = Reason.ALREADY if Reason.ALREADY in reasons else record.verdicts[0].reason
             emit("document.skipped", **_names(claim), dest=self._road.name, reason=reason, seconds=seconds)
+
+
+def _bare(record: Record, why: str) -> Record:
+    """The same facts and verdicts, without what documents and others said."""
+    end = record.end
+    return structs.replace(
+        record,
+        settled=[structs.replace(each, detail=why, amount="", occurred_at=None) for each in record.settled],
+        verdicts=[structs.replace(each, detail=why) for each in record.verdicts],
+        end=replace(end, detail=why) if isinstance(end, Postponed) else end,
+    )
 
 
 def _note(

@@ -15,7 +15,7 @@ import msgspec
 from prometheus_client import Gauge
 
 from bridge.contract import Envelope, Reason, Record, Request, Response, StreamSource
-from bridge.errors import JournalBusy, Malformed, NotNow, StreamError
+from bridge.errors import JournalBusy, Malformed, NotNow, NotStorable, StreamError
 from bridge.intake.kafka import Consumer, PositionLost, opened, options
 from bridge.intake.partition import Partition, Place, Portion
 from bridge.intake.unreadable import reason_of, storable
@@ -314,7 +314,7 @@ class Stream:
         for envelope, answer in zip(
             wave, await asyncio.gather(*(one.answer for one in incoming), return_exceptions=True), strict=True
         ):
-            if isinstance(answer, JournalBusy):
+            if isinstance(answer, JournalBusy | NotStorable):
                 refused.append(envelope)
                 why = str(answer)
             elif isinstance(answer, BaseException):

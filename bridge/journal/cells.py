@@ -254,6 +254,13 @@ def _kept(lane: int, documents: Sequence[Row], facts: Sequence[Row]) -> Kept:
     )
 
 
+def text(given: str) -> str:
+    """Such as every journal can hold: U+FFFD for NUL, a question mark for half of a surrogate pair."""
+    if given.isascii() and "\0" not in given:
+        return given
+    return given.replace("\0", "\ufffd").encode(errors="replace").decode()
+
+
 def reference(lane: int, dest: str, fact: str, once: str) -> str:
     """A short name of a fact, for commands: its lane, and a checksum that tells it from the lane's others."""
     return f"{lane}-{zlib.crc32(chr(0).join((dest, fact, once)).encode()):08x}"

@@ -20,6 +20,30 @@ def _postponed(until, **more):
     return Postponed(until=until, fact="placed", reason=Reason.THROTTLED, **more)
 
 
+# -- texts -------------------------------------------------------------------------------------------------------------
+
+ODD = ("a\0b", "half \ud83d", "ŻÓŁTY10", "\U0001f600", "x" * 100_000, "\x7f\x1b[2J", "")
+
+
+@pytest.mark.parametrize("odd", ODD, ids=["nul", "half", "polish", "emoji", "long", "control", "empty"])
+async def test_whatever_is_said_of_an_order_is_stored_and_told(journal, desk, odd):
+    appended = await journal.append(desk.document(detail=odd, headers={"x": odd.encode(errors="replace").decode()}))
+    claim = await desk.claim(journal)
+    fact = desk.fact(State.DEAD, reason=Reason.REFUSED, detail=odd, amount=odd)
+    verdicts = [Verdict(reason=Reason.NOT_TRUE, rule="a rule", detail=odd)]
+    await desk.record(journal, claim, fact, verdicts=verdicts, end=_postponed(desk.now, detail=odd))
+    await journal.hold(Hold(dest="api", rule="r", digest="d", since=desk.now, detail=odd))
+    await journal.remember("a place", odd)
+    story = await journal.story(appended.lane)
+    told = odd.encode(errors="replace").decode()
+    wanted = {told, told.replace("\0", "\ufffd")}
+    (kept,) = story.facts
+    (hold,) = await journal.holds()
+    assert {kept["detail"], kept["amount"], story.verdicts[0]["detail"], hold.detail} <= wanted
+    assert await journal.recall("a place") in wanted
+    assert await desk.done(journal, await desk.claim(journal), desk.fact()) is None
+
+
 # -- taking in --------------------------------------------------------------------------------------------------------
 
 

@@ -3,20 +3,22 @@
 import asyncio
 import re
 import signal
+import uuid
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import pytest
 from msgspec import structs
 
 from bridge.contract import Reason, State
-from bridge.errors import ClaimRevoked, JournalBusy, JournalUnreadable, LaneLost
+from bridge.errors import ClaimRevoked, JournalBusy, JournalUnreadable, LaneLost, NotStorable
 from bridge.journal import Done, Hold, Postponed, Record, Retention
 from bridge.journal.cells import micros
-from bridge.journal.postgres import acting, deciding, init, opened, reading
+from bridge.journal.postgres import acting, deciding, init, opened, reading, weaknesses
 from bridge.journal.postgres.database import VERSION, connected, statements
 
 
@@ -527,3 +529,79 @@ async def test_the_roles_of_the_page_are_enough_and_make_no_tables(postgres_plac
         assert 1 == (await journal.prune(Retention(), now=desk.later)).bodies
     with pytest.raises(JournalBusy, match="InsufficientPrivilege"):
         await init(replace(narrow, schema=f"{postgres_place.schema}_more"))
+
+
+# -- what a database was told -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+async def own_database(postgres_place):
+    """Makes a database that was told something, and names a journal in it; it is dropped at the end."""
+    made = []
+
+    async def make(told="", setting=""):
+        name = f"told_{uuid.uuid4().hex[:8]}"
+        made.append(name)
+        await _sql(postgres_place, f"CREATE DATABASE {name} {told}")
+        if setting:
+            await _sql(postgres_place, f"ALTER DATABASE {name} SET {setting}")
+        parts = urlsplit(postgres_place.dsn)
+        return replace(postgres_place, dsn=urlunsplit(parts._replace(path=f"/{name}")))
+
+    yield make
+    for name in made:
+        await _sql(postgres_place, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+async def _commits(journal):
+    async with journal._database.connection() as connection:
+        return await connection.fetchval("SHOW synchronous_commit")
+
+
+@pytest.mark.parametrize(
+    ("setting", "used"), [("off", "on"), ("local", "on"), ("remote_write", "on"), ("on", "on"), ("remote_apply",) * 2]
+)
+async def test_commits_wait_for_the_disk_whatever_the_database_was_told(own_database, open_again, setting, used, log):
+    place = await own_database(setting=f"synchronous_commit = {setting}")
+    await init(place)
+    journal = await open_again(place)
+    assert used == await _commits(journal)
+    weak = [line["detail"] for line in log() if line["event"] == "journal.weak"]
+    assert (setting == used) == (weak == [])
+    assert all(f"synchronous_commit is {setting}" in sentence for sentence in weak)
+    assert weak == list(await weaknesses(place))
+
+
+async def test_behind_a_pooler_commits_that_do_not_wait_are_refused(own_database):
+    place = replace(await own_database(setting="synchronous_commit = off"), listen=False)
+    await init(place)
+    with pytest.raises(JournalUnreadable, match="ALTER ROLE name SET synchronous_commit = on"):
+        async with opened(place, destinations=("api",)):
+            pass
+
+
+@pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])
+async def test_a_database_that_cannot_hold_every_letter_is_refused(own_database, encoding):
+    place = await own_database(told=f"ENCODING '{encoding}' LOCALE 'C' TEMPLATE template0")
+    with pytest.raises(JournalUnreadable, match=f"encoding is {encoding}, and a journal needs UTF8"):
+        await init(place)
+
+
+# -- what a database refuses ------------------------------------------------------------------------------------------
+
+
+async def test_what_the_database_refuses_for_its_content_is_no_passing_fault_and_takes_no_other_with_it(
+    open_again, postgres_place, desk
+):
+    journal = await open_again()
+    for order in ("1", "2"):
+        await journal.append(desk.document(order))
+    first, second = await desk.claims(journal)
+    await _sql(postgres_place, "ALTER TABLE fact ADD CHECK (detail <> 'unheard of')")
+    answers = await asyncio.gather(
+        journal.record(first, Record(settled=[desk.fact(detail="unheard of")], end=Done()), now=desk.now),
+        journal.record(second, Record(settled=[desk.fact()], end=Done()), now=desk.now),
+        return_exceptions=True,
+    )
+    assert [NotStorable, type(None)] == [type(answer) for answer in answers]
+    assert "unheard" not in str(answers[0])

@@ -30,9 +30,10 @@ from bridge.journal.cells import (
     order_alias,
     packed,
     packed_headers,
+    text,
 )
 from bridge.journal.doubt import SERVED_AGAIN, Doubt, doubt_of
-from bridge.journal.postgres import making
+from bridge.journal.postgres import durability, making
 from bridge.journal.postgres.acting import Actor, now
 from bridge.journal.postgres.appending import Append, appended, columns
 from bridge.journal.postgres.database import Database, check, connected
@@ -43,7 +44,7 @@ from bridge.journal.postgres.moving import doubt, given, taken
 from bridge.journal.postgres.place import Place
 from bridge.journal.postgres.pruning import Pruning
 from bridge.journal.postgres.reading import Reader
-from bridge.journal.postgres.recording import Entry, Recorded, Released, recorded, text
+from bridge.journal.postgres.recording import Entry, Recorded, Released, recorded
 from bridge.journal.postgres.waking import DECIDED, Waking
 from bridge.telemetry import emit
 
@@ -54,6 +55,14 @@ async def init(place: Place) -> bool:
     """Make the schema or bring it to this version; True: something was made. Raises JournalBusy, JournalUnreadable."""
     async with connected(place) as database:
         return await making.made(database)
+
+
+async def weaknesses(place: Place) -> Sequence[str]:
+    """Of the server and the role: sentences. Raises JournalBusy, JournalUnreadable."""
+    async with connected(place) as database:
+        await check(database)
+        async with database.connection() as connection:
+            return await durability.weaknesses(connection)
 
 
 @asynccontextmanager
@@ -81,6 +90,9 @@ async def opened(
     JournalUnreadable."""
     async with connected(place) as database:
         await check(database)
+        async with database.connection() as connection:
+            for weakness in await durability.weaknesses(connection):
+                emit("journal.weak", detail=weakness)
         journal = PostgresJournal(database, destinations, released)
         async with journal.running():
             yield journal
@@ -327,12 +339,12 @@ class PostgresJournal(Actor):
         return await self._database.transaction(lambda c: recorded(c, self._database.sql, group))
 
     async def hold(self, hold: Hold) -> None:
-        row = (hold.dest, hold.rule, hold.digest, micros(hold.since), text(hold.detail))
+        row = (hold.dest, hold.rule, hold.digest, micros(hold.since), hold.detail)
         await self._database.fetch("put_hold", *row)
         self._held.add((hold.dest, hold.rule))
 
     async def remember(self, name: str, value: str) -> None:
-        await self._database.fetch("remember", name, text(value), now())
+        await self._database.fetch("remember", name, value, now())
 
     async def unite(self, names: Sequence[tuple[str, str, str]]) -> None:
         await self._database.fetch("unite", *columns([tuple(map(text, each)) for each in names], 3))

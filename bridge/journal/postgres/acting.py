@@ -10,8 +10,9 @@ from bridge.journal import ENDS, Erased, Erasure, Parked
 from bridge.journal.cells import Row, as_attempts, lane_of, parked_of
 from bridge.journal.postgres import erasing
 from bridge.journal.postgres.appending import columns
-from bridge.journal.postgres.database import Connection, Database
+from bridge.journal.postgres.database import Database
 from bridge.journal.postgres.deciding import revoke, told
+from bridge.journal.postgres.place import Connection
 from bridge.journal.postgres.reading import Reader
 
 

@@ -17,10 +17,11 @@ from bridge.journal.cells import (
     micros,
     micros_or_none,
     owners,
+    text,
     told_apart,
     without_person,
 )
-from bridge.journal.postgres.database import Connection
+from bridge.journal.postgres.place import Connection
 
 Name = tuple[str, str]
 Delivery = tuple[int, str]
@@ -41,8 +42,12 @@ class Append:
 
 
 def columns(rows: Sequence[Row], count: int) -> list[list[object]]:
-    """Rows as one list a column."""
-    return [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in range(count)]
+    """Rows as one list a column. Every text that is written for an order goes through here."""
+    return [_column(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in range(count)]
+
+
+def _column(cells: Sequence[object]) -> list[object]:
+    return [text(cell) if type(cell) is str else cell for cell in cells]
 
 
 async def appended(

@@ -6,17 +6,16 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from functools import cache
 from importlib.resources import files
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeVar
 
 import asyncpg
 
-from bridge.errors import JournalBusy, JournalUnreadable
-from bridge.journal.postgres.place import Place
+from bridge.errors import JournalBusy, JournalUnreadable, NotStorable
+from bridge.journal.cells import text
+from bridge.journal.postgres.durability import check_commits, check_encoding, wait_for_the_disk
+from bridge.journal.postgres.place import Connection, Place
 
 T = TypeVar("T")
-Connection: TypeAlias = Any
-"""An asyncpg connection, from the pool or not."""
-
 VERSION = 3
 OLDEST_SERVER = 13
 _TRIES = 4
@@ -26,7 +25,11 @@ a table was small, and would come to read whole tables. A pooler takes no such s
 _TABLES = "lane|envelope|body|work|turn|owner|fact|name|verdict|attempt|version|alias|hold|memory|blocked|former|meta"
 _TABLE = re.compile(rf"\b(FROM|JOIN|INTO|UPDATE|DELETE FROM) ({_TABLES})\b")
 _CLASHES = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
-_NOT_STORABLE = (asyncpg.DataError, OverflowError, UnicodeEncodeError)
+_NOT_STORABLE = (
+    *(asyncpg.DataError, asyncpg.IntegrityConstraintViolationError, asyncpg.ProgramLimitExceededError),
+    *(OverflowError, UnicodeEncodeError),
+)
+"""What is refused for its content (classes 22, 23 and 54 of SQLSTATE), or never leaves the driver."""
 _UNPREPARED = (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError, asyncpg.UndefinedColumnError)
 
 
@@ -63,13 +66,17 @@ def _told_apart(place: Place) -> Iterator[None]:
             f"schema {place.schema} of the database is no journal of this version: "
             "run `attribution-bridge journal init`"
         ) from None
-    except _NOT_STORABLE:
-        raise
+    except _NOT_STORABLE as problem:
+        raise NotStorable(f"it cannot be stored: the database refuses it ({type(problem).__name__})") from None
     except asyncpg.PostgresError as problem:
         raise JournalBusy(f"the database says {type(problem).__name__} ({problem.sqlstate})") from None
     except TimeoutError:
         raise JournalBusy("the database does not answer in time") from None
     except (asyncpg.InterfaceError, asyncpg.InternalClientError, OSError) as problem:
+        if isinstance(problem, ValueError):  # the driver's own word for an argument that it cannot send
+            raise NotStorable(
+                f"it cannot be stored: the database's driver refuses it ({type(problem).__name__})"
+            ) from None
         raise JournalBusy(f"no connection to the database: {type(problem).__name__}") from None
 
 
@@ -95,7 +102,8 @@ class Database:
     async def fetch(self, name: str, *arguments: object) -> list[Any]:
         """All rows of one statement."""
         async with self.connection() as connection:
-            rows: list[Any] = await connection.fetch(self.sql[name], *arguments)
+            given = [text(each) if type(each) is str else each for each in arguments]
+            rows: list[Any] = await connection.fetch(self.sql[name], *given)
             return rows
 
     async def value(self, name: str, *arguments: object) -> Any:  # noqa: ANN401  a cell
@@ -128,6 +136,7 @@ async def connected(place: Place) -> AsyncIterator[Database]:
             timeout=place.timeout.total_seconds(),
             command_timeout=place.timeout.total_seconds(),
             statement_cache_size=1024 if place.listen else 0,
+            init=wait_for_the_disk if place.listen else None,
             reset=_kept_as_it_is,
             server_settings={"application_name": "attribution-bridge", **(_PLANS if place.listen else {})},
         )
@@ -142,10 +151,14 @@ async def connected(place: Place) -> AsyncIterator[Database]:
 
 
 async def check(database: Database) -> None:
-    """Raises JournalUnreadable for a server that is too old, no journal, or one of a newer version."""
+    """Raises JournalUnreadable for a server that is too old or cannot keep the promise, no journal, or one of a newer
+    version."""
     async with database.connection() as connection:
         if connection.get_server_version().major < OLDEST_SERVER:
             raise JournalUnreadable(f"Postgres {OLDEST_SERVER} is the oldest that a journal is kept in")
+        await check_encoding(connection)
+        if not database.place.listen:
+            await check_commits(connection)
     found = await version_of(database)
     if found > VERSION:
         raise JournalUnreadable(

@@ -10,8 +10,9 @@ from time import monotonic
 
 from bridge.journal.cells import Row
 from bridge.journal.postgres.appending import columns
-from bridge.journal.postgres.database import Connection, Database
+from bridge.journal.postgres.database import Database
 from bridge.journal.postgres.leasing import Lease
+from bridge.journal.postgres.place import Connection
 
 _YOUNG = 8.0
 """Seconds for which a look at the table is believed."""

@@ -13,8 +13,9 @@ from bridge.errors import JournalBusy
 from bridge.journal import Erased, Erasure
 from bridge.journal.cells import alias_hash, delivery_alias, lane_of, order_alias, reference
 from bridge.journal.postgres.appending import columns
-from bridge.journal.postgres.database import Connection, Database
+from bridge.journal.postgres.database import Database
 from bridge.journal.postgres.deciding import revoke
+from bridge.journal.postgres.place import Connection
 
 PAGE = 100
 _PATIENCE = 60.0

@@ -11,7 +11,8 @@ from time import monotonic, time_ns
 
 from bridge.errors import JournalBusy
 from bridge.journal.postgres.appending import columns
-from bridge.journal.postgres.database import Connection, Database
+from bridge.journal.postgres.database import Database
+from bridge.journal.postgres.place import Connection
 from bridge.telemetry import emit
 
 _RENEWALS = 3

@@ -3,7 +3,9 @@
 import secrets
 
 from bridge.errors import JournalUnreadable
-from bridge.journal.postgres.database import VERSION, Connection, Database, schema_script, upgrade_script
+from bridge.journal.postgres.database import VERSION, Database, schema_script, upgrade_script
+from bridge.journal.postgres.durability import check_encoding
+from bridge.journal.postgres.place import Connection
 
 _LOCK = 0x41425247
 
@@ -15,6 +17,7 @@ async def made(database: Database) -> bool:
 
 async def _made(connection: Connection, database: Database) -> bool:
     quoted = '"' + database.place.schema.replace('"', '""') + '"'
+    await check_encoding(connection)
     await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
     if await connection.fetchval("SELECT to_regclass($1)", f"{quoted}.meta") is not None:
         return await _brought_on(connection, database, quoted)

@@ -9,8 +9,8 @@ from bridge.errors import JournalError, JournalInUse
 from bridge.journal.cells import Row
 from bridge.journal.doubt import DOUBTFUL, RESTORED
 from bridge.journal.moving import PAGE, TABLES
-from bridge.journal.postgres.database import Connection, Database, check, connected
-from bridge.journal.postgres.place import Place
+from bridge.journal.postgres.database import Database, check, connected
+from bridge.journal.postgres.place import Connection, Place
 
 _TEXTS = frozenset({"dest", "fact", "once", "rule", "reason", "source", "kind", "name", "former"})
 _INSTEAD = {"due": "CASE WHEN owner IS NULL THEN due ELSE claimed END AS due"}

@@ -2,6 +2,10 @@
 
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any, TypeAlias
+
+Connection: TypeAlias = Any
+"""An asyncpg connection, from the pool or not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from bridge.journal import Pruned
 from bridge.journal.ages import MOST_BYTES, NEXT, Limits, old, within_bytes
 from bridge.journal.postgres.appending import columns
-from bridge.journal.postgres.database import Connection, Database
+from bridge.journal.postgres.database import Database
+from bridge.journal.postgres.place import Connection
 
 Numbered = tuple[int, int]
 """(seq, lane)"""

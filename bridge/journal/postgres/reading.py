@@ -19,10 +19,10 @@ from bridge.journal.cells import (
     moment,
     parked_of,
     standings_of,
+    text,
     told,
 )
 from bridge.journal.postgres.database import Database
-from bridge.journal.postgres.recording import text as storable
 
 _PAGE = 200
 
@@ -60,7 +60,7 @@ class Reader:
         tenants = [tenant] if tenant else await self.tenants()
         found: dict[int, None] = {}
         for shop in tenants:
-            found.update(dict.fromkeys(await self._lanes("lane_by_name", shop, storable(meant))))
+            found.update(dict.fromkeys(await self._lanes("lane_by_name", shop, meant)))
             for form in ALIAS_FORMS:
                 found.update(dict.fromkeys(await self._by_alias(shop, form.format(meant, meant.lower()))))
         return list(found)
@@ -129,8 +129,8 @@ class Reader:
         return [(dest, fact, former) for dest, fact, former in await self._database.fetch("united")]
 
     async def standings(self, tenant: str, orders: Sequence[str], *, source: str, kind: str) -> Mapping[str, Standing]:
-        wanted = [storable(order) for order in orders]
-        names = dict(await self._database.fetch("lanes_by_name", storable(tenant), wanted))
+        wanted = [text(order) for order in orders]
+        names = dict(await self._database.fetch("lanes_by_name", tenant, wanted))
         lanes = list(names)
         destinations = [dest for (dest,) in await self._database.fetch("destinations")]
         newest = await self._database.fetch("newest_stored", source, kind, lanes)
@@ -142,13 +142,13 @@ class Reader:
         return [name for (name,) in await self._database.fetch("tenants")]
 
     async def lanes(self, erasure: Erasure, *, limit: int) -> Sequence[int]:
-        tenant = storable(erasure.tenant)
+        tenant = erasure.tenant
         if erasure.everything:
             lanes = await self._lanes("lanes_of_tenant", tenant, erasure.after, limit + len(erasure.left))
             return [lane for lane in lanes if lane not in erasure.left][:limit]
         found: set[int] = set()
         for order in erasure.orders:
-            found.update(await self._lanes("lane_by_name", tenant, storable(order)))
+            found.update(await self._lanes("lane_by_name", tenant, order))
         for alias in erasure.aliases:
             found.update(await self._by_alias(erasure.tenant, alias))
         return sorted(lane for lane in found.difference(erasure.left) if lane > erasure.after)[:limit]

@@ -7,9 +7,9 @@ from typing import TypeAlias
 from bridge.contract import State
 from bridge.errors import ClaimRevoked, LaneLost
 from bridge.journal import Claim, Done, Postponed, Record, Returned, Settled
-from bridge.journal.cells import NEVER, Row, micros, micros_or_none
+from bridge.journal.cells import NEVER, Row, micros, micros_or_none, text
 from bridge.journal.postgres.appending import columns
-from bridge.journal.postgres.database import Connection
+from bridge.journal.postgres.place import Connection
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,11 +32,6 @@ Key: TypeAlias = tuple[int, str, int, int]
 Recorded: TypeAlias = LaneLost | ClaimRevoked | Released | None
 
 _DECIDED = "a person has decided about this order since it was claimed"
-
-
-def text(given: str) -> str:
-    """Such as Postgres can hold: no NUL and no lone surrogates."""
-    return given.replace("\0", "\ufffd").encode(errors="replace").decode()
 
 
 async def recorded(connection: Connection, sql: Mapping[str, str], group: Sequence[Entry]) -> Sequence[Recorded]:
@@ -81,7 +76,7 @@ async def _found(connection: Connection, sql: Mapping[str, str], group: Sequence
 
 
 async def _let_go(connection: Connection, sql: Mapping[str, str], entries: Sequence[Entry]) -> None:
-    keys = [(e.claim.lane, e.claim.dest, fact, text(once)) for e in entries for fact, once in e.record.released]
+    keys = [(e.claim.lane, e.claim.dest, fact, once) for e in entries for fact, once in e.record.released]
     if keys:
         await connection.execute(sql["drop_facts"], *columns(keys, 4))
 
@@ -120,7 +115,7 @@ def _fact(entry: Entry, settled: Settled) -> Row:
         entry.now,
         claim.attempt + 1,
         settled.reason.value if settled.reason is not None else "",
-        text(settled.detail),
+        settled.detail,
         settled.amount,
     )
 
@@ -129,7 +124,7 @@ def _verdicts(entries: Sequence[Entry]) -> Iterable[Row]:
     for entry in entries:
         claim = entry.claim
         for verdict in entry.record.verdicts:
-            detail = text(verdict.detail)
+            detail = verdict.detail
             yield (claim.lane, claim.seq, claim.dest, verdict.rule, verdict.reason.value, detail, entry.now)
 
 
@@ -150,7 +145,7 @@ def _ends_a_wait(entry: Entry) -> bool:
 
 def _attempt(entry: Entry, end: Postponed) -> Row:
     claim = entry.claim
-    reason, detail = end.reason.value, text(end.detail)
+    reason, detail = end.reason.value, end.detail
     return (claim.lane, claim.seq, claim.dest, entry.now, end.fact, reason, detail, micros_or_none(end.until))
 
 

@@ -46,6 +46,7 @@ from bridge.journal.cells import (
     moment_or_none,
     packed,
     packed_headers,
+    text,
 )
 from bridge.journal.doubt import Doubt
 from bridge.journal.sqlite import acting, claiming, erasing, stamping
@@ -385,7 +386,7 @@ class SqliteJournal(Reader):
         )
 
     async def hold(self, hold: Hold) -> None:
-        row = (hold.dest, hold.rule, hold.digest, micros(hold.since), hold.detail)
+        row = (hold.dest, hold.rule, hold.digest, micros(hold.since), text(hold.detail))
         await self._act(lambda connection: connection.execute(statements()["put_hold"], row))
 
     async def release(self, dest: str, rule: str) -> int:
@@ -436,7 +437,7 @@ class SqliteJournal(Reader):
         return await self._act(partial(erasing.conclude, ref=ref, now=_now()))
 
     async def remember(self, name: str, value: str) -> None:
-        await self._act(lambda connection: connection.execute(statements()["remember"], (name, value, _now())))
+        await self._act(lambda connection: connection.execute(statements()["remember"], (name, text(value), _now())))
 
     async def unite(self, names: Sequence[tuple[str, str, str]]) -> None:
         await self._act(lambda connection: run(connection, "unite", list(names)))

@@ -23,6 +23,7 @@ from bridge.journal.cells import (
     micros_or_none,
     order_alias,
     owners,
+    text,
     told_apart,
     without_person,
 )
@@ -208,7 +209,7 @@ def _end_on_arrival(batch: Batch, envelope: Envelope, lane: int, seq: int) -> No
     if envelope.verdict in DEAD_ON_ARRIVAL:
         once = msgspec.json.encode([envelope.id]).decode()
         occurred = micros_or_none(envelope.occurred_at)
-        end = (seq, "", occurred, received, 0, str(reason), envelope.detail, "")
+        end = (seq, "", occurred, received, 0, str(reason), text(envelope.detail), "")
         batch.add("put_facts", (lane, "", envelope.topic, once, State.DEAD.value, *end))
     else:
         batch.add("put_verdicts", (lane, seq, "", "", str(reason), "", received))

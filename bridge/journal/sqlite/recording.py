@@ -6,7 +6,7 @@ from typing import TypeAlias
 
 from bridge.contract import State
 from bridge.journal import Claim, Done, Postponed, Returned, Settled
-from bridge.journal.cells import NEVER, Row, micros, micros_or_none
+from bridge.journal.cells import NEVER, Row, micros, micros_or_none, text
 from bridge.journal.sqlite.operations import Entry
 from bridge.journal.sqlite.statements import Batch, run, statements
 
@@ -61,13 +61,13 @@ class Recording:
 def _write_down(connection: sqlite3.Connection, batch: Batch, entry: Entry) -> None:
     claim, record, now = entry.claim, entry.record, entry.now
     for fact, once in record.released:
-        connection.execute(statements()["drop_facts"], (claim.lane, claim.dest, fact, once))
+        connection.execute(statements()["drop_facts"], (claim.lane, claim.dest, fact, text(once)))
     for settled in record.settled:
         batch.add("put_facts", _fact_row(claim, settled, now))
     for verdict in record.verdicts:
         batch.add(
             "put_verdicts",
-            (claim.lane, claim.seq, claim.dest, verdict.rule, verdict.reason.value, verdict.detail, now),
+            (claim.lane, claim.seq, claim.dest, verdict.rule, verdict.reason.value, text(verdict.detail), now),
         )
     if claim.first_tried_at is not None and any(settled.state is not State.DEPARTED for settled in record.settled):
         # The next fact has its own patience: attempts are counted since something was final.
@@ -83,7 +83,7 @@ def _fact_row(claim: Claim, settled: Settled, now: int) -> Row:
         claim.lane,
         claim.dest,
         settled.fact,
-        settled.once,
+        text(settled.once),
         settled.state.value,
         claim.seq,
         settled.rule,
@@ -91,15 +91,15 @@ def _fact_row(claim: Claim, settled: Settled, now: int) -> Row:
         now,
         claim.attempt + 1,
         settled.reason.value if settled.reason is not None else "",
-        settled.detail,
-        settled.amount,
+        text(settled.detail),
+        text(settled.amount),
     )
 
 
 def _postpone(connection: sqlite3.Connection, batch: Batch, entry: Entry, end: Postponed) -> None:
     claim = entry.claim
     until = micros_or_none(end.until)
-    row = (claim.lane, claim.seq, claim.dest, entry.now, end.fact, end.reason.value, end.detail, until)
+    row = (claim.lane, claim.seq, claim.dest, entry.now, end.fact, end.reason.value, text(end.detail), until)
     batch.add("add_attempts", row)
     connection.execute(
         statements()["postpone"], (entry.now if until is None else until, entry.now, claim.dest, claim.lane)

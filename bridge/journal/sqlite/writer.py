@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bridge.errors import JournalBroken, JournalBusy
+from bridge.errors import JournalBroken, JournalBusy, NotStorable
 from bridge.journal.sqlite.appending import Appending
 from bridge.journal.sqlite.identity import Identity
 from bridge.journal.sqlite.operations import Act, Answer, Append, Entry, Operation, tell
@@ -237,6 +237,9 @@ class Writer:
 
     def _one_by_one(self, operations: Sequence[Operation], problem: Exception) -> Sequence[Answer]:
         if len(operations) == 1:
+            # A call of a person's says itself what is wrong; of an order's the library's words may quote it.
+            if type(operations[0]) is not Act:
+                problem = NotStorable(f"it cannot be stored: SQLite refuses it ({type(problem).__name__})")
             return [(operations[0], problem)]
         return [answer for operation in operations for answer in self._try([operation])]
 
