@@ -27,6 +27,7 @@ _LONGEST_PATH = 100
 _USUAL = "/run/user/{}"
 """The runtime folder of a user where the environment names none, as systemd makes it."""
 _LONGEST_LINE = 1 << 24
+_HEARD_OUT = 1.0
 """A document of the largest size that a door takes, as base64."""
 
 
@@ -77,6 +78,9 @@ async def answering(
             pass
         except JournalError as stranger:
             writer.write(msgspec.json.encode({"error": str(stranger)}) + b"\n")
+            with suppress(TimeoutError, ConnectionError, ValueError):
+                # What he says is not listened to; but who closes beside unread words takes his own back.
+                await asyncio.wait_for(reader.readline(), _HEARD_OUT)
         except ValueError:  # nothing after it can be told apart
             writer.write(msgspec.json.encode({"error": f"a line of more than {_LONGEST_LINE} bytes"}) + b"\n")
         finally:
