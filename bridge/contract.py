@@ -17,6 +17,8 @@ import msgspec
 from pydantic import BeforeValidator, GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationInfo, WithJsonSchema
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
+from bridge.texts import NoText, text_of
+
 Json: TypeAlias = Any
 """What a JSON document decodes to: dict, list, str, int, Decimal, bool or None. Never a float."""
 
@@ -574,6 +576,8 @@ _COMPLAINTS: tuple[tuple[Callable[[str], bool], str], ...] = (
 )
 """What a secret may have that nobody sees, and what to do; nothing of the secret itself."""
 
+_LARGEST_SECRET = 65_536
+
 
 class Secret:
     """A secret from the environment (`env:NAME`) or from a file (`file:PATH`); its value never shows in text.
@@ -607,12 +611,10 @@ class Secret:
                 raise PydanticCustomError("secret", "environment variable {name} is not set", {"name": name})
         elif kind == "file" and name:
             try:
-                value = _LINE_END.sub("", Path(name).read_bytes().decode("utf-8"), count=1)
-            except (OSError, UnicodeDecodeError) as problem:
-                reason = getattr(problem, "strerror", None) or "it is not UTF-8 text"
-                raise PydanticCustomError(
-                    "secret", "cannot read {name}: {reason}", {"name": name, "reason": reason}
-                ) from None
+                value = _LINE_END.sub("", text_of(Path(name), _LARGEST_SECRET), count=1)
+            except NoText as problem:
+                told = {"name": name, "reason": str(problem)}
+                raise PydanticCustomError("secret", "cannot read {name}: {reason}", told) from None
         else:
             raise PydanticCustomError("secret", "a secret is written env:NAME or file:PATH, never as itself")
         if complaint := next((complaint for is_so, complaint in _COMPLAINTS if is_so(value)), None):

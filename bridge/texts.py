@@ -1,6 +1,7 @@
-"""Files of a configuration as text: regular files in UTF-8, of a size that can be read."""
+"""Files that people write, as text: regular files in UTF-8, of a size that can be read."""
 
 import stat
+from os import stat_result
 from pathlib import Path
 from typing import Final
 
@@ -9,28 +10,41 @@ LARGEST: Final = 8 * 1024 * 1024
 
 
 class NoText(Exception):
-    """A file that cannot be read as text. Says why, without the file's name."""
+    """A file that cannot be read. Says why, without the file's name."""
 
 
-def text_of(path: Path) -> str:
-    """The whole text. Raises NoText, and never waits: a pipe that nobody writes to is no file."""
+def text_of(path: Path, largest: int = LARGEST) -> str:
+    """The whole text, or NoText as of bytes_of."""
+    return _decoded(bytes_of(path, largest))
+
+
+def bytes_of(path: Path, largest: int = LARGEST) -> bytes:
+    """All that it holds. Raises NoText, and never waits: a pipe that nobody writes to is no file."""
     try:
-        found = path.stat()
-        if stat.S_ISDIR(found.st_mode):
-            raise NoText("it is a folder")
-        if not stat.S_ISREG(found.st_mode):
-            raise NoText("it is no regular file")
-        if found.st_size > LARGEST:
-            raise NoText(f"it has more than {LARGEST >> 20} MiB")
+        _check(path.stat(), largest)
         with path.open("rb") as file:
-            raw = file.read(LARGEST + 1)
+            raw = file.read(largest + 1)
     except OSError as problem:
         raise NoText(problem.strerror or str(problem)) from None
     except ValueError:
         raise NoText("its name cannot be that of a file") from None
-    if len(raw) > LARGEST:
-        raise NoText(f"it has more than {LARGEST >> 20} MiB")
-    return _decoded(raw)
+    if len(raw) > largest:
+        raise _too_large(largest)
+    return raw
+
+
+def _check(found: stat_result, largest: int) -> None:
+    if stat.S_ISDIR(found.st_mode):
+        raise NoText("it is a folder")
+    if not stat.S_ISREG(found.st_mode):
+        raise NoText("it is no regular file")
+    if found.st_size > largest:
+        raise _too_large(largest)
+
+
+def _too_large(largest: int) -> NoText:
+    size = f"{largest >> 20} MiB" if largest >> 20 else f"{largest >> 10} KiB"
+    return NoText(f"it has more than {size}")
 
 
 def _decoded(raw: bytes) -> str:

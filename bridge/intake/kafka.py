@@ -13,6 +13,7 @@ aborted transactions are read     isolation_level is read_committed, unless `cli
 """
 
 import asyncio
+import errno
 import logging
 import re
 import socket
@@ -47,6 +48,7 @@ from bridge.contract import Record, Sasl, Subscription, Tls
 from bridge.errors import BridgeError, StreamError
 from bridge.intake.batches import Batches, Fault
 from bridge.intake.partition import Place, Portion
+from bridge.texts import NoText, text_of
 
 T = TypeVar("T")
 
@@ -154,6 +156,9 @@ def _context(tls: Tls) -> ssl.SSLContext:
     return context
 
 
+_LONGEST_TOKEN: Final = 65_536
+
+
 class _Token(AbstractTokenProvider):  # type: ignore[misc]  # aiokafka is untyped
     """Reads the token anew for each connection: whoever renews it writes the file."""
 
@@ -161,7 +166,10 @@ class _Token(AbstractTokenProvider):  # type: ignore[misc]  # aiokafka is untype
         self._path = path
 
     async def token(self) -> str:
-        return (await asyncio.to_thread(self._path.read_text, encoding="utf-8")).strip()
+        try:
+            return (await asyncio.to_thread(text_of, self._path, _LONGEST_TOKEN)).strip()
+        except NoText as problem:
+            raise OSError(errno.EINVAL, f"sasl.token: cannot read {self._path}: {problem}") from None
 
 
 def _login(sasl: Sasl) -> dict[str, Any]:

@@ -40,11 +40,10 @@ class Default(Term):
         return next((value for each in self.options if (value := each.value(scope)) is not None), None)
 
     def python(self, writer: Writer) -> str:
-        source = self.options[-1].python(writer)
-        for each in reversed(self.options[:-1]):
-            name = writer.fresh()
-            source = f"({name} if ({name} := {each.python(writer)}) is not None else {source})"
-        return source
+        name = writer.fresh()
+        *others, last = (each.python(writer) for each in self.options)
+        found = " or ".join(f"({name} := {source}) is not None" for source in others)
+        return f"({name} if {found} else {last})"
 
     def parts(self) -> Sequence[Term]:
         return self.options

@@ -13,6 +13,8 @@ Shape: TypeAlias = Any
 
 NUMERIC: Final = frozenset(("integer", "number", "money"))
 TYPES: Final = frozenset(get_args(Type))
+DEEPEST_FIELD: Final = 32
+"""Names of a path to a field."""
 HEADERS: Final = "headers"
 """The shape of headers: any name, always text."""
 
@@ -97,6 +99,8 @@ def _copied(shape: Shape) -> Shape:
 
 def _add(kinds: dict[str, Any], names: Sequence[str], declared: Json) -> str:
     complaint = _wrong_type(declared)
+    if len(names) > DEEPEST_FIELD:
+        return f"nested deeper than {DEEPEST_FIELD} levels"
     if complaint or not all(names):
         return complaint or "write the kind of document and the field: order.new_field"
     if names[0] not in kinds:

@@ -143,6 +143,7 @@ class _Reading:
         self._lines = text.splitlines()
         self._file = file
         self._nodes = 0
+        self._cures = _MOST_CURES
 
     def value(self, node: Node, path: tuple[str, ...]) -> Json:
         self._nodes += 1
@@ -162,7 +163,8 @@ class _Reading:
     def _scalar(self, node: ScalarNode, path: tuple[str, ...]) -> Json:
         if not _is_plain(node):
             return node.value
-        if node.value.startswith("=") and len(self.problems) < _MOST_CURES:
+        if node.value.startswith("=") and not traps.parses(node.value) and self._cures:
+            self._cures -= 1
             complaint = traps.cut(node, self._lines)
             if complaint:
                 self._say(node, path, complaint)
@@ -194,8 +196,8 @@ class _Reading:
         self.problems.append(Problem(message=message, path=".".join(path), file=self._file, line=line, column=column))
 
 
-_MOST_CURES: Final = 100
-"""Problems of a file after which no cure is looked for any more: that takes long."""
+_MOST_CURES: Final = 50
+"""Expressions of a file that are looked at for what YAML cut from them: that takes long."""
 
 
 def _is_plain(node: ScalarNode) -> bool:

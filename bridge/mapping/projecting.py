@@ -85,6 +85,9 @@ class _Uses:
         self.root = _Use()
         self._named: dict[str, list[_Use]] = {}
         """Names of elements, to where such elements stand."""
+        self._noted: set[int] = set()
+        self._found: dict[int, Places | None] = {}
+        """Terms (by identity) that were gone through, as long as no name has a new place: many stand in many others."""
         self._finders: Mapping[type[Term], Callable[[Any], Places | None]] = {
             Name: self._name,
             Defined: self._defined,
@@ -129,7 +132,7 @@ class _Uses:
         for level in each.levels:
             self._bind(level.name, level.over.term)
         if each.group:
-            self._named.setdefault(each.group, []).extend(self._places(each.levels[-1].over.term) or ())
+            self._add(each.group, self._places(each.levels[-1].over.term) or ())
         for expression in (each.when, each.by):
             if expression is not None:
                 self._term(expression.term)
@@ -140,10 +143,21 @@ class _Uses:
         places = self._places(over)
         if places is None:
             self._term(over)
-        self._named.setdefault(name, []).extend(place.element() for place in places or ())
+        self._add(name, [place.element() for place in places or ()])
+
+    def _add(self, name: str, places: Places) -> None:
+        named = self._named.setdefault(name, [])
+        new = [place for place in places if all(place is not other for other in named)]
+        if new:
+            named.extend(new)
+            self._noted = set()
+            self._found = {}
 
     def _term(self, term: Term) -> None:
         """All that it needs to have a value."""
+        if id(term) in self._noted:
+            return
+        self._noted.add(id(term))
         places = self._places(term)
         if places is not None:
             for place in places:
@@ -168,8 +182,11 @@ class _Uses:
 
     def _places(self, term: Term) -> Places | None:
         """With all that is read on the way there; None: it is worked out."""
-        find = self._finders.get(type(term))
-        return None if find is None else find(term)
+        known = self._found
+        if id(term) not in known:
+            find = self._finders.get(type(term))
+            known[id(term)] = None if find is None else find(term)
+        return known[id(term)]
 
     def _name(self, term: Name) -> Places:
         return [self.root] if term.name in self._documents else self._named.get(term.name, [])

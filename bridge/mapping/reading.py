@@ -23,6 +23,10 @@ KEYS: Final = (
     *("for", "to", "when", "each", "as", "let", "at", "once", "fact", "give", "show"),
     *("stale", "max_age", "since", "uncertain", "formerly"),
 )
+MOST_SAID: Final = 100
+"""Problems of a rule, after which the rest of it is not looked at: to find them all in a long one takes minutes."""
+MOST_NAMES: Final = 200
+"""Names that one rule gives to expressions."""
 _LONGEST_INDEX: Final = 9
 _LONGEST_NAME: Final = 200
 _DURATION: Final = re.compile(r"(?P<number>\d{1,6})(?P<unit>[smhd])")
@@ -70,6 +74,10 @@ class World:
     """What was built already: rules share parts, by YAML's aliases or by saying the same."""
 
 
+class EnoughSaid(Exception):
+    """So much is wrong with a rule that the rest of it is not looked at."""
+
+
 class Reading:
     """One written rule on its way to the rules that run; problems gather in `problems`."""
 
@@ -80,6 +88,8 @@ class Reading:
         self.problems: list[Problem] = []
 
     def say(self, path: Path, message: str) -> None:
+        if len(self.problems) >= MOST_SAID:
+            raise EnoughSaid
         is_index = [each.isdecimal() and len(each) < _LONGEST_INDEX for each in path]
         steps = [int(each) if known else each for each, known in zip(path, is_index, strict=True)]
         file, line, column = self._written.where(steps)
@@ -240,6 +250,9 @@ class Reading:
 
     def _defined(self, part: Mapping[str, Json], path: Path, names: Names, event: EventShape, say: Say) -> Names:
         for name, expression in part.items():
+            if len(names.defined) >= MOST_NAMES:
+                say(path, f"gives more than {MOST_NAMES} names")
+                return names
             found, complaint = None, unusable(name, names)
             if complaint:
                 say((*path, name), complaint)

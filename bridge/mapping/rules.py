@@ -7,9 +7,10 @@ for step in rules.apply(envelope, "hellotext"): ...
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from contextlib import suppress
 from datetime import timedelta
 from functools import cached_property
-from typing import Final
+from typing import Final, TypeAlias
 
 import msgspec
 
@@ -18,7 +19,7 @@ from bridge.errors import ConfigurationError, Problem
 from bridge.mapping import values
 from bridge.mapping.fields import merged
 from bridge.mapping.projecting import decoder
-from bridge.mapping.reading import Reading, World, Written, digest_of
+from bridge.mapping.reading import MOST_SAID, EnoughSaid, Reading, World, Written, digest_of
 from bridge.mapping.rule import Explaining, Failure, Passed, Rule, Step, generated, generated_part
 from bridge.mapping.structures import shareable
 
@@ -202,26 +203,29 @@ def compile_rules(  # noqa: PLR0913 - one for each part of a configuration that 
     """
     shapes, problems = merged(kinds, fields)
     world = World(kinds=shapes, topics=topics, destinations=destinations, variables=variables, told=told)
-    rules: list[Rule] = []
+    rules: dict[_Apart, Rule] = {}
     found: list[Problem] = list(problems)
     formerly: dict[tuple[str, str], Sequence[str]] = {}
     for each in written:
         reading = Reading(each, world)
-        made = reading.rules()
-        former = reading.formerly()
-        if isinstance(each.body, dict) and "formerly" in each.body:
-            formerly |= {(rule.destination, rule.fact): former for rule in made}
-        _check_apart(rules, made, reading)
-        rules.extend(made)
+        with suppress(EnoughSaid):
+            made = reading.rules()
+            former = reading.formerly()
+            if isinstance(each.body, dict) and "formerly" in each.body:
+                formerly |= {(rule.destination, rule.fact): former for rule in made}
+            _check_apart(rules, made, reading)
+            rules.update(((rule.kind, rule.destination, rule.fact), rule) for rule in made)
         found.extend(reading.problems)
+        if len(found) >= MOST_SAID:
+            break
     if found:
         raise ConfigurationError(found)
     around = digest_of([variables, fields, told])
     digests = {each.name: digest_of([each.body, around]) for each in written}
     try:
-        return Rules(rules, digests, formerly)
+        return Rules([*rules.values()], digests, formerly)
     except _BEYOND_PYTHON:
-        raise ConfigurationError(_beyond_python(rules, written)) from None
+        raise ConfigurationError(_beyond_python([*rules.values()], written)) from None
 
 
 _BEYOND_PYTHON: Final = (SyntaxError, RecursionError, MemoryError, OverflowError)
@@ -242,10 +246,13 @@ def _beyond_python(rules: Sequence[Rule], written: Sequence[Written]) -> Sequenc
     return found or [Problem(message=f"the rules together: {message}", path="rules")]
 
 
-def _check_apart(rules: Sequence[Rule], made: Sequence[Rule], reading: Reading) -> None:
+_Apart: TypeAlias = tuple[str, str, str]
+"""Kind, destination and fact of a rule: no two have the same."""
+
+
+def _check_apart(rules: Mapping[_Apart, Rule], made: Sequence[Rule], reading: Reading) -> None:
     """Two rules of one fact would each hold the other's key."""
     for rule in made:
-        for other in rules:
-            if (other.kind, other.destination, other.fact) == (rule.kind, rule.destination, rule.fact):
-                twice = f"makes the fact {rule.fact} of {rule.kind} documents, as rule {other.name} does"
-                reading.say((), f"{twice}: one would hold the other's key. Merge them, or give one a fact: of its own")
+        if (other := rules.get((rule.kind, rule.destination, rule.fact))) is not None:
+            twice = f"makes the fact {rule.fact} of {rule.kind} documents, as rule {other.name} does"
+            reading.say((), f"{twice}: one would hold the other's key. Merge them, or give one a fact: of its own")

@@ -17,6 +17,8 @@ LONGEST_NUMBER: Final = 45
 LONGEST_LINE: Final = 2_100
 """Characters that are looked through for an expression, which has fewer."""
 
+_MOST_ENDS: Final = 100
+"""Places where an expression may end that are tried, the last of the line first."""
 _BEGINNING: Final = re.compile(r"(?:^|[:\[{,-])\s*=(?=\s)")
 _SAFE: Final = re.compile(r"=[^:#,{}\[\]]*")
 
@@ -41,6 +43,8 @@ def quoted(expression: str) -> str:
 
 def parses(expression: str) -> bool:
     """Whether it is a whole Python expression behind its `=`."""
+    if len(expression) > LONGEST_LINE:
+        return False
     try:
         tree = ast.parse(expression.removeprefix("=").strip(), mode="eval")
     except (SyntaxError, ValueError, RecursionError, MemoryError):
@@ -82,7 +86,7 @@ def _upto(rest: str) -> str:
     """The longest beginning that is an expression, ending at a place where YAML could have gone on."""
     rest = rest[:LONGEST_LINE].rstrip()
     ends = [len(rest), *(at for at in range(len(rest) - 1, 0, -1) if rest[at] in ",}] ")]
-    return next((rest[:at].rstrip() for at in ends if parses(rest[:at].rstrip())), rest)
+    return next((rest[:at].rstrip() for at in ends[:_MOST_ENDS] if parses(rest[:at].rstrip())), rest)
 
 
 def syntax(said: str, text: str, file: str, at: tuple[int, int], context: int) -> Problem:

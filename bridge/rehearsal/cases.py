@@ -23,7 +23,7 @@ from bridge.mapping.loader import load
 from bridge.rehearsal import Rehearsal, stand_in
 from bridge.rehearsal.deliveries import Posted, Streamed, only_source
 from bridge.rehearsal.writing import as_json, decoded, encoded, written
-from bridge.texts import NoText, text_of
+from bridge.texts import NoText, bytes_of, text_of
 from bridge.wording import complaint
 
 Delivery: TypeAlias = Posted | Streamed
@@ -91,8 +91,10 @@ class Case:
         if not path.exists():
             return ""
         try:
-            return written(decoded(path.read_bytes()))
-        except ValueError as problem:
+            return written(decoded(bytes_of(path)))
+        except NoText as problem:
+            raise ConfigurationError([Problem(message=f"cannot be read: {problem}", file=str(path))]) from None
+        except (ValueError, RecursionError) as problem:
             raise ConfigurationError([Problem(message=f"is not JSON: {problem}", file=str(path))]) from None
 
     def update(self, outcome: str) -> None:
@@ -173,13 +175,12 @@ def _message(error: Mapping[str, Any]) -> str:
 def _posted(folder: Path, number: int, given: _Delivery, source: str, at: datetime) -> Delivery:
     path = folder / (given.body or given.value)
     try:
-        body = path.read_bytes()
+        body = bytes_of(path)
         if given.with_ or given.without:
             body = _changed(body, given.with_, given.without)
-    except (OSError, ValueError) as problem:
-        reason = getattr(problem, "strerror", None) or str(problem)
+    except (NoText, ValueError, RecursionError) as problem:
         place = f"deliveries.{number}.body"
-        raise ConfigurationError([Problem(message=f"{path}: {reason}", path=place, file=str(folder / CASE))]) from None
+        raise ConfigurationError([Problem(message=f"{path}: {problem}", path=place, file=str(folder / CASE))]) from None
     if given.value:
         return Streamed(
             source=given.source or source,

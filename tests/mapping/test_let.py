@@ -181,3 +181,46 @@ refunded:
     assert [{"refund": n, "given": n} for n in (1, 2)] == [
         made.shown(envelope(document), "api", each) for each in events
     ]
+
+
+NESTED = (
+    *("-({})", "({} + 1)", "(1 - {})", "(1 if {} else 2)", "(2 if True else {})", "default({}, 1)", "default(1, {})"),
+    *("({} and 1)", "(not {})", "has({})", "[{}]", "[{}][0]", "({} == True)"),
+    *("(1 if 1 < {} < 3 else 2)", "(1 if {} in [1] else 2)"),
+    *("text(integer({}))", "lower(text({}))", "round({}, 2)", "number(text({}))", "count([{}])", "sum([{}])"),
+    *("list(x for x in [{}])", "join([text({})], ',')", "order.extra[text({})]", "first([{}])", "max([{}])"),
+)
+
+
+def _nested(step, names):
+    """A rule whose names stand for one another, each of them the step around the one before it."""
+    lines = "".join(f"    x{at}: = {step.replace('{}', f'x{at - 1}')}\n" for at in range(1, names + 1))
+    return f"""
+placed:
+  for: order
+  let:
+    x0: = order.extra
+{lines}
+  at: = order.created_at
+  give:
+    action: order.placed
+    data:
+      each: = order.line_items
+      as: line
+      give: {{a: = x{names}}}
+"""
+
+
+@pytest.mark.parametrize("step", NESTED)
+def test_python_takes_whatever_is_within_the_bounds_and_the_rest_is_refused(step):
+    names = 1
+    while not (found := problems(_nested(step, names))):
+        names += 1
+    assert "nested deeper than 60 levels" in found[0][1]
+    assert names >= 10
+
+
+def test_a_default_of_many_is_no_deeper_than_one_of_two():
+    options = ", ".join(f"order.extra.a{at}" for at in range(90))
+    (event,) = applied(LET.replace("names: =", f"note: = default({options}, 'last')\n    names: ="))
+    assert "last" == event.give["note"]
