@@ -309,10 +309,12 @@ class Retry:
 
 @dataclass(frozen=True, slots=True)
 class Uncertain:
-    """It may have arrived, and repeating it could make a second one."""
+    """It may have arrived, and repeating it could make a second one. after: as long the other side wants to be left
+    alone by everybody."""
 
     reason: Reason
     detail: str = ""
+    after: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True)

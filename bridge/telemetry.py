@@ -86,6 +86,7 @@ EVENTS: Mapping[str, Kind] = {
     "destination.paused": Kind("error", "pauses", ("dest", "reason"), "Times a destination was paused"),
     "destination.resumed": Kind("info"),
     "destination.suspicious": Kind("warning"),
+    "destination.resting": Kind("warning", "rests", ("dest",), "Times a destination asked to be left alone"),
     "concurrency.changed": Kind("info", "concurrency_changes", ("dest", "reason"), "Times the limit was changed"),
     "rule.held": Kind("error", "holds", ("dest", "rule"), "Rules held for the same refusal running"),
     "rule.released": Kind("info"),
@@ -139,7 +140,10 @@ SECONDS = Histogram("bridge_fact_seconds", "From received to final", ("dest",), 
 LOST = Counter("bridge_lost_log_lines", "Lines that could not be written", registry=REGISTRY)
 WAITING = Gauge("bridge_waiting_lanes", "Orders with work that is not done", ("dest",), registry=REGISTRY)
 PARKED = Gauge("bridge_parked_facts", "Facts that wait for a person", ("dest", "state"), registry=REGISTRY)
-UP = Gauge("bridge_destination_up", "1: sending, 0: paused", ("dest",), registry=REGISTRY)
+UP = Gauge("bridge_destination_up", "1: sending, 0: paused, down or resting", ("dest",), registry=REGISTRY)
+REST = Gauge(
+    "bridge_destination_asked_again_seconds", "Until it is asked again; 0: it is sent to", ("dest",), registry=REGISTRY
+)
 BREAKER = Gauge("bridge_destination_breaker", "0: closed, 1: half open, 2: open", ("dest",), registry=REGISTRY)
 LIMIT = Gauge("bridge_concurrency_limit", "Orders that may be on their way at once", ("dest",), registry=REGISTRY)
 IN_FLIGHT = Gauge("bridge_in_flight_lanes", "Orders on their way", ("dest",), registry=REGISTRY)

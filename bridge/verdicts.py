@@ -137,4 +137,4 @@ def judged(row: Row, detail: str, *, repeatable: bool, after: timedelta | None =
         case Fate.POSTPONED:
             return Retry(reason, detail, after)
         case Fate.UNCERTAIN:
-            return Uncertain(reason, detail)
+            return Uncertain(reason, detail, after)

@@ -66,8 +66,8 @@ def drop(refs: tuple[str, ...], **asked: Any) -> None:  # noqa: ANN401  click's 
 def release(dest: str | None, rule: str | None, **asked: Any) -> None:  # noqa: ANN401  click's parameters
     """Let the orders of a held rule go on; without arguments, list the rules that are held.
 
-    A rule is held when the same refusal came twenty times running. A rule that is changed goes on by itself when the
-    configuration is read again.
+    A rule is held when the same refusal came twenty times running, or when its facts alone are not allowed while those
+    of other rules are accepted. A rule that is changed goes on by itself when the configuration is read again.
 
     Example: attribution-bridge dead release hellotext placed
     """

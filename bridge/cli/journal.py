@@ -1,7 +1,7 @@
 """`journal`: the journal itself."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -12,9 +12,10 @@ import click
 
 from bridge import opening
 from bridge.cli import options
+from bridge.cli.parked import warn_of
 from bridge.delivery.trouble import Trouble, trouble_of
 from bridge.errors import JournalError, JournalInUse
-from bridge.journal import Pruned, Retention, Stats
+from bridge.journal import Hold, Pruned, Retention, Stats
 from bridge.journal.moving import Sum, header_of, read_in, write_out
 from bridge.journal.ownership import made_anew
 from bridge.sections import JournalSettings
@@ -39,9 +40,9 @@ def stats(config: Path | None, path: Path | None, as_json: bool) -> None:  # noq
 
     Example: attribution-bridge journal stats --json
     """
-    found, troubles = options.wait_for(_stats(config, path))
+    found, troubles, holds = options.wait_for(_stats(config, path))
     if as_json:
-        options.print_json(_plain(found, troubles))
+        options.print_json(_plain(found, troubles, holds))
         return
     click.echo(f"{found.envelopes} documents of {found.lanes} orders, {found.bodies} with their body")
     free = "" if found.free is None else f", {found.free / 1e9:.1f} GB free"
@@ -53,6 +54,7 @@ def stats(config: Path | None, path: Path | None, as_json: bool) -> None:  # noq
         click.echo(f"{dest}: {count} orders wait{since}{why}")
     for (dest, state), count in sorted(found.facts.items()):
         click.echo(f"{dest or _NO_DESTINATION}: {count} facts {state}")
+    warn_of(holds)
 
 
 @journal.command()
@@ -225,15 +227,16 @@ async def _prune(settings: JournalSettings) -> Pruned:
     return total
 
 
-async def _stats(config: Path | None, path: Path | None) -> tuple[Stats, Mapping[str, Trouble]]:
+async def _stats(config: Path | None, path: Path | None) -> tuple[Stats, Mapping[str, Trouble], Sequence[Hold]]:
     """And why nothing is sent where something waits."""
     async with options.to_read(config, path) as journal:
         found = await journal.stats()
         troubles = {dest: await trouble_of(journal, dest) for dest in found.waiting}
-    return found, {dest: trouble for dest, trouble in troubles.items() if trouble is not None}
+        holds = await journal.holds()
+    return found, {dest: trouble for dest, trouble in troubles.items() if trouble is not None}, holds
 
 
-def _plain(found: Stats, troubles: Mapping[str, Trouble]) -> dict[str, object]:
+def _plain(found: Stats, troubles: Mapping[str, Trouble], holds: Sequence[Hold]) -> dict[str, object]:
     return {
         "documents": found.envelopes,
         "orders": found.lanes,
@@ -244,6 +247,7 @@ def _plain(found: Stats, troubles: Mapping[str, Trouble]) -> dict[str, object]:
         "waiting": dict(found.waiting),
         "oldest_due": dict(found.oldest_due),
         "troubles": dict(troubles),
+        "holds": [asdict(hold) for hold in holds],
         "facts": [
             {"destination": dest, "state": state, "count": count}
             for (dest, state), count in sorted(found.facts.items())

@@ -66,7 +66,7 @@ def warn_of(holds: Sequence[Hold]) -> None:
     """Of rules whose orders wait for a person's word."""
     for hold in holds:
         click.echo(
-            f"rule {hold.rule} is held since {options.when(hold.since)}, its orders wait: "
+            f"rule {hold.rule} is held since {options.when(hold.since)} ({hold.detail}), its orders wait: "
             f"`dead release {hold.dest} {hold.rule}` lets them go on",
             err=True,
         )

@@ -5,22 +5,26 @@ import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from msgspec import structs
 
-from bridge.contract import Delivered, Event, Moment, Outcome, Reason, Rejected, State
+from bridge.contract import Event, Moment, Outcome, Paused, Reason, Rejected, Retry, State
 from bridge.delivery.conversing import Conversing, Leave, Road
 from bridge.delivery.courier import Courier
 from bridge.delivery.doubt import NONE, doubted
-from bridge.delivery.policy import Pass, Postpone, Settle, decide
+from bridge.delivery.evidence import Evidence, Scope
+from bridge.delivery.policy import LONGEST_REST, Pass, Postpone, Settle, decide
 from bridge.errors import ClaimRevoked, JournalBusy, LaneLost, NotStorable
 from bridge.journal import HOLDS, Claim, Done, Hold, Journal, Key, Postponed, Record, Returned, Settled, Verdict
 from bridge.mapping.rulebook import Rulebook
 from bridge.mapping.rules import Failure, Passed, Rules, Step
 from bridge.telemetry import emit
 
-_SAME_REFUSALS = 20
+LIGHT = 64 * 1024
+"""Bytes of a document that is mapped in the event loop: a larger one would keep everybody waiting."""
+_REST = timedelta(seconds=10)
+"""Of a rule that alone is told to wait, where it is not told for how long."""
 _SENT = frozenset({State.DELIVERED, State.SHADOWED, State.UNCERTAIN})
 _LINES_IN_A_ROW = 100
 _STORE_AGAIN = (0.2, 0.5, 1.0, 2.0, 5.0)
@@ -52,7 +56,9 @@ class Document:
 
 
 class Carrier:
-    """Carries documents of one destination. `feel` is told the outcome of every conversation, and when it began."""
+    """Carries documents of one destination. `feel` is told the outcome of every conversation that may say something of
+    the whole destination, and when it began (by the event loop's clock). `held`: rules whose facts wait, and why.
+    """
 
     def __init__(
         self,
@@ -61,7 +67,7 @@ class Carrier:
         journal: Journal,
         book: Rulebook,
         courier: Courier,
-        feel: Callable[[Outcome, datetime], None],
+        feel: Callable[[Outcome, float], None],
     ) -> None:
         self._road = road
         self._journal = journal
@@ -69,8 +75,11 @@ class Carrier:
         self._courier = courier
         self._feel = feel
         self._shape = road.destination.shape()
-        self._refusals: dict[str, tuple[str, int]] = {}
-        self.held: set[str] = set()
+        self._clock = asyncio.get_running_loop().time
+        self._rests: dict[str, float] = {}
+        """Rules that alone are left alone for a while, until when."""
+        self.evidence = Evidence()
+        self.held: dict[str, Hold] = {}
         self.unstored = 0
         self._apart = asyncio.Lock()
 
@@ -80,7 +89,7 @@ class Carrier:
             if hold.dest != self._road.name:
                 continue
             if hold.digest == self._book.rules.digest_of(hold.rule):
-                self.held.add(hold.rule)
+                self.held[hold.rule] = hold
             else:
                 self.release(hold.rule)
                 await self._journal.release(hold.dest, hold.rule)
@@ -88,8 +97,9 @@ class Carrier:
 
     def release(self, rule: str) -> None:
         """A person released the rule."""
-        self.held.discard(rule)
-        self._refusals.pop(rule, None)
+        self.held.pop(rule, None)
+        self._rests.pop(rule, None)
+        self.evidence.forget(rule)
 
     def mapped(self, claim: Claim) -> Document:
         """By the rules of now; what they give is still to be sent."""
@@ -105,17 +115,43 @@ class Carrier:
         async with self._apart:
             return await asyncio.to_thread(self.mapped, claim)
 
+    @property
+    def denied(self) -> Mapping[str, float]:
+        """Rules that were denied and still ask, and when the last time."""
+        return {rule: at for rule, at in self.evidence.denied.items() if rule not in self.held}
+
+    def first_rule(self, claim: Claim) -> str | None:
+        """Of the first fact that would be sent of it now. None: nothing would, or it is costly to know."""
+        if len(claim.envelope.raw) > LIGHT:
+            return None
+        return next((event.rule for event in self.mapped(claim).events), None)
+
+    async def step_back(self, claims: Sequence[Claim]) -> None:
+        """Behind all others that are due."""
+        detail = "while nothing is sent, others are looked at first"
+        end = Postponed(until=_now(), fact="", reason=Reason.NOT_ALLOWED, detail=detail)
+        await asyncio.gather(*[self._end(Document(claim, self._book.rules), end) for claim in claims])
+
     async def carry(self, document: Document) -> None:
         """To the end, or until it must wait; stored when it returns."""
-        claim = document.claim
         try:
             end = await self._delivered(document)
+        except LaneLost as lost:
+            self._lose(document.claim, lost)
+        else:
+            await self._end(document, end)
+
+    async def _end(self, document: Document, end: Done | Postponed | Returned) -> None:
+        try:
             await self._store(document, end=end)
             if isinstance(end, Postponed) and end.rule and end.rule not in self.held:
                 await self._journal.release(self._road.name, end.rule)  # it was released while this was stored
         except LaneLost as lost:
-            # Whoever has the lane now decides: what departed is uncertain there, all else is sent from the start.
-            emit("lane.lost", **_names(claim), dest=self._road.name, detail=str(lost))
+            self._lose(document.claim, lost)
+
+    def _lose(self, claim: Claim, lost: LaneLost) -> None:
+        """Whoever has the lane now decides: what departed is uncertain there, all else is sent from the start."""
+        emit("lane.lost", **_names(claim), dest=self._road.name, detail=str(lost))
 
     async def give_back(self, claim: Claim) -> None:
         """A claim of which nothing was begun."""
@@ -135,6 +171,8 @@ class Carrier:
         for event in document.events:
             if event.rule in self.held:
                 return Postponed(until=None, fact=event.fact, reason=Reason.RULE_HELD, rule=event.rule)
+            if (resting := self._resting(event)) is not None:
+                return resting
             if document.settled:
                 await self._store(document, end=None)
             postponed = await self._send(document, event)
@@ -176,14 +214,14 @@ class Carrier:
         key = (event.fact, event.once)
         leave = Leave(confirm=lambda: self._confirm(claim), depart=lambda: self._depart(claim, event))
         conversing = Conversing(self._road, self._courier, event, leave, doubtful=key in document.doubted)
+        began = self._clock()
         try:
             outcome = await conversing.held(moment)
         except ClaimRevoked:
             if conversing.departed:
                 document.released.append(key)
             raise
-        self._feel(outcome, moment.now)
-        await self._count_refusals(document.rules, event.rule, outcome)
+        outcome = await self._weighed(document, event, outcome, began)
         decision = decide(
             outcome,
             attempt=moment.attempt,
@@ -203,7 +241,38 @@ class Carrier:
                 self._settle(document, event, decision)
         return None
 
+    def _resting(self, event: Event) -> Postponed | None:
+        """Its rule alone is left alone."""
+        rest = self._rests.get(event.rule, 0.0) - self._clock()
+        if rest <= 0:
+            return None
+        detail = f"facts of the rule {event.rule} alone are told to wait"
+        return Postponed(
+            until=_now() + timedelta(seconds=rest), fact=event.fact, reason=Reason.THROTTLED, detail=detail
+        )
+
+    async def _weighed(self, document: Document, event: Event, outcome: Outcome, began: float) -> Outcome:
+        """What the outcome says of this fact; told on is what it may say of the whole destination."""
+        fact = (document.claim.lane, event.fact, event.once)
+        scope = self.evidence.scope(outcome, event.rule, fact, began=began, now=self._clock())
+        if scope is Scope.ALL or isinstance(outcome, Rejected):
+            self._feel(outcome, began)
+        match outcome:
+            case Retry() if scope is Scope.RULE:
+                rest = min(outcome.after or _REST, LONGEST_REST)
+                self._rests[event.rule] = self._clock() + rest.total_seconds()
+            case Paused(detail=detail) if scope is Scope.FACT:
+                return Rejected(Reason.NOT_ALLOWED, f"{detail}, while others of the rule are accepted")
+            case _ if scope is Scope.RULE:
+                others = "" if isinstance(outcome, Rejected) else ", while those of other rules are accepted"
+                await self._hold(document.rules, event.rule, f"{outcome.detail}{others}")
+        return outcome
+
     def _postponed(self, claim: Claim, event: Event, decision: Postpone) -> Postponed:
+        if event.rule in self.held:
+            return Postponed(
+                until=None, fact=event.fact, reason=Reason.RULE_HELD, detail=decision.detail, rule=event.rule
+            )
         emit(
             "fact.postponed",
             **_names(claim),
@@ -233,23 +302,16 @@ class Carrier:
             document.verdicts.append(Verdict(reason=Reason.HEALED, rule=event.rule))
             document.released.append((event.fact, ""))
 
-    async def _count_refusals(self, rules: Rules, rule: str, outcome: Outcome) -> None:
-        """The same refusal twenty times running holds the rule instead of filling the dead list."""
-        if isinstance(outcome, Delivered):
-            self._refusals.pop(rule, None)
-        if not isinstance(outcome, Rejected):
-            return
-        detail, count = self._refusals.get(rule, ("", 0))
-        count = count + 1 if detail == outcome.detail else 1
-        self._refusals[rule] = (outcome.detail, count)
-        if count == _SAME_REFUSALS and rules.digest_of(rule) == self._book.rules.digest_of(rule):
-            await self._hold(rule, outcome.detail)
-
-    async def _hold(self, rule: str, detail: str) -> None:
+    async def _hold(self, rules: Rules, rule: str, detail: str) -> None:
+        """What rules of before were refused says nothing of one that has changed since."""
         digest = self._book.rules.digest_of(rule)
+        if rule in self.held or rules.digest_of(rule) != digest:
+            return
         hold = Hold(dest=self._road.name, rule=rule, digest=digest, since=_now(), detail=detail)
         await self._until_stored(lambda: self._journal.hold(hold))
-        self.held.add(rule)  # not before: the journal would say of what waits for it that nobody holds it
+        if rule in self.held:  # by another fact meanwhile
+            return
+        self.held[rule] = hold  # not before: the journal would say of what waits for it that nobody holds it
         emit("rule.held", dest=self._road.name, rule=rule, detail=detail)
 
     # -- the journal ---------------------------------------------------------------------------------------------------

@@ -126,7 +126,7 @@ class Conversing:
     def _doubted(self, outcome: Outcome) -> Outcome:
         """An unrepeatable request that may have had its effect is not begun again from the start."""
         if isinstance(outcome, Retry) and self._arrived:
-            return Uncertain(outcome.reason, outcome.detail)
+            return Uncertain(outcome.reason, outcome.detail, outcome.after)
         if isinstance(outcome, Uncertain) and self._event.resend:
-            return Retry(outcome.reason, outcome.detail)
+            return Retry(outcome.reason, outcome.detail, outcome.after)
         return outcome

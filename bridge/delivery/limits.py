@@ -1,21 +1,25 @@
-"""How much may be sent to a destination now. Pure: the clock is an argument.
+"""How much may be sent to a destination now. Pure: the clock is an argument, in seconds that nobody can set.
 
 well         as many lanes in flight as configured
 suspicious   after silence or a server's error: one in flight, until an answer comes
+resting      it asked to be left alone: nothing until then, or for ten minutes at the most; then one fact is the probe
 down         after five troubles running: nothing, until a harmless read is answered
-paused       after a 401 or 403: nothing but one fact now and then, which is the probe: reads can succeed while writes
-             are refused
+paused       after a no to everything, or an answer that nobody understands: nothing but one fact now and then, which is
+             the probe: reads can succeed while writes are refused. Where such a fact was left uncertain, a harmless
+             read is sent before each, and facts are tried ever more rarely: each may cost one.
 """
 
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from enum import StrEnum
 
 from bridge.contract import Delivered, Outcome, Paused, Reason, Retry, Skipped, Uncertain
+from bridge.delivery.policy import LONGEST_REST
 
 _TROUBLES = 5
-_FIRST_PROBE = timedelta(seconds=1)
-_LONGEST_PROBE = timedelta(minutes=1)
+_FIRST_PROBE = 1.0
+_LONGEST_PROBE = 60.0
+_LONGEST_COSTLY_PROBE = 3600.0
 _LARGEST_EXPONENT = 16
 _TROUBLESOME = frozenset({Reason.UNREACHABLE, Reason.TIMED_OUT, Reason.NO_ANSWER, Reason.SERVER_ERROR})
 _UNHEARD = frozenset({Reason.RULE_FAILED, Reason.CONNECTOR_FAILED, Reason.RESTORED})
@@ -27,74 +31,147 @@ class Mood(StrEnum):
 
     WELL = "well"
     SUSPICIOUS = "suspicious"
+    RESTING = "resting"
     DOWN = "down"
     PAUSED = "paused"
+
+    @property
+    def sends_nothing(self) -> bool:
+        """But for probes."""
+        return self in (Mood.RESTING, Mood.DOWN, Mood.PAUSED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Health:
-    """troubles counts what went wrong running; probes counts those answered badly while down or paused."""
+    """How a destination is.
+
+    since     when it became so
+    troubles  counts what went wrong running
+    probes    counts those answered badly while nothing is sent
+    probe_at  when it is asked again
+    is_costly a probe may leave a fact uncertain: a harmless read comes first
+    has_read  that read was answered: the next probe is a fact
+    """
 
     mood: Mood = Mood.WELL
+    since: float = 0.0
     troubles: int = 0
     probes: int = 0
-    probe_at: datetime | None = None
+    probe_at: float = 0.0
     reason: str = ""
+    is_costly: bool = False
+    has_read: bool = False
+
+    def rest(self, now: float) -> float:
+        """Seconds until it is asked again; 0.0 where it is asked anyway."""
+        return max(0.0, self.probe_at - now) if self.mood.sends_nothing else 0.0
 
 
-_WELL = Health()
+def after(health: Health, outcome: Outcome, *, began: float, now: float) -> Health:
+    """The health that follows from the outcome of one fact. Where nothing was heard of the other side, it stays.
+
+    began  when the fact was begun: what began before nothing was sent any more says nothing of the time since; what was
+           on its way then, or is tried before the probe is due, is no probe, and a no to it makes nobody wait longer
+    """
+    is_old = health.mood.sends_nothing and began < health.since
+    is_no_probe = health.mood.sends_nothing and began < health.probe_at
+    match outcome:
+        case Paused() | Uncertain(reason=Reason.NOT_UNDERSTOOD):
+            return _refused(health, outcome, now, is_no_probe=is_no_probe)
+        case Retry(reason=Reason.THROTTLED) | Retry(after=timedelta()) | Uncertain(after=timedelta()):
+            return _throttled(health, outcome, now, is_no_probe=is_no_probe)
+        case Retry() | Uncertain() if outcome.reason in _TROUBLESOME:
+            return health if is_no_probe else _troubled(health, outcome.reason, now)
+        case _ if is_old or not _is_heard(outcome):
+            return health
+        case _:
+            return Health(since=health.since if health.mood is Mood.WELL else now)
 
 
-def after(health: Health, outcome: Outcome, now: datetime) -> Health:
-    """The health that follows from the outcome of one fact. Where nothing was heard of the other side, it stays."""
-    if isinstance(outcome, Skipped) or (not isinstance(outcome, Delivered) and outcome.reason in _UNHEARD):
-        return health
-    if isinstance(outcome, Paused) or (isinstance(outcome, Uncertain) and outcome.reason is Reason.NOT_UNDERSTOOD):
-        return _waiting(health, Mood.PAUSED, now, outcome.detail or outcome.reason)
-    if isinstance(outcome, (Retry, Uncertain)) and outcome.reason in _TROUBLESOME:
-        return _troubled(health, outcome.reason, now)
-    return _WELL
+def _is_heard(outcome: Outcome) -> bool:
+    """The other side has said something."""
+    return isinstance(outcome, Delivered) or not (isinstance(outcome, Skipped) or outcome.reason in _UNHEARD)
 
 
-def after_probe(health: Health, *, answered: bool, now: datetime) -> Health:
-    """The health that follows from the harmless read that is sent while a destination is down."""
-    if answered:
-        return Health(mood=Mood.SUSPICIOUS, troubles=1)
-    return _waiting(health, Mood.DOWN, now, health.reason)
+def after_probe(health: Health, *, answered: bool, now: float) -> Health:
+    """The health that follows from the harmless read."""
+    if not answered:
+        return _waiting(health, health.mood, now, health.reason)
+    if health.mood is Mood.PAUSED:
+        return replace(health, has_read=True)
+    return Health(mood=Mood.SUSPICIOUS, since=now, troubles=1)
 
 
-def allowed(health: Health, *, in_flight: int, concurrency: int, now: datetime) -> int:
+def allowed(health: Health, *, in_flight: int, concurrency: int, now: float) -> int:
     """How many more lanes may start. While down the probe is no lane: see probe_is_due."""
     match health.mood:
         case Mood.WELL:
             return max(0, concurrency - in_flight)
         case Mood.SUSPICIOUS:
             return 1 if in_flight == 0 else 0
-        case Mood.PAUSED:
-            return 1 if in_flight == 0 and _due(health, now) else 0
+        case Mood.PAUSED | Mood.RESTING:
+            may_try = now >= health.probe_at and (health.has_read or not health.is_costly)
+            return 1 if in_flight == 0 and may_try else 0
         case Mood.DOWN:
             return 0
 
 
-def probe_is_due(health: Health, now: datetime) -> bool:
+def probe_is_due(health: Health, now: float) -> bool:
     """Time for the harmless read."""
-    return health.mood is Mood.DOWN and _due(health, now)
+    reads = health.mood is Mood.DOWN or (health.mood is Mood.PAUSED and health.is_costly and not health.has_read)
+    return reads and now >= health.probe_at
 
 
-def _due(health: Health, now: datetime) -> bool:
-    return health.probe_at is None or now >= health.probe_at
+def _refused(health: Health, outcome: Paused | Uncertain, now: float, *, is_no_probe: bool) -> Health:
+    is_costly = health.is_costly or isinstance(outcome, Uncertain)
+    if is_no_probe and health.mood is Mood.PAUSED:
+        return replace(health, is_costly=is_costly)
+    return _waiting(replace(health, is_costly=is_costly), Mood.PAUSED, now, outcome.detail or outcome.reason)
 
 
-def _troubled(health: Health, reason: Reason, now: datetime) -> Health:
-    if health.mood in (Mood.PAUSED, Mood.DOWN):
-        return _waiting(health, health.mood, now, reason)
+def _throttled(health: Health, outcome: Retry | Uncertain, now: float, *, is_no_probe: bool) -> Health:
+    """It wants less. Where it does not say for how long, the window alone answers; a probe waits as any other."""
+    if outcome.reason in _TROUBLESOME and not is_no_probe:
+        health = _troubled(health, outcome.reason, now)
+    if outcome.after:
+        rest = min(outcome.after, LONGEST_REST).total_seconds()
+        asked = f"asks to be left alone for {outcome.after}"
+        return _resting(health, now, max(health.rest(now), rest), f"{outcome.detail or outcome.reason}: {asked}")
+    if health.mood in (Mood.RESTING, Mood.PAUSED) and not is_no_probe:
+        return _waiting(health, health.mood, now, health.reason)
+    return health
+
+
+def _resting(health: Health, now: float, rest: float, reason: str) -> Health:
+    if health.mood in (Mood.DOWN, Mood.PAUSED):
+        return replace(health, probe_at=now + rest, has_read=False)
+    is_new = health.mood is not Mood.RESTING
+    since, probes = (now, 0) if is_new else (health.since, health.probes)
+    return replace(health, mood=Mood.RESTING, since=since, probes=probes, probe_at=now + rest, reason=reason)
+
+
+def _troubled(health: Health, reason: Reason, now: float) -> Health:
+    if health.mood in (Mood.DOWN, Mood.PAUSED):
+        return _waiting(health, health.mood, now, reason if health.mood is Mood.DOWN else health.reason)
     troubles = health.troubles + 1
     if troubles < _TROUBLES:
-        return replace(health, mood=Mood.SUSPICIOUS, troubles=troubles, reason=reason)
+        since = health.since if health.mood is Mood.SUSPICIOUS else now
+        return replace(health, mood=Mood.SUSPICIOUS, since=since, troubles=troubles, reason=reason)
     return _waiting(replace(health, troubles=troubles), Mood.DOWN, now, reason)
 
 
-def _waiting(health: Health, mood: Mood, now: datetime, reason: str) -> Health:
-    probes = health.probes if health.mood is mood else 0
-    wait = min(_FIRST_PROBE * 2 ** min(probes, _LARGEST_EXPONENT), _LONGEST_PROBE)
-    return replace(health, mood=mood, probes=probes + 1, probe_at=now + wait, reason=reason)
+def _waiting(health: Health, mood: Mood, now: float, reason: str) -> Health:
+    """Probes come ever more rarely, but at least once a minute; once an hour where a fact is the price."""
+    same = health.mood is mood
+    probes = health.probes if same else 0
+    longest = _LONGEST_COSTLY_PROBE if health.is_costly and health.has_read else _LONGEST_PROBE
+    wait = min(_FIRST_PROBE * 2 ** min(probes, _LARGEST_EXPONENT), longest)
+    return replace(
+        health,
+        mood=mood,
+        since=health.since if same else now,
+        probes=probes + 1,
+        probe_at=max(now + wait, health.probe_at if same else 0.0),
+        reason=reason,
+        has_read=False,
+    )

@@ -6,6 +6,8 @@ from typing import TypeAlias, assert_never
 
 from bridge.contract import Delivered, Outcome, Paused, Plain, Reason, Rejected, Retry, Skipped, State, Uncertain
 
+LONGEST_REST = timedelta(minutes=10)
+"""For so long at the most the other side is left alone at its own request; then it is asked again."""
 _LARGEST_EXPONENT = 32
 
 
@@ -60,7 +62,8 @@ def decide(
         case Paused(reason, detail):
             return Postpone(until=now, reason=reason, detail=detail)
         case Retry():
-            wait = max(backoff(attempt, patience=patience, chance=chance), outcome.after or timedelta())
+            told = min(outcome.after or timedelta(), LONGEST_REST)
+            wait = max(backoff(attempt, patience=patience, chance=chance), told)
             return _again(outcome, now=now, wait=wait, given_up=now - first_tried_at >= patience.give_up)
         case _:
             assert_never(outcome)

@@ -8,6 +8,9 @@ import msgspec
 from bridge.delivery.limits import Health, Mood
 from bridge.journal import Reading
 
+_SHORT = 5.0
+"""Seconds of rest that nobody needs to be told of."""
+
 
 class Trouble(msgspec.Struct, frozen=True, kw_only=True):
     """Why nothing is sent there, and since when. Of replicas the last to notice a change has the say."""
@@ -25,9 +28,10 @@ def mark(dest: str) -> str:
     return f"destination:{dest}"
 
 
-def noted(health: Health, since: datetime | None) -> str:
-    """What is to be remembered; empty where something is sent."""
-    if health.mood not in (Mood.PAUSED, Mood.DOWN) or since is None:
+def noted(health: Health, since: datetime | None, now: float) -> str:
+    """What is to be remembered; empty where something is sent, or will be in a moment. now: by the clock of health."""
+    is_short = health.mood is Mood.RESTING and health.rest(now) < _SHORT
+    if not health.mood.sends_nothing or is_short or since is None:
         return ""
     return msgspec.json.encode(Trouble(mood=health.mood, since=since, reason=health.reason)).decode()
 

@@ -1,4 +1,5 @@
-"""How many lanes of a destination may be in flight, learned from its answers. Pure: the clock is an argument.
+"""How many lanes of a destination may be in flight, learned from its answers. Pure: the clock is an argument, in
+seconds that nobody can set.
 
 Additive increase, multiplicative decrease, as TCP does it: a refusal (429, a server's error, silence) halves the limit,
 answers that are slow on the average take a fifth off, and a whole limit of good answers while it is used up adds one.
@@ -7,17 +8,15 @@ What began before the last decrease tells of the time before it, and lowers noth
 """
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 
-from bridge.contract import Outcome, Paused, Reason, Retry, Uncertain
+from bridge.contract import Delivered, Outcome, Paused, Reason, Retry, Skipped, Uncertain
 
 _REFUSED = 0.5
 _SLOW = 0.8
 _HELPED = 0.9
 _WORSE = 1.5
 _REFUSALS = frozenset({Reason.THROTTLED, Reason.UNREACHABLE, Reason.TIMED_OUT, Reason.NO_ANSWER, Reason.SERVER_ERROR})
-_LONGEST_REST = timedelta(minutes=1)
-_LONG_AGO = datetime.min.replace(tzinfo=UTC)
+_LONG_AGO = float("-inf")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,35 +29,33 @@ class Bounds:
 
 
 class Window:
-    """Begins wide open. `rests_until`: the other side asked to be left alone, which is kept for a minute at most."""
+    """Begins wide open."""
 
-    __slots__ = ("_bounds", "_cut_at", "_limit", "_slow_at", "rests_until")
+    __slots__ = ("_bounds", "_cut_at", "_limit", "_slow_at")
 
     def __init__(self, bounds: Bounds) -> None:
         self._bounds = bounds
         self._limit = float(bounds.most)
         self._cut_at = _LONG_AGO
         self._slow_at = 0.0
-        self.rests_until = _LONG_AGO
 
     @property
     def limit(self) -> int:
         return int(self._limit)
 
-    def felt(self, outcome: Outcome, *, began: datetime, now: datetime, latency: float, in_flight: int) -> str:
+    def felt(self, outcome: Outcome, *, began: float, now: float, latency: float, in_flight: int) -> str:
         """Why the limit is another one now, or nothing. latency: of the last requests, in seconds."""
-        if isinstance(outcome, Paused):
+        reason = None if isinstance(outcome, Delivered) else outcome.reason
+        if isinstance(outcome, Paused | Skipped) or reason is Reason.NOT_UNDERSTOOD:
             return ""
-        if isinstance(outcome, (Retry, Uncertain)) and outcome.reason in _REFUSALS:
-            if isinstance(outcome, Retry) and outcome.after:
-                self.rests_until = max(self.rests_until, now + min(outcome.after, _LONGEST_REST))
-            return self._cut(_REFUSED, began, now, because=str(outcome.reason))
+        if isinstance(outcome, Retry | Uncertain) and reason in _REFUSALS:
+            return self._cut(_REFUSED, began, now, because=str(reason))
         if latency > self._bounds.slow:
             return self._slowed(began, now, latency)
         self._slow_at = 0.0
         return self._raised() if self._limit < self._bounds.most and in_flight >= self.limit else ""
 
-    def _slowed(self, began: datetime, now: datetime, latency: float) -> str:
+    def _slowed(self, began: float, now: float, latency: float) -> str:
         """The first time, and again if the last decrease helped, or it has become much worse."""
         if self._slow_at * _HELPED <= latency <= self._slow_at * _WORSE:
             return ""
@@ -67,7 +64,7 @@ class Window:
             self._slow_at = latency
         return reason
 
-    def _cut(self, factor: float, began: datetime, now: datetime, *, because: str) -> str:
+    def _cut(self, factor: float, began: float, now: float, *, because: str) -> str:
         if began < self._cut_at or self._limit <= self._bounds.least:
             return ""
         self._cut_at = now

@@ -2,28 +2,30 @@
 
 import asyncio
 import time
-from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 from bridge.contract import Outcome, Response
-from bridge.delivery.carrying import Carrier, Document
+from bridge.delivery.carrying import LIGHT, Carrier, Document
 from bridge.delivery.conversing import Road
 from bridge.delivery.courier import Courier
 from bridge.delivery.limits import Health, Mood, after, after_probe, allowed, probe_is_due
+from bridge.delivery.ready import Ready
 from bridge.delivery.trouble import mark, noted
 from bridge.delivery.window import Window
 from bridge.errors import JournalBusy
-from bridge.journal import Claim, Journal
+from bridge.journal import Claim, Hold, Journal
 from bridge.mapping.rulebook import Rulebook
 from bridge.telemetry import BREAKER, LIMIT, UP, emit
 
 _BUDGET = 16 * 1024 * 1024
 _JOURNAL_AGAIN = 0.5
+_PROBE_AGAIN = 0.05
+_LONGEST_SLEEP = 60.0
+_ANOTHER_AGAIN = 1.0
+"""Seconds between facts that are tried before a pause has ended: what is denied again and again is no storm."""
 
-LIGHT = 64 * 1024
-"""Bytes of a document that is mapped in the event loop: a larger one would keep everybody waiting."""
 SLICE = 0.005
 """Seconds of mapping after which the event loop has its turn."""
 _MOST_HEAVY = 4
@@ -37,10 +39,13 @@ class Worker:
         self._road = road
         self._journal = journal
         self._courier = courier
+        self._clock = asyncio.get_running_loop().time
         self._carrier = Carrier(road, journal=journal, book=book, courier=courier, feel=self._feel)
         self._health = Health()
         self._window = Window(road.bounds)
-        self._ready: deque[Claim] = deque()
+        self._ready = Ready(self._carrier.first_rule)
+        self._tries_another = self._another_waits = False
+        self._another_at = -_ANOTHER_AGAIN
         self._in_flight = 0
         self._heavy = asyncio.Semaphore(_MOST_HEAVY)
         self._stopping = False
@@ -88,8 +93,14 @@ class Worker:
         return self._courier.latency
 
     @property
-    def held_rules(self) -> Sequence[str]:
-        return sorted(self._carrier.held)
+    def asks_again_in(self) -> float:
+        """Seconds until it is asked again, where nothing is sent; else 0.0."""
+        return self._health.rest(self._clock())
+
+    @property
+    def holds(self) -> Sequence[Hold]:
+        """The rules that are held, and why."""
+        return sorted(self._carrier.held.values(), key=lambda hold: hold.rule)
 
     def release(self, rule: str) -> None:
         """A person released the rule; the journal makes its lanes due."""
@@ -116,9 +127,10 @@ class Worker:
                 self._wake.clear()
                 self._give_back(lanes)
                 await self._refill()
+                await self._look_ahead()
                 await self._start(lanes)
                 await self._remember()
-                if probe_is_due(self._health, _now()):
+                if probe_is_due(self._health, self._clock()):
                     await self._probe()
                 else:
                     await self._sleep()
@@ -148,15 +160,12 @@ class Worker:
         """What waits here, and a person has decided about: whoever asks the journal is not to find it in flight."""
         if not self._ready or not (revoked := self._journal.revoked(self.name)):
             return
-        back = [claim for claim in self._ready if (claim.lane, claim.number) in revoked]
-        self._ready = deque(claim for claim in self._ready if (claim.lane, claim.number) not in revoked)
-        for claim in back:
+        for claim in self._ready.taken_out(revoked):
             lanes.create_task(self._carrier.give_back(claim))
 
     async def _refill(self) -> None:
         """Claim in bulk: one question to the journal serves many lanes."""
-        overdue = self._next_due is not None and _now() >= self._next_due
-        if not self._has_room() or not (self._maybe_due or overdue):
+        if not self._has_room() or not self._is_due():
             return
         self._maybe_due = False
         try:
@@ -166,7 +175,7 @@ class Worker:
             emit("journal.busy", dest=self._road.name, detail=str(problem))
             self._next_due = _now() + timedelta(seconds=_JOURNAL_AGAIN)
             return
-        self._ready.extend(claims)
+        self._ready.claims.extend(claims)
 
     async def _claimed(self) -> Sequence[Claim]:
         room = self._window.limit - len(self._ready)
@@ -174,17 +183,56 @@ class Worker:
         self._maybe_due |= bool(claims)
         return claims
 
+    async def _look_ahead(self) -> None:
+        """While it is paused a fact of a rule that was not denied is tried at once: the pause may not be about it."""
+        self._tries_another = self._another_waits = False
+        if self._health.mood is not Mood.PAUSED:
+            self._ready.resume()
+            return
+        denied = self._carrier.denied
+        if not denied or self._in_flight or not self._ready:
+            return
+        is_another = await self._ready.put_first(denied, self._claim_further)
+        if is_another and not self._health.is_costly:
+            self._another_waits = True
+            if self._another_in() <= 0:
+                self._tries_another, self._another_waits, self._another_at = True, False, self._clock()
+                self._ready.try_first()
+        elif not is_another and self._free() > 0:
+            await self._carrier.step_back(self._ready.cut())
+
+    def _another_in(self) -> float:
+        return self._another_at + _ANOTHER_AGAIN - self._clock()
+
+    async def _claim_further(self) -> bool:
+        """Beyond what may be in flight."""
+        if not self._is_due() or self._ready.is_full:
+            return False
+        self._maybe_due = False
+        try:
+            claims = await self._journal.claim(self.name, now=_now(), limit=self._window.limit, budget=_BUDGET)
+        except JournalBusy as problem:
+            emit("journal.busy", dest=self.name, detail=str(problem))
+            self._maybe_due = True
+            return False
+        self._maybe_due |= bool(claims)
+        self._ready.claims.extend(claims)
+        return bool(claims)
+
+    def _is_due(self) -> bool:
+        return self._maybe_due or (self._next_due is not None and _now() >= self._next_due)
+
     async def _start(self, lanes: asyncio.TaskGroup) -> None:
         """Slice by slice, so that the event loop has its turn, and what was mapped is stored before there is more."""
         while self._ready and not (self._carrier.unstored or self._stopping):
-            claims = [self._ready.popleft() for _ in range(min(self._free(), len(self._ready)))]
+            claims = [self._ready.claims.popleft() for _ in range(min(self._free(), len(self._ready)))]
             if not claims:
                 return
             self._in_flight += len(claims)
             # All of a slice are mapped before the first is sent: in a row it costs half of what it costs apart.
             began = time.perf_counter()
             documents = self._slice(claims, lanes)
-            self._ready.extendleft(reversed(claims))
+            self._ready.claims.extendleft(reversed(claims))
             self._in_flight -= len(claims)
             for document in documents:
                 lanes.create_task(self._carry(document))
@@ -216,10 +264,10 @@ class Worker:
 
     def _free(self) -> int:
         """How many more may start: as many as the breaker, the window and the rate allow."""
-        now = _now()
-        if now < self._window.rests_until:
-            return 0
+        now = self._clock()
         free = allowed(self._health, in_flight=self._in_flight, concurrency=self._window.limit, now=now)
+        if self._tries_another and not self._in_flight:
+            free = 1
         room = self._courier.room()
         return free if room is None else min(free, room)
 
@@ -239,14 +287,19 @@ class Worker:
         """Until a lane is due or a probe is; None: until something happens (a lane that ends, an append)."""
         if self._carrier.unstored or not self._is_remembered():
             return _JOURNAL_AGAIN
-        moments = []
+        waits = [max(_PROBE_AGAIN, self.asks_again_in)] if self._awaits_a_probe() else []
+        if self._another_waits:
+            waits.append(self._another_in())
         if self._next_due is not None and self._has_room():
-            moments.append(self._next_due)
-        if self._health.probe_at is not None and (self._health.mood is Mood.DOWN or self._can_probe_with_a_lane()):
-            moments.append(self._health.probe_at)
-        if self._ready and self._window.rests_until > _now():
-            moments.append(self._window.rests_until)
-        return max(0.001, (min(moments) - _now()).total_seconds()) if moments else None
+            # The journal's times are a clock's that can be set: now and then it is looked at again.
+            waits.append(min((self._next_due - _now()).total_seconds(), _LONGEST_SLEEP))
+        return max(0.001, min(waits)) if waits else None
+
+    def _awaits_a_probe(self) -> bool:
+        """Time alone brings it: a read, or a fact that is there and may go when the last one has ended."""
+        health = self._health
+        reads = health.mood is Mood.DOWN or (health.is_costly and not health.has_read)
+        return health.mood.sends_nothing and (reads or self._can_probe_with_a_lane())
 
     def _can_probe_with_a_lane(self) -> bool:
         return bool(self._ready) and not self._in_flight
@@ -254,11 +307,11 @@ class Worker:
     async def _probe(self) -> None:
         answer = await self._courier.send(self._road.destination.probe())
         answered = isinstance(answer, Response) and self._road.destination.is_answer(answer)
-        self._become(after_probe(self._health, answered=answered, now=_now()))
+        self._become(after_probe(self._health, answered=answered, now=self._clock()))
 
-    def _feel(self, outcome: Outcome, began: datetime) -> None:
-        now, before = _now(), self._window.limit
-        self._become(after(self._health, outcome, now))
+    def _feel(self, outcome: Outcome, began: float) -> None:
+        now, before = self._clock(), self._window.limit
+        self._become(after(self._health, outcome, began=began, now=now))
         reason = self._window.felt(
             outcome, began=began, now=now, latency=self._courier.latency, in_flight=self._in_flight
         )
@@ -268,20 +321,28 @@ class Worker:
 
     def _become(self, health: Health) -> None:
         before, self._health = self._health, health
-        if health.mood is before.mood:
-            return
-        self._since = _now()
-        self._note = noted(health, self._since)
-        self._wake.set()
-        blocked = health.mood in (Mood.PAUSED, Mood.DOWN)
-        UP.labels(self._road.name).set(0 if blocked else 1)
-        BREAKER.labels(self._road.name).set(2 if blocked else int(health.mood is Mood.SUSPICIOUS))
-        if blocked:
-            emit("destination.paused", dest=self._road.name, reason=health.mood, detail=health.reason)
-        elif health.mood is Mood.WELL:
-            emit("destination.resumed", dest=self._road.name)
-        else:
-            emit("destination.suspicious", dest=self._road.name, reason=health.reason)
+        is_new = health.mood is not before.mood
+        if is_new:
+            self._since = _now()
+            self._tell()
+        if is_new or health.mood.sends_nothing:
+            self._note = noted(health, self._since, self._clock())
+            self._wake.set()
+
+    def _tell(self) -> None:
+        """Gauges and a line: what the destination has become."""
+        mood, reason = self._health.mood, self._health.reason
+        UP.labels(self.name).set(0 if mood.sends_nothing else 1)
+        BREAKER.labels(self.name).set(2 if mood.sends_nothing else int(mood is Mood.SUSPICIOUS))
+        match mood:
+            case Mood.PAUSED | Mood.DOWN:
+                emit("destination.paused", dest=self.name, reason=mood, detail=reason)
+            case Mood.RESTING:
+                emit("destination.resting", dest=self.name, seconds=round(self.asks_again_in, 1), detail=reason)
+            case Mood.SUSPICIOUS:
+                emit("destination.suspicious", dest=self.name, reason=reason)
+            case Mood.WELL:
+                emit("destination.resumed", dest=self.name)
 
 
 def _now() -> datetime:

@@ -15,10 +15,10 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from bridge.intake.site import listen
 from bridge.intake.stream import Stream
-from bridge.journal import Journal, Story
+from bridge.journal import Hold, Journal, Story
 from bridge.journal.cells import is_delivery
 from bridge.mapping.rulebook import Rulebook
-from bridge.telemetry import FREE, IN_FLIGHT, OLDEST, PARKED, REGISTRY, WAITING
+from bridge.telemetry import FREE, IN_FLIGHT, OLDEST, PARKED, REGISTRY, REST, WAITING
 
 _json = msgspec.json.Encoder(enc_hook=str)
 
@@ -35,7 +35,9 @@ class Working(Protocol):
     @property
     def latency(self) -> float: ...
     @property
-    def held_rules(self) -> Sequence[str]: ...
+    def holds(self) -> Sequence[Hold]: ...
+    @property
+    def asks_again_in(self) -> float: ...
     @property
     def mood(self) -> str: ...
     @property
@@ -69,6 +71,7 @@ class Status:
         levels = await self._journal.levels()
         for worker in self._workers:
             IN_FLIGHT.labels(worker.name).set(worker.in_flight)
+            REST.labels(worker.name).set(worker.asks_again_in)
             WAITING.labels(worker.name).set(levels.waiting.get(worker.name, 0))
             OLDEST.labels(worker.name).set(levels.overdue.get(worker.name, 0))
         for state in ("dead", "uncertain"):
@@ -109,7 +112,9 @@ def _told(worker: Working) -> Mapping[str, object]:
         "in_flight": worker.in_flight,
         "limit": worker.limit,
         "latency_ms": round(worker.latency * 1000, 1),
-        "held_rules": list(worker.held_rules),
+        "asked_again_in_s": round(worker.asks_again_in, 1),
+        "held_rules": [hold.rule for hold in worker.holds],
+        "holds": [{"rule": hold.rule, "since": hold.since, "detail": hold.detail} for hold in worker.holds],
     }
 
 

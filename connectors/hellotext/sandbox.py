@@ -51,6 +51,7 @@ class Failure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     share        of the matching requests fail: 0.25 is every fourth
     times        so many fail, then no more; unsaid: all
     path         only requests whose path begins so
+    holds        only requests in whose body this text stands: an action, an address
     """
 
     status: int | None = None
@@ -63,6 +64,7 @@ class Failure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     share: float = 1
     times: int | None = None
     path: str = "/"
+    holds: str = ""
 
     @property
     def fails(self) -> bool:
@@ -89,7 +91,7 @@ class Sandbox:
         """Wraps an answer of the API with everything that may happen to a request."""
 
         async def handle(request: web.Request) -> web.StreamResponse:
-            failure = next((mood.failure for mood in self._failures if mood.strikes(request.path)), Failure())
+            failure = await self._failure(request)
             await asyncio.sleep(failure.delay)
             if failure.reset == "before":
                 return self._cut(request, b"")
@@ -102,6 +104,12 @@ class Sandbox:
             return response
 
         return handle
+
+    async def _failure(self, request: web.Request) -> Failure:
+        """The first that strikes; the body is looked at only where one asks for it."""
+        looks = any(mood.failure.holds for mood in self._failures)
+        text = (await request.read()).decode(errors="replace") if looks else ""
+        return next((mood.failure for mood in self._failures if mood.strikes(request.path, text)), Failure())
 
     async def tell(self, _request: web.Request) -> web.Response:
         text = b"".join(line + b"\n" for line in self.received)
@@ -201,8 +209,9 @@ class _Mood:
     def told(self) -> dict[str, Json]:
         return {**msgspec.structs.asdict(self.failure), "struck": self._struck}
 
-    def strikes(self, path: str) -> bool:
-        if not path.startswith(self.failure.path) or self._struck == self.failure.times:
+    def strikes(self, path: str, text: str) -> bool:
+        is_meant = path.startswith(self.failure.path) and self.failure.holds in text
+        if not is_meant or self._struck == self.failure.times:
             return False
         self._met += 1
         strikes = int(self._met * self.failure.share) > int((self._met - 1) * self.failure.share)

@@ -1,16 +1,14 @@
 """How many may be in flight: pure, the clock is an argument."""
 
-from datetime import UTC, datetime, timedelta
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.contract import Delivered, Paused, Reason, Rejected, Retry, Uncertain
+from bridge.contract import Delivered, Paused, Reason, Rejected, Retry, Skipped, Uncertain
 from bridge.delivery.window import Bounds, Window
 
-NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
-SECOND = timedelta(seconds=1)
+NOON = 1000.0
+SECOND = 1.0
 THROTTLED = Retry(Reason.THROTTLED)
 
 
@@ -34,7 +32,13 @@ def test_a_refusal_halves_the_limit_and_is_the_reason(refusal):
 
 
 @pytest.mark.parametrize(
-    "outcome", [Rejected(Reason.REFUSED), Retry(Reason.SESSION_UNKNOWN), Paused(Reason.NOT_ALLOWED)]
+    "outcome",
+    [
+        Rejected(Reason.REFUSED),
+        Retry(Reason.SESSION_UNKNOWN),
+        Paused(Reason.NOT_ALLOWED),
+        Uncertain(Reason.NOT_UNDERSTOOD),
+    ],
 )
 def test_what_says_nothing_of_the_load_lowers_nothing(outcome):
     window = Window(Bounds(most=64))
@@ -91,14 +95,13 @@ def test_it_comes_back_to_the_most_and_no_further():
     assert 4 == window.limit
 
 
-def test_who_asks_to_be_left_alone_is_but_for_a_minute_at_the_most():
-    window = Window(Bounds())
-    _felt(window, Retry(Reason.THROTTLED, after=30 * SECOND))
-    assert NOON + 30 * SECOND == window.rests_until
-    _felt(window, Retry(Reason.SERVER_ERROR, after=timedelta(days=1)))
-    assert NOON + timedelta(minutes=1) == window.rests_until
-    _felt(window, Retry(Reason.THROTTLED, after=SECOND))
-    assert NOON + timedelta(minutes=1) == window.rests_until
+@pytest.mark.parametrize(
+    "outcome", [Skipped(Reason.NO_IDENTITY), Paused(Reason.NOT_ALLOWED), Uncertain(Reason.NOT_UNDERSTOOD)]
+)
+def test_what_says_nothing_of_the_load_raises_nothing(outcome):
+    window = Window(Bounds(most=64))
+    _felt(window, THROTTLED)
+    assert [""] * 100 == [_felt(window, outcome) for _ in range(100)]
 
 
 @given(

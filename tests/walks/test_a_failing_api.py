@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from bridge import registry
+from bridge.delivery.trouble import trouble_of
 from connectors.hellotext.strange import STRANGE
 
 
@@ -18,6 +19,26 @@ async def test_a_server_error_is_tried_again_until_the_api_has_it(running, order
         story = await bridge.settled(number)
         assert {"order.placed": "delivered", "order.confirmed": "delivered"} == await bridge.states(number)
         assert "server error" in {attempt["reason"] for attempt in story.attempts}
+
+
+async def test_a_destination_that_asks_to_be_left_alone_is_shown_everywhere_as_resting(running, order):
+    _, body = order()
+    async with running() as bridge:
+        await bridge.fail(status=429, retry_after=0.1, times=1)
+        await bridge.fail(status=429, retry_after=99_999_999)
+        await bridge.post(body)
+
+        async def noted():
+            return await trouble_of(bridge.house.journal, "hellotext")
+
+        trouble = await bridge.until(noted)
+        assert ("resting", True) == (trouble.mood, "asks to be left alone for" in trouble.reason)
+        async with bridge.session.get(f"{bridge.private}/status") as answer:
+            (told,) = (await answer.json())["destinations"]
+        assert ("resting", trouble.reason) == (told["state"], told["reason"])
+        assert 0 < told["asked_again_in_s"] <= 600
+        async with bridge.session.get(f"{bridge.private}/metrics") as answer:
+            assert 'bridge_destination_up{dest="hellotext"} 0.0' in await answer.text()
 
 
 async def test_a_reset_connection_is_tried_again_where_repeating_does_no_harm(running, order):
