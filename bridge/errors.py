@@ -41,6 +41,12 @@ class NotAuthentic(Refusal):
     status = 401
 
 
+class Examined(Refusal):
+    """Signed, and no delivery: a person examines the door. It is not stored."""
+
+    status = 422
+
+
 class Malformed(Refusal):
     """The signature holds, but the body is not a document of its topic."""
 

@@ -9,13 +9,13 @@ from bridge.errand import Errand, Finding, FindingState
 from bridge.errors import ErrandFailed, NoAnswer
 from connectors.shopify import Shopify, subscriptions
 from connectors.shopify.asking import Asking
+from connectors.shopify.naming import EXAMINATION
 
 _SKEW = timedelta(seconds=30)
 _PROBE = """query Probe { shop { id myshopifyDomain currencyCode ianaTimezone }
   currentAppInstallation { accessScopes { handle } } publicApiVersions { handle supported } }"""
 _SCOPES = {"fulfillment": "read_fulfillments", "customer": "read_customers", "draft_order": "read_draft_orders"}
 """By the family of a topic; all others need read_orders."""
-_NOTHING = b"{}"
 """Authentic, and no document of any topic: the door checks the signature first, and stores nothing."""
 
 
@@ -109,10 +109,12 @@ class Examination:
     # -- the door at its public address --------------------------------------------------------------------------------
 
     def _reached(self) -> Errand[None]:
-        """A signed delivery that is no document is answered 400 by our door, a forged one 401: nothing is stored."""
+        """A signed delivery that says what it is is answered 422 by our door, a forged one 401: nothing is stored."""
         if self.shopify.address is None:
             return
-        signed = self.shopify.sign(_NOTHING, topic="orders/updated", tenant=self.asking.shop, delivery_id="examination")
+        signed = self.shopify.sign(
+            EXAMINATION, topic="orders/updated", tenant=self.asking.shop, delivery_id="examination"
+        )
         forged = {**signed, "X-Shopify-Hmac-Sha256": "Zm9yZ2Vk"}
         try:
             right: Response = yield self._posted(signed)
@@ -124,7 +126,9 @@ class Examination:
         self.findings += self._door(right.status, wrong.status)
 
     def _posted(self, headers: Mapping[str, str]) -> Request:
-        return Request(method="POST", url=self.shopify.address or "", headers=headers, body=_NOTHING, repeatable=True)
+        return Request(
+            method="POST", url=self.shopify.address or "", headers=headers, body=EXAMINATION, repeatable=True
+        )
 
     def _door(self, right: int, wrong: int) -> Iterator[Finding]:
         address = self.shopify.address
@@ -134,7 +138,7 @@ class Examination:
             yield Finding(subject="address", state="wrong", detail=detail, cure=cure)
             return
         yield Finding(subject="address", state="well", detail=f"the bridge answers at {address}")
-        if right == 400:  # noqa: PLR2004
+        if right == 422:  # noqa: PLR2004
             yield Finding(subject="secret", state="well", detail="a signed delivery passes the door")
         else:
             cure = "the running bridge has other secrets, or a proxy changes bodies: see README, connecting a shop"
