@@ -5,8 +5,8 @@ import base64
 from collections.abc import Generator, Mapping
 from datetime import timedelta
 from http import HTTPStatus
-from typing import Any, Final, TypeAlias
-from urllib.parse import quote
+from typing import Any, Final, NamedTuple
+from urllib.parse import quote, urlsplit
 
 import fastavro
 import msgspec
@@ -15,15 +15,22 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 
 from bridge.contract import Request, Response, Secret, Share
 from bridge.errors import Malformed, NotNow
+from connectors.kafka.walking import Schema, Walk
 
-Schema: TypeAlias = Any
-"""As fastavro has parsed it."""
+
+class Parsed(NamedTuple):
+    """A schema as fastavro has parsed it, and the walk that looks at a value before it is read."""
+
+    schema: Schema
+    walk: Walk
+
 
 _MAGIC: Final = b"\x00"
 _FRAME: Final = 5
 _NO_SUCH_SCHEMA: Final = 40403
 _MOST_SCHEMAS: Final = 1000
 _DEEPEST: Final = 16
+_HERE: Final = ("localhost", "127.0.0.1", "::1")
 
 
 class _Reference(msgspec.Struct):
@@ -65,17 +72,25 @@ class SchemaRegistry(BaseModel):
     password: Secret | None = None
     token: Secret | None = None
 
-    _schemas: dict[int, Schema] = PrivateAttr(default_factory=dict)
+    _schemas: dict[int, Parsed] = PrivateAttr(default_factory=dict)
 
     @model_validator(mode="after")
     def _one_way_in(self) -> "SchemaRegistry":
+        parts = urlsplit(self.url)
+        if "@" in parts.netloc:
+            raise ValueError("a url is logged: write `username:` and `password:` instead of putting them into it")
+        if parts.query or parts.fragment:
+            raise ValueError("write the url without what follows a ? or #")
+        has_secret = self.password is not None or self.token is not None
+        if has_secret and parts.scheme == "http" and parts.hostname not in _HERE:
+            raise ValueError("a password or token is not sent over plain http to another machine: write https://")
         if bool(self.username) != (self.password is not None):
             raise ValueError("`username:` and `password:` go together")
         if self.username and self.token is not None:
             raise ValueError("write a user name with a password, or a token, not both")
         return self
 
-    def schema_of(self, number: int) -> Generator[Request, Response, Schema]:
+    def schema_of(self, number: int) -> Generator[Request, Response, Parsed]:
         """The parsed schema. Raises Malformed where there is none, NotNow where the registry does not say."""
         if number not in self._schemas:
             told = yield from self._asked(f"/schemas/ids/{number}")
@@ -83,7 +98,8 @@ class SchemaRegistry(BaseModel):
             yield from self._referred(told, names, 0)
             if len(self._schemas) >= _MOST_SCHEMAS:
                 self._schemas.pop(next(iter(self._schemas)))
-            self._schemas[number] = _parsed(told.schema, names)
+            schema = _parsed(told.schema, names)
+            self._schemas[number] = Parsed(schema, _walk(schema, names))
         return self._schemas[number]
 
     def _referred(self, told: _Told, names: dict[str, Any], depth: int) -> Generator[Request, Response, None]:
@@ -109,7 +125,7 @@ class SchemaRegistry(BaseModel):
             raise NotNow(f"the schema registry answered {response.status} for {path}{_cure(response.status)}")
         try:
             return _told(response.body)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError):
             raise NotNow(f"the schema registry's answer for {path} is not a schema, or larger than 64 KiB") from None
 
     def _headers(self) -> Mapping[str, str]:
@@ -134,7 +150,7 @@ def _kept(response: Response) -> Response | None:
 def _error(response: Response) -> int:
     try:
         return _refused(response.body).error_code
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return 0
 
 
@@ -147,5 +163,12 @@ def _cure(status: int) -> str:
 def _parsed(schema: str, names: dict[str, Any]) -> Schema:
     try:
         return fastavro.parse_schema(msgspec.json.decode(schema), named_schemas=names)
-    except (SchemaParseException, UnknownType, ValueError, TypeError, LookupError) as problem:
+    except (SchemaParseException, UnknownType, ValueError, TypeError, LookupError, RecursionError) as problem:
         raise Malformed(f"its schema cannot be used ({type(problem).__name__})") from None
+
+
+def _walk(schema: Schema, names: Mapping[str, Schema]) -> Walk:
+    try:
+        return Walk(schema, names)
+    except RecursionError:
+        raise Malformed("its schema is nested too deep") from None

@@ -12,7 +12,7 @@ from fastavro.schema import SchemaParseException
 from bridge.contract import Record, Request, Response
 from bridge.errors import Malformed
 from bridge.surrogates import decoded
-from connectors.kafka.schemas import Schema, SchemaRegistry, unframed
+from connectors.kafka.schemas import Parsed, SchemaRegistry, unframed
 
 Values: TypeAlias = Literal["json", "avro", "json-schema"]
 Unwrap: TypeAlias = Literal["none", "debezium", "cloudevents"]
@@ -42,18 +42,17 @@ def document(
         value = unframed(value)[1]
     elif values == "avro" and registry is not None:
         number, rest = unframed(value)
-        schema = yield from registry.schema_of(number)
-        value = _from_avro(rest, schema)
+        value = _from_avro(rest, (yield from registry.schema_of(number)))
     if unwrap == "debezium":
         return _row(value)
     return Unwrapped(_data(value, record) if unwrap == "cloudevents" else value)
 
 
-def _from_avro(value: bytes, schema: Schema) -> bytes:
+def _from_avro(value: bytes, parsed: Parsed) -> bytes:
     """Decimals as numbers, times as ISO 8601, bytes as base64."""
-    stream = BytesIO(value)
+    parsed.walk.check(value)
     try:
-        read: Any = fastavro.schemaless_reader(stream, schema, None)
+        read: Any = fastavro.schemaless_reader(BytesIO(value), parsed.schema, None)
         return _encode(read)
     except _UNREADABLE as problem:
         raise Malformed(f"not what its Avro schema says ({type(problem).__name__})") from None
