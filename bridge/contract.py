@@ -142,6 +142,10 @@ KEY = ":key"
 """The name under which an envelope keeps its record's key among its headers: no header can have it."""
 
 
+EXAMINATION = b'{"examination": "attribution-bridge"}'
+"""A signed body by which a person asks the door whether a signature passes: answered 422, and not stored."""
+
+
 class Envelope(Plain, frozen=True, kw_only=True):
     """A document with its name: what the journal keeps, and what is mapped when it is claimed.
 

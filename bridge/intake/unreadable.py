@@ -11,6 +11,7 @@ import msgspec
 from multidict import CIMultiDict
 
 from bridge.contract import (
+    EXAMINATION,
     KEY,
     Envelope,
     HttpArrival,
@@ -23,7 +24,7 @@ from bridge.contract import (
     Verified,
     WebhookSource,
 )
-from bridge.errors import BridgeError, Malformed, Refusal
+from bridge.errors import BridgeError, Examined, Malformed, Refusal
 from bridge.signing import digest
 from bridge.telemetry import emit, frames
 
@@ -39,8 +40,11 @@ _SECRETS = ("signature", "hmac", "authorization", "cookie", "token", "secret", "
 def named(source: WebhookSource, arrival: HttpArrival, verified: Verified) -> Envelope:
     """The document of a verified delivery; parked with the verdict UNREADABLE where the source cannot read it.
 
-    Raises a Refusal that has another status than 400: by it the source says more than that.
+    Raises a Refusal that has another status than 400: by it the source says more than that. Raises Examined for the
+    body by which a person examines the door.
     """
+    if arrival.body == EXAMINATION:
+        raise Examined("an examination of the door: the signature holds, and nothing is stored")
     try:
         return storable(source.read(arrival, verified))
     except Refusal as problem:

@@ -4,12 +4,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from bridge.contract import Json, Request, Response
+from bridge.contract import EXAMINATION, Json, Request, Response
 from bridge.errand import Errand, Finding, FindingState
 from bridge.errors import ErrandFailed, NoAnswer
 from connectors.shopify import Shopify, subscriptions
 from connectors.shopify.asking import Asking
-from connectors.shopify.naming import EXAMINATION
 
 _SKEW = timedelta(seconds=30)
 _PROBE = """query Probe { shop { id myshopifyDomain currencyCode ianaTimezone }

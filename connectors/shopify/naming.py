@@ -24,9 +24,6 @@ Loose: TypeAlias = Any
 Odd: TypeAlias = list[Any] | str | int | float | bool | None
 """What stands there instead of an object, and refuses no order."""
 
-EXAMINATION = b'{"examination": "attribution-bridge"}'
-"""The body by which `shopify doctor` asks the door whether a signature passes: nothing of it is stored."""
-
 
 class Name(NamedTuple):
     """What an envelope takes from the body."""
