@@ -195,6 +195,17 @@ class Envelope(Plain, frozen=True, kw_only=True):
         """The key of the record that brought it, as text."""
         return self.headers.get(KEY)
 
+    def names(self, seq: int) -> Mapping[str, object]:
+        """What binds a line of the log to its delivery. seq: its number in the journal."""
+        return {
+            "source": self.source,
+            "tenant": self.tenant,
+            "topic": self.topic,
+            "id": self.id,
+            "lane": self.lane,
+            "seq": seq,
+        }
+
 
 # -- what goes out ----------------------------------------------------------------------------------------------------
 

@@ -425,16 +425,7 @@ def _note(
 
 
 def _names(claim: Claim) -> Mapping[str, object]:
-    """What binds a line to its delivery."""
-    envelope = claim.envelope
-    return {
-        "source": envelope.source,
-        "tenant": envelope.tenant,
-        "topic": envelope.topic,
-        "id": envelope.id,
-        "lane": envelope.lane,
-        "seq": claim.seq,
-    }
+    return claim.envelope.names(claim.seq)
 
 
 def _now() -> datetime:

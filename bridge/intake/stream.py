@@ -493,15 +493,8 @@ _LOST = (
 
 def _tell(envelope: Envelope, appended: Appended, seconds: float) -> None:
     """The one line of a record."""
-    fields = {
-        "source": envelope.source,
-        "tenant": envelope.tenant,
-        "topic": envelope.topic,
-        "id": envelope.id,
-        "lane": envelope.lane,
-        "seq": appended.seq,
-    }
+    names = envelope.names(appended.seq)
     if envelope.verdict is Reason.UNREADABLE and not appended.known:
-        emit("record.dead", **fields, reason=envelope.verdict, detail=envelope.detail)
+        emit("record.dead", **names, reason=envelope.verdict, detail=envelope.detail)
     result = "known" if appended.known else "dead" if envelope.verdict is Reason.UNREADABLE else "stored"
-    emit("record.received", **fields, result=result, bytes=len(envelope.raw), seconds=round(seconds, 4))
+    emit("record.received", **names, result=result, bytes=len(envelope.raw), seconds=round(seconds, 4))

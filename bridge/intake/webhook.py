@@ -260,14 +260,7 @@ def _refused(source: str, problem: Exception) -> int:
 def _tell(delivery: Delivery, seconds: float) -> None:
     """The one line of a delivery."""
     envelope, appended = delivery.envelope, delivery.appended
-    names = {
-        "source": envelope.source,
-        "tenant": envelope.tenant,
-        "topic": envelope.topic,
-        "id": envelope.id,
-        "lane": envelope.lane,
-        "seq": appended.seq,
-    }
+    names = envelope.names(appended.seq)
     verdict = appended.verdict or envelope.verdict
     if verdict in (Reason.UNREADABLE, Reason.TENANT_IN_DOUBT) and not appended.known:
         emit("delivery.dead", **names, reason=verdict, detail=envelope.detail)
