@@ -202,14 +202,19 @@ async def _is_down(bridge):
         return (await told.json())["destinations"][0]["state"] == "down"
 
 
+async def _refused(bridge, number, body):
+    """An order whose facts the API has refused: they are dead."""
+    await bridge.fail(status=422, path="/v1/attribution/events")
+    await bridge.post(body)
+    await bridge.settled(number)
+
+
 @pytest.mark.parametrize("runs", [True, False], ids=["beside a running bridge", "on a stopped one"])
 async def test_dead_facts_are_listed_shown_and_retried(running, typed_beside, order, tmp_path, runs):
     where = ("--journal", tmp_path / "journal.db")
     number, body = order()
     async with running() as bridge:
-        await bridge.fail(status=422, path="/v1/attribution/events")
-        await bridge.post(body)
-        await bridge.settled(number)
+        await _refused(bridge, number, body)
         await bridge.recover()
         told = await typed_beside("dead", "list", *where)
         assert "2 in all" in told.output
@@ -237,9 +242,7 @@ async def test_what_is_refused_again_is_said_by_the_command_that_asked(running, 
     where = ("--journal", tmp_path / "journal.db")
     number, body = order()
     async with running() as bridge:
-        await bridge.fail(status=422, path="/v1/attribution/events")
-        await bridge.post(body)
-        await bridge.settled(number)
+        await _refused(bridge, number, body)
         told = await typed_beside("dead", "retry", "--all", "--yes", *where)
         assert 1 == told.exit_code
         assert "retry: 2 of 2\n      2  dead again: refused: POST events: 422" in told.stdout
@@ -250,9 +253,7 @@ async def test_what_waits_after_a_retry_is_said_to_wait_and_for_what(running, ty
     where = ("--journal", tmp_path / "journal.db")
     number, body = order()
     async with running() as bridge:
-        await bridge.fail(status=422, path="/v1/attribution/events")
-        await bridge.post(body)
-        await bridge.settled(number)
+        await _refused(bridge, number, body)
         await bridge.recover()
         await bridge.fail(status=503, path="/v1/attribution/events")
         told = await typed_beside("dead", "retry", "--all", "--yes", *where)

@@ -119,21 +119,28 @@ def test_a_configuration_that_is_none_is_said(refused, configured, tmp_path, mak
     assert said in str(wrong.value)
 
 
+@pytest.fixture
+def taken(configured, tmp_path):
+    """What `check` prints, or refuses, of the configuration with this behind it and a file of these bytes beside it."""
+
+    def checked(more, name, raw):
+        path = tmp_path / "bridge.yaml"
+        path.write_text(path.read_text() + more)
+        (tmp_path / name).write_bytes(raw)
+        return _said(configured, "check")
+
+    return checked
+
+
 @pytest.mark.parametrize(("raw", "said"), TABLES.values(), ids=TABLES)
-def test_a_table_is_read_or_refused(configured, tmp_path, raw, said):
-    path = tmp_path / "bridge.yaml"
-    path.write_text(path.read_text() + "tables: {wrong: wrong.csv}\n")
-    (tmp_path / "wrong.csv").write_bytes(raw)
-    found = _said(configured, "check")
+def test_a_table_is_read_or_refused(taken, raw, said):
+    found = taken("tables: {wrong: wrong.csv}\n", "wrong.csv", raw)
     assert "is good" in found or ("wrong.csv" in found and said in found)
 
 
 @pytest.mark.parametrize(("raw", "said"), SCHEMAS.values(), ids=SCHEMAS)
-def test_a_schema_is_read_or_refused(configured, tmp_path, raw, said):
-    path = tmp_path / "bridge.yaml"
-    path.write_text(path.read_text() + "fields: {order.new: wrong.json}\n")
-    (tmp_path / "wrong.json").write_bytes(raw)
-    found = _said(configured, "check")
+def test_a_schema_is_read_or_refused(taken, raw, said):
+    found = taken("fields: {order.new: wrong.json}\n", "wrong.json", raw)
     assert "is good" in found or ("fields.order.new" in found and said in found)
 
 

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 import connectors
-from bridge.contract import EXPRESSIONS
+from bridge.contract import EXPRESSIONS, Signs, StreamSource, WebhookSource
 from bridge.mapping.records import RecordExpressions
 
 
@@ -44,6 +44,20 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.fixture
 def source(source_folder):
     return built(source_folder)
+
+
+@pytest.fixture
+def webhook(source):
+    if not (isinstance(source, WebhookSource) and isinstance(source, Signs)):
+        pytest.skip("takes no webhooks")
+    return source
+
+
+@pytest.fixture
+def stream(source):
+    if not isinstance(source, StreamSource):
+        pytest.skip("reads no topics")
+    return source
 
 
 @pytest.fixture

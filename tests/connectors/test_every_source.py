@@ -13,7 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from multidict import CIMultiDict
 
-from bridge.contract import Envelope, HttpArrival, Reason, Record, Signs, StreamSource, WebhookSource
+from bridge.contract import Envelope, HttpArrival, Reason, Record
 from bridge.errors import Refusal
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -49,20 +49,6 @@ def taken_or_refused(source, body: bytes, headers: Mapping[str, str]) -> Envelop
         return taken(source, body, headers)
     except Refusal as refusal:
         return refusal
-
-
-@pytest.fixture
-def webhook(source):
-    if not (isinstance(source, WebhookSource) and isinstance(source, Signs)):
-        pytest.skip("takes no webhooks")
-    return source
-
-
-@pytest.fixture
-def stream(source):
-    if not isinstance(source, StreamSource):
-        pytest.skip("reads no topics")
-    return source
 
 
 def record(topic: str, value: bytes | None, *, key: bytes | None = b"k", headers=()) -> Record:

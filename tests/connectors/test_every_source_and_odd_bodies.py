@@ -12,7 +12,7 @@ import yaml
 from multidict import CIMultiDict
 
 import bridge.journal
-from bridge.contract import HttpArrival, Reason, Record, Signs, State, StreamSource, WebhookSource
+from bridge.contract import HttpArrival, Reason, Record, State
 from bridge.errors import Malformed
 from bridge.intake.gathering import Gathering
 from bridge.intake.unreadable import reason_of, storable
@@ -67,20 +67,6 @@ def opened(request, tmp_path):
 async def journal(opened):
     async with opened as found:
         yield found
-
-
-@pytest.fixture
-def webhook(source):
-    if not (isinstance(source, WebhookSource) and isinstance(source, Signs)):
-        pytest.skip("takes no webhooks")
-    return source
-
-
-@pytest.fixture
-def stream(source):
-    if not isinstance(source, StreamSource):
-        pytest.skip("reads no topics")
-    return source
 
 
 def _topics(folder):
