@@ -185,8 +185,11 @@ async def _act(
 
 def _apart(facts: Sequence[Parked], doing: str) -> tuple[Sequence[Parked], Sequence[Parked]]:
     """What is to be read again, and all else."""
-    unread = [fact for fact in facts if doing == RETRY and rereading.is_unread(fact)]
-    return unread, [fact for fact in facts if fact not in unread]
+    unread: list[Parked] = []
+    others: list[Parked] = []
+    for fact in facts:
+        (unread if doing == RETRY and rereading.is_unread(fact) else others).append(fact)
+    return unread, others
 
 
 settled_as = partial(click.option, "--as", "as_state", type=click.Choice(["delivered", "dropped"]), required=True)
