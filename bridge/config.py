@@ -117,14 +117,12 @@ class Settings:
                     "of them is sent"
                 )
         every = frozenset[str]().union(*brought.values())
-        for name in self.destinations:
-            fed = [kind for kind in sorted(every) if self.rules.knows(kind, name)]
-            if not fed:
-                lonely.append(
-                    f"destination {name}: no rule sends it anything of what the sources bring: write a rule with "
-                    f"`to: {name}`, or take it out"
-                )
-        return lonely
+        return lonely + [
+            f"destination {name}: no rule sends it anything of what the sources bring: write a rule with "
+            f"`to: {name}`, or take it out"
+            for name in self.destinations
+            if not any(self.rules.knows(kind, name) for kind in every)
+        ]
 
 
 def read_file(path: Path, *, environ: Mapping[str, str] | None = None) -> Settings:

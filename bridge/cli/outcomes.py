@@ -20,8 +20,9 @@ _NOT_TRIED: Final = "not tried yet"
 _AGAIN: Final = {State.DEAD: "dead again", State.UNCERTAIN: "uncertain again"}
 
 
-async def followed(facts: Sequence[Parked], journal: Reading, *, patience: float = PATIENCE) -> Counter[str]:
-    """How many of them ended how, or wait for what. Each order is looked at until nothing more is about to happen."""
+async def followed(facts: Sequence[Parked], journal: Reading, *, patience: float) -> Counter[str]:
+    """How many of them ended how, or wait for what. Each order is looked at until nothing more is about to happen, or
+    for so many seconds."""
     ends: Counter[str] = Counter()
     lanes: dict[int, list[Parked]] = {}
     for fact in facts:

@@ -27,8 +27,9 @@ _LONGEST_PATH = 100
 _USUAL = "/run/user/{}"
 """The runtime folder of a user where the environment names none, as systemd makes it."""
 _LONGEST_LINE = 1 << 24
-_HEARD_OUT = 1.0
 """A document of the largest size that a door takes, as base64."""
+_HEARD_OUT = 1.0
+"""Seconds for which somebody who is refused may go on talking."""
 
 
 def socket_path(journal: Path) -> Path:

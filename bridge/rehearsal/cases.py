@@ -93,9 +93,9 @@ class Case:
         try:
             return written(decoded(bytes_of(path)))
         except NoText as problem:
-            raise ConfigurationError([Problem(message=f"cannot be read: {problem}", file=str(path))]) from None
+            raise _wrong(path, f"cannot be read: {problem}") from None
         except (ValueError, RecursionError) as problem:
-            raise ConfigurationError([Problem(message=f"is not JSON: {problem}", file=str(path))]) from None
+            raise _wrong(path, f"is not JSON: {problem}") from None
 
     def update(self, outcome: str) -> None:
         (self.folder / EXPECTED).write_text(outcome, encoding="utf-8")
@@ -142,7 +142,7 @@ def read(folder: Path, settings: Settings) -> Case:
     try:
         text = text_of(path)
     except NoText as problem:
-        raise ConfigurationError([Problem(message=f"cannot be read: {problem}", file=str(path))]) from None
+        raise _wrong(path, f"cannot be read: {problem}") from None
     document = load(text, str(path))
     try:
         case = _Case.model_validate(document.value)
@@ -156,6 +156,11 @@ def read(folder: Path, settings: Settings) -> Case:
     source = case.source or only_source(settings)
     posted = [_posted(folder, number, each, source, case.received_at) for number, each in enumerate(case.deliveries)]
     return Case(folder=folder, deliveries=posted, answers=case.answers)
+
+
+def _wrong(path: Path, message: str) -> ConfigurationError:
+    """Of a file as a whole."""
+    return ConfigurationError([Problem(message=message, file=str(path))])
 
 
 _CURES: Final = {

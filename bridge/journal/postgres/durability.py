@@ -1,6 +1,6 @@
 """What a database was told about keeping what it has acknowledged, and holding texts: looked at, raised, and said."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from bridge.errors import JournalUnreadable
@@ -9,6 +9,7 @@ from bridge.journal.postgres.place import Connection
 _ENCODING: Final = "SELECT pg_encoding_to_char(encoding) FROM pg_database WHERE datname = current_database()"
 _WAIT: Final = """SELECT set_config('synchronous_commit',
     CASE current_setting('synchronous_commit') WHEN 'remote_apply' THEN 'remote_apply' ELSE 'on' END, false)"""
+_COMMITS: Final = "synchronous_commit"
 _DURABLE: Final = ("on", "remote_apply")
 
 
@@ -30,7 +31,7 @@ async def wait_for_the_disk(connection: Connection) -> None:
 
 async def check_commits(connection: Connection) -> None:
     """Raises JournalUnreadable where a pooler lends us sessions that nobody has told to wait for the disk."""
-    default = await _default(connection, "synchronous_commit")
+    default = (await _defaults(connection, _COMMITS))[_COMMITS]
     if default not in _DURABLE:
         raise JournalUnreadable(
             f"synchronous_commit is {default}, and behind a pooler (listen: false) the bridge cannot raise it: a crash "
@@ -40,11 +41,10 @@ async def check_commits(connection: Connection) -> None:
 
 async def weaknesses(connection: Connection) -> Sequence[str]:
     """Sentences about settings that are weaker than the promise; none where all is well."""
-    commit = await _default(connection, "synchronous_commit")
-    found = {name: await _default(connection, name) for name in _SERVER}
+    found = await _defaults(connection, _COMMITS, *_SERVER)
     weak = [f"{name} is off at the server: {loss}" for name, loss in _SERVER.items() if found[name] == "off"]
-    if commit not in _DURABLE:
-        weak.append(f"synchronous_commit is {commit} by default; the bridge raises it to on in its own sessions")
+    if (default := found[_COMMITS]) not in _DURABLE:
+        weak.append(f"synchronous_commit is {default} by default; the bridge raises it to on in its own sessions")
     return weak
 
 
@@ -54,7 +54,7 @@ _SERVER: Final = {
 }
 
 
-async def _default(connection: Connection, name: str) -> str:
-    """As the session found it: what it was told since does not count."""
-    value: str = await connection.fetchval("SELECT reset_val FROM pg_settings WHERE name = $1", name)
-    return value
+async def _defaults(connection: Connection, *names: str) -> Mapping[str, str]:
+    """Settings as the session found them: what it was told since does not count."""
+    rows = await connection.fetch("SELECT name, reset_val FROM pg_settings WHERE name = ANY ($1)", list(names))
+    return dict(rows)
