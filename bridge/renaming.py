@@ -5,19 +5,23 @@ a rule that was taken out from one that was renamed.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from bridge.config import Settings
 from bridge.errors import ConfigurationError, JournalBusy, Problem
-from bridge.journal import Feeding, Reading
+from bridge.journal import Journal, Reading
+from bridge.mapping.former_names import NONE, Pair
 from bridge.telemetry import emit
 
 _MEMORY: Final = "facts in force"
 Facts: TypeAlias = Mapping[str, Mapping[str, str]]
 """Destination, rule and its fact."""
+
+United: TypeAlias = Mapping[str, frozenset[Pair]]
+"""By destination."""
 
 
 class Renamed(ConfigurationError):
@@ -29,33 +33,34 @@ class Naming:
     """What a configuration calls its facts, beside what the journal has keys of and what was in force before.
 
     before  None where nothing was remembered: a journal that only versions before this memory have served
+    united  names that the journal remembers as one
     """
 
     settings: Settings
     kept: Mapping[str, frozenset[str]]
     before: Facts | None
+    united: United
 
     @property
     def now(self) -> Facts:
         return {dest: dict(self.settings.rules.facts(dest)) for dest in self.settings.destinations}
 
     @property
-    def agreed(self) -> Facts:
-        """What is remembered of it: not what is only let through by its `formerly`, which must stay until there are
-        keys of it."""
-        formerly = self.settings.rules.formerly
-        return {
-            dest: {
-                rule: fact
-                for rule, fact in facts.items()
-                if not formerly.get((dest, fact)) or fact in self.kept.get(dest, ())
-            }
-            for dest, facts in self.now.items()
-        }
+    def said(self) -> Sequence[tuple[str, str, str]]:
+        """(destination, fact, former) of what the rules say and the journal does not remember yet."""
+        return [
+            (dest, fact, old)
+            for (dest, fact), former in self.settings.rules.formerly.items()
+            for old in former
+            if old != fact and (fact, old) not in self.united.get(dest, NONE)
+        ]
 
     def renamed(self) -> list[Problem]:
         """What seems to be renamed, each with its place and cure."""
-        return [*self._destinations(), *(each for dest in self.settings.destinations for each in self._facts(dest))]
+        return [
+            *self._destinations(),
+            *(each for dest in self.settings.destinations for each in (*self._facts(dest), *self._parted(dest))),
+        ]
 
     def removed(self) -> Iterator[tuple[str, str, str]]:
         """Destination, rule (as far as it is known) and fact of what has keys, and is made by no rule from now on."""
@@ -66,30 +71,52 @@ class Naming:
                     yield dest, rules.get(fact, ""), fact
 
     def _gone(self, dest: str) -> list[str]:
-        facts = set(self.now[dest].values())
-        former = {old for fact in facts for old in self.settings.rules.formerly.get((dest, fact), ())}
-        return sorted(self.kept.get(dest, frozenset()) - facts - former)
+        names = {name for fact in self.now[dest].values() for name in self._names(dest, fact)}
+        return sorted(self.kept.get(dest, frozenset()) - names)
 
-    def _new(self, dest: str) -> list[str]:
-        """Facts without keys that their rule could not give before. With nothing remembered, any without keys may be
-        one of them: that one too many is asked about is better than that one is sent twice."""
-        was = (self.before or {}).get(dest, {})
-        known = {*self.kept.get(dest, ()), *(fact for rule, fact in self.now[dest].items() if was.get(rule) == fact)}
-        explained = {fact for to, fact in self.settings.rules.formerly if to == dest}
-        return sorted(set(self.now[dest].values()) - known - explained)
+    def _names(self, dest: str, fact: str) -> Sequence[str]:
+        return self.settings.rules.names_of(fact, dest, self.united.get(dest, NONE))
+
+    def _new(self, dest: str, gone: Collection[str]) -> list[str]:
+        """Facts that their rule could not give before: those without keys, and those whose rule gave one that is gone.
+        With nothing remembered, any without keys may be one of them: that one too many is asked about is better than
+        that one is sent twice."""
+        was, kept = (self.before or {}).get(dest, {}), self.kept.get(dest, frozenset())
+        return sorted(
+            fact
+            for rule, fact in self.now[dest].items()
+            if was.get(rule) != fact
+            and (fact not in kept or was.get(rule) in gone)
+            and (dest, fact) not in self.settings.rules.formerly
+            and len(self._names(dest, fact)) == 1
+        )
 
     def _facts(self, dest: str) -> Iterator[Problem]:
         gone = self._gone(dest)
         rules = {fact: rule for rule, fact in self.now[dest].items()}
-        for fact in self._new(dest) if gone else ():
+        for fact in self._new(dest, gone) if gone else ():
             were = ", ".join(_fact_of(old, _rule_of(self.before, dest)) for old in gone)
             is_new = "is new" if self.before is not None else "has no keys yet"
+            if fact in self.kept.get(dest, ()):
+                is_new = "is made again"
             yield self._problem(
                 rules[fact],
                 f"{fact} {is_new} for destination {dest}, of which the journal keeps keys of {were}, which no rule "
                 f"makes any more. If it was renamed, write `formerly: {gone[0]}` in its rule, or it would be sent "
                 "again for every order; if it is another fact, write `formerly: []`",
             )
+
+    def _parted(self, dest: str) -> Iterator[Problem]:
+        """Names that were one, and that two rules make now: which of them the keys belong to, nobody knows."""
+        rules, formerly = {fact: rule for rule, fact in self.now[dest].items()}, self.settings.rules.formerly
+        for fact, old in sorted(self.united.get(dest, NONE)):
+            if fact in rules and old in rules and (dest, fact) not in formerly and (dest, old) not in formerly:
+                yield self._problem(
+                    rules[old],
+                    f"{old} was another name of {fact} for destination {dest}, and now rule {rules[fact]} makes {fact} "
+                    f"beside it. Give one of them a fact of another name, or, if they are two facts from now on, write "
+                    "`formerly: []` in its rule",
+                )
 
     def _problem(self, rule: str, message: str) -> Problem:
         written = next(each for each in self.settings.written if each.name == rule)
@@ -122,15 +149,25 @@ def _fact_of(fact: str, rules: Mapping[str, str]) -> str:
 async def naming(journal: Reading, settings: Settings) -> Naming:
     """Both sides, to be compared."""
     names = await journal.fact_names()
+    united = await united_names(journal)
     remembered = await journal.recall(_MEMORY)
     return Naming(
         settings=settings,
         kept={dest: frozenset(fact for to, fact in names if to == dest) for dest, _ in names},
         before=None if remembered is None else json.loads(remembered),
+        united=united,
     )
 
 
-async def take_names(journal: Feeding, settings: Settings) -> None:
+async def united_names(journal: Reading) -> United:
+    """What the journal remembers of names that are one."""
+    united: dict[str, set[Pair]] = {}
+    for dest, fact, former in await journal.united():
+        united.setdefault(dest, set()).add((fact, former))
+    return {dest: frozenset(pairs) for dest, pairs in united.items()}
+
+
+async def take_names(journal: Journal, settings: Settings) -> None:
     """Before these rules are in force: raises Renamed, or says which facts are made no more, and remembers the rest."""
     found = await naming(journal, settings)
     if problems := found.renamed():
@@ -139,7 +176,10 @@ async def take_names(journal: Feeding, settings: Settings) -> None:
         raise refused
     for dest, rule, fact in found.removed():
         emit("rule.removed", dest=dest, rule=rule, fact=fact, detail="no rule makes it any more; its keys are kept")
-    if found.agreed != found.before:
+    if found.said:
+        # Before anything leaves under the new name: who does not know it would send the same under the old one.
+        await journal.unite(found.said)
+    if found.now != found.before:
         # A disk that is full is no reason not to serve: what was in force before stays remembered.
         with suppress(JournalBusy):
-            await journal.remember(_MEMORY, json.dumps(found.agreed, sort_keys=True))
+            await journal.remember(_MEMORY, json.dumps(found.now, sort_keys=True))

@@ -12,6 +12,7 @@ import click
 from bridge import opening
 from bridge.cli import options, tenants
 from bridge.config import read_file
+from bridge.renaming import united_names
 from bridge.upkeep.accounting import Account, Accounting, by_day
 from bridge.upkeep.performing import performing
 
@@ -51,9 +52,15 @@ async def _accounts(asked: Mapping[str, Any]) -> dict[tuple[str, str], Account]:
     meant = tenants.meant(settings, asked)
     found: dict[tuple[str, str], Account] = {}
     async with performing(told=tenants.say) as performer, opening.reading(settings.journal) as journal:
+        united = await united_names(journal)
         for source, tenant, admin in meant:
             work = Accounting(
-                journal=journal, rules=settings.rules, outlets=settings.destinations, source=source, tenant=tenant
+                journal=journal,
+                rules=settings.rules,
+                outlets=settings.destinations,
+                source=source,
+                tenant=tenant,
+                united=united,
             )
             found[source, tenant] = await work.made(admin, performer, since=since, until=until, now=now)
     return found

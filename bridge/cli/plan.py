@@ -20,7 +20,7 @@ from bridge.journal import Journal, Reading
 from bridge.journal.sqlite import opened
 from bridge.rehearsal.deliveries import settings_of
 from bridge.rehearsal.planning import SORTS, Plan, Planner
-from bridge.renaming import naming
+from bridge.renaming import naming, united_names
 
 _PAGE = 64
 _MEANING = {
@@ -71,10 +71,13 @@ def _is_another(config: Path) -> bool:
 
 
 async def _planned(settings: Settings, old: Settings | None, asked: dict[str, Any]) -> tuple[Plan, list[Problem]]:
-    planner = Planner(settings.rules, list(settings.destinations), None if old is None else old.rules)
     now = datetime.now(UTC)
     span = {name: options.moment(name, asked[name], now) if asked[name] else None for name in ("since", "until")}
     async with _journal(asked) as journal:
+        united = await united_names(journal)
+        planner = Planner(
+            settings.rules, list(settings.destinations), None if old is None else old.rules, united=united
+        )
         total = (await journal.stats()).envelopes
         with options.progress("documents", total) as bar:
             after = 0

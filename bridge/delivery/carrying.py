@@ -201,12 +201,12 @@ class Carrier:
         return events
 
     def _is_held(self, document: Document, fact: str, once: str) -> bool:
-        """Under its name, or under one that it had before."""
+        """Under its name, or under one that is the same."""
         held = document.claim.held
-        if not held:
-            return False
-        names = (fact, *document.rules.formerly.get((self._road.name, fact), ()))
-        return any(held.get((name, once)) in HOLDS for name in names)
+        return bool(held) and any(held.get((name, once)) in HOLDS for name in self._names(document, fact))
+
+    def _names(self, document: Document, fact: str) -> Sequence[str]:
+        return document.rules.names_of(fact, self._road.name, document.claim.united)
 
     async def _send(self, document: Document, event: Event) -> Postponed | None:
         """Send one fact. What is final is noted in the document; what must wait postpones the lane."""
@@ -295,12 +295,13 @@ class Carrier:
         if decision.state is State.DEAD:
             return
         held = document.claim.held
-        if held.get((event.fact, event.once)) is State.DEAD:
-            document.verdicts.append(Verdict(reason=Reason.HEALED, rule=event.rule))
-        if event.once and held.get((event.fact, "")) is State.DEAD:
+        for name in self._names(document, event.fact) if held else ():
             # A rule that failed before its once was known: the next success of the fact in the lane ends its letter.
-            document.verdicts.append(Verdict(reason=Reason.HEALED, rule=event.rule))
-            document.released.append((event.fact, ""))
+            for key in dict.fromkeys(((name, event.once), (name, ""))):
+                if held.get(key) is State.DEAD:
+                    document.verdicts.append(Verdict(reason=Reason.HEALED, rule=event.rule))
+                    if key != (event.fact, event.once):
+                        document.released.append(key)
 
     async def _hold(self, rules: Rules, rule: str, detail: str) -> None:
         """What rules of before were refused says nothing of one that has changed since."""

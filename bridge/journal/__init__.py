@@ -51,6 +51,7 @@ class Claim(Plain, frozen=True, kw_only=True):
     doubtful        it was restored from a backup: what it says may have been sent since the backup was made
     restored        the journal was put back: facts that happened until then may have been sent though it has no keys
                     of them
+    united          names of facts of this destination that were ever said to be one: (fact, former)
     """
 
     dest: str
@@ -67,6 +68,7 @@ class Claim(Plain, frozen=True, kw_only=True):
     number: int = 0
     doubtful: bool = False
     restored: datetime | None = None
+    united: frozenset[tuple[str, str]] = frozenset()
 
     @property
     def stale(self) -> bool:

@@ -10,6 +10,7 @@ from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from datetime import timedelta
 from functools import cached_property
+from itertools import islice
 from typing import Final, TypeAlias
 
 import msgspec
@@ -18,6 +19,7 @@ from bridge.contract import Envelope, Event, EventShape, Fields, Json, Reason
 from bridge.errors import ConfigurationError, Problem
 from bridge.mapping import values
 from bridge.mapping.fields import merged
+from bridge.mapping.former_names import NONE, Pair, family
 from bridge.mapping.projecting import decoder
 from bridge.mapping.reading import MOST_SAID, EnoughSaid, Reading, World, Written, digest_of
 from bridge.mapping.rule import Explaining, Failure, Passed, Rule, Step, generated, generated_part
@@ -26,6 +28,8 @@ from bridge.mapping.structures import shareable
 __all__ = ["Failure", "Passed", "Rules", "Step", "Written", "compile_rules"]
 
 _NOTHING: Final[Mapping[str, Json]] = {}
+
+_Families: TypeAlias = dict[tuple[str, frozenset[Pair]], Mapping[str, Sequence[str]]]
 
 
 class Rules:
@@ -42,6 +46,7 @@ class Rules:
         self._digests = digests
         self.formerly = formerly
         """(destination, fact) to the names that the fact had before; none where its rule says `formerly: []`."""
+        self._families: _Families = {}
 
     def names(self, destination: str) -> Sequence[str]:
         """The names of the rules for a destination."""
@@ -69,6 +74,16 @@ class Rules:
     def facts(self, destination: str) -> Mapping[str, str]:
         """The rules for a destination, each with the name of its fact."""
         return {rule.name: rule.fact for rule in self._for(destination)}
+
+    def names_of(self, fact: str, destination: str, united: frozenset[Pair] = NONE) -> Sequence[str]:
+        """The names under which the fact may have been sent, its own first. united: what the journal remembers."""
+        families = self._families.get((destination, united))
+        if families is None:
+            made = frozenset(self.facts(destination).values())
+            written = {name: former for (to, name), former in self.formerly.items() if to == destination}
+            families = {name: family(name, made=made, written=written, united=united) for name in made}
+            self._families = {(destination, united): families, **_newest(self._families)}
+        return families.get(fact, (fact,))
 
     def _for(self, destination: str) -> Sequence[Rule]:
         return [rule for (_, to), group in self._groups.items() if to == destination for rule in group.rules]
@@ -163,6 +178,14 @@ class _Group:
 
 _SURELY_SMALL: Final = values.BYTES - values.BYTES // 8
 """What is left where even the longest way to write what was given (six bytes for a character) is within the bound."""
+
+
+_FAMILIES: Final = 64
+"""Destinations, and what a journal remembers of each: that changes at a start and at a reload, so few are in use."""
+
+
+def _newest(families: _Families) -> _Families:
+    return dict(islice(families.items(), _FAMILIES))
 
 
 def _check_size(steps: Sequence[Step], budget: values.Budget) -> None:

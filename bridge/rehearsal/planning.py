@@ -11,6 +11,7 @@ from typing import Final, Literal, TypeAlias
 
 from bridge.contract import Envelope, Event, Json
 from bridge.journal import HOLDS, Kept, Key
+from bridge.mapping.former_names import NONE, Pair
 from bridge.mapping.rules import Failure, Rules
 from bridge.mapping.values import iso
 from bridge.rehearsal.comparing import between
@@ -57,10 +58,19 @@ class Plan:
 
 
 class Planner:
-    """Compares by the old rules where there are any, else by the keys that are held."""
+    """Compares by the old rules where there are any, else by the keys that are held. united: what the journal remembers
+    of names that are one, by destination."""
 
-    def __init__(self, new: Rules, destinations: Sequence[str], old: Rules | None = None) -> None:
+    def __init__(
+        self,
+        new: Rules,
+        destinations: Sequence[str],
+        old: Rules | None = None,
+        *,
+        united: Mapping[str, frozenset[Pair]],
+    ) -> None:
         self.plan = Plan()
+        self._united = united
         self._new = new
         self._destinations = destinations
         self._changed = None if old is None else new.changed(old)
@@ -88,16 +98,18 @@ class Planner:
 
     def _is_held(self, dest: str, kept: Kept, key: Key) -> bool:
         fact, once = key
-        names = (fact, *self._new.formerly.get((dest, fact), ()))
-        return any(kept.held.get((dest, name, once)) in HOLDS for name in names)
+        return any(kept.held.get((dest, name, once)) in HOLDS for name in self._names(dest, fact))
+
+    def _names(self, dest: str, fact: str) -> Sequence[str]:
+        return self._new.names_of(fact, dest, self._united.get(dest, NONE))
 
     def _against_keys(self, dest: str, kept: Kept, given: Given) -> None:
         for key, step in given.items():
             if isinstance(step, Event) and not self._is_held(dest, kept, key):
                 self._note("added", dest, kept, key, step, f"at {iso(step.at)}")
         for to, fact, once in kept.by_these:
-            former = {old for name, _ in given for old in self._new.formerly.get((dest, name), ())}
-            if to == dest and (fact, once) not in given and fact not in former and kept.held[to, fact, once] in HOLDS:
+            other = {old for name, _ in given for old in self._names(dest, name)[1:]}
+            if to == dest and (fact, once) not in given and fact not in other and kept.held[to, fact, once] in HOLDS:
                 self.plan.note("removed", (dest, "", fact), _sample(kept, once, str(kept.held[to, fact, once])))
 
     def _against_rules(self, dest: str, kept: Kept, given: Given, before: Given) -> None:

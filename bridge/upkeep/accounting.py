@@ -17,6 +17,7 @@ from bridge.config import Outlet
 from bridge.contract import Envelope, Event, EventShape, Reason, State
 from bridge.errand import Admin, Lists, Page
 from bridge.journal import UNKNOWN, Erasure, Fact, Reading, Selection, Standing
+from bridge.mapping.former_names import NONE, Pair
 from bridge.mapping.rules import Failure, Rules
 from bridge.upkeep.performing import Performer, Taking
 from bridge.upkeep.standing import with_standings
@@ -86,6 +87,8 @@ class Accounting:
     outlets: Mapping[str, Outlet]
     source: str
     tenant: str
+    united: Mapping[str, frozenset[Pair]]
+    """Names of facts that the journal remembers as one, by destination."""
     account: Account = field(default_factory=Account)
     _listed: dict[str, dict[str, tuple[str, Event]]] = field(default_factory=dict)
     """Destination and reference to the order and the event by which the API should list it."""
@@ -143,8 +146,8 @@ class Accounting:
         self._differ(document.lane, dest, event.fact, event.once, sort, detail)
 
     def _held(self, dest: str, event: Event, standing: Standing | None) -> Fact | None:
-        """Under its name, or one that it had before."""
-        names = (event.fact, *self.rules.formerly.get((dest, event.fact), ()))
+        """Under its name, or one that is the same."""
+        names = self.rules.names_of(event.fact, dest, self.united.get(dest, NONE))
         facts = standing.facts if standing is not None else {}
         return next((fact for name in names if (fact := facts.get((dest, name, event.once))) is not None), None)
 

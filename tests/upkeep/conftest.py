@@ -15,6 +15,7 @@ from bridge import telemetry
 from bridge.cli.sending import example
 from bridge.config import read
 from bridge.errand import Note, Page, Wait
+from bridge.renaming import united_names
 from bridge.upkeep.accounting import Accounting
 from bridge.upkeep.performing import Taking, performing
 from connectors.shopify.admin import made
@@ -225,6 +226,7 @@ def account(errands, do):
             outlets=bridge.settings.destinations,
             source="shop",
             tenant="example.myshopify.com",
+            united=await united_names(bridge.house.journal),
         )
         now = datetime.now(UTC)
         return await work.made(errands(), do.performer, since=now - timedelta(days=2), until=now, now=now)

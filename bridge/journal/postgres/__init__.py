@@ -296,7 +296,9 @@ class PostgresJournal(Actor):
         newest = await self._database.fetch("newest", dest, lanes)
         envelopes = {row[0]: envelope_of(tuple(row)) for row in documents}
         versions = {(lane, source, kind): version for lane, source, kind, version in newest}
-        claims = (_claim(dest, lease, row, envelopes[row[3]], held, versions) for row in rows)
+        claims = [_claim(dest, lease, row, envelopes[row[3]], held, versions) for row in rows]
+        if united := frozenset((fact, former) for lane, fact, former, *_ in held if lane is None):
+            claims = [msgspec.structs.replace(claim, united=united) for claim in claims]
         doubt = self._doubt
         return [
             claim

@@ -86,7 +86,9 @@ SELECT e.seq, l.tenant, l.name, e.id, e.source, e.topic, e.kind, e.version, e.oc
 FROM envelope e JOIN lane l ON l.n = e.lane LEFT JOIN body b ON b.lane = e.lane AND b.seq = e.seq WHERE e.seq = $1
 
 -- name: held_facts
+-- And, without a lane, the names that are one: as they are after the claim, whichever replica said so.
 SELECT lane, fact, once, state, seq FROM fact WHERE dest = $1 AND lane = ANY ($2::bigint[])
+UNION ALL SELECT NULL, fact, former, NULL, NULL FROM former WHERE dest = $1
 
 -- name: newest
 SELECT lane, source, kind, newest FROM version WHERE dest = $1 AND lane = ANY ($2::bigint[])

@@ -50,7 +50,7 @@ from bridge.journal.cells import (
 )
 from bridge.journal.doubt import Doubt
 from bridge.journal.sqlite import acting, claiming, erasing, stamping
-from bridge.journal.sqlite.claiming import Held, Newest
+from bridge.journal.sqlite.claiming import NOTHING_KNOWN, Details
 from bridge.journal.sqlite.file import owned, writable
 from bridge.journal.sqlite.handing import Fresh, Handed, Handing
 from bridge.journal.sqlite.identity import Identity
@@ -270,7 +270,7 @@ class SqliteJournal(Reader):
     def _handed(self, dest: str, handed: Handed) -> Claim:
         lane, seq, envelope = handed
         self._fresh.take(seq)
-        return self._claim(dest, (lane, 0, None, seq, 0, 0), envelope, {}, {})
+        return self._claim(dest, (lane, 0, None, seq, 0, 0), envelope, NOTHING_KNOWN)
 
     async def _searched(self, dest: str, handing: Handing, now: datetime, limit: int, budget: int) -> Sequence[Claim]:
         """By the table. What is in flight is told before: a lane that ends meanwhile may still look due in it."""
@@ -290,13 +290,13 @@ class SqliteJournal(Reader):
         known = {row[3]: envelope for row in chosen if (envelope := self._fresh.take(row[3])) is not None}
         cold = [(row[3],) for row in chosen if row[3] not in known]
         lanes = [(row[0],) for row in chosen]
-        documents, held, newest = await self.ask(lambda connection: claiming.details(connection, dest, cold, lanes))
-        known.update((row[0], envelope_of(row)) for row in documents)
-        return [self._claim(dest, row, known[row[3]], held, newest) for row in chosen]
+        found = await self.ask(lambda connection: claiming.details(connection, dest, cold, lanes))
+        known.update((row[0], envelope_of(row)) for row in found.documents)
+        return [self._claim(dest, row, known[row[3]], found) for row in chosen]
 
-    def _claim(self, dest: str, row: Row, envelope: Envelope, held: Held, newest: Newest) -> Claim:
+    def _claim(self, dest: str, row: Row, envelope: Envelope, found: Details) -> Claim:
         lane, attempt, first, seq, asked, _ = row
-        facts = held.get(lane, {})
+        facts = found.held.get(lane, {})
         return Claim(
             dest=dest,
             lane=lane,
@@ -306,10 +306,11 @@ class SqliteJournal(Reader):
             envelope=envelope,
             held={key: state for key, (state, _) in facts.items()},
             own=frozenset(key for key, (_, by) in facts.items() if by == seq),
-            newest=moment_or_none(newest.get((lane, envelope.source, envelope.kind))),
+            newest=moment_or_none(found.newest.get((lane, envelope.source, envelope.kind))),
             asked=asked,
             doubtful=seq <= self._doubt.seq and not asked,
             restored=None if asked else self._doubt.restored,
+            united=found.united,
         )
 
     # -- recording -----------------------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from bridge.contract import State
 from bridge.journal import Key
@@ -16,6 +16,20 @@ Held: TypeAlias = dict[int, dict[Key, tuple[State, int]]]
 
 Newest: TypeAlias = dict[tuple[int, str, str], int]
 """Of each lane, source and kind the newest version that was mapped."""
+
+
+@dataclass(frozen=True, slots=True)
+class Details:
+    """What claims tell beside their documents. united: names of facts that are one."""
+
+    documents: Sequence[Row]
+    held: Held
+    newest: Newest
+    united: frozenset[tuple[str, str]]
+
+
+NOTHING_KNOWN: Final = Details(documents=(), held={}, newest={}, united=frozenset())
+"""Of a lane that was opened by its document."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +70,18 @@ def _within(budget: int, rows: Sequence[Row]) -> list[Row]:
     return chosen
 
 
-def details(
-    connection: sqlite3.Connection, dest: str, cold: Sequence[Row], lanes: Sequence[Row]
-) -> tuple[list[Row], Held, Newest]:
+def details(connection: sqlite3.Connection, dest: str, cold: Sequence[Row], lanes: Sequence[Row]) -> Details:
     held: Held = {}
-    for lane, fact, once, state, seq in fetched(connection, "held_facts", lanes, before=(dest,)):
-        held.setdefault(lane, {})[fact, once] = (State(state), seq)
+    united: set[tuple[str, str]] = set()
+    for lane, fact, once, state, seq in fetched(connection, "held_facts", lanes, before=(dest,), after=(dest,)):
+        if lane is None:
+            united.add((fact, once))
+        else:
+            held.setdefault(lane, {})[fact, once] = (State(state), seq)
     newest = fetched(connection, "newest", lanes, before=(dest,))
-    documents = fetched(connection, "documents", cold)
-    return documents, held, {(lane, source, kind): version for lane, source, kind, version in newest}
+    return Details(
+        documents=fetched(connection, "documents", cold),
+        held=held,
+        newest={(lane, source, kind): version for lane, source, kind, version in newest},
+        united=frozenset(united),
+    )

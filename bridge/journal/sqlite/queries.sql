@@ -102,7 +102,9 @@ SELECT e.seq, l.tenant, l.name, e.id, e.source, e.topic, e.kind, e.version, e.oc
 FROM envelope e JOIN lane l ON l.n = e.lane LEFT JOIN body b ON b.seq = e.seq WHERE e.seq IN (VALUES rows(?))
 
 -- name: held_facts
+-- And, without a lane, the names that are one.
 SELECT lane, fact, once, state, seq FROM fact WHERE dest = ? AND lane IN (VALUES rows(?))
+UNION ALL SELECT NULL, fact, former, NULL, NULL FROM former WHERE dest = ?
 
 -- name: newest
 SELECT lane, source, kind, newest FROM version WHERE dest = ? AND lane IN (VALUES rows(?))
