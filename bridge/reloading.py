@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final, Protocol, TypeAlias
 
 from bridge.config import Settings, read_file
-from bridge.errors import BridgeError, ConfigurationError
+from bridge.errors import BridgeError, ConfigurationError, JournalBusy
 from bridge.journal import Journal
 from bridge.mapping.rulebook import Rulebook
 from bridge.renaming import take_names
@@ -27,8 +27,8 @@ Seen: TypeAlias = Mapping[Path, tuple[int, int, int, int] | None]
 class Carrying(Protocol):
     """A worker, as far as it is told of changed rules."""
 
-    async def learn_holds(self) -> None:
-        """Let go of holds whose rule has changed."""
+    def learn_holds(self) -> None:
+        """Let go of holds whose rule has changed, before anything more is begun."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -54,10 +54,14 @@ class Reloading:
                 files, seen = await self._reloaded(files, now)
 
     async def _reloaded(self, files: Sequence[Path], now: Seen) -> tuple[Sequence[Path], Seen]:
-        """Which files to look at from now on, and how they looked when they were read."""
+        """Which files to look at from now on, and how they looked when they were read: not at all, where they must be
+        read again for the journal's sake."""
         try:
             found = await asyncio.to_thread(self._read)
             await self._take(found)
+        except JournalBusy as problem:
+            self._refuse(f"{problem}; it is tried again")
+            return files, {}
         except BridgeError as problem:
             self._refuse(str(problem))
             wrong = problem.problems if isinstance(problem, ConfigurationError) else ()
@@ -87,7 +91,7 @@ class Reloading:
             return
         self.book.take(found.rules)
         for worker in self.workers:
-            await worker.learn_holds()
+            worker.learn_holds()
         tell_loaded(self.book, found)
 
     def _refuse(self, why: str) -> None:

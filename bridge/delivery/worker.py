@@ -48,7 +48,7 @@ class Worker:
         self._another_at = -_ANOTHER_AGAIN
         self._in_flight = 0
         self._heavy = asyncio.Semaphore(_MOST_HEAVY)
-        self._stopping = False
+        self._stopping = self._knows_holds = False
         self._maybe_due = True
         self._next_due: datetime | None = None
         self._since: datetime | None = None
@@ -106,9 +106,10 @@ class Worker:
         """A person released the rule; the journal makes its lanes due."""
         self._carrier.release(rule)
 
-    async def learn_holds(self) -> None:
-        """The rules have changed: those that were held and are others now go on."""
-        await self._carrier.learn_holds()
+    def learn_holds(self) -> None:
+        """The rules have changed: those that were held and are others now go on. Until that is known nothing begins."""
+        self._knows_holds = False
+        self._wake.set()
 
     def stop(self) -> None:
         """Start nothing more."""
@@ -121,10 +122,12 @@ class Worker:
 
     async def run(self) -> None:
         """Returns after `stop`, when the last lane in flight has ended."""
-        await self._carrier.learn_holds()
         async with asyncio.TaskGroup() as lanes:
             while not self._stopping:
                 self._wake.clear()
+                if not (self._knows_holds or await self._learned()):
+                    await asyncio.sleep(_JOURNAL_AGAIN)
+                    continue
                 self._give_back(lanes)
                 await self._refill()
                 await self._look_ahead()
@@ -134,6 +137,15 @@ class Worker:
                     await self._probe()
                 else:
                     await self._sleep()
+
+    async def _learned(self) -> bool:
+        self._knows_holds = True  # said before the question: rules that change meanwhile are asked for again
+        try:
+            await self._carrier.learn_holds()
+        except JournalBusy as problem:
+            emit("journal.busy", dest=self.name, detail=str(problem))
+            self._knows_holds = False
+        return self._knows_holds
 
     async def _remember(self) -> None:
         """The journal knows why nothing is sent. It may be busy: then it is told later."""

@@ -5,7 +5,8 @@ import functools
 import json
 import os
 import signal
-from contextlib import asynccontextmanager
+import sqlite3
+from contextlib import asynccontextmanager, closing, contextmanager, nullcontext
 
 import aiohttp
 import pytest
@@ -18,6 +19,7 @@ from tests.conftest import CONFIG
 from tests.walks.processes import ShopProcess
 
 OFF = "rules: {confirmed: false, cancelled: false}\n"
+RENAMED = "rules: {confirmed: false, cancelled: false, placed: {fact: order.made, formerly: order.placed}}\n"
 
 
 @pytest.fixture
@@ -66,6 +68,16 @@ async def until_generation(bridge, number):
         return rules if rules["generation"] == number else None
 
     return await bridge.until(reached)
+
+
+@contextmanager
+def locked(bridge, path):
+    """Another program writes to the journal, and takes its time."""
+    bridge.house.journal._writer._connection.execute("PRAGMA busy_timeout = 1")
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        yield
+        other.execute("ROLLBACK")
 
 
 async def until_refused(bridge):
@@ -124,6 +136,32 @@ async def test_a_renamed_fact_is_refused_as_it_is_at_the_start(reloadable, writt
         assert ["order.placed", "order.confirmed"] == await bridge.actions()
 
 
+async def test_what_was_sent_by_a_name_that_is_taken_back_is_not_sent_again(reloadable, written, order):
+    number, body = order()
+    async with reloadable(OFF) as bridge:
+        written(RENAMED)
+        await until_generation(bridge, 2)
+        await bridge.post(body)
+        await bridge.settled(number)
+        written(OFF)
+        await until_generation(bridge, 3)
+        await bridge.post(body, topic="orders/updated")
+        await bridge.settled(number)
+        assert ["order.placed"] == await bridge.actions()
+
+
+async def test_rules_that_met_a_busy_journal_are_taken_over_when_it_has_time(reloadable, written, order, tmp_path):
+    async with reloadable(OFF) as bridge:
+        with locked(bridge, tmp_path / "journal.db"):
+            written(RENAMED)
+            assert "it is tried again" in await until_refused(bridge)
+        assert "" == (await until_generation(bridge, 2))["refused"]
+        number, body = order()
+        await bridge.post(body)
+        await bridge.settled(number)
+        assert {"order.made": "delivered"} == await bridge.states(number)
+
+
 async def test_a_rule_that_was_added_while_it_ran_is_taken_out_again(reloadable, written, order):
     number, body = order()
     big = "{for: order, fact: big, at: = order.created_at, give: {action: order.placed, session: s}}"
@@ -139,7 +177,8 @@ async def test_a_rule_that_was_added_while_it_ran_is_taken_out_again(reloadable,
         pass
 
 
-async def test_a_held_rule_that_changes_goes_on(reloadable, written, order):
+@pytest.mark.parametrize("is_busy", [False, True], ids=["", "though the journal is busy just then"])
+async def test_a_held_rule_that_changes_goes_on(reloadable, written, order, tmp_path, is_busy):
     bodies = [order() for _ in range(30)]
     async with reloadable(OFF) as bridge:
         await bridge.fail(path="/v1/attribution/events", status=422, times=1000)
@@ -153,8 +192,10 @@ async def test_a_held_rule_that_changes_goes_on(reloadable, written, order):
         await bridge.recover()
         last, body = order()
         await bridge.post(body)
-        written("rules: {confirmed: false, cancelled: false, placed: {max_age: 29d}}\n")
-        await until_generation(bridge, 2)
+        with locked(bridge, tmp_path / "journal.db") if is_busy else nullcontext():
+            written("rules: {confirmed: false, cancelled: false, placed: {max_age: 29d}}\n")
+            await until_generation(bridge, 2)
+            await asyncio.sleep(0.1)  # the worker meets the lock
 
         async def released():
             return not await bridge.house.journal.holds()
