@@ -14,7 +14,14 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Protocol, TypeAlias, runtime_checkable
 
 import msgspec
-from pydantic import BeforeValidator, GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationInfo, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    ValidationInfo,
+    WithJsonSchema,
+)
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from bridge.texts import NoText, text_of
@@ -658,16 +665,20 @@ _UNITS = {
 }
 
 
+_LONGEST = timedelta(days=36_500)
+
+
 def _duration(given: object) -> timedelta:
     if isinstance(given, timedelta):
         return given
     match = _DURATION.fullmatch(given) if isinstance(given, str) else None
     if match is None:
         raise PydanticCustomError("duration", "a duration is written as a number and a unit: 500ms, 10s, 5m, 2h or 30d")
-    try:
-        return float(match["number"]) * _UNITS[match["unit"]]
-    except OverflowError:
-        raise PydanticCustomError("duration", "a duration of more than 999999999 days") from None
+    number, unit = float(match["number"]), _UNITS[match["unit"]]
+    if number * unit.total_seconds() > _LONGEST.total_seconds():
+        # Added to now or taken from it, it would be a time that no calendar has.
+        raise PydanticCustomError("duration", "is too large: write 36500d, which is a hundred years, or less")
+    return number * unit
 
 
 Duration = Annotated[
@@ -675,7 +686,25 @@ Duration = Annotated[
     BeforeValidator(_duration),
     WithJsonSchema({"type": "string", "pattern": r"^\d+(\.\d+)?(ms|s|m|h|d)$"}),
 ]
-"""A span of time: `500ms`, `10s`, `5m`, `2h`, `30d`."""
+"""A span of time: `500ms`, `10s`, `5m`, `2h`, `30d`; a hundred years at most."""
+
+
+def between(least: str, most: str) -> AfterValidator:
+    """Bounds of a Duration, as they are written in a file: both are allowed."""
+    low, high = _duration(least), _duration(most)
+
+    def check(span: timedelta) -> timedelta:
+        if span < low:
+            raise PydanticCustomError("duration", f"is too small: write {least} or more")
+        if span > high:
+            raise PydanticCustomError("duration", f"is too large: write {most} or less")
+        return span
+
+    return AfterValidator(check)
+
+
+Every = Annotated[Duration, between("10ms", "1d")]
+"""Between two tries of the same: no time at all would be a loop that does nothing else."""
 
 
 EXPRESSIONS = "expressions"

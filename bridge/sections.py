@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -18,7 +17,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from bridge.contract import Duration, Secret
+from bridge.contract import Duration, Every, Secret, between
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 FilePath = Annotated[Path, BeforeValidator(lambda given: Path(given) if isinstance(given, str) else given)]
@@ -43,19 +42,16 @@ Rate = Annotated[
 _MIB = 1024 * 1024
 
 
+Limit = Annotated[Duration, between("100ms", "1h")]
+"""For one answer: shorter, and nothing is ever answered in time; longer, and what hangs is never noticed."""
+Patience = Annotated[Duration, between("0s", "1h")]
+Lease = Annotated[Duration, between("1s", "1h")]
+
+
 class Section(BaseModel):
     """Keys that are not in it are refused, and values are not bent to fit."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-def _more_than_nothing(span: timedelta) -> timedelta:
-    if not span:
-        raise PydanticCustomError("span", "is no time at all: write how long, such as 15s")
-    return span
-
-
-Span = Annotated[Duration, AfterValidator(_more_than_nothing)]
 
 
 class Door(Section):
@@ -71,7 +67,7 @@ class Door(Section):
     max_connections: int = Field(
         default=4096, ge=8, description="at once; fewer where the process may not open as many files"
     )
-    answer_within: Span = timedelta(seconds=4)
+    answer_within: Limit = timedelta(seconds=4)
 
 
 class Private(Section):
@@ -120,10 +116,10 @@ class PostgresSettings(Section):
     password: Secret | None = None
     schema_name: str = Field(default="bridge", alias="schema", pattern=r"^[a-z_][a-z0-9_]{0,62}$")
     pool: int = Field(default=8, ge=2, le=100)
-    timeout: Duration = timedelta(seconds=10)
-    lease: Duration = timedelta(seconds=15)
+    timeout: Limit = timedelta(seconds=10)
+    lease: Lease = timedelta(seconds=15)
     listen: bool = True
-    poll: Duration = timedelta(seconds=5)
+    poll: Every = timedelta(seconds=5)
     keep: Keep = Keep()
 
 
@@ -149,21 +145,21 @@ class OwnDelivery(Section):
 
     concurrency: int = Field(default=64, ge=1, le=10_000)
     least_concurrency: int = Field(default=1, ge=1, le=10_000)
-    slow_after: Duration = timedelta(seconds=2)
+    slow_after: Limit = timedelta(seconds=2)
     rate: Rate | None = None
-    first_wait: Duration = timedelta(seconds=1)
-    longest_wait: Duration = timedelta(minutes=10)
+    first_wait: Every = timedelta(seconds=1)
+    longest_wait: Every = timedelta(minutes=10)
     give_up: Duration = timedelta(days=14)
-    connect_timeout: Span = timedelta(seconds=5)
-    read_timeout: Span = timedelta(seconds=15)
-    total_timeout: Span = timedelta(seconds=30)
-    keep_alive: Duration = timedelta(seconds=4)
+    connect_timeout: Limit = timedelta(seconds=5)
+    read_timeout: Limit = timedelta(seconds=15)
+    total_timeout: Limit = timedelta(seconds=30)
+    keep_alive: Patience = timedelta(seconds=4)
 
 
 class DeliverySettings(OwnDelivery):
     """For every destination; each may have its own `delivery` with the same keys but `grace`."""
 
-    grace: Duration = timedelta(seconds=25)
+    grace: Patience = timedelta(seconds=25)
 
     def of(self, own: Mapping[str, Any]) -> "DeliverySettings":
         """With what a destination says itself."""

@@ -55,7 +55,16 @@ def test_no_secret_shows_in_the_settings():
         (("include", "door: {max_body: 1}\ninclude"), "door.max_body: is too small: write 1024 or more"),
         (("[shopify/default]", "5"), "include: a list is expected here"),
         (("include", "door: {answer_within: 4}\ninclude"), "a duration is written as a number and a unit"),
-        (("include", "delivery: {total_timeout: 0s}\ninclude"), "no time at all: write how long, such as 15s"),
+        (("include", "delivery: {total_timeout: 0s}\ninclude"), "total_timeout: is too small: write 100ms or more"),
+        (("include", "delivery: {first_wait: 0s}\ninclude"), "delivery.first_wait: is too small: write 10ms or more"),
+        (("include", "delivery: {longest_wait: 9d}\ninclude"), "delivery.longest_wait: is too large: write 1d or less"),
+        (("include", "journal: {keep: {keys: 99999d}}\ninclude"), "is too large: write 36500d, which is a hundred"),
+        (("include", "journal: {kind: postgres, url: env:S, lease: 0s}\ninclude"), "is too small: write 1s or more"),
+        (("include", "journal: {kind: postgres, url: env:S, poll: 0s}\ninclude"), "poll: is too small: write 10ms"),
+        (
+            ("include", "journal: {kind: postgres, url: env:S, timeout: 0s}\ninclude"),
+            "timeout: is too small: write 100ms",
+        ),
         (("include", "door: {port: 99999}\ninclude"), "door.port: is too large: write 65535 or less"),
         (("include", "journal: {kind: oracle}\ninclude"), "kind is sqlite or postgres"),
         (

@@ -13,8 +13,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr,
 from pydantic_core import PydanticCustomError
 
 from bridge.contract import (
-    Duration,
     Envelope,
+    Every,
     Expression,
     Fields,
     Json,
@@ -127,7 +127,7 @@ class Kafka(_Section):
     tls: TlsSettings | Literal[True] | None = None
     sasl: SaslSettings | None = None
     registry: SchemaRegistry | None = None
-    commit_every: Duration = timedelta(seconds=1)
+    commit_every: Every = timedelta(seconds=1)
     max_in_flight: int = Field(default=1000, ge=1, le=100_000)
     max_bytes_in_flight: int = Field(default=67_108_864, ge=1_048_576)
     client: dict[str, Any] = {}

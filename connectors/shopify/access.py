@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from bridge.contract import Duration, Secret
+from bridge.contract import Duration, Every, Secret
 from connectors.shopify.naming import TOPICS
 
 _FROZEN = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -51,9 +51,9 @@ class Upkeep(BaseModel):
     orders: Literal["rest", "graphql"] = "rest"
     subscriptions: Literal["repair", "report", "leave"] = "repair"
     topics: list[str] = []
-    check_every: Duration = timedelta(hours=1)
+    check_every: Every = timedelta(hours=1)
     reconcile: bool = True
-    reconcile_every: Duration = timedelta(hours=1)
+    reconcile_every: Every = timedelta(hours=1)
     overlap: Duration = timedelta(minutes=10)
     first: Duration = timedelta(hours=24)
     url: str | None = Field(default=None, pattern=r"^https?://[^/]+$")
