@@ -193,6 +193,7 @@ async def travelling(
 
 
 def _said(problem: Exception) -> str:
-    """Which way it failed, in the system's words where it has some: a name, a certificate, a port."""
+    """Which way it failed, in the system's words where it has some (a name, a certificate, a port), and what is known
+    of an answer that could not be read."""
     reason = problem.os_error.strerror if isinstance(problem, aiohttp.ClientConnectorError) else ""
-    return f"{type(problem).__name__}: {reason}" if reason else type(problem).__name__
+    return ": ".join(filter(None, (type(problem).__name__, reason, *getattr(problem, "__notes__", ()))))

@@ -12,10 +12,13 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
+from typing import cast
 from urllib.request import getproxies
 
 from aiohttp import (
     ClientConnectionResetError,
+    ClientError,
     ClientRequest,
     ClientTimeout,
     ConnectionTimeoutError,
@@ -28,6 +31,7 @@ from aiohttp import (
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 from aiohttp.helpers import get_env_proxy_for_url
+from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 from aiohttp.http_parser import RawResponseMessage
 from multidict import CIMultiDict
 from yarl import URL
@@ -42,6 +46,30 @@ _OURS = ("Content-Length", "Transfer-Encoding")
 _TRIES = 3
 _INFORMATIONAL = range(100, 200)
 _SWITCHING = 101
+_SUCCESS = range(200, 300)
+_LONGEST_LINE = 65_536
+"""Bytes of an answer's status line, and of each of its headers, as other clients have it; aiohttp's own are 8,190."""
+_MOST_HEADERS = 1024
+_BEGINNING = 256
+"""Bytes in which the status line is looked for; before it may be those of answers that are not final."""
+_STATUS = re.compile(rb"HTTP/1\.[01] (\d{3})[ \r]")
+
+
+class _Protocol(ResponseHandler):
+    """Keeps how an answer begins: aiohttp forgets the status of one whose head it cannot read to the end."""
+
+    began = b""
+
+    def data_received(self, data: bytes) -> None:
+        if len(self.began) < _BEGINNING:
+            self.began += data[:_BEGINNING]
+        super().data_received(data)
+
+    @property
+    def status(self) -> int:
+        """Of the final answer; 0 where it has not come."""
+        final = [int(code) for code in _STATUS.findall(self.began) if int(code) not in _INFORMATIONAL]
+        return final[0] if final else 0
 
 
 @dataclass(slots=True)
@@ -70,10 +98,16 @@ class Exchange:
         self, connector: TCPConnector, *, connect: timedelta, read: timedelta, total: timedelta, user_agent: str
     ) -> None:
         self._connector = connector
+        made = cast("partial[ResponseHandler]", partial(_Protocol, loop=asyncio.get_running_loop()))
+        connector._factory = made  # noqa: SLF001  there is no other way to have one's own
         self._timeout = ClientTimeout(connect=connect.total_seconds(), sock_connect=connect.total_seconds())
         self._deadlines = Deadlines(total.total_seconds())
         self._pieces = Deadlines(read.total_seconds())
-        self._own = {"User-Agent": user_agent, **({"Connection": "close"} if connector.force_close else {})}
+        self._own = {
+            "User-Agent": user_agent,
+            "Accept-Encoding": "identity",
+            **({"Connection": "close"} if connector.force_close else {}),
+        }
         self._ways: dict[object, _Way] = {}
         self._is_proxied = bool(getproxies())
 
@@ -84,7 +118,13 @@ class Exchange:
             way = self._way(request, url)
             connection, protocol, transport = await self._connected(way)
             try:
-                protocol.set_response_params(read_until_eof=True)
+                protocol.began = b""
+                protocol.set_response_params(
+                    read_until_eof=True,
+                    max_line_size=_LONGEST_LINE,
+                    max_field_size=_LONGEST_LINE,
+                    max_headers=_MOST_HEADERS,
+                )
                 transport.write(way.head(request, url) + (request.body or b""))
                 response = await self._read(protocol, request.longest)
             except BaseException:
@@ -120,26 +160,31 @@ class Exchange:
         loop = asyncio.get_running_loop()
         return ClientRequest("GET", url, headers=headers, loop=loop, proxy=proxy, proxy_auth=auth)
 
-    async def _connected(self, way: _Way) -> tuple[Connection, ResponseHandler, asyncio.Transport]:
+    async def _connected(self, way: _Way) -> tuple[Connection, _Protocol, asyncio.Transport]:
         """One on which nothing has come that nobody asked for: it would be taken for the answer."""
         for _ in range(_TRIES):
             try:
                 connection = await self._connector.connect(way.connecting, [], self._timeout)
             except TimeoutError as problem:
                 raise ConnectionTimeoutError("no connection in time") from problem
-            protocol, transport = connection.protocol, connection.transport
+            protocol, transport = cast("_Protocol | None", connection.protocol), connection.transport
             if protocol is not None and transport is not None and not (protocol.should_close or transport.is_closing()):
                 return connection, protocol, transport
             connection.close()
         raise ClientConnectionResetError("connections were closed, or spoken on, before the request")
 
-    async def _read(self, protocol: ResponseHandler, longest: int) -> Response:
+    async def _read(self, protocol: _Protocol, longest: int) -> Response:
+        """By its status, where that says no and the rest cannot be read: whoever says no need not say it well."""
+        headers: dict[str, str] = {}
         try:
             message, payload = await self._answered(protocol)
+            headers.update((name.lower(), text) for name, text in message.headers.items())
             body, is_whole = await self._body(payload, longest)
-        except TimeoutError as problem:
-            raise SocketTimeoutError("no byte in time") from problem
-        headers = {name.lower(): text for name, text in message.headers.items()}
+        except (ClientError, HttpProcessingError, TimeoutError) as problem:
+            status = protocol.status
+            if status and status not in _SUCCESS:
+                return Response(status=status, headers=headers, is_whole=False)
+            raise _told(problem, status) from problem
         return Response(status=message.code, headers=headers, body=body, is_whole=is_whole)
 
     async def _answered(self, protocol: ResponseHandler) -> tuple[RawResponseMessage, StreamReader]:
@@ -156,6 +201,16 @@ class Exchange:
             with self._pieces.one():
                 body += await payload.readany()
         return body[:longest], len(body) <= longest
+
+
+def _told(problem: Exception, status: int) -> Exception:
+    """The same, with what is known beside it in its notes."""
+    told = SocketTimeoutError("no byte in time") if isinstance(problem, TimeoutError) else problem
+    if isinstance(problem.__cause__, LineTooLong):
+        told.add_note(f"a line of its head is longer than {_LONGEST_LINE} bytes")
+    if status:
+        told.add_note(f"after the status {status}")
+    return told
 
 
 def _url(text: str) -> URL:

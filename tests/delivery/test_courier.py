@@ -135,6 +135,29 @@ async def test_half_an_answer_is_none_and_may_have_arrived(courier, silent, answ
     assert (silent, Fate.UNCERTAIN) == (silence.silent, silence.row.other)
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 422 Unprocessable Entity\r\nContent-Length: 100\r\n\r\ncut off",
+        b"HTTP/1.1 422 Unprocessable Entity\r\nX: " + b"x" * 100_000 + b"\r\n\r\n",
+        b"HTTP/1.1 422 Unprocessable Entity\r\nX",
+        b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 422 Unprocessable Entity\r\nContent-Length: x\r\n\r\n",
+    ],
+    ids=["cut body", "a long header", "half a header", "no length"],
+)
+async def test_a_no_counts_by_its_status_though_the_rest_cannot_be_read(courier, answer):
+    async with _bytes_server(answer) as url:
+        found = await courier.send(Request(method="POST", url=url, body=b"x"))
+    assert (422, b"", False) == (found.status, found.body, found.is_whole)
+
+
+async def test_a_yes_that_cannot_be_read_is_told_with_its_status_and_the_limit(courier):
+    async with _bytes_server(b"HTTP/1.1 200 OK\r\nX: " + b"x" * 100_000 + b"\r\n\r\n") as url:
+        silence = await courier.send(Request(method="POST", url=url, body=b"x"))
+    assert (Silent.NOT_HTTP, Fate.UNCERTAIN) == (silence.silent, silence.row.other)
+    assert "a line of its head is longer than 65536 bytes: after the status 200" in silence.detail
+
+
 async def test_what_must_not_be_repeated_never_takes_a_used_connection(courier, serve):
     peers = []
 

@@ -164,6 +164,25 @@ async def test_a_packed_answer_is_unpacked_and_cut(courier):
         assert 2 == len(server.connections)
 
 
+@pytest.mark.parametrize(
+    "headers",
+    [b"X-Policy: " + b"x" * 60_000 + b"\r\n", b"".join(b"X-%d: x\r\n" % number for number in range(500))],
+    ids=["a long one", "many"],
+)
+async def test_an_answer_is_read_whatever_headers_a_gateway_adds(courier, headers):
+    async with serving(b"HTTP/1.1 200 OK\r\n" + headers + b"Content-Length: 2\r\n\r\nok") as server:
+        answer = await courier.send(_post(server.port))
+        assert (200, b"ok") == (answer.status, answer.body)
+        assert 200 == (await courier.send(_post(server.port))).status
+        assert 1 == len(server.connections)
+
+
+async def test_nobody_is_asked_to_pack_an_answer(courier):
+    async with serving() as server:
+        await courier.send(_post(server.port))
+        assert "identity" == _lines(server.connections[0][0][0])[1]["Accept-Encoding"]
+
+
 async def test_who_is_cancelled_gives_no_connection_back(courier):
     async with serving(b"") as server:
         task = asyncio.create_task(courier.send(_post(server.port)))
