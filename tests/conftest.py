@@ -32,6 +32,11 @@ hypothesis.settings.load_profile("unhurried")
 SHOP = "example.myshopify.com"
 SECRET = "shhh"
 
+REFUSING = """
+CREATE TRIGGER refusing BEFORE INSERT ON envelope WHEN new.kind = '{kind}' BEGIN SELECT raise(ABORT, 'refused'); END
+"""
+"""A SQLite file that refuses documents of a kind for what they are."""
+
 CONFIG = """
 sources:
   shop: {{connector: shopify, shops: {{example.myshopify.com: {{secrets: [env:SHOPIFY_SECRET]}}}}}}

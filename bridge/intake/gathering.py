@@ -12,7 +12,7 @@ from typing import NamedTuple, TypeAlias
 import msgspec
 
 from bridge.contract import Envelope, HttpArrival, Keyed, Verified, WebhookSource
-from bridge.intake.unreadable import named
+from bridge.intake.unreadable import WithoutNames, named
 from bridge.journal import Appended, Journal
 
 
@@ -138,7 +138,7 @@ class Gathering:
         for step in (*_STEPS, self._mark):
             for delivery in arrived:
                 delivery.go_through(step)
-        self._journal.take_in([delivery for delivery in arrived if not delivery.is_over])
+        self._journal.take_in([WithoutNames(each, self._journal) for each in arrived if not each.is_over])
 
     def _mark(self, delivery: Delivery) -> None:
         """What the journal has to know of words that nobody signed."""

@@ -18,7 +18,7 @@ from bridge.contract import Envelope, Reason, Record, Request, Response, StreamS
 from bridge.errors import JournalBusy, Malformed, NotNow, NotStorable, StreamError
 from bridge.intake.kafka import Consumer, PositionLost, opened, options
 from bridge.intake.partition import Partition, Place, Portion
-from bridge.intake.unreadable import reason_of, storable
+from bridge.intake.unreadable import WithoutNames, reason_of, storable
 from bridge.journal import Appended, Journal
 from bridge.journal.awaited import Awaited
 from bridge.telemetry import LAG, POSITION, STOPPED, STREAM_UP, emit
@@ -308,19 +308,18 @@ class Stream:
         """Those that the journal cannot take now; it has the others. One line for all of them."""
         started = time.perf_counter()
         incoming = [Awaited(envelope) for envelope in wave]
-        self._journal.take_in(incoming)
+        self._journal.take_in([WithoutNames(one, self._journal) for one in incoming])
         refused: list[Envelope] = []
         why = ""
-        for envelope, answer in zip(
-            wave, await asyncio.gather(*(one.answer for one in incoming), return_exceptions=True), strict=True
-        ):
+        answers = await asyncio.gather(*(one.answer for one in incoming), return_exceptions=True)
+        for one, answer in zip(incoming, answers, strict=True):
             if isinstance(answer, JournalBusy | NotStorable):
-                refused.append(envelope)
+                refused.append(one.envelope)
                 why = str(answer)
             elif isinstance(answer, BaseException):
                 raise answer
             else:
-                _tell(envelope, answer, time.perf_counter() - started)
+                _tell(one.envelope, answer, time.perf_counter() - started)
         if refused:
             self._wait(partition, why, again_in=again_in, records=len(refused), id=refused[0].id)
         return refused

@@ -5,7 +5,8 @@ nowhere; so whatever a configured secret signed is taken in, and strictness is l
 """
 
 from collections.abc import Generator, Mapping
-from typing import Any, Final
+from datetime import UTC, datetime
+from typing import Any, Final, Protocol
 
 import msgspec
 from multidict import CIMultiDict
@@ -24,7 +25,8 @@ from bridge.contract import (
     Verified,
     WebhookSource,
 )
-from bridge.errors import BridgeError, Examined, Malformed, Refusal
+from bridge.errors import BridgeError, Examined, JournalError, Malformed, NotStorable, Refusal
+from bridge.journal import Appended, Incoming, Journal
 from bridge.signing import digest
 from bridge.telemetry import emit, frames
 
@@ -115,6 +117,59 @@ def _open_headers(headers: Mapping[str, str]) -> Mapping[str, str]:
 
 def _is_plain(text: str) -> bool:
     return len(text) <= _LONGEST and text.isprintable() and text.isascii()
+
+
+# -- refused by the journal --------------------------------------------------------------------------------------------
+
+
+class Nameable(Incoming, Protocol):
+    """An Incoming that may be given another envelope."""
+
+    envelope: Envelope
+
+
+class WithoutNames:
+    """An Incoming that is stored whatever it is called: what the journal refuses for its content is parked with its
+    bytes, under names that any journal takes. Where those are refused too, the answer is what it was.
+    """
+
+    __slots__ = ("_incoming", "_journal", "envelope")
+
+    def __init__(self, incoming: Nameable, journal: Journal) -> None:
+        self._incoming = incoming
+        self._journal = journal
+        self.envelope = incoming.envelope
+
+    def stored(self, appended: Appended) -> None:
+        self._incoming.stored(appended)
+
+    def failed(self, problem: Exception) -> None:
+        if isinstance(problem, JournalError | MemoryError) and not isinstance(problem, NotStorable):
+            self._incoming.failed(problem)
+            return
+        why = str(problem) if isinstance(problem, NotStorable) else f"it cannot be stored ({type(problem).__name__})"
+        emit("journal.refused", source=self.envelope.source, id=self.envelope.id, dest="", detail=why)
+        self._incoming.envelope = bare(self.envelope, why)
+        self._journal.take_in([self._incoming])
+
+
+def bare(envelope: Envelope, why: str) -> Envelope:
+    """Parked, with its bytes, and what of its names cannot be what was refused."""
+    of_body = digest(envelope.raw)
+    return Envelope(
+        source=envelope.source,
+        id=envelope.id if _is_plain(envelope.id) else of_body,
+        topic=envelope.topic if _is_plain(envelope.topic) else "",
+        kind=KIND,
+        tenant=envelope.tenant,
+        lane=f"{KIND}:{of_body}",
+        received_at=datetime.now(UTC),
+        headers={name: text for name, text in envelope.headers.items() if _is_plain(name) and _is_plain(text)},
+        raw=envelope.raw,
+        verdict=Reason.UNREADABLE,
+        detail=why,
+        by_header=envelope.by_header,
+    )
 
 
 # -- again -------------------------------------------------------------------------------------------------------------

@@ -4,7 +4,8 @@ import asyncio
 import base64
 import io
 import json
-from contextlib import asynccontextmanager
+import sqlite3
+from contextlib import asynccontextmanager, closing
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -18,6 +19,7 @@ from bridge.contract import State
 from bridge.errors import JournalBusy
 from bridge.journal import Selection
 from bridge.journal.sqlite import SqliteJournal
+from tests.conftest import REFUSING
 from tests.kafka.orders import an_order, create_topic, orders, produce, producing
 
 
@@ -98,6 +100,28 @@ async def test_what_cannot_be_read_is_dead_with_its_bytes_and_place_and_the_part
         )
         assert any("= doc.number is empty" in fact.detail for fact in parked)
     assert 4 == _count("bridge_dead_records_total", source="erp", topic=topic)
+
+
+async def test_what_the_journal_refuses_is_dead_with_its_bytes_and_the_partition_goes_on(
+    cluster, topic, reading, delivered, tmp_path
+):
+    await create_topic(cluster.bootstrap, topic, partitions=1)
+    refused = an_order("SO-1")
+    async with reading(cluster.bootstrap, topic) as bridge:
+        journal = bridge.house.journal
+        with closing(sqlite3.connect(tmp_path / "journal.db", isolation_level=None)) as other:
+            other.execute(REFUSING.format(kind="erp_order"))
+            await produce(cluster.bootstrap, topic, [(None, refused)])
+
+            async def dead():
+                return [fact async for fact in journal.parked(Selection(state=State.DEAD))]
+
+            (fact,) = await bridge.until(dead, seconds=60)
+            other.execute("DROP TRIGGER refusing")
+        assert ("unreadable", refused) == (fact.reason, (await journal.document(fact.seq)).raw)
+        assert "it cannot be stored: SQLite refuses it (IntegrityError)" == fact.detail
+        await produce(cluster.bootstrap, topic, [(None, an_order("SO-2"))])
+        await delivered(["SO-2"])
 
 
 async def test_a_tombstone_is_a_document_of_its_own_kind_and_skipped_unless_a_rule_wants_it(
