@@ -71,6 +71,8 @@ LINE_ITEM: Fields = {
     **_each("money", "price total_discount pre_tax_price"),
     **_sets("price_set total_discount_set pre_tax_price_set"),
     "attributed_staffs": "any",
+    "tip": "any",
+    **_each("text", "tip_payment_gateway tip_payment_method"),
     "properties": [_PAIRS],
     "tax_lines": [_TAX_LINE],
     "duties": [_DUTY],

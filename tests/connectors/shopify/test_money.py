@@ -34,6 +34,8 @@ def orders(draw):
 
     def money(most):
         amounts = [str(draw(some.decimals(0, most, places=DIGITS[currency]))) for currency in (shop, buyer)]
+        if shop == buyer:
+            amounts[1] = amounts[0]
         sides = zip(("shop_money", "presentment_money"), amounts, (shop, buyer), strict=True)
         return amounts[0], {side: {"amount": amount, "currency_code": code} for side, amount, code in sides}
 
@@ -42,6 +44,7 @@ def orders(draw):
         return {name: plain, f"{name}_set": both}
 
     order = copy.deepcopy(EXAMPLE) | named("total_price", 100_000) | named("total_line_items_price", 100_000)
+    order |= {f"current_{name}": order[name] for name in ("total_price", "total_price_set")}
     order |= {"currency": shop, "presentment_currency": buyer, "taxes_included": draw(some.booleans())}
     order["line_items"] = [
         {
