@@ -58,11 +58,12 @@ class Personal(Document, frozen=True, kw_only=True):
 
     def name(self, kind: str, body: bytes) -> Name:
         customer = self.customer if isinstance(self.customer, dict) else {}
-        addresses = map(_address, (self.shipping_address, self.billing_address, self.destination))
+        buyers = (_address(self.billing_address), _address(customer.get("default_address")))
+        parcels = (_address(self.shipping_address), _address(self.destination))
         found = _aliases(
             ("customer:", (customer.get("id"),)),
             ("email:", (self.email, customer.get("email"))),
-            ("phone:", numbers((self.phone, customer.get("phone")), addresses)),
+            ("phone:", numbers((self.phone, customer.get("phone")), buyers, parcels)),
         )
         return Name(kind, self.lane(kind, body), aliases=found)
 
@@ -116,6 +117,7 @@ class Person(msgspec.Struct, frozen=True, kw_only=True):
     id: Loose = None
     email: Loose = None
     phone: Loose = None
+    default_address: Address | Odd = None
 
 
 class Order(Document, frozen=True, kw_only=True):
@@ -138,7 +140,14 @@ class Order(Document, frozen=True, kw_only=True):
             ("checkout:", (self.checkout_token,)),
             ("customer:", (customer.id,)),
             ("email:", (self.email, self.contact_email, customer.email)),
-            ("phone:", numbers((self.phone, customer.phone), (self.shipping_address, self.billing_address))),
+            (
+                "phone:",
+                numbers(
+                    (self.phone, customer.phone),
+                    (self.billing_address, customer.default_address),
+                    (self.shipping_address,),
+                ),
+            ),
         )
         return Name(kind, str(self.id), instant(self.updated_at), found, self.test is True)
 

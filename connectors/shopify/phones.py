@@ -17,19 +17,38 @@ class Address(msgspec.Struct, frozen=True, kw_only=True):
     country_code: object = None
 
 
-def numbers(typed: Iterable[object], addresses: Iterable[object]) -> Iterator[object]:
+def numbers(own: Iterable[object], buyers: Iterable[object], parcels: Iterable[object]) -> Iterator[object]:
     """Each number as it stands; one without a country also as E.164, in each country that the addresses name.
 
-    Those of addresses count where there is no other, as in the default rules: a parcel for somebody else is not hers.
+    own      numbers of the order and its customer
+    buyers   addresses of whoever buys and pays: their numbers may be sent, so a person is found by them
+    parcels  addresses where it goes: a parcel for somebody else is not hers, so their numbers count only where there is
+             none before that can be dialled
     """
-    known = [address for address in addresses if isinstance(address, Address)]
-    countries = {address.country_code: None for address in known if type(address.country_code) is str}
-    own = [number for number in typed if number]
-    for number in own or [address.phone for address in known]:
-        yield number
-        if type(number) is str and number and not number.lstrip().startswith(_FROM_ABROAD):
-            for country in countries:
-                yield _e164(number[:_LONGEST], country)
+    theirs = [address for address in buyers if isinstance(address, Address)]
+    known = [address for address in parcels if isinstance(address, Address)]
+    countries = {each.country_code: None for each in (*known, *theirs) if type(each.country_code) is str}
+    is_found = False
+    for number in (*own, *(address.phone for address in theirs)):
+        if number:
+            yield number
+            is_found |= _is_from_abroad(number) and _e164(str(number)[:_LONGEST], "ZZ") is not None
+            for dialled in _dialled(number, countries):
+                is_found |= dialled is not None
+                yield dialled
+    for address in () if is_found else known:
+        yield address.phone
+        yield from _dialled(address.phone, countries)
+
+
+def _is_from_abroad(number: object) -> bool:
+    return type(number) is str and number.lstrip().startswith(_FROM_ABROAD)
+
+
+def _dialled(number: object, countries: Iterable[str]) -> Iterator[str | None]:
+    """As it is dialled from abroad; None in a country where it is no number."""
+    if type(number) is str and number and not _is_from_abroad(number):
+        yield from (_e164(number[:_LONGEST], country) for country in countries)
 
 
 @lru_cache(maxsize=4096)

@@ -272,7 +272,18 @@ def test_a_phone_that_stands_in_an_address_names_the_order(place, typed, country
 
 def test_a_phone_in_an_address_is_somebody_elses_where_the_order_has_its_own():
     given = {"shipping_address": {"country_code": "GB", "phone": "020 7946 0999"}}
-    assert ("phone:+441632960001",) == read("orders/create", order(phone="+441632960001", **given)).aliases
+    assert ("phone:+442079460001",) == read("orders/create", order(phone="+442079460001", **given)).aliases
+
+
+def test_every_number_by_which_the_default_rules_may_send_finds_the_order():
+    buyers = {
+        "billing_address": {"country_code": "GB", "phone": "020 7946 0111"},
+        "customer": {"default_address": {"country_code": "GB", "phone": "020 7946 0222"}},
+    }
+    aliases = read("orders/create", order(phone="call me", **buyers)).aliases
+    assert {"phone:+442079460111", "phone:+442079460222"} <= set(aliases)
+    parcel = {"billing_address": None, "shipping_address": {"country_code": "GB", "phone": "020 7946 0333"}}
+    assert "phone:+442079460333" in read("orders/create", order(phone="call me", **parcel)).aliases
 
 
 def test_a_number_without_a_country_is_one_of_each_country_that_the_addresses_name():
