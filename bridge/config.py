@@ -5,7 +5,7 @@ Nobody after this sees a dict. A connector's section is read by the connector's 
 
 import difflib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,7 +18,7 @@ from pydantic import (
 
 from bridge import registry
 from bridge.composing import Composing, Place
-from bridge.contract import EXPRESSIONS, Destination, EventShape, Fields, Json, Source, StreamSource, Tells
+from bridge.contract import EXPRESSIONS, Destination, EventShape, Fields, Json, MadeUp, Source, StreamSource, Tells
 from bridge.errors import ConfigurationError, Problem
 from bridge.mapping.loader import Document, load
 from bridge.mapping.records import RecordExpressions
@@ -49,19 +49,6 @@ _NO_CONFIGURATION = "a configuration is a mapping: sources, destinations, rules,
 
 class _OnlyJournal(Section):
     journal: JournalSettings
-
-
-class MadeUp(Mapping[str, str]):
-    """An environment in which every variable is set: no real secret is needed, and none can show."""
-
-    def __getitem__(self, name: str) -> str:
-        return name
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(())
-
-    def __len__(self) -> int:
-        return 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ What travels through the rooms is frozen and plain. Times are aware datetimes, m
 import os
 import re
 import unicodedata
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -601,6 +601,19 @@ _COMPLAINTS: tuple[tuple[Callable[[str], bool], str], ...] = (
 """What a secret may have that nobody sees, and what to do; nothing of the secret itself."""
 
 _LARGEST_SECRET = 65_536
+
+
+class MadeUp(Mapping[str, str]):
+    """An environment in which every variable is set: no real secret is needed, and none can show."""
+
+    def __getitem__(self, name: str) -> str:
+        return name
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
 
 
 class Secret:

@@ -7,17 +7,20 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
     Discriminator,
     Field,
     Tag,
+    ValidationInfo,
     WithJsonSchema,
 )
 from pydantic_core import PydanticCustomError
 
-from bridge.contract import Duration, Every, Secret, between
+from bridge.contract import Duration, Every, MadeUp, Secret, between
+from bridge.database_url import complaint
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 FilePath = Annotated[Path, BeforeValidator(lambda given: Path(given) if isinstance(given, str) else given)]
@@ -104,6 +107,13 @@ class SqliteSettings(Section):
     keep: Keep = Keep()
 
 
+def _fit(url: Secret, info: ValidationInfo) -> Secret:
+    is_made_up = isinstance((info.context or {}).get("environ"), MadeUp)
+    if not is_made_up and (said := complaint(url.reveal())) is not None:
+        raise PydanticCustomError("database_url", "{origin} {said}", {"origin": url.origin, "said": said})
+    return url
+
+
 class PostgresSettings(Section):
     """A database that many processes share. `url` is postgres://user@host:port/database?sslmode=verify-full&... .
 
@@ -112,7 +122,7 @@ class PostgresSettings(Section):
     """
 
     kind: Literal["postgres"]
-    url: Secret
+    url: Annotated[Secret, AfterValidator(_fit)]
     password: Secret | None = None
     schema_name: str = Field(default="bridge", alias="schema", pattern=r"^[a-z_][a-z0-9_]{0,62}$")
     pool: int = Field(default=8, ge=2, le=100)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from multidict import CIMultiDict
 
-from bridge.config import MadeUp, Settings, read_file
-from bridge.contract import HttpArrival, Record, Signs
+from bridge.config import Settings, read_file
+from bridge.contract import HttpArrival, MadeUp, Record, Signs
 from bridge.errors import BridgeError
 from bridge.rehearsal import Rehearsal, Verdict
 

@@ -124,6 +124,20 @@ class Database:
         raise AssertionError("the last try returns or raises")
 
 
+async def _tried(pool: Any, place: Place) -> None:  # noqa: ANN401  asyncpg has no types
+    """The address is read at the first connection. What the driver says of it may quote it, and it may hold the
+    password."""
+    with _told_apart(place):
+        try:
+            async with pool.acquire(timeout=place.timeout.total_seconds()):
+                pass
+        except ValueError as problem:
+            raise JournalUnreadable(
+                f"journal.url is no address that the driver takes ({type(problem).__name__}): look at its hosts, its "
+                "sslmode and the files of its TLS"
+            ) from None
+
+
 @asynccontextmanager
 async def connected(place: Place) -> AsyncIterator[Database]:
     """Raises JournalBusy where the database cannot be reached, JournalUnreadable where it has no such journal."""
@@ -142,6 +156,7 @@ async def connected(place: Place) -> AsyncIterator[Database]:
         )
         await pool.__aenter__()
     try:
+        await _tried(pool, place)
         yield Database(pool, place)
     finally:
         try:

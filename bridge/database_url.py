@@ -1,0 +1,56 @@
+"""Whether the address of a database is one that its driver takes: said beforehand, in words that show nothing of it.
+
+A driver says of an unfit address what it could not read, and that may be the password.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Final
+from urllib.parse import SplitResult, urlsplit
+
+_SCHEMES: Final = ("postgres", "postgresql")
+_ODD_PERCENT: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_MODES: Final = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
+_SSLMODE: Final = re.compile(r"(?:^|&)sslmode=([^&]*)")
+_MOST_PORTS: Final = 65_535
+_QUOTED: Final = (
+    "in a password write / as %2F, ? as %3F, # as %23, @ as %40 and % as %25, or give it apart, as `password:`"
+)
+
+
+def complaint(url: str) -> str | None:
+    """What is wrong, without a word of the address; None where nothing is.
+
+    The form is libpq's: postgres://user:password@host:port/database?sslmode=..., several host:port parted by commas.
+    """
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return f"is no address of a database: its host cannot be read; {_QUOTED}"
+    return next(_complaints(url, parts), None)
+
+
+def _complaints(url: str, parts: SplitResult) -> Iterator[str]:
+    mode = _SSLMODE.search(parts.query)
+    if parts.scheme not in _SCHEMES:
+        yield "is no address of a database: write postgres://user@host:port/database"
+    if "#" in url or _is_cut(parts):
+        yield f"holds a character that ends a part of it too early; {_QUOTED}"
+    if _ODD_PERCENT.search(url):
+        yield f"has a % without two hexadecimal digits; {_QUOTED}"
+    if not all(map(_is_port, parts.netloc.rpartition("@")[2].split(","))):
+        yield f"has a port that is no number from 1 to {_MOST_PORTS}; {_QUOTED}"
+    if mode is not None and mode[1] not in _MODES:
+        yield f"has an unknown sslmode; there are: {', '.join(_MODES)}"
+
+
+def _is_cut(parts: SplitResult) -> bool:
+    """A sign of the password's own was read as one of the address."""
+    is_later = "@" not in parts.netloc and "@" in parts.query
+    return parts.netloc.count("@") > 1 or "@" in parts.path or is_later
+
+
+def _is_port(host: str) -> bool:
+    """Of one host, which may be an IPv6 address in brackets."""
+    port = re.fullmatch(r"(?:\[[^\[\]]*\]|[^:\[\]]*)(?::(\d{0,5}))?", host)
+    return port is not None and (not port[1] or 0 < int(port[1]) <= _MOST_PORTS)
