@@ -197,7 +197,7 @@ class Kafka(_Section):
 
     def kinds(self) -> Mapping[str, Fields]:
         """A kind that is not described here has any fields, unless another source describes it."""
-        return {**{topic.kind: {} for topic in self._every()}, **self.shapes, naming.TOMBSTONE: {}}
+        return {**{topic.kind: {} for topic in self._every()}, **self.shapes, naming.TOMBSTONE: {}, naming.NO_ROW: {}}
 
     def topics(self) -> Mapping[str, str]:
         return {name: topic.kind for name, topic in self.by_name.items()}
@@ -227,8 +227,8 @@ class Kafka(_Section):
 
     def read(self, record: Record) -> RecordReading:
         topic = self._topic(record.topic)
-        raw, told = yield from document(record, topic.values, topic.unwrap, self.registry)
-        return naming.named(record, raw, topic, told)
+        found = yield from document(record, topic.values, topic.unwrap, self.registry)
+        return naming.named(record, found, topic)
 
     def unreadable(self, record: Record, why: str) -> Envelope:
         return naming.unreadable(record, why, self._topic(record.topic))

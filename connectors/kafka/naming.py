@@ -8,16 +8,20 @@ import hashlib
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Literal, Protocol, TypeAlias
+from typing import Literal, NamedTuple, Protocol, TypeAlias
 
 import msgspec
 
 from bridge.contract import KEY, Envelope, Expression, Json, Reason, Record
 from bridge.errors import Malformed
 from bridge.surrogates import decoded
+from connectors.kafka.values import Unwrapped
 
 TOMBSTONE = "tombstone"
 """The kind of a record that says that its document is gone."""
+
+NO_ROW = "no_row"
+"""The kind of what Debezium writes beside rows: heartbeats, marks of transactions, changes of schemas, a TRUNCATE."""
 
 _LONGEST = 255
 _LONGEST_HEADER = 1024
@@ -43,33 +47,82 @@ class Naming(Protocol):
     def aliases(self) -> Mapping[Alias, Expression]: ...
 
 
-_NOTHING: Mapping[str, str] = {}
+class _Parts(NamedTuple):
+    """What an envelope has of its document.
 
-
-def named(record: Record, raw: bytes | None, naming: Naming, told: Mapping[str, str] = _NOTHING) -> Envelope:
-    """The envelope of a document (raw is JSON), or of a tombstone (raw None). Raises Malformed.
-
-    told  what its wrapping said of it, which stands among its headers
+    lane  None: one of its own
     """
-    key, headers = _key(record), {**_headers(record), **{name: text for name, text in told.items() if _fits(text)}}
+
+    kind: str
+    lane: str | None
+    raw: bytes
+    version: datetime | None = None
+    aliases: tuple[str, ...] = ()
+
+
+def named(record: Record, found: Unwrapped, naming: Naming) -> Envelope:
+    """The envelope of a document, of a tombstone, or of a notice about no row. Raises Malformed."""
+    key, identity = _key(record), _id(record)
+    headers = {**_headers(record), **{name: text for name, text in found.told.items() if _fits(text)}}
     scope: dict[str, Json] = {"doc": None, "key": key, "headers": headers, "topic": record.topic}
-    if raw is not None:
-        scope["doc"] = _document(raw)
-    identity = _id(record)
+    parts = _parts(record, found, naming, scope)
     return Envelope(
         source=record.source,
         id=identity,
         topic=record.topic,
-        kind=TOMBSTONE if raw is None else naming.kind,
+        kind=parts.kind,
         tenant=naming.tenant,
-        lane=_lane(naming, scope) or _without_lane(naming, raw, identity),
-        version=naming.version(scope) if naming.version is not None and raw is not None else None,
-        aliases=_aliases(naming, scope) if raw is not None else (),
+        lane=parts.lane or f"record:{identity}",
+        version=parts.version,
+        aliases=parts.aliases,
         occurred_at=record.at,
         received_at=record.at,
         headers=headers if key is None else {**headers, KEY: key},
-        raw=b"{}" if raw is None else raw,
+        raw=parts.raw,
     )
+
+
+def _parts(record: Record, found: Unwrapped, naming: Naming, scope: dict[str, Json]) -> _Parts:
+    if found.raw is None:
+        return _of_gone(record, found.gone or b"", naming, scope)
+    scope["doc"] = document = _document(found.raw)
+    if not found.is_of_row:
+        return _Parts(NO_ROW, None, found.raw)
+    if document.keys() == _WITH_SCHEMA and document["payload"] is None:
+        return _of_gone(record, b"", naming, scope)
+    return _Parts(
+        naming.kind,
+        _lane(record, naming, scope) or _without_lane(naming),
+        found.raw,
+        naming.version(scope) if naming.version is not None else None,
+        _aliases(naming, scope),
+    )
+
+
+def _of_gone(record: Record, gone: bytes, naming: Naming, scope: dict[str, Json]) -> _Parts:
+    """By what remains of a document: the columns as they were, and those of its key, which are never placeholders.
+
+    Where they name no order, its key does.
+    """
+    raw = _encode({**_columns(gone), **_columns(record.key or b"")})
+    scope["doc"] = _document(raw)
+    try:
+        lane = _lane(record, naming, scope)
+    except Malformed:
+        lane = None
+    return _Parts(TOMBSTONE, lane or _fit(_key(record)), raw, aliases=_aliases(naming, scope, is_gone=True))
+
+
+def _columns(written: bytes) -> Mapping[str, msgspec.Raw]:
+    """Those of a row, or of a key that is JSON, without the schema around them. None where it is something else."""
+    try:
+        _document(written)
+        columns = decoded(_decode_columns, written)
+        if columns.keys() != _WITH_SCHEMA:
+            return columns
+        return decoded(_decode_columns, bytes(columns["payload"]))
+    except (Malformed, msgspec.DecodeError):
+        return {}
 
 
 def unreadable(record: Record, why: str, naming: Naming) -> Envelope:
@@ -111,9 +164,13 @@ def _number(written: str) -> Decimal | str:
 
 
 _decode = msgspec.json.Decoder(float_hook=_number).decode
+_encode = msgspec.json.Encoder().encode
+_decode_columns = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_WITH_SCHEMA = {"schema", "payload"}
+"""How Kafka Connect's converter for JSON writes a value with its schema."""
 
 
-def _document(raw: bytes) -> Json:
+def _document(raw: bytes) -> dict[str, Json]:
     try:
         if not raw.isascii():
             raw.decode()
@@ -127,31 +184,31 @@ def _document(raw: bytes) -> Json:
     return document
 
 
-def _lane(naming: Naming, scope: Mapping[str, Json]) -> str | None:
-    if naming.lane is None:
-        lane = scope["key"]
-    else:
-        lane = naming.lane(scope)
-        if lane is None and scope["doc"] is None:
-            lane = scope["key"]
+def _lane(record: Record, naming: Naming, scope: Mapping[str, Json]) -> str | None:
+    return _fit(_key(record) if naming.lane is None else naming.lane(scope))
+
+
+def _fit(lane: str | None) -> str | None:
     if lane and (len(lane) > _LONGEST or not lane.isprintable()):
         raise Malformed(f"the order's id is longer than {_LONGEST} characters, or not printable")
-    text: str | None = lane
-    return text
+    return lane
 
 
-def _without_lane(naming: Naming, raw: bytes | None, identity: str) -> str:
-    if raw is None:
-        return f"record:{identity}"
+def _without_lane(naming: Naming) -> str:
     if naming.lane is None:
         raise Malformed("the record has no key to name its order by: say `lane: = doc....` for this topic")
     raise Malformed(f"{naming.lane.source} is empty: nothing names the order")
 
 
-def _aliases(naming: Naming, scope: Mapping[str, Json]) -> tuple[str, ...]:
+def _aliases(naming: Naming, scope: Mapping[str, Json], *, is_gone: bool = False) -> tuple[str, ...]:
     found: dict[str, None] = {}
     for name, expression in naming.aliases.items():
-        text = expression(scope)
+        try:
+            text = expression(scope)
+        except Malformed:
+            if not is_gone:
+                raise
+            continue
         if text and text.isprintable() and (text := text.strip()):
             found[text if name == "name" else f"{name}:{text.lower() if name == 'email' else text}"] = None
     return tuple(found)

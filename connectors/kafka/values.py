@@ -22,13 +22,20 @@ _encode = msgspec.json.Encoder(decimal_format="number").encode
 
 
 _NOTHING: Mapping[str, str] = {}
+_NULL = b"null"
 
 
 class Unwrapped(NamedTuple):
-    """A document as JSON, None for a tombstone, and what its wrapping told of it, as headers."""
+    """A document as JSON, None for a tombstone, and what its wrapping told of it, as headers.
+
+    gone       of a tombstone: the document as it was before, as far as that is told
+    is_of_row  False: the document is a notice of Debezium about no row, such as a heartbeat
+    """
 
     raw: bytes | None
     told: Mapping[str, str] = _NOTHING
+    gone: bytes | None = None
+    is_of_row: bool = True
 
 
 def document(
@@ -36,13 +43,15 @@ def document(
 ) -> Generator[Request, Response, Unwrapped]:
     """What the record says, out of its wrapping. Raises Malformed, NotNow."""
     value = record.value
-    if value is None:
+    if not value:
         return Unwrapped(None)
     if values == "json-schema":
         value = unframed(value)[1]
     elif values == "avro" and registry is not None:
         number, rest = unframed(value)
         value = _from_avro(rest, (yield from registry.schema_of(number)))
+    if value.strip() == _NULL:  # Kafka Connect's converter for JSON writes it where there is nothing to convert
+        return Unwrapped(None)
     if unwrap == "debezium":
         return _row(value)
     return Unwrapped(_data(value, record) if unwrap == "cloudevents" else value)
@@ -59,13 +68,21 @@ def _from_avro(value: bytes, parsed: Parsed) -> bytes:
 
 
 class _Change(msgspec.Struct):
-    """Debezium's: what the row is now, what was done to it, and when."""
+    """Debezium's: what the row was and is now, what was done to it, and when."""
 
+    before: msgspec.Raw = msgspec.Raw(_NULL)
     after: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
-    payload: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    schema: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    payload: msgspec.Raw = msgspec.Raw(b"")
     op: Any = None
     ts_ms: Any = None
     source: Any = None
+
+    @property
+    def is_wrapped(self) -> bool:
+        """With its schema beside it; a row may have a column `payload` too."""
+        payload = bytes(self.payload)
+        return payload.startswith(b"{") or (payload == _NULL and self.schema is not msgspec.UNSET)
 
     def told(self) -> Mapping[str, str]:
         """As headers, by the names that Debezium's own unwrapping gives them (`add.headers`)."""
@@ -76,6 +93,12 @@ class _Change(msgspec.Struct):
 
 _OF_SOURCE = ("ts_ms", "db", "schema", "table")
 """What a rule may want to know of where a row comes from: when it was committed, and what it is a row of."""
+
+_OF_NO_ROW = ("t", "m")
+"""What was done to no row: a TRUNCATE, and a message that somebody wrote into the log of Postgres."""
+
+_TIMES = frozenset({"ts_ms", "ts_us", "ts_ns"})
+_OF_TRANSACTION = frozenset({"status", "id", "event_count", "data_collections"})
 
 
 class _Event(msgspec.Struct):
@@ -88,20 +111,65 @@ class _Event(msgspec.Struct):
 
 _change = msgspec.json.Decoder(_Change).decode
 _event = msgspec.json.Decoder(_Event).decode
+_columns = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_scalar = msgspec.json.Decoder(str | int).decode
 
 
 def _row(value: bytes) -> Unwrapped:
-    """The row as it is now; no document where it was deleted."""
+    """The row as it is now, a tombstone where it was deleted, or a notice about no row."""
     try:
         change = decoded(_change, value)
-        if change.payload is not msgspec.UNSET:
-            change = decoded(_change, bytes(change.payload))
+        if change.is_wrapped:
+            value = bytes(change.payload)
+            if value == _NULL:
+                return Unwrapped(None)
+            change = decoded(_change, value)
+        return _changed(value, change)
     except (msgspec.DecodeError, RecursionError):
         raise Malformed("not a change event of Debezium") from None
+
+
+def _changed(value: bytes, change: _Change) -> Unwrapped:
+    if change.op in _OF_NO_ROW:
+        return Unwrapped(value, change.told(), is_of_row=False)
     if change.after is msgspec.UNSET:
-        raise Malformed("not a change event of Debezium: it has no `after`")
+        return _flat(value, {name: bytes(raw) for name, raw in decoded(_columns, value).items()})
     after = bytes(change.after)
-    return Unwrapped(None if after == b"null" else after, change.told())
+    if after != _NULL:
+        return Unwrapped(after, change.told())
+    return Unwrapped(None, change.told(), bytes(change.before))
+
+
+def _flat(value: bytes, columns: Mapping[str, bytes]) -> Unwrapped:
+    """A row that Debezium's own unwrapping has left flat, known by the columns that it adds; or a notice."""
+    if _is_notice(columns):
+        return Unwrapped(value, is_of_row=False)
+    if not {"__op", "__deleted"} & columns.keys():
+        raise Malformed("not a change event of Debezium: it has no `after`, and neither `__op` nor `__deleted`")
+    added = {name: raw for name, raw in columns.items() if name.startswith("__") and _is_scalar(raw)}
+    told = {name: str(_scalar(raw)) for name, raw in added.items()}
+    if told.get("__op") == "d" or columns.get("__deleted") in (b'"true"', b"true"):
+        return Unwrapped(None, told, value)
+    return Unwrapped(value, told)
+
+
+def _is_scalar(raw: bytes) -> bool:
+    try:
+        _scalar(raw)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_notice(columns: Mapping[str, bytes]) -> bool:
+    """A heartbeat, a mark of a transaction, or a change of a schema. A row with columns of these names has more."""
+    names = columns.keys()
+    if names <= _TIMES:
+        return "ts_ms" in names and all(raw.isdigit() for raw in columns.values())
+    if _OF_TRANSACTION <= names <= _OF_TRANSACTION | _TIMES:
+        return columns["status"] in (b'"BEGIN"', b'"END"')
+    is_of_schema = {"source", "databaseName"} <= names and not names.isdisjoint({"ddl", "tableChanges"})
+    return is_of_schema and columns["source"].startswith(b"{")
 
 
 def _data(value: bytes, record: Record) -> bytes:

@@ -339,6 +339,47 @@ async def test_a_document_is_taken_out_of_its_wrapping(cluster, topic, reading, 
             assert ["tombstone"] == [each["kind"] for each in (await bridge.story("UN-2")).documents]
 
 
+async def test_a_deletion_of_debezium_queues_in_its_order_and_a_rule_for_it_hears_of_nothing_else(
+    cluster, topic, reading, delivered
+):
+    gone = """
+  gone:
+    for: tombstone
+    at: = received_at
+    give:
+      action: order.cancelled
+      person: {email: = tombstone.buyer.mail}
+      object_parameters: {reference: = tombstone.number, source: erp, delivery: deliver, items: []}
+"""
+    key, row = '{"number": "DE-1"}', an_order("DE-1")
+    notices = [b'{"ts_ms": 1795179933100}', b'{"before": null, "after": null, "op": "t", "source": {}, "ts_ms": 1}']
+    records = [
+        (key, b'{"before": null, "after": %b, "op": "c"}' % row),
+        (key, b'{"before": %b, "after": null, "op": "d"}' % row),
+        (key, None),
+        *(('{"serverName": "db"}', notice) for notice in notices),
+    ]
+    before = _skipped()
+    await create_topic(cluster.bootstrap, topic, partitions=1)
+    await produce(cluster.bootstrap, topic, records)
+    async with reading(cluster.bootstrap, topic, how=", unwrap: debezium", more=gone) as bridge:
+        assert {"DE-1": 1} == await delivered(["DE-1"])
+        assert {"DE-1": 1} == await delivered(["DE-1"], action="order.cancelled")
+        await bridge.until(lambda: _documents(bridge, "DE-1", 3), seconds=30)
+        story = await bridge.settled("DE-1")
+        assert ["erp_order", "tombstone", "tombstone"] == [document["kind"] for document in story.documents]
+
+        async def skipped():
+            return _skipped() >= before + len(notices)
+
+        await bridge.until(skipped, seconds=30)
+        assert not [fact async for fact in bridge.house.journal.parked(Selection(state=State.DEAD))]
+
+
+def _skipped():
+    return _count("bridge_skips_total", dest="hellotext", reason="no rule")
+
+
 async def test_records_of_one_order_keep_their_order(cluster, topic, reading, delivered):
     await create_topic(cluster.bootstrap, topic, partitions=1)
     now = datetime.now(UTC)

@@ -16,7 +16,8 @@ sources:
     connector: kafka
     brokers: [127.0.0.1:9092]
     group: bridge
-    topics: {rows: {tenant: shop.example, kind: row, unwrap: UNWRAP, NAMED}}
+    registry: {url: "http://127.0.0.1:1"}
+    topics: {rows: {tenant: shop.example, unwrap: UNWRAP, NAMED}}
     kinds: {row: {id: integer, site: text, day: text, clock: text}}
 destinations: {hellotext: {connector: hellotext, token: env:T}}
 vars: {zone: Europe/Berlin, sites: {north: {zone: Europe/Oslo, code: N}}}
@@ -42,12 +43,14 @@ def named(tmp_path):
     """The envelope of a record by these settings of its topic."""
     (tmp_path / "codes.csv").write_text("site,code\nnorth,N\nsouth,S\n")
 
-    def make(settings, value=None, *, unwrap="none", headers=()):
+    def make(settings, value=None, *, unwrap="none", headers=(), key=b"k", raw=None):
+        settings = settings if "kind:" in settings else f"kind: row, {settings}"
         text = CONFIG.replace("UNWRAP", unwrap).replace("NAMED", settings)
         found = read(text, file=str(tmp_path / "bridge.yaml"), environ={"T": "t"})
-        raw = json.dumps(ROW if value is None else value).encode()
+        if raw is None:
+            raw = json.dumps(ROW if value is None else value).encode()
         record = Record(
-            source="db", topic="rows", partition=0, offset=1, timestamp=1, at=AT, key=b"k", value=raw, headers=headers
+            source="db", topic="rows", partition=0, offset=1, timestamp=1, at=AT, key=key, value=raw, headers=headers
         )
         try:
             next(found.sources["db"].read(record))
@@ -132,6 +135,124 @@ def test_what_debezium_says_of_a_change_stands_among_the_headers(named, value):
 )
 def test_a_change_that_says_it_otherwise_is_read_all_the_same(named, more):
     assert "7" == named("lane: = doc.id", {"after": ROW, **more}, unwrap="debezium").lane
+
+
+def _with_schema(value):
+    return {"schema": {"type": "struct"}, "payload": value}
+
+
+KEYS = [b'{"id": 7}', b'{"id":\n 7}', json.dumps(_with_schema({"id": 7})).encode()]
+DELETED = {**CHANGE, "before": ROW, "after": None, "op": "d"}
+
+
+@pytest.mark.parametrize("key", [*KEYS, b"k", None])
+@pytest.mark.parametrize("value", [DELETED, _with_schema(DELETED)])
+def test_a_row_that_is_deleted_queues_behind_its_order_and_says_what_it_was(named, key, value):
+    envelope = named("lane: = text(doc.id), aliases: {name: = doc.site}", value, unwrap="debezium", key=key)
+    assert ("tombstone", "7", ("north",)) == (envelope.kind, envelope.lane, envelope.aliases)
+    assert ROW == json.loads(envelope.raw)
+    assert "d" == envelope.headers["__op"]
+
+
+@pytest.mark.parametrize("unwrap", ["debezium", "none"])
+@pytest.mark.parametrize(
+    "raw", [b"", b"null", b" null\n", b'{"schema":null,"payload":null}', b'{"schema": {"type": "x"}, "payload": null}']
+)
+@pytest.mark.parametrize("key", KEYS)
+def test_a_tombstone_is_of_the_order_that_its_key_names(named, unwrap, raw, key):
+    envelope = named("lane: = text(doc.id)", unwrap=unwrap, raw=raw, key=key)
+    assert ("tombstone", "7", {"id": 7}) == (envelope.kind, envelope.lane, json.loads(envelope.raw))
+
+
+@pytest.mark.parametrize("values", ["avro", "json-schema"])
+def test_an_empty_value_is_a_tombstone_without_a_frame_too(named, values):
+    envelope = named(f"lane: = text(doc.id), values: {values}", raw=b"", key=b'{"id": 7}')
+    assert ("tombstone", "7") == (envelope.kind, envelope.lane)
+
+
+def test_the_columns_of_the_key_win_over_placeholders_in_what_a_row_was(named):
+    before = {"id": 0, "site": "", "day": None}
+    envelope = named("lane: = text(doc.id)", {**DELETED, "before": before}, unwrap="debezium", key=b'{"id": 7}')
+    assert ("7", {**before, "id": 7}) == (envelope.lane, json.loads(envelope.raw))
+
+
+def test_what_remains_of_a_row_has_its_numbers_as_they_were_written(named):
+    value = b'{"before": {"id": 7, "sum": 12.50, "big": 1e3}, "after": null, "op": "d"}'
+    assert b'{"id":7,"sum":12.50,"big":1e3}' == named("lane: = text(doc.id)", raw=value, unwrap="debezium").raw
+
+
+def test_a_deletion_whose_row_does_not_name_the_order_has_the_lane_of_its_key(named):
+    deleted = {**DELETED, "before": {"id": 7, "site": None}}
+    assert "k" == named("lane: = doc.site", deleted, unwrap="debezium").lane
+    deleted["before"]["site"] = "north"
+    assert "k" == named("lane: = integer(doc.site)", deleted, unwrap="debezium").lane
+
+
+def test_an_alias_that_cannot_be_worked_out_of_what_remains_is_left_out(named):
+    settings = "lane: = text(doc.id), aliases: {name: = integer(doc.name), customer: = text(doc.id)}"
+    assert ("customer:7",) == named(settings, raw=b"null", key=b'{"id": 7, "name": "x"}').aliases
+    with pytest.raises(Malformed):
+        named(settings, {"id": 7, "name": "x"})
+
+
+@pytest.mark.parametrize("gone", [{"__deleted": "true"}, {"__deleted": True}, {"__op": "d", "__deleted": "true"}])
+@pytest.mark.parametrize("wrapped", [dict, _with_schema])
+def test_a_flat_row_that_says_it_was_deleted_is_a_tombstone(named, gone, wrapped):
+    value = wrapped({**ROW, **gone})
+    envelope = named("lane: = text(doc.id)", value, unwrap="debezium", key=b'{"id": 7}')
+    assert ("tombstone", "7", ROW | gone) == (envelope.kind, envelope.lane, json.loads(envelope.raw))
+
+
+@pytest.mark.parametrize("lives", [{"__deleted": "false"}, {"__op": "u"}, {"__op": "c", "payload": "{}"}])
+def test_a_flat_row_that_was_not_deleted_is_the_document(named, lives):
+    value = {**ROW, **lives, "__source_ts_ms": 1795179933000, "status": "BEGIN", "ts_ms": 1, "ddl": "x"}
+    envelope = named("lane: = text(doc.id)", value, unwrap="debezium")
+    assert ("row", "7", value) == (envelope.kind, envelope.lane, json.loads(envelope.raw))
+    assert "1795179933000" == envelope.headers["__source_ts_ms"]
+    assert lives.get("__op") == envelope.headers.get("__op")
+
+
+NOTICES = [
+    {"before": None, "after": None, "op": "t", "ts_ms": 1795179933100, "source": {"table": "orders"}},
+    {"op": "t", "ts_ms": 1795179933100, "source": {"table": "orders"}},
+    {"op": "m", "ts_ms": 1, "source": {"table": ""}, "message": {"prefix": "till", "content": "aGk="}},
+    {"ts_ms": 1795179933100},
+    {"ts_ms": 1795179933100, "ts_us": 1795179933100000, "ts_ns": 1795179933100000000},
+    {"status": "BEGIN", "id": "571:53195829", "event_count": None, "data_collections": None, "ts_ms": 1},
+    {"status": "END", "id": "571:53195832", "event_count": 2, "data_collections": []},
+    {"source": {"db": "shop"}, "ts_ms": 1, "databaseName": "shop", "ddl": "ALTER TABLE orders", "tableChanges": []},
+    {"source": {"db": "shop"}, "ts_ms": 1, "databaseName": "shop", "schemaName": "dbo", "tableChanges": []},
+]
+
+
+@pytest.mark.parametrize("wrapped", [dict, _with_schema])
+@pytest.mark.parametrize("value", NOTICES)
+def test_what_debezium_writes_of_no_row_is_neither_an_order_nor_a_tombstone(named, value, wrapped):
+    envelope = named("lane: = text(doc.id)", wrapped(value), unwrap="debezium", key=b'{"serverName": "db"}')
+    assert ("no_row", "record:", value) == (envelope.kind, envelope.lane[:7], json.loads(envelope.raw))
+    assert envelope.verdict is None
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"id": 7},
+        {"after": 5},
+        {"op": "u"},
+        {"status": "open", "id": 7},
+        {"ts_ms": 1, "id": 7},
+        {"ts_ms": "today"},
+        {"ts_us": 1},
+        {"status": "BEGIN", "id": 7, "ts_ms": 1},
+        {"status": "BEGIN", "id": "a", "event_count": 1, "data_collections": None, "total": "1.00"},
+        {"ddl": "x", "source": "web", "databaseName": "shop"},
+        {"payload": None, "id": 7},
+        {},
+    ],
+)
+def test_what_is_no_change_of_debezium_is_said(named, value):
+    with pytest.raises(Malformed, match="not a "):
+        named("lane: = text(doc.id)", value, unwrap="debezium")
 
 
 def test_what_a_variable_cannot_answer_makes_the_record_unreadable(named):
