@@ -110,7 +110,7 @@ def _of_gone(record: Record, gone: bytes, naming: Naming, scope: dict[str, Json]
         lane = _lane(record, naming, scope)
     except Malformed:
         lane = None
-    return _Parts(TOMBSTONE, lane or _fit(_key(record)), raw, aliases=_aliases(naming, scope, is_gone=True))
+    return _Parts(TOMBSTONE, lane or _fit(_said(record)), raw, aliases=_aliases(naming, scope, is_gone=True))
 
 
 def _columns(written: bytes) -> Mapping[str, msgspec.Raw]:
@@ -166,6 +166,7 @@ def _number(written: str) -> Decimal | str:
 _decode = msgspec.json.Decoder(float_hook=_number).decode
 _encode = msgspec.json.Encoder().encode
 _decode_columns = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_decode_text = msgspec.json.Decoder(str).decode
 _WITH_SCHEMA = {"schema", "payload"}
 """How Kafka Connect's converter for JSON writes a value with its schema."""
 
@@ -185,7 +186,7 @@ def _document(raw: bytes) -> dict[str, Json]:
 
 
 def _lane(record: Record, naming: Naming, scope: Mapping[str, Json]) -> str | None:
-    return _fit(_key(record) if naming.lane is None else naming.lane(scope))
+    return _fit(_said(record) if naming.lane is None else naming.lane(scope))
 
 
 def _fit(lane: str | None) -> str | None:
@@ -212,6 +213,21 @@ def _aliases(naming: Naming, scope: Mapping[str, Json], *, is_gone: bool = False
         if text and text.isprintable() and (text := text.strip()):
             found[text if name == "name" else f"{name}:{text.lower() if name == 'email' else text}"] = None
     return tuple(found)
+
+
+def _said(record: Record) -> str | None:
+    """What a key says, whichever serializer wrote it: JSON's `"SO-7"` is SO-7, with or without a schema around it."""
+    written = record.key or b""
+    try:
+        if written.startswith(b"{") and b'"payload"' in written:
+            columns = decoded(_decode_columns, written)
+            written = bytes(columns["payload"]) if columns.keys() == _WITH_SCHEMA else written
+        if written == b"null":
+            return None
+        text = decoded(_decode_text, written) if written.startswith(b'"') else written.decode()
+    except (ValueError, RecursionError):
+        return _key(record)
+    return text if text.isprintable() else _key(record)
 
 
 def _key(record: Record) -> str | None:

@@ -255,6 +255,38 @@ def test_what_is_no_change_of_debezium_is_said(named, value):
         named("lane: = text(doc.id)", value, unwrap="debezium")
 
 
+@pytest.mark.parametrize(
+    ("key", "lane"),
+    [
+        (b"SO-7", "SO-7"),
+        (b'"SO-7"', "SO-7"),
+        (b'"SO-\\u0037"', "SO-7"),
+        (b'{"schema":{"type":"string","optional":false},"payload":"SO-7"}', "SO-7"),
+        (b"7", "7"),
+        (b'"7"', "7"),
+        (b"007", "007"),
+        (b"7.0", "7.0"),
+        (b'{"schema":{"type":"int64"},"payload":7}', "7"),
+        (b'{"id":7}', '{"id":7}'),
+        (json.dumps(_with_schema({"id": 7})).encode(), '{"id": 7}'),
+        (b'"a" and "b"', '"a" and "b"'),
+        (b'{"payload":', '{"payload":'),
+        (b"\xff", "0xff"),
+    ],
+)
+def test_one_id_is_one_order_whichever_serializer_wrote_the_key(named, key, lane):
+    envelope = named("kind: row", key=key)
+    assert (lane, key) == (envelope.lane, envelope.key.encode() if key != b"\xff" else key)
+    assert lane == named("kind: row", raw=b"null", key=key).lane
+
+
+@pytest.mark.parametrize("key", [None, b"null", b'{"schema":null,"payload":null}', b'""'])
+def test_a_key_that_says_nothing_names_no_order(named, key):
+    with pytest.raises(Malformed, match="no key"):
+        named("kind: row", key=key)
+    assert named("kind: row", raw=b"null", key=key).lane.startswith("record:")
+
+
 def test_what_a_variable_cannot_answer_makes_the_record_unreadable(named):
     with pytest.raises(Malformed, match="is empty: nothing names the order"):
         named('lane: "= lookup(vars.codes, doc.site)"', {**ROW, "site": "west"})
