@@ -84,6 +84,12 @@ class _Change(msgspec.Struct):
         payload = bytes(self.payload)
         return payload.startswith(b"{") or (payload == _NULL and self.schema is not msgspec.UNSET)
 
+    @property
+    def is_of_no_row(self) -> bool:
+        """A flat row may have a column `op` too."""
+        has_row = self.after is not msgspec.UNSET and bytes(self.after) != _NULL
+        return self.op in _OF_NO_ROW and isinstance(self.source, dict) and not has_row
+
     def told(self) -> Mapping[str, str]:
         """As headers, by the names that Debezium's own unwrapping gives them (`add.headers`)."""
         source = self.source if isinstance(self.source, dict) else {}
@@ -130,7 +136,7 @@ def _row(value: bytes) -> Unwrapped:
 
 
 def _changed(value: bytes, change: _Change) -> Unwrapped:
-    if change.op in _OF_NO_ROW:
+    if change.is_of_no_row:
         return Unwrapped(value, change.told(), is_of_row=False)
     if change.after is msgspec.UNSET:
         return _flat(value, {name: bytes(raw) for name, raw in decoded(_columns, value).items()})

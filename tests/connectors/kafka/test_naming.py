@@ -203,7 +203,9 @@ def test_a_flat_row_that_says_it_was_deleted_is_a_tombstone(named, gone, wrapped
     assert ("tombstone", "7", ROW | gone) == (envelope.kind, envelope.lane, json.loads(envelope.raw))
 
 
-@pytest.mark.parametrize("lives", [{"__deleted": "false"}, {"__op": "u"}, {"__op": "c", "payload": "{}"}])
+@pytest.mark.parametrize(
+    "lives", [{"__deleted": "false"}, {"__op": "u"}, {"__op": "c", "payload": "{}"}, {"__op": "u", "op": "t"}]
+)
 def test_a_flat_row_that_was_not_deleted_is_the_document(named, lives):
     value = {**ROW, **lives, "__source_ts_ms": 1795179933000, "status": "BEGIN", "ts_ms": 1, "ddl": "x"}
     envelope = named("lane: = text(doc.id)", value, unwrap="debezium")
@@ -247,6 +249,7 @@ def test_what_debezium_writes_of_no_row_is_neither_an_order_nor_a_tombstone(name
         {"status": "BEGIN", "id": "a", "event_count": 1, "data_collections": None, "total": "1.00"},
         {"ddl": "x", "source": "web", "databaseName": "shop"},
         {"payload": None, "id": 7},
+        {"op": "t", "id": 7},
         {},
     ],
 )
