@@ -63,7 +63,7 @@ class _Parts(NamedTuple):
 def named(record: Record, found: Unwrapped, naming: Naming) -> Envelope:
     """The envelope of a document, of a tombstone, or of a notice about no row. Raises Malformed."""
     key, identity = _key(record), _id(record)
-    headers = {**_headers(record), **{name: text for name, text in found.told.items() if _fits(text)}}
+    headers = {**_headers(record), **_told(found)}
     scope: dict[str, Json] = {"doc": None, "key": key, "headers": headers, "topic": record.topic}
     parts = _parts(record, found, naming, scope)
     return Envelope(
@@ -121,7 +121,7 @@ def _columns(written: bytes) -> Mapping[str, msgspec.Raw]:
         if columns.keys() != _WITH_SCHEMA:
             return columns
         return decoded(_decode_columns, bytes(columns["payload"]))
-    except (Malformed, msgspec.DecodeError):
+    except (Malformed, ValueError):
         return {}
 
 
@@ -252,6 +252,12 @@ def _headers(record: Record) -> dict[str, str]:
         if _fits(text) and name.isprintable() and not name.startswith(":"):
             headers[name.lower()] = text
     return headers
+
+
+def _told(found: Unwrapped) -> dict[str, str]:
+    """What its wrapping told, within the same bounds."""
+    fit = [name for name, text in found.told.items() if _fits(name) and _fits(text)]
+    return {name: found.told[name] for name in fit[:_MOST_HEADERS]}
 
 
 def _fits(text: str) -> bool:

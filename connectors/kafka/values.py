@@ -54,7 +54,7 @@ def document(
         return Unwrapped(None)
     if unwrap == "debezium":
         return _row(value)
-    return Unwrapped(_data(value, record) if unwrap == "cloudevents" else value)
+    return _data(value, record) if unwrap == "cloudevents" else Unwrapped(value)
 
 
 def _from_avro(value: bytes, parsed: Parsed) -> bytes:
@@ -106,19 +106,10 @@ _OF_NO_ROW = ("t", "m")
 _TIMES = frozenset({"ts_ms", "ts_us", "ts_ns"})
 _OF_TRANSACTION = frozenset({"status", "id", "event_count", "data_collections"})
 
-
-class _Event(msgspec.Struct):
-    """A CloudEvent with its data inside."""
-
-    specversion: str
-    data: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
-    data_base64: bytes | msgspec.UnsetType = msgspec.UNSET
-
-
 _change = msgspec.json.Decoder(_Change).decode
-_event = msgspec.json.Decoder(_Event).decode
 _columns = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
-_scalar = msgspec.json.Decoder(str | int).decode
+_scalar = msgspec.json.Decoder(str | int | bool).decode
+_base64 = msgspec.json.Decoder(bytes).decode
 
 
 def _row(value: bytes) -> Unwrapped:
@@ -131,7 +122,7 @@ def _row(value: bytes) -> Unwrapped:
                 return Unwrapped(None)
             change = decoded(_change, value)
         return _changed(value, change)
-    except (msgspec.DecodeError, RecursionError):
+    except (ValueError, RecursionError):
         raise Malformed("not a change event of Debezium") from None
 
 
@@ -152,19 +143,10 @@ def _flat(value: bytes, columns: Mapping[str, bytes]) -> Unwrapped:
         return Unwrapped(value, is_of_row=False)
     if not {"__op", "__deleted"} & columns.keys():
         raise Malformed("not a change event of Debezium: it has no `after`, and neither `__op` nor `__deleted`")
-    added = {name: raw for name, raw in columns.items() if name.startswith("__") and _is_scalar(raw)}
-    told = {name: str(_scalar(raw)) for name, raw in added.items()}
+    told = _texts({name: raw for name, raw in columns.items() if name.startswith("__")})
     if told.get("__op") == "d" or columns.get("__deleted") in (b'"true"', b"true"):
         return Unwrapped(None, told, value)
     return Unwrapped(value, told)
-
-
-def _is_scalar(raw: bytes) -> bool:
-    try:
-        _scalar(raw)
-    except ValueError:
-        return False
-    return True
 
 
 def _is_notice(columns: Mapping[str, bytes]) -> bool:
@@ -178,16 +160,55 @@ def _is_notice(columns: Mapping[str, bytes]) -> bool:
     return is_of_schema and columns["source"].startswith(b"{")
 
 
-def _data(value: bytes, record: Record) -> bytes:
-    """The data, whether the event is around it or in the headers."""
-    if any(name.lower() in ("ce_specversion", "ce-specversion") for name, _ in record.headers):
-        return value
+def _data(value: bytes, record: Record) -> Unwrapped:
+    """The data, and of an event that is in the value its attributes, as they stand in headers where it is not."""
+    if _is_in_headers(record):
+        return Unwrapped(value)
+    if value.lstrip().startswith(b"["):
+        raise Malformed("a batch of CloudEvents: each event must be a record of its own")
     try:
-        event = decoded(_event, value)
-    except (msgspec.DecodeError, RecursionError):
-        raise Malformed("not a CloudEvent: neither ce_ headers nor a `specversion`") from None
-    if event.data_base64 is not msgspec.UNSET:
-        return event.data_base64
-    if event.data is msgspec.UNSET:
-        raise Malformed("a CloudEvent without data")
-    return bytes(event.data)
+        event = {name: bytes(raw) for name, raw in decoded(_columns, value).items()}
+    except (ValueError, RecursionError):
+        event = {}
+    if not event.get("specversion", b"").startswith(b'"'):
+        raise Malformed("not a CloudEvent: neither ce_ headers nor a `specversion`")
+    data = _within(event)
+    told = {f"ce_{name}": text for name, text in _texts(event).items() if name not in _OF_DATA}
+    if "ce_datacontenttype" in told:
+        told["content-type"] = told.pop("ce_datacontenttype")
+    return Unwrapped(None if data in (b"", _NULL) else data, told)
+
+
+_OF_DATA = ("data", "data_base64")
+
+
+def _within(event: Mapping[str, bytes]) -> bytes:
+    in_base64 = event.get("data_base64", _NULL)
+    if in_base64 == _NULL:
+        if "data" not in event:
+            raise Malformed("a CloudEvent without data")
+        return event["data"]
+    try:
+        return _base64(in_base64)
+    except msgspec.DecodeError:
+        raise Malformed("a CloudEvent whose data_base64 is not base64") from None
+
+
+def _is_in_headers(record: Record) -> bool:
+    """The attributes stand in headers, and the value is the data. The type of the content has the last word."""
+    headers = {name.lower(): value for name, value in record.headers}
+    if headers.get("content-type", b"").lower().startswith(b"application/cloudevents"):
+        return False
+    return "ce_specversion" in headers or "ce-specversion" in headers
+
+
+def _texts(columns: Mapping[str, bytes]) -> dict[str, str]:
+    """Those that are text, whole numbers, true or false."""
+    found = {}
+    for name, raw in columns.items():
+        try:
+            value = decoded(_scalar, raw)
+        except (ValueError, RecursionError):
+            continue
+        found[name] = str(value).lower() if isinstance(value, bool) else str(value)
+    return found

@@ -290,6 +290,74 @@ def test_a_key_that_says_nothing_names_no_order(named, key):
     assert named("kind: row", raw=b"null", key=key).lane.startswith("record:")
 
 
+EVENT = {
+    "specversion": "1.0",
+    "id": "e-1",
+    "type": "order.deleted",
+    "source": "/till/4",
+    "subject": "SO-7",
+    "time": "2026-11-20T13:05:33Z",
+    "datacontenttype": "application/json",
+    "attempt": 2,
+    "replayed": False,
+}
+IN_HEADERS = {
+    "ce_specversion": "1.0",
+    "ce_id": "e-1",
+    "ce_type": "order.deleted",
+    "ce_source": "/till/4",
+    "ce_subject": "SO-7",
+    "ce_time": "2026-11-20T13:05:33Z",
+    "ce_attempt": "2",
+    "ce_replayed": "false",
+    "content-type": "application/json",
+}
+STRUCTURED = ("content-type", b"application/cloudevents+json; charset=utf-8")
+
+
+@pytest.mark.parametrize("data", [{"data": ROW}, {"data_base64": "eyJpZCI6IDd9"}])
+@pytest.mark.parametrize("headers", [[], [STRUCTURED], [STRUCTURED, ("ce_specversion", b"1.0"), ("ce_type", b"x")]])
+def test_an_event_in_the_value_says_the_same_as_one_in_the_headers(named, data, headers):
+    settings = 'lane: "= headers.ce_subject", version: "= time(headers.ce_time)"'
+    binary = named(settings, unwrap="cloudevents", headers=[(name, text.encode()) for name, text in IN_HEADERS.items()])
+    structured = named(settings, EVENT | data, unwrap="cloudevents", headers=headers)
+    assert ("SO-7", IN_HEADERS | {KEY: "k"}) == (structured.lane, dict(structured.headers))
+    assert (binary.lane, binary.version, binary.headers) == (structured.lane, structured.version, structured.headers)
+
+
+def test_an_event_with_a_deletion_in_it_is_a_tombstone_that_says_what_happened(named):
+    lane = 'lane: "= default(doc.id, headers.ce_subject)"'
+    envelope = named(lane, EVENT | {"data": None}, unwrap="cloudevents")
+    assert ("tombstone", "SO-7", "order.deleted") == (envelope.kind, envelope.lane, envelope.headers["ce_type"])
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (EVENT, "a CloudEvent without data"),
+        (EVENT | {"data_base64": "e"}, "a CloudEvent whose data_base64 is not base64"),
+        (EVENT | {"data_base64": 7}, "a CloudEvent whose data_base64 is not base64"),
+        ([EVENT], "a batch of CloudEvents: each event must be a record of its own"),
+        (ROW, "not a CloudEvent: neither ce_ headers nor a `specversion`"),
+        ({"specversion": 1, "data": ROW}, "not a CloudEvent: neither ce_ headers nor a `specversion`"),
+        ({"specversion": "1.0", "data_base64": None}, "a CloudEvent without data"),
+        (7, "not a CloudEvent: neither ce_ headers nor a `specversion`"),
+    ],
+)
+def test_what_is_wrong_with_an_event_is_said_of_it(named, value, said):
+    with pytest.raises(Malformed) as caught:
+        named("lane: = text(doc.id)", value, unwrap="cloudevents")
+    assert said == str(caught.value)
+
+
+def test_of_what_a_wrapping_tells_as_much_is_kept_as_of_headers(named):
+    odd = {f"a{number}": "x" for number in range(1000)} | {"subject": "x" * 2000, "n" * 2000: "x", "list": ["x"]}
+    envelope = named("lane: = text(doc.id)", {"specversion": "1.0", "data": ROW} | odd, unwrap="cloudevents")
+    assert len(envelope.headers) <= 65
+    assert {"ce_specversion": "1.0", "ce_a0": "x"}.items() <= envelope.headers.items()
+    assert {"ce_subject", "ce_list", "ce_data"}.isdisjoint(envelope.headers)
+
+
 def test_what_a_variable_cannot_answer_makes_the_record_unreadable(named):
     with pytest.raises(Malformed, match="is empty: nothing names the order"):
         named('lane: "= lookup(vars.codes, doc.site)"', {**ROW, "site": "west"})
