@@ -40,8 +40,11 @@ DEEPEST_MEANT: Final = 60
 """Levels with all that names stand for: what is made of them is nested alike, and Python reads no more than 200."""
 
 DEEPEST_WALK: Final = 3
-MOST_TERMS: Final = 2_000
+MOST_TERMS: Final = 5_000
 """Of an expression with all that its names stand for."""
+
+_WORTH_KEEPING: Final = 4
+"""Terms of which working them out takes longer than looking up what they were."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -50,6 +53,7 @@ class Names:
 
     defined  what names stand for that the rule gave to expressions
     origins  where in a document the elements stand that a name is given to, as `fields:` says it: order.line_items
+    elements  the names that stand for something else in the same document again and again
 
     Remembers what was compiled with it, since rules of one kind say the same things again and again.
     """
@@ -58,6 +62,7 @@ class Names:
     sure: frozenset[str] = frozenset()
     defined: Mapping[str, Term] = field(default_factory=dict)
     origins: Mapping[str, str] = field(default_factory=dict)
+    elements: frozenset[str] = frozenset()
     _compiled: dict[str, "Expression"] = field(default_factory=dict, repr=False)
     _wider: dict[tuple[str, int, str], "Names"] = field(default_factory=dict, repr=False)
 
@@ -66,7 +71,13 @@ class Names:
         key = (name, id(shape), origin)
         if key not in self._wider:
             shapes, origins = {**self.shapes, name: shape}, {**self.origins, name: origin}
-            self._wider[key] = Names(shapes=shapes, sure=self.sure - {name}, defined=self.defined, origins=origins)
+            self._wider[key] = Names(
+                shapes=shapes,
+                sure=self.sure - {name},
+                defined=self.defined,
+                origins=origins,
+                elements=self.elements | {name},
+            )
         return self._wider[key]
 
     def of_element(self, name: str, over: Term) -> "Names":
@@ -96,7 +107,9 @@ class Names:
         key = (name, id(term), "")
         if key not in self._wider:
             shapes, defined = {**self.shapes, name: term.shape}, {**self.defined, name: term}
-            self._wider[key] = Names(shapes=shapes, sure=self.sure, defined=defined, origins=self.origins)
+            self._wider[key] = Names(
+                shapes=shapes, sure=self.sure, defined=defined, origins=self.origins, elements=self.elements
+            )
         return self._wider[key]
 
     def unreadable(self, name: str) -> "Names":
@@ -123,6 +136,15 @@ def _standing_for(term: Term) -> Term | None:
         case Gathered() if term.function.name in ("list", "flat", "first"):
             return term.over
     return None
+
+
+def _free(term: Term) -> frozenset[str]:
+    """The names that it reads and does not give to elements itself."""
+    if isinstance(term, Name):
+        return frozenset((term.name,))
+    if isinstance(term, Walk):
+        return _free(term.overs[0]).union(term.free)
+    return frozenset[str]().union(*map(_free, term.parts()))
 
 
 _UNREADABLE: Final = Literal(constant=None, shape="any", text="")
@@ -285,9 +307,11 @@ class _Checker:
         self.stood_for += len(terms)
         if self.stood_for > MOST_TERMS:
             raise NotAllowed(f"with all that {name} stands for it is too long: share its parts among keys")
-        self.used |= {each.name for each in terms if isinstance(each, Name)} & self.names.shapes.keys()
+        free = _free(of)
+        self.used |= free
+        once = () if free & self.names.elements or len(terms) < _WORTH_KEEPING else tuple(sorted(free))
         # A name of a name stands for what that stands for: however many there are, they do not nest.
-        return Defined(of=of.of if isinstance(of, Defined) else of, shape=of.shape, text=name)
+        return Defined(of=of.of if isinstance(of, Defined) else of, shape=of.shape, text=name, once=once)
 
     def _unknown(self, name: str) -> str:
         known = sorted(self.names.shapes)

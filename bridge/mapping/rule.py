@@ -184,7 +184,7 @@ class Rule:
 
     def _failure(self, scope: Scope, failure: Failed) -> Failure:
         try:
-            once = self._once({**scope, BUDGET: [values.STEPS, values.BYTES, _TERMS_OF_A_KEY]})
+            once = self._once({**scope, BUDGET: [values.STEPS, values.BYTES, _TERMS_OF_A_KEY, {}]})
         except WHAT_DATA_CAN_RAISE:
             once = None
         return self.failed(str(failure), once)

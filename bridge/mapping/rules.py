@@ -154,6 +154,7 @@ class _Group:
     def steps(self, document: Json, envelope: Envelope, *, stale: bool) -> Sequence[Step]:
         out: list[Step] = []
         memo: dict[int, Json] = {}
+        named: dict[int, Json] = {}
         explaining = Explaining(document, envelope)
         topic, shop, at = envelope.topic, envelope.tenant, envelope.received_at
         source = self._told.get(envelope.source, _NOTHING)
@@ -163,7 +164,7 @@ class _Group:
             if stale and not rule.uses_stale:
                 out.append(rule.passed(Reason.STALE))
                 continue
-            before, budget = len(out), [values.STEPS, values.BYTES, 0]
+            before, budget = len(out), values.whole_budget(named)
             try:
                 run(out, explaining, memo, budget, document, topic, shop, envelope.key, headers, at, source)
                 least = min(least, budget[1])  # of a part that rules share, the first of them has paid

@@ -18,6 +18,9 @@ Scope: TypeAlias = Mapping[str, Value]
 BUDGET: Final = ":budget"
 """The name in a scope of what is left to be spent: no name in a rule can be this. In the Python it is `budget`."""
 
+KEPT: Final = 3
+"""Where a budget has the values of names that stand for the same in the whole document."""
+
 
 class Told(Failed):
     """A failure that names the part of the expression where it happened."""
@@ -125,15 +128,34 @@ class Name(Term):
 
 @dataclass(frozen=True, kw_only=True)
 class Defined(Term):
-    """A name that the rule gave to an expression: it stands for it wherever it is written."""
+    """A name that the rule gave to an expression: it stands for it wherever it is written.
+
+    once  the names that the expression reads, if it is worth keeping and is the same in the whole document: then it is
+          worked out once for each document, however many of its elements ask for it
+    """
 
     of: Term
+    once: Sequence[str] = ()
 
     def meaning(self, scope: Scope) -> Value:
-        return self.of.value(scope)
+        if not self.once:
+            return self.of.value(scope)
+        kept = scope[BUDGET][KEPT]
+        if id(self.of) not in kept:
+            kept[id(self.of)] = self.of.value(scope)
+        return kept[id(self.of)]
 
     def python(self, writer: Writer) -> str:
-        return self.of.python(writer)
+        if not self.once:
+            return self.of.python(writer)
+        given, found = ", ".join(("budget", *map(variable, self.once))), writer.fresh()
+        function = writer.function(id(self.of), given, self._keep)
+        known = f"({found} := budget[{KEPT}].get({id(self.of)}, budget)) is not budget"
+        return f"({found} if {known} else {function}({given}))"
+
+    def _keep(self, writer: Writer) -> None:
+        writer.line(f"found = budget[{KEPT}][{id(self.of)}] = {self.of.python(writer)}")
+        writer.line("return found")
 
     def parts(self) -> Sequence[Term]:
         return (self.of,)

@@ -26,8 +26,11 @@ FACTS: Final = 1_000
 TERMS: Final = 50_000
 """Parts of expressions that are looked at one by one to explain the failures of one document: some 50 milliseconds."""
 
-Budget: TypeAlias = list[int]
-"""What a rule may still spend on a document: steps, bytes that it makes, and terms looked at to explain failures."""
+Budget: TypeAlias = list[Any]
+"""What a rule may still spend on a document: steps, bytes that it makes, and terms looked at to explain failures.
+
+The fourth is what was paid for already: the values of names that stand for the same in the whole document.
+"""
 
 _NUMBER: Final = re.compile(r"[-+]?[0-9]{1,40}(\.[0-9]{1,40})?")
 
@@ -158,9 +161,12 @@ def as_mapping(value: Value) -> Value:
 # -- bounds ------------------------------------------------------------------------------------------------------------
 
 
-def whole_budget() -> Budget:
-    """All that a rule may spend on one document."""
-    return [STEPS, BYTES, TERMS]
+def whole_budget(kept: dict[int, Value] | None = None) -> Budget:
+    """All that a rule may spend on one document.
+
+    kept: what other rules worked out of names that stand for the same in the whole document
+    """
+    return [STEPS, BYTES, TERMS, {} if kept is None else kept]
 
 
 def refuse(budget: Budget) -> None:

@@ -51,6 +51,16 @@ class Writer:
         self.space[name] = thing
         return name
 
+    def function(self, key: int, parameters: str, write: Callable[["Writer"], None]) -> str:
+        """The name of a function beside this one that does what is written; of each key there is one in a namespace."""
+        names: dict[int, str] = self.space.setdefault("functions", {})
+        if key not in names:
+            name, inner = self.fresh("f"), Writer(self.space)
+            write(inner)
+            compiled(f"def {name}({parameters}):", inner, self.space)
+            names[key] = name
+        return names[key]
+
     def source(self, head: str) -> str:
         return "\n".join((head, *self._lines)) + "\n"
 

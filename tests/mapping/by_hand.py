@@ -57,17 +57,44 @@ def person(order):
     billing = order.get("billing_address") or {}
     shipping = order.get("shipping_address") or {}
     found = {}
-    email = order.get("email") or order.get("contact_email") or customer.get("email")
-    if email and "@" in email:
-        found["email"] = email.strip().lower()
-    phone = order.get("phone") or customer.get("phone") or shipping.get("phone") or billing.get("phone")
-    if phone and (phone := _phone(phone, shipping.get("country_code") or billing.get("country_code"))):
-        found["phone"] = phone
-    if name := (customer.get("first_name") or billing.get("first_name") or "").strip():
-        found["first_name"] = name
-    if name := (customer.get("last_name") or billing.get("last_name") or "").strip():
-        found["last_name"] = name
+    for email in (order.get("email"), order.get("contact_email"), customer.get("email")):
+        if email and "@" in email:
+            found["email"] = email.strip().lower()
+            break
+    if found_phone := _first_phone(order, customer, shipping, billing):
+        found["phone"] = found_phone
+    named = customer if _name({**customer, "name": None}) else billing
+    for key in ("first_name", "last_name"):
+        if name := (named.get(key) or "").strip():
+            found[key] = name
     return found
+
+
+def _first_phone(order, customer, shipping, billing):
+    """Of the buyer's own numbers the first that is one; that of an address is if the name there is the buyer's."""
+    home = customer.get("default_address") or {}
+    country = shipping.get("country_code") or billing.get("country_code") or home.get("country_code")
+    own, payer = _name(customer), _name(billing)
+    candidates = [(order, country), (customer, country), (billing, billing.get("country_code") or country)]
+    if own is payer is _name(shipping) is None:
+        candidates.append((shipping, country))
+    for address, there in ((shipping, country), (home, home.get("country_code") or country)):
+        if _name(address) is not None and _name(address) in (own, payer):
+            candidates.append((address, there))
+    return next((number for each, there in candidates if (number := _phone(each.get("phone"), there))), None)
+
+
+def _name(of):
+    whole = (of.get("name") or "").strip()
+    parts = [(of.get(key) or "").strip() for key in ("first_name", "last_name")]
+    return (whole or " ".join(filter(None, parts))).lower() or None
+
+
+def _product(line):
+    if line.get("variant_id") or line.get("product_id"):
+        return str(line.get("variant_id") or line.get("product_id"))
+    sku, title = (line.get("sku") or "").strip(), (line.get("name") or line.get("title") or "").strip()
+    return f"sku:{sku}" if sku else f"title:{title.lower()}" if title else str(line["id"])
 
 
 def session(order):
@@ -85,7 +112,7 @@ def parameters(order):
     items, found = [], {}
     for line in order["line_items"]:
         if line["quantity"] > 0:
-            found.setdefault(str(line.get("variant_id") or line.get("product_id") or line["id"]), []).append(line)
+            found.setdefault(_product(line), []).append(line)
     for reference, lines in found.items():
         line, quantity = lines[0], sum(each["quantity"] for each in lines)
         product = {"reference": reference, "source": "shopify", "name": line.get("name") or line["title"]}
@@ -130,8 +157,8 @@ def mapped(raw, received_at):
     placed = processed if created - processed > timedelta(days=1) else created
     if placed >= oldest:
         events.append(_event(order, "order.placed", placed))
-    if order.get("financial_status") in ("paid", "partially_refunded", "refunded") and processed >= oldest:
-        events.append(_event(order, "order.confirmed", processed))
-    if order.get("cancelled_at") and (at := datetime.fromisoformat(order["cancelled_at"])) >= oldest:
+    if order.get("financial_status") in ("paid", "partially_refunded", "refunded") and max(processed, placed) >= oldest:
+        events.append(_event(order, "order.confirmed", max(processed, placed)))
+    if order.get("cancelled_at") and (at := max(datetime.fromisoformat(order["cancelled_at"]), placed)) >= oldest:
         events.append(_event(order, "order.cancelled", at))
     return events

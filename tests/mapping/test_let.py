@@ -32,6 +32,31 @@ def test_a_name_stands_for_its_expression_wherever_it_is_written():
     assert {"action": "order.placed", "amount": Decimal("49.50"), "names": ["Wrap"]} == event.give
 
 
+ONCE = """
+placed:
+  for: order
+  let:
+    pieces: = sum(line.quantity for line in order.line_items)
+    some: = list(line for line in order.line_items if line.quantity < pieces)
+    several: = count(some) > 1
+  at: = order.created_at
+  give:
+    action: order.placed
+    names: {each: = order.line_items, as: item, when: = several and item.quantity < pieces, give: = item.name}
+"""
+
+
+def test_a_name_is_worked_out_once_for_a_document_however_many_elements_ask_for_it():
+    lines = [{"id": n, "quantity": 1, "price": "1", "name": f"n{n}"} for n in range(3_000)]
+    (event,) = applied(ONCE, order(line_items=lines))
+    assert [f"n{n}" for n in range(3_000)] == event.give["names"]
+    made = rules(ONCE)
+    for document in (order(line_items=lines), order(line_items=lines[:2]), order()):
+        (rule,) = made._groups["order", "api"].rules
+        told = envelope(document)
+        assert list(made.apply(told, "api")) == list(rule.explained(scope_of(rule, decoded(document), told)))
+
+
 def test_a_name_that_is_empty_is_explained_by_its_field():
     (failure,) = applied(LET.replace("  when: = paid > 0\n", ""), order(total_price=None))
     assert failure.message == "rule placed: give.amount: = each_piece: order.total_price is null"

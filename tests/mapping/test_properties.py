@@ -377,7 +377,7 @@ CENTS = some.decimals(min_value=0, max_value=100_000, places=2).map(str)
 @some.composite
 def shopify_orders(draw):
     order = copy.deepcopy(EXAMPLE)
-    order["total_price"] = draw(CENTS)
+    order["total_price"] = order["current_total_price"] = draw(CENTS)
     order["email"] = draw(some.sampled_from([None, "", " Ada@Example.com", "nobody"]))
     order["phone"] = draw(some.sampled_from([None, "", "020 7946 0018", "+1 212 555 2368", "call me"]))
     order["customer"] = draw(
@@ -401,6 +401,7 @@ def shopify_orders(draw):
     )
     for line in order["line_items"]:
         line["price"], line["quantity"] = draw(CENTS), draw(some.integers(0, 7))
+        line["current_quantity"] = line["quantity"]
         line["variant_id"], line["sku"] = draw(some.sampled_from([None, 5])), draw(some.sampled_from([None, "", "S"]))
         line["properties"] = draw(some.sampled_from([[], line["properties"]]))
         line["discount_allocations"] = [{"amount": draw(CENTS)} for _ in range(draw(some.integers(0, 2)))]

@@ -13,6 +13,7 @@ from decimal import Decimal
 from bridge import registry
 
 _RATE = Decimal("0.8")
+_BEFORE_EDITS = ("order.placed", "order.confirmed")
 _NOBODY = {
     "email": None, "contact_email": None, "phone": None, "customer": None, "billing_address": None,
     "shipping_address": None, "landing_site": None, "note_attributes": [],
@@ -30,12 +31,23 @@ class Delivery:
 
 @dataclass(kw_only=True)
 class Day:
-    """changes: every state of every order, by its time. expected: (action, reference) to what it is worth in euros."""
+    """changes: every state of every order, by its time. expected: (action, reference) to what it is worth in euros.
+
+    edited: orders of which an edit took half away, each with what is left. What was true of such an order before the
+    edit is worth as much as the document says that told it first, which may be a later one.
+    """
 
     changes: list = field(default_factory=list)
     expected: dict = field(default_factory=dict)
+    edited: dict = field(default_factory=dict)
     nobody: set = field(default_factory=set)
     tests: set = field(default_factory=set)
+
+    def worths(self, key):
+        """What an event may be worth."""
+        action, order = key
+        told = {self.edited[order]} if action in _BEFORE_EDITS and order in self.edited else set()
+        return {self.expected[key], *told}
 
     def deliveries(self, chance):
         """What arrives, as it arrives: a sixth is lost, a tenth comes twice, some come hours late."""
@@ -114,6 +126,12 @@ class _Order:
         self._day.changes.append((self._at, topic, self.document))
         return self._at.isoformat()
 
+    def becomes(self, worth):
+        """An edit leaves this of it."""
+        self.total = worth.quantize(Decimal("0.01"))
+        self.document = self.document | {"current_total_price": f"{self.total:.2f}"}
+        self._day.edited[str(self.document["id"])] = self.total
+
     def counts_for_nothing(self):
         self._counted = False
 
@@ -163,8 +181,8 @@ def _whose(day, order, chance):
 
 def _edited(order):
     first, *others = order.document["line_items"]
-    fewer = f"{order.total / 2:.2f}"
-    order.step("orders/updated", line_items=[first | {"current_quantity": 0}, *others], current_total_price=fewer)
+    order.becomes(order.total / 2)
+    order.step("orders/updated", line_items=[first | {"current_quantity": 0}, *others])
 
 
 def _sent(order, number, chance):
@@ -192,5 +210,6 @@ def _refunded(order, number, chance):
         "transactions": [paid | {"created_at": at, "processed_at": at}],
     }
     refunds = [*order.document["refunds"], refund]
-    order.step("orders/updated", refunds=refunds, financial_status="partially_refunded")
+    now = f"{Decimal(order.document['current_total_price']) - worth:.2f}"
+    order.step("orders/updated", refunds=refunds, financial_status="partially_refunded", current_total_price=now)
     order.expect("refund.received", worth, refund["id"])

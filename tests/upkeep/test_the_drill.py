@@ -31,6 +31,7 @@ def _day(an_order, chance):
         }
         order = an_order(
             number, created_at=iso, processed_at=iso, financial_status="pending", total_price=f"{total:.2f}",
+            current_total_price=f"{total:.2f}",
             total_price_set=money, test=number % 20 == 0, email=f"buyer-{number}@example.com", contact_email=None,
             customer=None,
         )  # fmt: skip
@@ -43,7 +44,8 @@ def _day(an_order, chance):
         if chance.random() < 0.3:
             paid = refund["transactions"][0] | {"amount": f"{total * _RATE / 2:.2f}", "processed_at": iso}
             back = refund | {"id": 9000 + number, "order_id": order["id"], "created_at": iso, "transactions": [paid]}
-            states.append(states[-1] | {"refunds": [back], "financial_status": "partially_refunded"})
+            after = {"financial_status": "partially_refunded", "current_total_price": f"{total - total / 2:.2f}"}
+            states.append(states[-1] | {"refunds": [back]} | after)
         if chance.random() < 0.1:
             states.append(states[-1] | {"cancelled_at": iso, "cancel_reason": "customer"})
         for step, state in enumerate(states):

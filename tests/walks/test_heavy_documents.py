@@ -50,7 +50,8 @@ async def test_a_name_said_beside_each_of_its_lines_is_one_dead_fact_and_the_oth
 
 
 async def test_thousands_of_refunds_are_one_dead_fact(running, order, log):
-    refund = {"created_at": "2026-11-20T13:30:00Z", "transactions": [{"kind": "refund", "status": "success"}]}
+    moved = {"kind": "refund", "status": "success", "amount": "0.01"}
+    refund = {"created_at": "2026-11-20T13:30:00Z", "transactions": [moved]}
     number, body = order(refunds=[{"id": n, **refund} for n in range(1_200)])
     async with running() as bridge:
         assert (200, "") == await bridge.post(body)
