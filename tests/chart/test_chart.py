@@ -11,7 +11,7 @@ import yaml
 from prometheus_client import generate_latest
 
 from bridge.config import read
-from bridge.telemetry import REGISTRY
+from bridge.telemetry import EVENTS, REGISTRY
 from tests.chart.conftest import SCENARIOS, only, pods
 from tests.chart.generating import CHART, documented, paths, readme, values_schema
 
@@ -281,6 +281,20 @@ def test_every_value_is_used_and_every_used_value_is_there():
         if not name.startswith("config."):
             whole = {name.rsplit(".", count)[0] for count in range(name.count(".") + 1)}
             assert whole & used or any(other.startswith(f"{name}.") for other in used), f"{name} is in no template"
+
+
+def _alerts(rendered):
+    return only(rendered("everything"), "PrometheusRule")["spec"]["groups"][0]["rules"]
+
+
+def test_an_alert_for_what_happens_once_hears_of_the_first_time_too(rendered):
+    """A counter with labels is not there before it counts: from nothing to 1 is no increase."""
+    labelled = {f"bridge_{kind.metric}_total" for kind in EVENTS.values() if kind.metric and kind.labels}
+    once = [alert["expr"] for alert in _alerts(rendered) if "for" not in alert]
+    for asked in once:
+        for name in labelled & set(re.findall(r"increase\((bridge_\w+)", asked)):
+            assert re.search(rf"{name}[^ ]* unless {name}[^ ]* offset", asked), name
+    assert any(name in asked for asked in once for name in labelled)
 
 
 def test_alerts_and_dashboard_name_metrics_that_the_program_has(rendered):
