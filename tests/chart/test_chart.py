@@ -287,6 +287,20 @@ def _alerts(rendered):
     return only(rendered("everything"), "PrometheusRule")["spec"]["groups"][0]["rules"]
 
 
+def test_each_way_in_which_a_stream_can_stand_still_has_an_alert_and_a_panel(rendered):
+    ways = {
+        "bridge_stream_up",
+        "bridge_stream_partition_stopped",
+        "bridge_stream_lag_records",
+        "bridge_record_waits_total",
+        "bridge_shared_groups_total",
+    }
+    board = json.loads((CHART / "dashboard.json").read_text())
+    panels = " ".join(target["expr"] for panel in board["panels"] for target in panel["targets"])
+    for asked in (" ".join(alert["expr"] for alert in _alerts(rendered)), panels):
+        assert ways <= set(re.findall(r"\bbridge_\w+", asked))
+
+
 def test_an_alert_for_what_happens_once_hears_of_the_first_time_too(rendered):
     """A counter with labels is not there before it counts: from nothing to 1 is no increase."""
     labelled = {f"bridge_{kind.metric}_total" for kind in EVENTS.values() if kind.metric and kind.labels}
@@ -295,6 +309,12 @@ def test_an_alert_for_what_happens_once_hears_of_the_first_time_too(rendered):
         for name in labelled & set(re.findall(r"increase\((bridge_\w+)", asked)):
             assert re.search(rf"{name}[^ ]* unless {name}[^ ]* offset", asked), name
     assert any(name in asked for asked in once for name in labelled)
+
+
+def test_the_panels_of_the_dashboard_do_not_lie_on_each_other():
+    panels = json.loads((CHART / "dashboard.json").read_text())["panels"]
+    assert len(panels) == len({(panel["gridPos"]["x"], panel["gridPos"]["y"]) for panel in panels})
+    assert len(panels) == len({panel["id"] for panel in panels})
 
 
 def test_alerts_and_dashboard_name_metrics_that_the_program_has(rendered):
