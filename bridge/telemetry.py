@@ -71,6 +71,8 @@ EVENTS: Mapping[str, Kind] = {
     "stream.topics_missing": Kind("error"),
     "stream.group_shared": Kind("error", "shared_groups", ("source",), "Times a group was shared without one journal"),
     "partition.placed": Kind("info"),
+    "partition.adopted": Kind("warning"),
+    "partition.rewound": Kind("warning"),
     "partition.stopped": Kind("error", "partition_stops", ("source",), "Times nothing more of a partition was read"),
     "partition.resumed": Kind("info"),
     "fact.departed": Kind("debug", "departures", ("dest",), "Unrepeatable requests marked before they left"),

@@ -191,10 +191,13 @@ async def _read_in(settings: JournalSettings, file: Path, *, restored: bool) -> 
                 sums = await read_in(taking, given, header, bar.update)
             if restored:
                 await taking.doubt()
+            positions = [row async for rows in taking.pages("position") for row in rows]
     click.echo(f"{opening.name_of(settings)}: {_summed(sums)}; counts and digests agree")
     if restored:
         click.echo(_IN_DOUBT)
         click.echo("whom you erased since the backup was made is in it again: erase them once more")
+        for source, topic, part, offset, _ in positions:
+            click.echo(f"{source}: {topic}/{part} is read again from offset {offset}")
     elif header.at:
         click.echo(
             f"it was written {options.when(header.moment)}: if the bridge went on with the old journal after that, say "

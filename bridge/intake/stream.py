@@ -17,9 +17,10 @@ from prometheus_client import Gauge
 from bridge.contract import Envelope, Reason, Record, Request, Response, StreamSource
 from bridge.errors import JournalBusy, Malformed, NotNow, NotStorable, StreamError
 from bridge.intake.kafka import Consumer, PositionLost, opened, options
+from bridge.intake.origin import REWOUND, Origin, Positions, may_start, origin_of
 from bridge.intake.partition import Partition, Place, Portion
 from bridge.intake.unreadable import WithoutNames, reason_of, storable
-from bridge.journal import Appended, Journal
+from bridge.journal import Appended, Journal, Position
 from bridge.journal.awaited import Awaited
 from bridge.telemetry import LAG, POSITION, STOPPED, STREAM_UP, emit
 
@@ -33,6 +34,7 @@ _HELD: Final = 1.0
 _FIRST_GUESS: Final = 2**20
 _LOOK: Final = 5.0
 _DRAIN: Final = 8.0
+_KEEPING: Final = 2.0
 _FIRST_WAIT: Final = 0.5
 _LONGEST_WAIT: Final = 30.0
 
@@ -341,52 +343,100 @@ class Stream:
                 self._place_anew(partition.place, consumer)
             elif partition.position is not None:
                 positions[partition.place] = partition.position
-        if positions and await consumer.commit(positions):
+        if not positions:
+            return
+        await self._keep_all(positions)
+        if await consumer.commit(positions):
             for place, offset in positions.items():
                 if (kept := self._partitions.get(place)) is not None:
                     kept.committed = offset
 
+    async def _keep_all(self, positions: Mapping[Place, int]) -> None:
+        """In the journal too: what a copy of it has is read from there on. Where it cannot take them now they are
+        behind what is stored, and more would be read again than must be."""
+        offsets = {(topic, number): offset for (topic, number), offset in positions.items()}
+        with suppress(JournalBusy, TimeoutError):
+            async with asyncio.timeout(_KEEPING):
+                await self._journal.keep_positions(self.name, offsets)
+
     def _place_anew(self, place: Place, consumer: Consumer) -> None:
         """Its position is not in the log any more. One that is not placed yet is about to be."""
         old = self._partitions.get(place)
-        if old is None or old.position is None:
+        if old is None or old.position is None or self._tasks is None:
             return
         old.close()
-        self._add(place, consumer)
+        self._add(place, consumer, self._tasks.create_task(self._kept()))
 
-    def _add(self, place: Place, consumer: Consumer) -> None:
+    def _add(self, place: Place, consumer: Consumer, kept: "asyncio.Task[Positions | None]") -> None:
         consumer.pause(place)
         partition = self._partitions[place] = Partition(place)
         if self._tasks is not None:
-            self._tasks.create_task(self._place(partition, consumer))
+            self._tasks.create_task(self._place(partition, consumer, kept))
 
-    async def _place(self, partition: Partition, consumer: Consumer) -> None:
-        """Begin where the group is, or where the configuration says, and nowhere else."""
-        place = partition.place
+    async def _kept(self) -> "Positions | None":
+        """What the journal has; None where we stop before it can say so."""
+        patience = _Patience(longest=5)
+        while not self._stop.is_set():
+            try:
+                return await self._journal.positions(self.name)
+            except JournalBusy:
+                await self._stopped_within(patience.next())
+        return None
+
+    async def _place(self, partition: Partition, consumer: Consumer, kept: "asyncio.Task[Positions | None]") -> None:
+        """Begin where the group is, or where the configuration says, and nowhere else; where the journal was put back,
+        at the journal's own position, if that is before."""
+        place, positions = partition.place, await kept
+        if positions is None:
+            return
         committed = await consumer.committed(place)
         first, end = await consumer.bounds(place)
-        if committed is not None and not (
-            first <= committed <= end or (committed > end and await consumer.reaches(place, committed))
-        ):
-            lost = {"position": committed, "first": first, "end": end}
+        start = await self._start(place, first, end, consumer) if may_start(place, committed, positions) else end
+        origin = origin_of(place, positions, committed=committed, start=start, end=end)
+        offset = origin.offset
+        if not (first <= offset <= end or (offset > end and await consumer.reaches(place, offset))):
             if self._subscription.lost == "stop":
-                self._stop_partition(partition, lost)
+                self._stop_partition(partition, origin, first, end)
                 return
             offset = first if self._subscription.lost == "earliest" else end
-            self._tell_partition("partition.placed", place, offset=offset, detail="its position was lost", **lost)
-        elif committed is None:
-            offset = await self._start(place, first, end, consumer)
-            self._tell_partition("partition.placed", place, offset=offset, detail="it had no committed position")
-        else:
-            offset = committed
-        if not partition.closed and consumer.seek(place, offset):
+            self._tell_partition("partition.placed", place, offset=offset, detail="its position was lost",
+                                 position=origin.offset, first=first, end=end)  # fmt: skip
+        elif origin.event and (committed is None or committed > first):
+            self._tell_partition(origin.event, place, offset=offset, position=committed, detail=origin.detail)
+        if origin.event == REWOUND:
+            if not await consumer.commit({place: offset}):
+                return
+            committed = offset
+        if positions.get(place) == Position(offset=offset) or await self._keep(partition, offset):
+            self._begin(partition, consumer, offset, committed)
+
+    def _begin(self, partition: Partition, consumer: Consumer, offset: int, committed: int | None) -> None:
+        if not partition.closed and consumer.seek(partition.place, offset):
             partition.begin(offset, committed)
-            self._gauge(STOPPED, place, 0)
+            self._gauge(STOPPED, partition.place, 0)
             self._dirty.set()
 
-    def _stop_partition(self, partition: Partition, lost: Mapping[str, int]) -> None:
-        partition.stopped = _LOST.format(**lost)
-        partition.committed = lost["position"]
+    async def _keep(self, partition: Partition, offset: int) -> bool:
+        """The journal has where it begins before a record of it is stored. False: we stopped or left before."""
+        patience = _Patience(longest=5)
+        while not partition.leaving:
+            try:
+                await self._journal.keep_positions(self.name, {partition.place: offset})
+            except JournalBusy as busy:
+                wait = patience.next()
+                self._wait(partition, str(busy), again_in=wait)
+                if await self._stopped_within(wait):
+                    return False
+                continue
+            partition.waits = ""
+            return True
+        return False
+
+    def _stop_partition(self, partition: Partition, origin: Origin, first: int, end: int) -> None:
+        lost = {"position": origin.offset, "first": first, "end": end}
+        text = _LOST_BY_JOURNAL if origin.event == REWOUND else _LOST
+        partition.stopped = text.format(**lost, last=first - 1) + _CHOICE
+        partition.committed = origin.offset
         self._gauge(STOPPED, partition.place, 1)
         self._tell_partition("partition.stopped", partition.place, detail=partition.stopped, **lost)
 
@@ -418,8 +468,10 @@ class Stream:
             for gauge in (LAG, POSITION, STOPPED):
                 with suppress(KeyError):
                     gauge.remove(self.name, place.topic, str(place.partition))
-        for place in places:
-            self._add(place, self._consumer)
+        if self._tasks is not None:
+            kept = self._tasks.create_task(self._kept())
+            for place in places:
+                self._add(place, self._consumer, kept)
         emit("stream.assigned", source=self.name, partitions=[f"{topic}/{number}" for topic, number in sorted(places)])
 
     async def let_go(self) -> None:
@@ -485,8 +537,15 @@ _SHARED = (
 )
 _LOST = (
     "the log has no record at the committed position {position}: it goes from {first} to {end}. Records may be "
-    "missing, so nothing more is read of this partition. Decide, write `on_lost_position: earliest` (all that the log "
-    "still has) or `latest` (only what comes from now on) in the source, and restart"
+    "missing, so nothing more is read of this partition. "
+)
+_LOST_BY_JOURNAL = (
+    "the journal was put back and has this partition up to offset {position}, but the log goes from {first} to {end}: "
+    "records {position} to {last} may be missing, so nothing more is read of this partition. "
+)
+_CHOICE = (
+    "Decide, write `on_lost_position: earliest` (all that the log still has) or `latest` (only what comes from now on) "
+    "in the source, and restart"
 )
 
 

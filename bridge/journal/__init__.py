@@ -318,6 +318,17 @@ class Erased:
     lanes: tuple[int, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Position:
+    """How far a partition of a stream is stored. offset: the next one to be read.
+
+    doubtful  the journal was put back since: the group may have gone on with records that are not in it
+    """
+
+    offset: int
+    doubtful: bool = False
+
+
 class Reading(Protocol):
     """The calls that change nothing. They work beside a running owner, and are safe to repeat."""
 
@@ -447,6 +458,12 @@ class Journal(Feeding, Protocol):
 
     def take_in(self, incoming: Sequence[Incoming]) -> None:
         """Append each, and tell each: what comes together costs less than each by itself. Raises nothing."""
+
+    async def positions(self, source: str) -> Mapping[tuple[str, int], Position]:
+        """By topic and partition, of all that this source was ever given to read."""
+
+    async def keep_positions(self, source: str, offsets: Mapping[tuple[str, int], int]) -> None:
+        """All before these offsets is stored; durable when it returns. They are in doubt no longer."""
 
     async def take_turn(self, name: str, *, every: timedelta, now: datetime) -> bool:
         """True for one of all processes, if nobody took this turn within `every`: scheduled work is done once, and a

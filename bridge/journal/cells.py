@@ -14,7 +14,7 @@ import cramjam
 import msgspec
 
 from bridge.contract import Envelope, Reason, State
-from bridge.journal import Fact, Kept, Parked, Selection, Standing
+from bridge.journal import Fact, Kept, Parked, Position, Selection, Standing
 
 Row: TypeAlias = tuple[Any, ...]
 """Cells as a database gives and takes them: None, int, float, str or bytes."""
@@ -259,6 +259,11 @@ def text(given: str) -> str:
     if given.isascii() and "\0" not in given:
         return given
     return given.replace("\0", "\ufffd").encode(errors="replace").decode()
+
+
+def positions_of(rows: Sequence[Row]) -> dict[tuple[str, int], Position]:
+    """From the query `positions`."""
+    return {(topic, part): Position(offset=offset, doubtful=bool(doubtful)) for topic, part, offset, doubtful in rows}
 
 
 def reference(lane: int, dest: str, fact: str, once: str) -> str:

@@ -20,8 +20,8 @@ from bridge.journal.cells import Row
 
 FORMAT = "attribution-bridge journal 3"
 _OLDER = {
-    "attribution-bridge journal 1": {"envelope": 10, "fact": 12, "memory": 0, "blocked": 0, "former": 0},
-    "attribution-bridge journal 2": {"envelope": 10, "former": 0},
+    "attribution-bridge journal 1": {"envelope": 10, "fact": 12, "memory": 0, "blocked": 0, "former": 0, "position": 0},
+    "attribution-bridge journal 2": {"envelope": 10, "former": 0, "position": 0},
 }
 """Formats that are read too: to each table that has grown, how many columns it had (0: there was no such table)."""
 
@@ -60,6 +60,7 @@ TABLES: Mapping[str, Table] = {
     "memory": _table("name value at", "name"),
     "blocked": _table("hash at", "hash"),
     "former": _table("dest fact former", "dest fact former"),
+    "position": _table("source topic part next doubtful", "source topic part"),
 }
 
 

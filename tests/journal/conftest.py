@@ -203,5 +203,6 @@ async def lived_in(kind, desk):
         await journal.append(desk.document("22", verdict=Reason.UNREADABLE))
         await desk.record(journal, claims[4], desk.fact(State.DEPARTED))
         await journal.remember("mark", "seen")
+        await journal.keep_positions("stream", {("orders", 0): 7, ("orders", 1): 0})
         await journal.block(Erasure(tenant="shop.example", aliases=("email:erased@example.com",)))
         await journal.unite([("api", "placed", "ordered")])

@@ -12,6 +12,7 @@ from bridge.journal import (
     Erasure,
     Fact,
     Hold,
+    Position,
     Postponed,
     Record,
     Retention,
@@ -669,3 +670,16 @@ async def test_a_document_that_is_asked_for_again_while_it_is_in_flight_is_due_w
     await _done(journal, claim, _settled(state=State.DEAD, reason=Reason.REFUSED), now=later)
     assert await journal.next_due("api") is not None
     assert [claim.seq] == [again.seq for again in await _claimed(journal, now=later)]
+
+
+async def test_how_far_a_partition_is_stored_is_there_after_the_journal_is_opened_again(opened):
+    async with opened() as journal:
+        assert {} == await journal.positions("stream")
+        await journal.keep_positions("stream", {("orders", 0): 7, ("orders", 1): 0, ("refunds", 0): 2**40})
+        await journal.keep_positions("stream", {("orders", 0): 9})
+        await journal.keep_positions("other", {("orders", 0): 1})
+        await journal.keep_positions("other", {})
+    async with opened() as journal:
+        kept = {("orders", 0): 9, ("orders", 1): 0, ("refunds", 0): 2**40}
+        assert {place: Position(offset=offset) for place, offset in kept.items()} == await journal.positions("stream")
+        assert {("orders", 0): Position(offset=1)} == await journal.positions("other")

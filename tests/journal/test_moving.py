@@ -42,7 +42,7 @@ def _as_the_first_format(content):
         match msgspec.msgpack.decode(frame):
             case {"format": _} as header:
                 value = {**header, "format": "attribution-bridge journal 1"}
-            case ["memory" | "blocked" | "former", _]:
+            case ["memory" | "blocked" | "former" | "position", _]:
                 continue
             case [table, rows]:
                 value = [table, [row[: widths.get(table)] for row in rows]]
@@ -51,7 +51,7 @@ def _as_the_first_format(content):
                 value = {
                     table: sums
                     for table, sums in summing.sums().items()
-                    if table not in ("memory", "blocked", "former")
+                    if table not in ("memory", "blocked", "former", "position")
                 }
         frame = msgspec.msgpack.encode(value)
         out.write(struct.pack(">I", len(frame)) + frame)

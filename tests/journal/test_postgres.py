@@ -365,6 +365,7 @@ _FIRST_VERSION = (
     "DROP TABLE memory",
     "DROP TABLE blocked",
     "DROP TABLE former",
+    "DROP TABLE position",
     "ALTER TABLE turn DROP COLUMN claim",
     "ALTER TABLE envelope DROP COLUMN came",
     "ALTER TABLE turn DROP COLUMN revoked",

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bridge.journal import sqlite
+from bridge.journal import Position, sqlite
 from bridge.journal.sqlite import moving, stamping
 from tests.journal.conftest import KINDS, PAIRS, lived_in
 
@@ -74,6 +74,33 @@ async def test_a_journal_that_was_put_back_by_other_means_is_doubted_when_a_pers
         assert all(
             claim.doubtful for claim in await desk.claims(journal, "other") if not claim.envelope.lane.startswith("new")
         )
+
+
+@pytest.mark.parametrize(("source", "target"), PAIRS)
+async def test_how_far_partitions_are_stored_travels_and_is_in_doubt_after_a_restore(kinds, desk, source, target):
+    here, there = await kinds(source), await kinds(target)
+    await lived_in(here, desk)
+    content, _ = await here.read_out(here.here)
+    await there.fill(there.there, content, doubt=True)
+    async with there.package.opened(there.there, destinations=("api",)) as journal:
+        doubtful = {("orders", 0): Position(offset=7, doubtful=True), ("orders", 1): Position(offset=0, doubtful=True)}
+        assert doubtful == await journal.positions("stream")
+        await journal.keep_positions("stream", {("orders", 0): 7})
+        assert {**doubtful, ("orders", 0): Position(offset=7)} == await journal.positions("stream")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_positions_are_in_doubt_when_a_person_says_that_the_journal_was_put_back(kinds, desk, kind):
+    one = await kinds(kind)
+    await lived_in(one, desk)
+    async with one.package.opened(one.here, destinations=("api",)) as journal:
+        assert Position(offset=7) == (await journal.positions("stream"))["orders", 0]
+    if one.is_file:
+        moving.doubt(one.here)
+    else:
+        await one.package.doubt(one.here)
+    async with one.package.opened(one.here, destinations=("api",)) as journal:
+        assert Position(offset=7, doubtful=True) == (await journal.positions("stream"))["orders", 0]
 
 
 # -- files -------------------------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ mark a fact as departed nor settle it. See place.py for how it is reached, leasi
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime, timedelta
 from functools import partial
@@ -14,7 +14,7 @@ import msgspec
 
 from bridge.contract import Envelope, State
 from bridge.errors import ClaimRevoked, JournalBroken, JournalBusy, JournalError, LaneLost
-from bridge.journal import Appended, Claim, Hold, Incoming, Levels, Postponed, Pruned, Record, Retention
+from bridge.journal import Appended, Claim, Hold, Incoming, Levels, Position, Postponed, Pruned, Record, Retention
 from bridge.journal.ages import limits_of
 from bridge.journal.backlog import Backlog
 from bridge.journal.cells import (
@@ -30,6 +30,7 @@ from bridge.journal.cells import (
     order_alias,
     packed,
     packed_headers,
+    positions_of,
     text,
 )
 from bridge.journal.doubt import SERVED_AGAIN, Doubt, doubt_of
@@ -350,6 +351,13 @@ class PostgresJournal(Actor):
 
     async def unite(self, names: Sequence[tuple[str, str, str]]) -> None:
         await self._database.fetch("unite", *columns([tuple(map(text, each)) for each in names], 3))
+
+    async def positions(self, source: str) -> Mapping[tuple[str, int], Position]:
+        return positions_of([tuple(row) for row in await self._database.fetch("positions", source)])
+
+    async def keep_positions(self, source: str, offsets: Mapping[tuple[str, int], int]) -> None:
+        rows = [(*place, offset) for place, offset in offsets.items()]
+        await self._database.fetch("keep_positions", source, *columns(rows, 3))
 
     async def take_turn(self, name: str, *, every: timedelta, now: datetime) -> bool:
         ahead = micros(now + max(every, CLOCKS_APART))

@@ -12,6 +12,7 @@ import asyncpg
 
 from bridge.errors import JournalBusy, JournalUnreadable, NotStorable
 from bridge.journal.cells import text
+from bridge.journal.moving import TABLES
 from bridge.journal.postgres.durability import check_commits, check_encoding, wait_for_the_disk
 from bridge.journal.postgres.place import Connection, Place
 
@@ -22,7 +23,7 @@ _TRIES = 4
 _PLANS = {"enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off"}
 """Each statement of an order looks up few rows by key. The planner cannot know how few, keeps a plan that it made while
 a table was small, and would come to read whole tables. A pooler takes no such settings: see docs/scaling.md."""
-_TABLES = "lane|envelope|body|work|turn|owner|fact|name|verdict|attempt|version|alias|hold|memory|blocked|former|meta"
+_TABLES = "|".join([*TABLES, "owner"])
 _TABLE = re.compile(rf"\b(FROM|JOIN|INTO|UPDATE|DELETE FROM) ({_TABLES})\b")
 _CLASHES = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 _NOT_STORABLE = (

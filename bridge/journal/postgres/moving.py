@@ -12,7 +12,7 @@ from bridge.journal.moving import PAGE, TABLES
 from bridge.journal.postgres.database import Database, check, connected
 from bridge.journal.postgres.place import Connection, Place
 
-_TEXTS = frozenset({"dest", "fact", "once", "rule", "reason", "source", "kind", "name", "former"})
+_TEXTS = frozenset({"dest", "fact", "once", "rule", "reason", "source", "kind", "name", "former", "topic"})
 _INSTEAD = {"due": "CASE WHEN owner IS NULL THEN due ELSE claimed END AS due"}
 _IDENTITIES = (("lane", "n"), ("envelope", "seq"))
 
@@ -71,6 +71,7 @@ class _Taken(_Given):
     async def doubt(self) -> None:
         newest = await self._connection.fetchval(f"SELECT coalesce(max(seq), 0) FROM {self.named('envelope')}")  # noqa: S608
         await self.put("meta", [(DOUBTFUL, str(newest).encode()), (RESTORED, b"")])
+        await self._connection.execute(f"UPDATE {self.named('position')} SET doubtful = 1")  # noqa: S608
 
     async def finish(self) -> None:
         turn, work, fact = self.named("turn"), self.named("work"), self.named("fact")

@@ -446,6 +446,15 @@ SELECT value FROM memory WHERE name = $1
 INSERT INTO memory (name, value, at) VALUES ($1, $2, $3)
 ON CONFLICT (name) DO UPDATE SET value = excluded.value, at = excluded.at
 
+-- name: positions
+SELECT topic, part, next, doubtful FROM position WHERE source = $1
+
+-- name: keep_positions
+INSERT INTO position (source, topic, part, next)
+SELECT $1, w.topic, w.part, w.next FROM unnest($2::text[], $3::bigint[], $4::bigint[]) AS w (topic, part, next)
+ORDER BY w.topic, w.part
+ON CONFLICT (source, topic, part) DO UPDATE SET next = excluded.next, doubtful = 0
+
 -- name: take_turn
 INSERT INTO memory (name, value, at) VALUES ($1, '', $2)
 ON CONFLICT (name) DO UPDATE SET at = excluded.at WHERE memory.at <= $3 OR memory.at > $4 RETURNING true

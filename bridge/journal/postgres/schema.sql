@@ -108,3 +108,9 @@ CREATE TABLE blocked (hash bytea PRIMARY KEY, at bigint NOT NULL);
 CREATE TABLE former (
     dest text NOT NULL, fact text NOT NULL, former text NOT NULL, PRIMARY KEY (dest, fact, former)
 );
+
+-- How far each partition of a stream is stored. doubtful: the journal was put back since.
+CREATE TABLE position (
+    source text NOT NULL, topic text NOT NULL, part bigint NOT NULL, next bigint NOT NULL,
+    doubtful bigint NOT NULL DEFAULT 0, PRIMARY KEY (source, topic, part)
+);

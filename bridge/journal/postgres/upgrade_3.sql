@@ -11,3 +11,9 @@ CREATE TABLE former (
 
 -- Retention counts from when a document came: 0 is when it was received. A record is received when it was produced.
 ALTER TABLE envelope ADD COLUMN came bigint NOT NULL DEFAULT 0;
+
+-- How far each partition of a stream is stored. doubtful: the journal was put back since.
+CREATE TABLE position (
+    source text NOT NULL, topic text NOT NULL, part bigint NOT NULL, next bigint NOT NULL,
+    doubtful bigint NOT NULL DEFAULT 0, PRIMARY KEY (source, topic, part)
+);

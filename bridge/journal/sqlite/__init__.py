@@ -7,7 +7,7 @@ ends has none, and what it had marked `departed` becomes `uncertain` when the fi
 import asyncio
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -26,6 +26,7 @@ from bridge.journal import (
     Hold,
     Incoming,
     Levels,
+    Position,
     Postponed,
     Pruned,
     Record,
@@ -46,6 +47,7 @@ from bridge.journal.cells import (
     moment_or_none,
     packed,
     packed_headers,
+    positions_of,
     text,
 )
 from bridge.journal.doubt import Doubt
@@ -442,6 +444,17 @@ class SqliteJournal(Reader):
 
     async def unite(self, names: Sequence[tuple[str, str, str]]) -> None:
         await self._act(lambda connection: run(connection, "unite", list(names)))
+
+    async def positions(self, source: str) -> Mapping[tuple[str, int], Position]:
+        query = statements()["positions"]
+        return positions_of(await self.ask(lambda connection: connection.execute(query, (source,)).fetchall()))
+
+    async def keep_positions(self, source: str, offsets: Mapping[tuple[str, int], int]) -> None:
+        rows = [(source, *place, offset) for place, offset in offsets.items()]
+        future: asyncio.Future[object] = self._loop.create_future()
+        keeping = Act(call=lambda own: run(own, "keep_positions", rows), future=future, done=lambda _: None)
+        self._writer.submit(keeping)
+        await future
 
     async def take_turn(self, name: str, *, every: timedelta, now: datetime) -> bool:
         row = (name, micros(now), micros(now - every), micros(now + max(every, CLOCKS_APART)))

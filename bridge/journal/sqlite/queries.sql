@@ -312,6 +312,16 @@ SELECT value FROM memory WHERE name = ?
 INSERT INTO memory (name, value, at) VALUES (?, ?, ?)
 ON CONFLICT DO UPDATE SET value = excluded.value, at = excluded.at
 
+-- name: positions
+SELECT topic, part, next, doubtful FROM position WHERE source = ?
+
+-- name: keep_positions
+INSERT INTO position (source, topic, part, next) VALUES rows(?, ?, ?, ?)
+ON CONFLICT DO UPDATE SET next = excluded.next, doubtful = 0
+
+-- name: doubt_positions
+UPDATE position SET doubtful = 1
+
 -- name: take_turn
 INSERT INTO memory (name, value, at) VALUES (?, '', ?)
 ON CONFLICT DO UPDATE SET at = excluded.at WHERE memory.at <= ? OR memory.at > ?

@@ -94,3 +94,9 @@ CREATE TABLE blocked (hash BLOB PRIMARY KEY, at INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE former (
     dest TEXT NOT NULL, fact TEXT NOT NULL, former TEXT NOT NULL, PRIMARY KEY (dest, fact, former)
 ) WITHOUT ROWID;
+
+-- How far each partition of a stream is stored. doubtful: the journal was put back since.
+CREATE TABLE position (
+    source TEXT NOT NULL, topic TEXT NOT NULL, part INTEGER NOT NULL, next INTEGER NOT NULL,
+    doubtful INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (source, topic, part)
+) WITHOUT ROWID;

@@ -114,6 +114,7 @@ def doubt_all(connection: sqlite3.Connection) -> None:
     (newest,) = connection.execute(statements()["newest_seq"]).fetchone()
     put_meta(connection, DOUBTFUL, newest)
     put_meta(connection, RESTORED, None)
+    connection.execute(statements()["doubt_positions"])
 
 
 def put_meta(connection: sqlite3.Connection, name: str, number: int | None) -> None:
