@@ -28,7 +28,7 @@ from bridge.contract import (
 )
 from connectors.kafka import naming
 from connectors.kafka.schemas import SchemaRegistry
-from connectors.kafka.values import Values, document
+from connectors.kafka.values import Values, document, framed_key
 
 FilePath = Annotated[Path, BeforeValidator(lambda given: Path(given) if isinstance(given, str) else given)]
 _BROKER = re.compile(r"(\[[0-9a-fA-F:]+\]|[A-Za-z0-9._-]+):\d{1,5}")
@@ -228,6 +228,8 @@ class Kafka(_Section):
     def read(self, record: Record) -> RecordReading:
         topic = self._topic(record.topic)
         found = yield from document(record, topic.values, topic.unwrap, self.registry)
+        if found.raw is None and topic.lane is not None and record.key:
+            found = found._replace(key=(yield from framed_key(record.key, topic.values, self.registry)))
         return naming.named(record, found, topic)
 
     def unreadable(self, record: Record, why: str) -> Envelope:

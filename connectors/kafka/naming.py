@@ -6,6 +6,7 @@ records at the same offsets.
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Literal, NamedTuple, Protocol, TypeAlias
@@ -84,6 +85,8 @@ def named(record: Record, found: Unwrapped, naming: Naming) -> Envelope:
 
 def _parts(record: Record, found: Unwrapped, naming: Naming, scope: dict[str, Json]) -> _Parts:
     if found.raw is None:
+        if found.key is not None:
+            record = replace(record, key=found.key)
         return _of_gone(record, found.gone or b"", naming, scope)
     scope["doc"] = document = _document(found.raw)
     if not found.is_of_row:

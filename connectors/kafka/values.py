@@ -29,12 +29,14 @@ class Unwrapped(NamedTuple):
     """A document as JSON, None for a tombstone, and what its wrapping told of it, as headers.
 
     gone       of a tombstone: the document as it was before, as far as that is told
+    key        of a tombstone: its record's key as JSON, where that is in a schema registry's frame
     is_of_row  False: the document is a notice of Debezium about no row, such as a heartbeat
     """
 
     raw: bytes | None
     told: Mapping[str, str] = _NOTHING
     gone: bytes | None = None
+    key: bytes | None = None
     is_of_row: bool = True
 
 
@@ -55,6 +57,19 @@ def document(
     if unwrap == "debezium":
         return _row(value)
     return _data(value, record) if unwrap == "cloudevents" else Unwrapped(value)
+
+
+def framed_key(
+    key: bytes, values: Values, registry: SchemaRegistry | None
+) -> Generator[Request, Response, bytes | None]:
+    """A key in a schema registry's frame, as JSON. None: it is in none, for a key may be any bytes. Raises NotNow."""
+    try:
+        number, rest = unframed(key)
+        if values == "avro" and registry is not None and number:  # none is 0, as a small number in 8 bytes looks
+            return _from_avro(rest, (yield from registry.schema_of(number)))
+    except Malformed:
+        return None
+    return rest if values == "json-schema" and rest.startswith((b"{", b'"')) else None
 
 
 def _from_avro(value: bytes, parsed: Parsed) -> bytes:

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 import pytest
 
 from bridge.config import read
-from bridge.contract import KEY, Record
-from bridge.errors import ConfigurationError, Malformed
+from bridge.contract import KEY, Record, Response
+from bridge.errors import ConfigurationError, Malformed, NotNow
 
 AT = datetime(2026, 11, 20, 14, 0, tzinfo=UTC)
 CONFIG = """
@@ -43,7 +43,7 @@ def named(tmp_path):
     """The envelope of a record by these settings of its topic."""
     (tmp_path / "codes.csv").write_text("site,code\nnorth,N\nsouth,S\n")
 
-    def make(settings, value=None, *, unwrap="none", headers=(), key=b"k", raw=None):
+    def make(settings, value=None, *, unwrap="none", headers=(), key=b"k", raw=None, answers=()):
         settings = settings if "kind:" in settings else f"kind: row, {settings}"
         text = CONFIG.replace("UNWRAP", unwrap).replace("NAMED", settings)
         found = read(text, file=str(tmp_path / "bridge.yaml"), environ={"T": "t"})
@@ -52,11 +52,14 @@ def named(tmp_path):
         record = Record(
             source="db", topic="rows", partition=0, offset=1, timestamp=1, at=AT, key=key, value=raw, headers=headers
         )
+        reading = found.sources["db"].read(record)
         try:
-            next(found.sources["db"].read(record))
+            next(reading)
+            for status, said in answers:
+                reading.send(Response(status=status, body=json.dumps(said).encode()))
         except StopIteration as done:
             return done.value
-        raise AssertionError("it asked for something")
+        raise AssertionError("it asked for more")
 
     return make
 
@@ -168,6 +171,50 @@ def test_a_tombstone_is_of_the_order_that_its_key_names(named, unwrap, raw, key)
 def test_an_empty_value_is_a_tombstone_without_a_frame_too(named, values):
     envelope = named(f"lane: = text(doc.id), values: {values}", raw=b"", key=b'{"id": 7}')
     assert ("tombstone", "7") == (envelope.kind, envelope.lane)
+
+
+KEY_SCHEMA = {"type": "record", "name": "Key", "fields": [{"name": "id", "type": "long"}]}
+FOUND = (200, {"schema": json.dumps(KEY_SCHEMA)})
+NONE_SUCH = (404, {"error_code": 40403})
+
+
+def test_a_tombstone_is_of_the_order_that_its_key_in_avro_names(named):
+    settings = "lane: = text(doc.id), values: avro"
+    envelope = named(settings, raw=b"", key=b"\0\0\0\0\x05\x0e", answers=[FOUND])
+    assert ("tombstone", "7", {"id": 7}) == (envelope.kind, envelope.lane, json.loads(envelope.raw))
+    text = (200, {"schema": '"string"'})
+    assert "SO-7" == named(settings, raw=b"", key=b"\0\0\0\0\x05\x08SO-7", answers=[text]).lane
+
+
+@pytest.mark.parametrize(
+    ("key", "answers"),
+    [
+        (b"\0\0\0\0\0\0\0\x07", []),
+        (b"\0\0\0\x01\x2a\x05\xf2\0", [NONE_SUCH]),
+        (b"\0\0\0\0\x05", [FOUND]),
+        (b"\0\0\0\0\x05\x0e", [(200, {"schema": "{}", "schemaType": "JSON"})]),
+        (b"\0\0", []),
+        (b"\xff", []),
+    ],
+)
+def test_a_key_that_is_not_in_avro_names_no_columns(named, key, answers):
+    lane = named("lane: = text(doc.id), values: avro", raw=b"", key=key, answers=answers).lane
+    assert f"0x{key.hex()}" == lane
+
+
+def test_a_tombstone_waits_for_a_registry_that_does_not_answer_for_its_key(named):
+    with pytest.raises(NotNow):
+        named("lane: = text(doc.id), values: avro", raw=b"", key=b"\0\0\0\0\x05\x0e", answers=[(503, {})])
+
+
+def test_a_topic_without_a_lane_asks_for_no_schema_of_a_key(named):
+    key = b"\0\0\0\0\x05\x0e"
+    assert f"0x{key.hex()}" == named("kind: row, values: avro", raw=b"", key=key).lane
+
+
+@pytest.mark.parametrize("key", [b'\0\0\0\0\x05{"id": 7}', b'{"id": 7}', b'\0\0\0\0\x05"7"'])
+def test_a_tombstone_is_of_the_order_that_its_key_in_a_frame_names(named, key):
+    assert "7" == named("lane: = text(doc.id), values: json-schema", raw=b"", key=key).lane
 
 
 def test_the_columns_of_the_key_win_over_placeholders_in_what_a_row_was(named):
