@@ -176,6 +176,7 @@ class Envelope(Plain, frozen=True, kw_only=True):
     by_header    the id stands in a header, which nobody signed: only a delivery with the same body too is known. Set by
                  the core
     rivals       tenants to whom the same secret belongs: which of them it is, only a header says. Set by the core
+    also         other names of the tenant: an order that the journal has under one of them is the same order
     """
 
     source: str
@@ -195,6 +196,7 @@ class Envelope(Plain, frozen=True, kw_only=True):
     detail: str = ""
     by_header: bool = False
     rivals: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()
     hidden: ClassVar = frozenset(("aliases", "headers", "raw"))
 
     @property
@@ -441,6 +443,15 @@ class Keyed(Protocol):
 
     def signing_keys(self) -> Mapping[str, Sequence[bytes]]:
         """Of each tenant the keys that may have signed: a key of several tenants does not say whose an order is."""
+
+
+@runtime_checkable
+class Renames(Protocol):
+    """Optional for sources: knows tenants by several names. What comes of them from any other source is theirs too."""
+
+    def known_as(self, name: str) -> Sequence[str]:
+        """All names of the tenant that has or had this name, that first under which what is new is stored. Empty: it is
+        no name of a tenant of this source."""
 
 
 @runtime_checkable

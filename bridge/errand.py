@@ -107,7 +107,7 @@ class Admin(Protocol):
         """What `run` does by itself."""
 
     def tenants(self) -> Sequence[str]:
-        """Those that may be asked: what they need for it is configured."""
+        """Those that may be asked, as the journal calls them: what they need for it is configured."""
 
     def documents(self, tenant: str, *, since: datetime, until: datetime, now: datetime) -> Errand[None]:
         """Yields a Page at a time of all that changed from `since` up to `until`, oldest change first."""

@@ -19,7 +19,7 @@ import uvloop
 
 from bridge import opening
 from bridge.config import Settings
-from bridge.contract import Request, Response, StreamSource, WebhookSource
+from bridge.contract import Renames, Request, Response, StreamSource, WebhookSource
 from bridge.delivery.conversing import Road
 from bridge.delivery.courier import Courier, Timeouts, travelling
 from bridge.delivery.policy import Patience
@@ -197,7 +197,8 @@ def _streams(settings: Settings, journal: Journal, courier: Courier) -> Sequence
         return answer if isinstance(answer, Response) else None
 
     sources = [(name, source) for name, source in settings.sources.items() if isinstance(source, StreamSource)]
-    return [Stream(name, source, journal=journal, ask=ask) for name, source in sources]
+    renames = [source for source in settings.sources.values() if isinstance(source, Renames)]
+    return [Stream(name, source, journal=journal, ask=ask, renames=renames) for name, source in sources]
 
 
 def _door(settings: Settings, journal: Journal, told: Callable[[], None]) -> AbstractAsyncContextManager[int]:

@@ -8,6 +8,7 @@ import click
 
 from bridge.cli import options
 from bridge.config import Settings
+from bridge.contract import Renames
 from bridge.errand import Admin
 from bridge.upkeep.scheduling import admins
 
@@ -27,11 +28,16 @@ def meant(settings: Settings, asked: Mapping[str, Any], *, connector: str = "") 
         for name, admin in admins(settings).items()
         if name in sources and asked["source"] in ("", name)
         for tenant in admin.tenants()
-        if asked["shop"] in ("", tenant)
+        if asked["shop"] in ("", tenant, *_names(settings, name, tenant))
     ]
     if not found:
         raise click.UsageError("no shop that is meant can be asked: write `access:` for it in the source's `shops:`")
     return found
+
+
+def _names(settings: Settings, source: str, tenant: str) -> Sequence[str]:
+    of = settings.sources[source]
+    return of.known_as(tenant) if isinstance(of, Renames) else ()
 
 
 def span(asked: Mapping[str, Any], now: datetime) -> tuple[datetime, datetime]:

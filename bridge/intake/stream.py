@@ -9,12 +9,12 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 from prometheus_client import Gauge
 
-from bridge.contract import Envelope, Reason, Record, Request, Response, StreamSource
+from bridge.contract import Envelope, Reason, Record, Renames, Request, Response, StreamSource
 from bridge.errors import JournalBusy, Malformed, NotNow, NotStorable, StreamError
 from bridge.intake.kafka import Consumer, PositionLost, opened, options
 from bridge.intake.origin import REWOUND, Origin, Positions, may_start, origin_of
@@ -68,9 +68,12 @@ class Stream:
     Making it raises WrongSecurity for certificates that cannot be used.
     """
 
-    def __init__(self, name: str, source: StreamSource, *, journal: Journal, ask: Ask) -> None:
+    def __init__(
+        self, name: str, source: StreamSource, *, journal: Journal, ask: Ask, renames: Sequence[Renames] = ()
+    ) -> None:
         self.name = name
         self._source = source
+        self._renames = renames
         self._subscription = source.subscription()
         options(self._subscription)
         self._journal = journal
@@ -275,7 +278,12 @@ class Stream:
             except Exception as problem:  # noqa: BLE001 - the boundary to connector code
                 envelope = self._source.unreadable(record, reason_of(problem, self.name))
             partition.waits = ""
-            return msgspec.structs.replace(envelope, came_at=datetime.now(UTC))
+            return msgspec.structs.replace(envelope, came_at=datetime.now(UTC), **self._names(envelope.tenant))
+
+    def _names(self, tenant: str) -> Mapping[str, Any]:
+        """A tenant that another source knows by several names is the same here."""
+        names = next((names for each in self._renames if (names := each.known_as(tenant))), ())
+        return {"tenant": names[0], "also": tuple(names[1:])} if len(names) > 1 else {}
 
     def _wait(self, partition: Partition, why: str, **fields: object) -> None:
         partition.waits = why

@@ -153,18 +153,21 @@ def is_delivery(stored: str, delivery: str) -> bool:
 
 
 def owners(envelope: Envelope) -> Iterable[tuple[str, str]]:
-    """The lanes in which the document may belong, its own first: of each tenant to whom its secret belongs."""
-    return ((tenant, envelope.lane) for tenant in (envelope.tenant, *envelope.rivals))
+    """The lanes in which the document may belong, its own first: of each name of its tenant, and of each tenant to
+    whom its secret belongs."""
+    return ((tenant, envelope.lane) for tenant in (envelope.tenant, *envelope.also, *envelope.rivals))
 
 
-def in_doubt(envelope: Envelope, there: set[tuple[str, str]]) -> Envelope | None:
-    """The document set apart where its order came first for another tenant with the same secret; None: it is its
-    tenant's. there: lanes that are stored; its own is one of them afterwards."""
+def in_its_lane(envelope: Envelope, there: set[tuple[str, str]]) -> Envelope:
+    """The document in the lane in which its order came first: that of another name of its tenant; or set apart where it
+    came for another tenant with the same secret. there: lanes that are stored; its own is one of them afterwards."""
     own, *others = owners(envelope)
     owner = None if own in there else next((tenant for tenant, lane in others if (tenant, lane) in there), None)
     if owner is None:
         there.add(own)
-        return None
+        return envelope
+    if owner in envelope.also:
+        return msgspec.structs.replace(envelope, tenant=owner)
     return msgspec.structs.replace(
         envelope,
         lane=f"in doubt:{envelope.lane}",

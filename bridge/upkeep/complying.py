@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from bridge.contract import Envelope, Reason, Source, State
+from bridge.contract import Envelope, Reason, Renames, Source, State
 from bridge.errand import Instruction, Instructs
 from bridge.errors import JournalError
 from bridge.journal import Erased, Erasure, Feeding, Parked, Selection
@@ -90,14 +90,18 @@ class Complying:
 
     async def _erased(self, parked: Parked, told: Instruction, left: tuple[int, ...]) -> Erased:
         """The request itself goes last, and others not with it: who is killed meanwhile knows what is left to do."""
-        erasure = Erasure(
-            tenant=parked.tenant,
-            aliases=told.aliases,
-            orders=told.orders,
-            everything=told.task == "erase all",
-            left=left,
-        )
-        others = await erase(self.journal, erasure)
+        source = self.sources.get(parked.source)
+        names = source.known_as(parked.tenant) if isinstance(source, Renames) else ()
+        others = Erased()
+        for tenant in names or (parked.tenant,):
+            erasure = Erasure(
+                tenant=tenant,
+                aliases=told.aliases,
+                orders=told.orders,
+                everything=told.task == "erase all",
+                left=left,
+            )
+            others = _together(others, await erase(self.journal, erasure))
         itself = await self.journal.erase(Erasure(tenant=parked.tenant, orders=(parked.order,)))
         return replace(
             itself, orders=others.orders + itself.orders, bodies=others.bodies + itself.bodies, last=others.last
@@ -134,13 +138,14 @@ async def erase(journal: Feeding, erasure: Erasure, *, came_to: Callable[[int], 
         await journal.block(part)
     for part in parts:
         done = await _erase(journal, part, came_to)
-        total = Erased(
-            orders=total.orders + done.orders,
-            bodies=total.bodies + done.bodies,
-            last=done.last,
-            is_lasting=done.is_lasting,
-        )
+        total = _together(total, done)
     return total
+
+
+def _together(one: Erased, then: Erased) -> Erased:
+    return Erased(
+        orders=one.orders + then.orders, bodies=one.bodies + then.bodies, last=then.last, is_lasting=then.is_lasting
+    )
 
 
 def _parts(erasure: Erasure) -> Sequence[Erasure]:

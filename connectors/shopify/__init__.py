@@ -5,7 +5,9 @@ A pure connector: it checks signatures over raw bytes and names documents. Nothi
 
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from typing import Literal
@@ -38,6 +40,7 @@ class Shop(BaseModel):
                  the new: any of them may have signed
     access       how the shop itself is asked: for reconciliation and subscriptions; None: it is not
     test_orders  orders with `test: true` are stored and skipped, or sent like any other
+    formerly     permanent domains that the shop had before, the newest first: its orders are kept under the last
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -45,6 +48,37 @@ class Shop(BaseModel):
     secrets: list[Secret] = Field(min_length=1)
     access: Access | None = None
     test_orders: Literal["skip", "send"] = "skip"
+    formerly: list[str] = []
+
+    @field_validator("formerly")
+    @classmethod
+    def _are_permanent(cls, names: list[str]) -> list[str]:
+        for name in names:
+            _check_permanent(name)
+        return names
+
+
+@dataclass(frozen=True)
+class Known:
+    """A configured shop and all that it is called.
+
+    name    its permanent domain now
+    tenant  the name under which its orders are kept: the oldest
+    keys    those that may have signed
+    """
+
+    name: str
+    tenant: str
+    shop: Shop
+    keys: tuple[bytes, ...]
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """All of them, the oldest first."""
+        return (*self.shop.formerly[::-1], self.name)
+
+    def also(self, tenant: str) -> tuple[str, ...]:
+        return tuple(name for name in self.names if name != tenant) if self.shop.formerly else ()
 
 
 class Shopify(BaseModel):
@@ -66,8 +100,13 @@ class Shopify(BaseModel):
     @classmethod
     def _permanent_domains(cls, shops: dict[str, Shop]) -> dict[str, Shop]:
         for name in shops:
-            if not _PERMANENT.fullmatch(name):
-                raise PydanticCustomError("shop", "{complaint}", {"complaint": _complaint(name)})
+            _check_permanent(name)
+        names = Counter(name for current, shop in shops.items() for name in (current, *shop.formerly))
+        for name, count in names.items():
+            if count > 1:
+                cure = "a domain is one shop's: write it once, as the shop's name or under `formerly:` of the shop"
+                raise PydanticCustomError("shop", "{name} is named {count} times: " + cure,
+                                          {"name": name, "count": count})  # fmt: skip
         return shops
 
     @model_validator(mode="after")
@@ -91,7 +130,7 @@ class Shopify(BaseModel):
 
     def check_headers(self, headers: Mapping[str, str]) -> None:
         shop = headers.get("X-Shopify-Shop-Domain", "")
-        if shop not in self._keys:
+        if shop not in self._known:
             raise NotAuthentic(f"shop {_shown(shop)} is not configured" if shop else "no X-Shopify-Shop-Domain header")
         if "X-Shopify-Hmac-Sha256" not in headers:
             raise NotAuthentic(f"no X-Shopify-Hmac-Sha256 header in a delivery for shop {shop}: did a proxy remove it?")
@@ -99,19 +138,23 @@ class Shopify(BaseModel):
     def verify(self, arrival: HttpArrival) -> Verified:
         """Whose it is, by any secret of the shop that the (unsigned) header names."""
         shop = arrival.headers.get("X-Shopify-Shop-Domain", "")
-        keys = self._keys.get(shop)
-        if keys is None:
+        known = self._known.get(shop)
+        if known is None:
             raise NotAuthentic(f"shop {_shown(shop)} is not configured" if shop else "no X-Shopify-Shop-Domain header")
         claimed = arrival.headers.get("X-Shopify-Hmac-Sha256")
         if claimed is None:
             raise NotAuthentic(f"no X-Shopify-Hmac-Sha256 header in a delivery for shop {shop}: did a proxy remove it?")
-        secret = matching_secret(keys, arrival.body, claimed)
+        secret = matching_secret(known.keys, arrival.body, claimed)
         if secret is None:
             raise NotAuthentic(f"no secret of shop {shop} matched; {_fingerprint(arrival.body)}")
-        return Verified(tenant=shop, secret=secret)
+        return Verified(tenant=known.tenant, secret=secret)
 
     def signing_keys(self) -> Mapping[str, Sequence[bytes]]:
-        return self._keys
+        return {known.tenant: known.keys for known in self._known.values()}
+
+    def known_as(self, name: str) -> Sequence[str]:
+        known = self._known.get(name)
+        return () if known is None else known.names
 
     def label(self, arrival: HttpArrival, verified: Verified) -> Label:
         headers = {name: text for name in _KEPT if (text := arrival.headers.get(name)) and _is_plain(text)}
@@ -125,7 +168,9 @@ class Shopify(BaseModel):
         """Name the document by its body; of the headers, which are not signed, only the topic decides anything."""
         label = self.label(arrival, verified)
         headers, topic, tenant = label.headers, label.topic, verified.tenant
-        name = naming.named(topic, arrival.body, tenant=tenant)
+        known = self._known.get(tenant)
+        also = known.also(tenant) if known is not None else ()
+        name = naming.named(topic, arrival.body, tenant=tenant, also=also)
         triggered = headers.get("x-shopify-triggered-at")
         return Envelope(
             source=arrival.source,
@@ -141,12 +186,14 @@ class Shopify(BaseModel):
             headers=headers,
             raw=arrival.body,
             verdict=self._verdict(name, topic, tenant),
+            also=also,
         )
 
     def found(self, raw: bytes, *, source: str, tenant: str, now: datetime) -> Envelope:
         """An order that the shop was asked for, named as its webhook would have been. Raises Malformed."""
-        topic = "orders/updated"
-        name = naming.named(topic, raw, tenant=tenant)
+        topic, known = "orders/updated", self._known[tenant]
+        tenant, also = known.tenant, known.also(known.tenant)
+        name = naming.named(topic, raw, tenant=tenant, also=also)
         version = name.version.isoformat() if name.version is not None else hashlib.sha256(raw).hexdigest()
         return Envelope(
             source=source,
@@ -161,6 +208,7 @@ class Shopify(BaseModel):
             received_at=now,
             raw=raw,
             verdict=self._verdict(name, topic, tenant),
+            also=also,
         )
 
     def instruction(self, document: Envelope) -> Instruction | None:
@@ -168,8 +216,8 @@ class Shopify(BaseModel):
 
     def sign(self, body: bytes, *, topic: str, tenant: str | None, delivery_id: str) -> Mapping[str, str]:
         shop = tenant or next(iter(self.shops))
-        keys = self._keys.get(shop)
-        if keys is None:
+        known = self._known.get(shop)
+        if known is None:
             raise BridgeError(f"shop {_shown(shop)} is not configured; there is: {', '.join(self.shops)}")
         return {
             "Content-Type": "application/json",
@@ -177,7 +225,7 @@ class Shopify(BaseModel):
             "X-Shopify-Shop-Domain": shop,
             "X-Shopify-API-Version": API_VERSION,
             "X-Shopify-Webhook-Id": delivery_id,
-            "X-Shopify-Hmac-Sha256": signature_text(keys[0], body),
+            "X-Shopify-Hmac-Sha256": signature_text(known.keys[0], body),
         }
 
     def addressed(self, body: bytes, *, tenant: str | None) -> bytes:
@@ -185,25 +233,40 @@ class Shopify(BaseModel):
         return of_shop(body, tenant or next(iter(self.shops)))
 
     def fitting_secret(self, body: bytes, *, tenant: str | None, signature: str) -> str | None:
-        for shop, keys in self._keys.items():
-            index = matching_secret(keys, body, signature) if tenant in (None, shop) else None
+        for shop, known in self._known.items():
+            index = matching_secret(known.keys, body, signature) if tenant in (None, shop) else None
             if index is not None:
-                return f"{shop}: secret {index + 1} of {len(keys)}"
+                return f"{shop}: secret {index + 1} of {len(known.keys)}"
         return None
 
-    @cached_property
-    def _keys(self) -> Mapping[str, tuple[bytes, ...]]:
-        return {name: tuple(key.reveal().encode() for key in shop.secrets) for name, shop in self.shops.items()}
-
     def _verdict(self, name: naming.Name, topic: str, tenant: str) -> Reason | None:
+        known = self._known.get(tenant)
         if topic in TASKS:
             return Reason.NOT_CARRIED_OUT_YET
-        if name.is_test and self.shops[tenant].test_orders == "skip":
+        if name.is_test and known is not None and known.shop.test_orders == "skip":
             return Reason.TEST_ORDER
         return None
 
+    def known(self, name: str) -> Known | None:
+        """The shop that has or had this name."""
+        return self._known.get(name)
+
+    @cached_property
+    def _known(self) -> Mapping[str, Known]:
+        found: dict[str, Known] = {}
+        for name, shop in self.shops.items():
+            keys = tuple(key.reveal().encode() for key in shop.secrets)
+            known = Known(name, [name, *shop.formerly][-1], shop, keys)
+            found |= dict.fromkeys(known.names, known)
+        return found
+
 
 CONNECTOR = Shopify
+
+
+def _check_permanent(name: str) -> None:
+    if not _PERMANENT.fullmatch(name):
+        raise PydanticCustomError("shop", "{complaint}", {"complaint": _complaint(name)})
 
 
 def _complaint(name: str) -> str:

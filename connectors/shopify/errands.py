@@ -49,7 +49,8 @@ class ShopifyErrands:
         )
 
     def tenants(self) -> Sequence[str]:
-        return [name for name, shop in self._shopify.shops.items() if shop.access is not None]
+        known = map(self._shopify.known, self._shopify.shops)
+        return [shop.tenant for shop in known if shop is not None and shop.shop.access is not None]
 
     def documents(self, tenant: str, *, since: datetime, until: datetime, now: datetime) -> Errand[None]:
         """Changes at most a page behind `until` may come too: a page is whole."""
@@ -134,13 +135,13 @@ class ShopifyErrands:
         return tuple(dict.fromkeys((*subscriptions.wanted(kinds), *self._shopify.upkeep.topics)))
 
     def _asking(self, tenant: str) -> Asking:
-        shop = self._shopify.shops.get(tenant)
-        if shop is None or shop.access is None:
+        known = self._shopify.known(tenant)
+        if known is None or known.shop.access is None:
             raise ErrandFailed(f"shop {tenant} has no `access:`; with it: {', '.join(self.tenants()) or 'none'}")
         return Asking(
-            shop=tenant,
-            access=shop.access,
-            base=self._shopify.upkeep.url or f"https://{tenant}",
+            shop=known.name,
+            access=known.shop.access,
+            base=self._shopify.upkeep.url or f"https://{known.name}",
             version=self._shopify.upkeep.version,
             get=self._get,
         )

@@ -5,7 +5,7 @@ identify are checked; contact data is taken if it is text and ignored if not: an
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, NamedTuple, TypeAlias
 
@@ -88,9 +88,9 @@ class ShopItself(Identified, frozen=True, kw_only=True):
     myshopify_domain: Loose = None
     plan_name: Loose = None
 
-    def is_of(self, tenant: str) -> bool:
+    def is_of(self, names: Collection[str]) -> bool:
         """An order has an id too, and no plan."""
-        return self.myshopify_domain == tenant or (self.myshopify_domain is None and self.plan_name is not None)
+        return self.myshopify_domain in names or (self.myshopify_domain is None and self.plan_name is not None)
 
 
 class OfOrder(Versioned, frozen=True, kw_only=True):
@@ -248,15 +248,15 @@ _ANYTHING: msgspec.json.Decoder[Document] = msgspec.json.Decoder(Personal)
 _TOPIC = re.compile(r"(?P<family>[a-z][a-z0-9_]{0,63})/[a-z0-9_]{1,64}")
 
 
-def named(topic: str, body: bytes, *, tenant: str) -> Name:
-    """The document's name, or Malformed if the body is not what the topic brings."""
+def named(topic: str, body: bytes, *, tenant: str, also: Sequence[str] = ()) -> Name:
+    """The document's name, or Malformed if the body is not what the topic brings. also: other names of the shop."""
     kind = TOPICS.get(topic) or _unknown_kind(topic)
     document = _decoded(_DECODERS.get(kind, _ANYTHING), topic, body)
-    if isinstance(document, Compliance) and document.shop_domain != tenant:
+    if isinstance(document, Compliance) and document.shop_domain not in (tenant, *also):
         raise Malformed(f"{topic}: shop_domain in the body is not the shop of the header, {tenant}")
     if isinstance(document, Compliance) and topic != document.told_as():
         raise Malformed(f"{topic}: the body is one of {document.told_as()}")
-    if topic == "app/uninstalled" and not (isinstance(document, ShopItself) and document.is_of(tenant)):
+    if topic == "app/uninstalled" and not (isinstance(document, ShopItself) and document.is_of((tenant, *also))):
         raise Malformed(f"{topic}: the body is not of the shop {tenant}")
     name = document.name(kind, body)
     if not name.lane.isprintable():

@@ -76,3 +76,26 @@ async def test_of_two_at_once_one_is_in_doubt(journal, desk):
     documents = [desk.document(tenant=one, rivals=(other,)) for one, other in (tenants, tenants[::-1])]
     found = await asyncio.gather(*map(journal.append, documents))
     assert {None, Reason.TENANT_IN_DOUBT} == {appended.verdict for appended in found}
+
+
+async def test_an_order_that_came_under_another_name_of_its_tenant_is_the_same_order(journal, desk):
+    def of(tenant, *also, order="1042", **more):
+        return desk.document(order, tenant=tenant, also=also, **more)
+
+    first = await journal.append(of("new.example"))
+    again = await journal.append(of("old.example", "older.example", "new.example"))
+    assert (first.lane, None) == (again.lane, again.verdict)
+    fresh = await journal.append(of("old.example", "new.example", order="1043"))
+    assert fresh.lane != first.lane
+    assert "old.example" == (await journal.story(fresh.lane)).tenant
+    # Its own name goes before others.
+    assert fresh.lane == (await journal.append(of("old.example", "new.example", order="1043"))).lane
+    doubted = await journal.append(of("c.example", "d.example", rivals=("new.example",)))
+    assert Reason.TENANT_IN_DOUBT is doubted.verdict
+
+
+async def test_of_two_at_once_under_two_names_one_is_in_the_lane_of_the_other(journal, desk):
+    names = ("a.example", "b.example")
+    documents = [desk.document(tenant=one, also=(other,)) for one, other in (names, names[::-1])]
+    found = await asyncio.gather(*map(journal.append, documents))
+    assert 1 == len({appended.lane for appended in found})

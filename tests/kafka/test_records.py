@@ -41,18 +41,26 @@ async def test_orders_arrive_once_each_and_what_is_committed_is_not_read_again(c
     assert before == _count("bridge_records_total", source="erp", topic=topic, result="known")
 
 
+@pytest.mark.parametrize(
+    ("shop", "tenant"),
+    [
+        ("example.myshopify.com: {secrets: [env:SHOPIFY_SECRET]}", "example.myshopify.com"),
+        ("new.myshopify.com: {secrets: [env:SHOPIFY_SECRET], formerly: [old.myshopify.com]}", "new.myshopify.com"),
+        ("new.myshopify.com: {secrets: [env:SHOPIFY_SECRET], formerly: [old.myshopify.com]}", "old.myshopify.com"),
+    ],
+)
 async def test_the_same_order_from_a_topic_and_from_a_webhook_is_one_lane_and_sent_once(
-    cluster, topic, running, sandbox, tmp_path, environ, order
+    cluster, topic, running, sandbox, tmp_path, environ, order, shop, tenant
 ):
     await create_topic(cluster.bootstrap, topic)
     text = f"""
 sources:
-  shop: {{connector: shopify, shops: {{example.myshopify.com: {{secrets: [env:SHOPIFY_SECRET]}}}}}}
+  shop: {{connector: shopify, shops: {{{shop}}}}}
   stream:
     connector: kafka
     brokers: {json.dumps(cluster.bootstrap)}
     group: {topic}
-    topics: {{{topic}: {{tenant: example.myshopify.com, kind: order, lane: = doc.id, version: = doc.updated_at}}}}
+    topics: {{{topic}: {{tenant: {tenant}, kind: order, lane: = doc.id, version: = doc.updated_at}}}}
 destinations:
   hellotext: {{connector: hellotext, token: env:HELLOTEXT_TOKEN, url: "{sandbox}"}}
 journal: {{path: "{tmp_path}/journal.db", min_free: 0, ballast: 0}}

@@ -246,7 +246,8 @@ class PostgresJournal(Actor):
         aliases = alias_hashes(self._salt, envelope.tenant, envelope.aliases)
         aliases.append(alias_hash(self._salt, "", delivery_alias(envelope.source, envelope.id)))
         lane = (text(envelope.tenant), text(envelope.lane))
-        beside = lane[1] if envelope.rivals else lane  # who may have the same order is in the same group
+        # Who may have the same order is in the same group.
+        beside = lane[1] if envelope.rivals or envelope.also else lane
         return self._appends[hash(beside) % _SIDE_BY_SIDE].put(
             Append(
                 envelope=envelope,

@@ -11,7 +11,7 @@ from bridge.journal.cells import (
     DEAD_ON_ARRIVAL,
     Row,
     came_at,
-    in_doubt,
+    in_its_lane,
     is_one,
     is_shut_out,
     micros,
@@ -54,7 +54,7 @@ async def appended(
     connection: Connection, sql: Mapping[str, str], destinations: Sequence[str], group: Sequence[Append]
 ) -> Sequence[Appended]:
     """Where each is kept, in their order. Of several bodies with one id the first is stored before the others."""
-    if any(append.envelope.rivals for append in group):
+    if any(append.envelope.rivals or append.envelope.also for append in group):
         group = await _set_apart(connection, sql, group)
     first: dict[tuple[Name, str], Append] = {}
     for append in group:
@@ -109,15 +109,18 @@ def _renamed(append: Append) -> Append:
 
 
 async def _set_apart(connection: Connection, sql: Mapping[str, str], group: Sequence[Append]) -> Sequence[Append]:
-    """Orders that came for another tenant with the same secret first are in doubt."""
+    """Orders that came for another tenant with the same secret first are in doubt; those that came under another name
+    of their tenant are in the lane of that."""
     wanted = {lane for append in group for lane in owners(append.envelope)}
     there = {(tenant, name) for tenant, name in await connection.fetch(sql["lanes_there"], *columns(list(wanted), 2))}
-    return [_doubted(append, there) for append in group]
+    return [_in_its_lane(append, there) for append in group]
 
 
-def _doubted(append: Append, there: set[Name]) -> Append:
-    doubted = in_doubt(append.envelope, there)
-    return append if doubted is None else replace(append, envelope=doubted, lane=(append.lane[0], doubted.lane))
+def _in_its_lane(append: Append, there: set[Name]) -> Append:
+    found = in_its_lane(append.envelope, there)
+    if found is append.envelope:
+        return append
+    return replace(append, envelope=found, lane=(text(found.tenant), text(found.lane)))
 
 
 def _answers(

@@ -16,7 +16,7 @@ from bridge.journal.cells import (
     Row,
     alias_hash,
     came_at,
-    in_doubt,
+    in_its_lane,
     is_one,
     is_shut_out,
     micros,
@@ -99,7 +99,7 @@ class Appending:
     def append(self, appends: Sequence[Append]) -> tuple[list[Answer], _Lanes]:
         """Where each is kept, and the lanes to be remembered: all of it is so when the group is committed."""
         seen: _Lanes = {}
-        if any(append.envelope.rivals for append in appends):
+        if any(append.envelope.rivals or append.envelope.also for append in appends):
             self._set_apart(appends)
         if self._blocked is None or self._blocked:
             self._shut_out(appends)
@@ -135,12 +135,13 @@ class Appending:
         return known.get(key, (None, None))[0]
 
     def _set_apart(self, appends: Sequence[Append]) -> None:
-        """Orders that came for another tenant with the same secret first. One whose lane is remembered is its own."""
+        """Orders that came for another tenant with the same secret first, or under another name of theirs. One whose
+        lane is remembered is its own."""
         doubted = [each for each in appends if (each.envelope.tenant, each.envelope.lane) not in self._lanes]
         wanted = {lane for append in doubted for lane in owners(append.envelope)}
         there = {(tenant, name) for tenant, name, _ in fetched(self._connection, "lanes", list(wanted))}
         for append in doubted:
-            append.envelope = in_doubt(append.envelope, there) or append.envelope
+            append.envelope = in_its_lane(append.envelope, there)
 
     def _lanes_of(self, appends: Sequence[Append], seen: _Lanes) -> _Lanes:
         names = {(append.envelope.tenant, append.envelope.lane): came_at(append.envelope) for append in appends}

@@ -1,0 +1,103 @@
+"""A shop whose permanent domain changed is the same shop: what was sent of its orders is not sent again."""
+
+import json
+
+import pytest
+
+from bridge.config import read
+from bridge.errors import ConfigurationError
+from tests.conftest import CONFIG, SHOP
+
+NEW = "example-new.myshopify.com"
+
+
+@pytest.fixture
+def configured(settings_for, sandbox, tmp_path, environ):
+    """Settings with these shops; all have one secret, that of the app."""
+
+    def make(**shops):
+        written = ", ".join(
+            f"{name}: {{secrets: [env:SHOPIFY_SECRET]{', formerly: [' + ', '.join(former) + ']' if former else ''}}}"
+            for name, former in shops.items()
+        )
+        text = CONFIG.format(url=sandbox, mode="live", path=tmp_path / "journal.db")
+        text = text.replace(f"{SHOP}: {{secrets: [env:SHOPIFY_SECRET]}}", written)
+        return read(text + "rules: {redeemed: true}\n", environ=environ)
+
+    return make
+
+
+def _post(bridge, body, *, shop, topic="orders/updated"):
+    return bridge.post(body, topic=topic, headers={"X-Shopify-Shop-Domain": shop})
+
+
+@pytest.fixture
+def refunded(order):
+    """An order with everything that is told once: a coupon, and a refund."""
+    moved = {"kind": "refund", "status": "success", "amount": "5.00", "currency": "GBP"}
+    refund = {"id": 9, "created_at": "2099-01-01T00:00:00Z", "transactions": [moved], "refund_line_items": []}
+    return order(refunds=[refund])
+
+
+async def test_what_was_sent_under_the_old_name_is_not_sent_again_under_the_new(running, configured, refunded):
+    number, body = refunded
+    async with running(configured(**{SHOP: []})) as bridge:
+        assert (200, "") == await _post(bridge, body, shop=SHOP)
+        await bridge.settled(number)
+        sent = await bridge.actions()
+        assert {"order.placed", "order.confirmed", "coupon.redeemed", "refund.received"} == set(sent)
+    touched = json.dumps(json.loads(body) | {"note": "touched"}).encode()
+    async with running(configured(**{NEW: [SHOP]})) as bridge:
+        assert (200, "") == await _post(bridge, touched, shop=NEW)
+        assert (200, "") == await _post(bridge, touched + b" ", shop=SHOP)
+        story = await bridge.settled(number)
+        assert (3, SHOP) == (len(story.documents), story.tenant)
+        assert sent == await bridge.actions()
+
+
+async def test_orders_of_the_days_in_which_the_bridge_took_the_shop_for_two_stay_the_same_orders(
+    running, configured, refunded, order
+):
+    number, body = refunded
+    known, other = order()
+    async with running(configured(**{NEW: []})) as bridge:
+        assert (200, "") == await _post(bridge, body, shop=NEW)
+        await bridge.settled(number)
+        sent = await bridge.actions()
+    async with running(configured(**{NEW: [SHOP]})) as bridge:
+        assert (200, "") == await _post(bridge, body + b" ", shop=NEW)
+        assert (200, "") == await _post(bridge, other, shop=NEW)
+        await bridge.settled(known)
+        story = await bridge.settled(number)
+        assert (2, NEW) == (len(story.documents), story.tenant)
+        assert SHOP == (await bridge.settled(known)).tenant, "what is new is kept under the oldest name"
+        assert len(sent) + 3 == len(await bridge.actions())
+
+
+async def test_a_person_is_erased_under_every_name_of_the_shop(running, configured, order):
+    numbers = [order() for _ in range(2)]
+    for (number, body), names in zip(numbers, ({NEW: []}, {NEW: [SHOP]}), strict=True):
+        async with running(configured(**names)) as bridge:
+            assert (200, "") == await _post(bridge, body, shop=NEW)
+            await bridge.settled(number)
+    request = {"shop_domain": NEW, "customer": {"email": json.loads(numbers[0][1])["email"]}, "orders_to_redact": []}
+    async with running(configured(**{NEW: [SHOP]})) as bridge:
+        assert (200, "") == await _post(bridge, json.dumps(request).encode(), shop=NEW, topic="customers/redact")
+
+        async def erased():
+            found = [(await bridge.story(number)).documents[0]["seq"] for number, _ in numbers]
+            return all([(await bridge.house.journal.document(seq)).raw == b"" for seq in found])
+
+        assert await bridge.until(erased)
+
+
+@pytest.mark.parametrize(
+    ("shops", "said"),
+    [
+        ({NEW: [SHOP], SHOP: []}, f"{SHOP} is named 2 times"),
+        ({NEW: ["shop.example"]}, "'shop.example' is not the shop's permanent domain"),
+    ],
+)
+def test_a_domain_is_one_shops(configured, shops, said):
+    with pytest.raises(ConfigurationError, match=said):
+        configured(**shops)
