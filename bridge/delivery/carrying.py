@@ -333,13 +333,22 @@ class Carrier:
         await self._tell(document.claim, record)
 
     async def _recorded(self, claim: Claim, record: Record) -> None:
-        """Of what the journal refuses for its content, what must be known of each fact is kept: its key and state."""
+        """Of what the journal refuses for its content, what must be known of each fact is kept: its key and state.
+
+        Where it refuses that too, the journal itself is in the way: it is as with one that is busy.
+        """
         try:
             await self._until_stored(lambda: self._journal.record(claim, record, now=_now()))
         except NotStorable as problem:
             emit("journal.refused", **_names(claim), dest=self._road.name, detail=str(problem))
             bare = _bare(record, str(problem))
-            await self._until_stored(lambda: self._journal.record(claim, bare, now=_now()))
+            await self._until_stored(lambda: self._stored_bare(claim, bare))
+
+    async def _stored_bare(self, claim: Claim, record: Record) -> None:
+        try:
+            await self._journal.record(claim, record, now=_now())
+        except NotStorable as problem:
+            raise JournalBusy(f"it refuses what must be known of an order: {problem}") from None
 
     async def _until_stored(self, store: Callable[[], Awaitable[None]]) -> None:
         """Again and again while the journal cannot take it: `unstored` tells the worker to send nothing more."""
