@@ -136,6 +136,14 @@ def read(text: str, *, file: str = "bridge.yaml", environ: Mapping[str, str] | N
     return settings
 
 
+_SHARED_INSTANCE = (
+    "with a journal in Postgres several bridges may run by this file, and each needs an instance of its own, or they "
+    "take the topics from each other: write env:HOSTNAME (a pod's name is there), or leave it out"
+)
+
+_SAME_INSTANCE = "is that of source {other} in the same group: they would take the topics from each other; name another"
+
+
 @dataclass(slots=True)
 class _Reading:
     """One pass over a configuration; collects problems instead of stopping at the first."""
@@ -164,6 +172,8 @@ class _Reading:
             self._check_ports(top.door, top.private)
         if rules is not None and "journal" not in self.unread:
             self._check_keep(top.journal.keep, rules)
+        if "journal" not in self.unread:
+            self._check_instances(sources, is_shared=isinstance(top.journal, PostgresSettings))
         if rules is None or self.composing is None or self.problems:
             return None
         return Settings(
@@ -249,6 +259,20 @@ class _Reading:
             self._add(f"keys must be kept longer than the longest max_age of a rule, {longest}d", (*at, "keys"))
         if not keep.bodies <= keep.history <= keep.keys:
             self._add("bodies may not be kept longer than the history, nor the history longer than the keys", at)
+
+    def _check_instances(self, sources: Mapping[str, Source], *, is_shared: bool) -> None:
+        """A journal in Postgres is one for many: they run by the same file, and so do two while one is replaced."""
+        taken: dict[tuple[frozenset[str], str, str], str] = {}
+        streams = {name: source for name, source in sources.items() if isinstance(source, StreamSource)}
+        for name, source in streams.items():
+            read = source.subscription()
+            if read.instance is None:
+                continue
+            other = taken.setdefault((frozenset(read.brokers), read.group, read.instance), name)
+            if other != name:
+                self._add(_SAME_INSTANCE.format(other=other), ("sources", name, "instance"))
+            elif is_shared and read.is_instance_literal:
+                self._add(_SHARED_INSTANCE, ("sources", name, "instance"))
 
     # -- connectors ----------------------------------------------------------------------------------------------------
 

@@ -493,6 +493,7 @@ class Subscription:
     lost           what becomes of a partition whose position the log no longer has: it stops and says so, or it goes on
                    at the first record that is still there, or after the last
     instance       static membership: a name of this member that outlives restarts
+    is_instance_literal  it stands in the configuration: every process that runs by the same one has it
     commit_every   how long a position may stay uncommitted
     in_flight      records that are read and not stored yet, at the most; each partition has its share of them
     bytes_in_flight  the same for the bytes that they take; a partition may always have one record
@@ -506,6 +507,7 @@ class Subscription:
     start: Literal["earliest", "latest"] | datetime = "earliest"
     lost: Literal["stop", "earliest", "latest"] = "stop"
     instance: str | None = None
+    is_instance_literal: bool = False
     tls: Tls | None = None
     sasl: Sasl | None = None
     commit_every: timedelta = timedelta(seconds=1)

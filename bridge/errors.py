@@ -59,6 +59,10 @@ class StreamError(BridgeError):
     """The brokers cannot be used now: out of reach, or they refuse us. It is tried again."""
 
 
+class InstanceTaken(StreamError):
+    """Another member of the group has our `instance`. It is looked at again, and joined when that one is gone."""
+
+
 class ErrandFailed(BridgeError):
     """A platform could not be asked for something beside its deliveries. On a schedule it is tried again."""
 

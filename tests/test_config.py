@@ -384,3 +384,43 @@ rules:
     text = GOOD.replace("destinations", kafka + "destinations") + rule
     (told,) = read(text, environ=ENVIRON).unfed()
     assert told.startswith("source erp: no rule is for erp_order:")
+
+
+STREAMS = """
+sources:
+  erp: {connector: kafka, brokers: ["b:9092"], group: g, topics: {orders: {tenant: shop.example}}ERP}
+  till: {connector: kafka, brokers: ["b:9092"], group: g, topics: {sales: {tenant: shop.example}}TILL}
+destinations: {hellotext: {connector: hellotext, token: env:HELLOTEXT_TOKEN}}
+journal: JOURNAL
+include: [shopify/default]
+"""
+POSTGRES = "{kind: postgres, url: env:DATABASE}"
+
+
+def _streams(erp="", till="", journal="{path: a.db}"):
+    text = STREAMS.replace("ERP", erp).replace("TILL", till).replace("JOURNAL", journal)
+    environ = {"HELLOTEXT_TOKEN": "t", "DATABASE": "postgres://db/bridge", "HOSTNAME": "pod-0", "ODD": "a b"}
+    return read(text, environ=environ)
+
+
+def test_a_member_of_a_group_may_have_its_name_from_the_environment():
+    found = _streams(", instance: env:HOSTNAME", journal=POSTGRES)
+    assert ["pod-0", None] == [source.subscription().instance for source in found.sources.values()]
+    assert "here" == _streams(", instance: here").sources["erp"].subscription().instance
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"erp": ", instance: here", "journal": POSTGRES}, "sources.erp.instance: with a journal in Postgres several"),
+        ({"erp": ", instance: here", "till": ", instance: here"}, "sources.till.instance: is that of source erp"),
+        ({"erp": ", instance: env:GONE"}, "sources.erp.instance: environment variable GONE is not set"),
+        ({"erp": ", instance: env:ODD"}, "sources.erp.instance: is a name of letters, digits, '.', '_' and '-'"),
+        ({"erp": ', instance: ""'}, "sources.erp.instance: is a name of letters"),
+        ({"erp": ", instance: 7"}, "sources.erp.instance: is a name of letters"),
+    ],
+)
+def test_a_members_name_that_another_has_too_or_that_is_none_is_refused(given, said):
+    with pytest.raises(ConfigurationError) as refused:
+        _streams(**given)
+    assert said in str(refused.value)

@@ -8,6 +8,7 @@ log storms                        a line is let through once in a while, with th
 every failure to connect is alike the reason is read from the log's arguments, and said in an operator's words
 commits that wait for a topic     given up as soon as the topic is gone
 one bad record stops all          answers are read by our own Batches, which say of a record what is wrong with it
+two with one `instance`           who lost it yields, see membership.py
 resets nobody asked for           auto_offset_reset is none, and a seek is checked against the log first
 aborted transactions are read     isolation_level is read_committed, unless `client:` says otherwise
 """
@@ -45,8 +46,9 @@ from aiokafka.errors import (
 from aiokafka.protocol.offset import OffsetRequest
 
 from bridge.contract import Record, Sasl, Subscription, Tls
-from bridge.errors import BridgeError, StreamError
+from bridge.errors import BridgeError, InstanceTaken, StreamError
 from bridge.intake.batches import Batches, Fault
+from bridge.intake.membership import Membership
 from bridge.intake.partition import Place, Portion
 from bridge.texts import NoText, text_of
 
@@ -98,8 +100,13 @@ class Rebalancing(Protocol):
 
 
 @asynccontextmanager
-async def opened(subscription: Subscription, source: str, rebalancing: Rebalancing) -> AsyncIterator["Consumer"]:
-    """A member of the group. Raises StreamError with what an operator can do about it."""
+async def opened(
+    subscription: Subscription, source: str, rebalancing: Rebalancing, *, yields: bool = False
+) -> AsyncIterator["Consumer"]:
+    """A member of the group. Raises StreamError with what an operator can do about it.
+
+    yields  who has its `instance` keeps it, for it was taken from us: raises InstanceTaken. Else it is ours from now on
+    """
     try:
         client = AIOKafkaConsumer(**options(subscription))
     except (WrongSecurity, ValueError, TypeError) as problem:
@@ -114,14 +121,21 @@ async def opened(subscription: Subscription, source: str, rebalancing: Rebalanci
         await _stopped(client)
         raise
     try:
+        membership = Membership(client, subscription.group, subscription.instance)
+        if yields and (holder := await _within(membership.holder(), "asking for the group")):
+            raise _taken(subscription.instance, holder)
         listener = _Listener(rebalancing)
         if subscription.pattern is not None:
             client.subscribe(pattern=f"^(?:{subscription.pattern})$", listener=listener)
         else:
             client.subscribe(topics=list(subscription.topics), listener=listener)
-        yield Consumer(client, source)
+        yield Consumer(client, source, membership)
     finally:
         await _stopped(client)
+
+
+def _taken(instance: str | None, holder: str | None) -> InstanceTaken:
+    return InstanceTaken(_TAKEN.format(instance=instance, holder=holder or "a host that is gone"))
 
 
 def options(subscription: Subscription) -> dict[str, Any]:
@@ -227,9 +241,10 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is
 class Consumer:
     """A member of the group. Every call ends: with what was asked, or with StreamError."""
 
-    def __init__(self, client: AIOKafkaConsumer, source: str) -> None:
+    def __init__(self, client: AIOKafkaConsumer, source: str, membership: Membership) -> None:
         self._client = client
         self._source = source
+        self._membership = membership
 
     async def batch(self, asked: Mapping[Place, int], *, seconds: float, most: int) -> Mapping[Place, Portion]:
         """What came of these places, of which all before the offset was read. Raises PositionLost, StreamError."""
@@ -246,6 +261,9 @@ class Consumer:
             topics = {problem.args[0]} if isinstance(problem.args[0], str) else set(problem.args[0])
             return {place: Portion((), None, broken=_NOT_ALLOWED) for place in asked if place.topic in topics}
         except Exception as problem:  # noqa: BLE001 - whatever the client raises, it is tried anew
+            if self._membership.is_fenced:
+                holder = await _within(self._membership.holder(), "asking for the group")
+                raise _taken(self._membership.instance, holder) from None
             raise StreamError(f"reading: {type(problem).__name__}{_cure(problem)}") from None
         return {
             place: await self._portion(place, upto, found.get(TopicPartition(*place), ()))
@@ -435,6 +453,10 @@ def explained(problem: BaseException) -> str:
     return f"{type(problem).__name__}: {_HUNG_UP}"
 
 
+_TAKEN: Final = (
+    "another member has this `instance` ({instance}, at {holder}): nothing is read here until that one is gone. Give "
+    "each bridge of a group an `instance` of its own, such as `instance: env:HOSTNAME`, or none"
+)
 _HUNG_UP: Final = "it hung up; are `tls:` and `sasl:` as this port wants them?"
 _WORDS: Final[Mapping[type[BaseException], str]] = {
     SaslAuthenticationFailed: "it refuses the user name or the password (`sasl:`)",

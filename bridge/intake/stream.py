@@ -15,7 +15,7 @@ import msgspec
 from prometheus_client import Gauge
 
 from bridge.contract import Envelope, Reason, Record, Renames, Request, Response, StreamSource
-from bridge.errors import JournalBusy, Malformed, NotNow, NotStorable, StreamError
+from bridge.errors import InstanceTaken, JournalBusy, Malformed, NotNow, NotStorable, StreamError
 from bridge.intake.kafka import Consumer, PositionLost, opened, options
 from bridge.intake.origin import REWOUND, Origin, Positions, may_start, origin_of
 from bridge.intake.partition import Partition, Place, Portion
@@ -86,6 +86,7 @@ class Stream:
         self._tasks: asyncio.TaskGroup | None = None
         self._largest = _FIRST_GUESS
         self._shares_its_group = False
+        self._yields = False
         self.trouble = "not connected yet"
 
     def stop(self) -> None:
@@ -104,10 +105,20 @@ class Stream:
             try:
                 await self._connected(patience)
             except* StreamError as group:
-                problem = group.exceptions[0]
+                taken = [each for each in group.exceptions if isinstance(each, InstanceTaken)]
+                problem = (taken or group.exceptions)[0]
                 if not self._stop.is_set():
-                    await self._wait_out(problem, patience.next())
+                    await (self._yield(problem) if taken else self._wait_out(problem, patience.next()))
         STREAM_UP.labels(self.name).set(0)
+
+    async def _yield(self, taken: Exception) -> None:
+        """Said once: who has the instance may have it for long."""
+        if not self._yields:
+            emit("stream.fenced", source=self.name, group=self._subscription.group, detail=str(taken))
+        self._yields = True
+        self.trouble = str(taken)
+        STREAM_UP.labels(self.name).set(0)
+        await self._stopped_within(_LONGEST_WAIT)
 
     async def _wait_out(self, problem: Exception, seconds: float) -> None:
         self.trouble = str(problem)
@@ -121,8 +132,9 @@ class Stream:
         return self._stop.is_set()
 
     async def _connected(self, patience: _Patience) -> None:
-        async with opened(self._subscription, self.name, self) as consumer, asyncio.TaskGroup() as tasks:
-            self._consumer, self._tasks = consumer, tasks
+        joining = opened(self._subscription, self.name, self, yields=self._yields)
+        async with joining as consumer, asyncio.TaskGroup() as tasks:
+            self._consumer, self._tasks, self._yields = consumer, tasks, False
             helpers = [
                 tasks.create_task(self._committing(consumer)),
                 tasks.create_task(self._looking(consumer, patience)),

@@ -27,6 +27,7 @@ from bridge.contract import (
     Tls,
 )
 from connectors.kafka import naming
+from connectors.kafka.instance import Instance
 from connectors.kafka.schemas import SchemaRegistry
 from connectors.kafka.values import Values, document, framed_key
 
@@ -123,7 +124,7 @@ class Kafka(_Section):
     shapes: dict[str, dict[str, Any]] = Field(default={}, alias="kinds")
     start: Literal["earliest", "latest"] | datetime = "earliest"
     on_lost_position: Literal["stop", "earliest", "latest"] = "stop"
-    instance: str | None = None
+    instance: Instance | None = None
     tls: TlsSettings | Literal[True] | None = None
     sasl: SaslSettings | None = None
     registry: SchemaRegistry | None = None
@@ -211,7 +212,8 @@ class Kafka(_Section):
             pattern=pattern,
             start=self.start,
             lost=self.on_lost_position,
-            instance=self.instance,
+            instance=self.instance.name if self.instance is not None else None,
+            is_instance_literal=self.instance is not None and self.instance.is_literal,
             tls=self._tls(),
             sasl=None if self.sasl is None else Sasl(**dict(self.sasl)),
             commit_every=self.commit_every,

@@ -219,6 +219,7 @@ def test_the_usual_rendering_is_the_one_that_was_read(helm):
         ),
         ("sqlite", ("config.private.host=127.0.0.1",), "probes and Prometheus could not reach it"),
         ("sqlite", ("secret.create.x=y",), "exclude each other"),
+        ("postgres", ("config.sources.shop.instance=here",), "instance is the same for every pod"),
         ("postgres", ("keda.enabled=true",), "keda.triggers is empty"),
         (
             "postgres",

@@ -101,6 +101,11 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- if and .Values.keda.enabled (not .Values.keda.triggers) }}
 {{- fail "keda.triggers is empty: say what to scale on" }}
 {{- end }}
+{{- range $name, $source := .Values.config.sources }}
+{{- if and (eq $kind "postgres") $source.instance (not (hasPrefix "env:" (toString $source.instance))) }}
+{{- fail (printf "config.sources.%s.instance is the same for every pod, and they would take the topics from each other: write env:HOSTNAME, which is the pod's name, or leave it out" $name) }}
+{{- end }}
+{{- end }}
 {{- if eq $kind "sqlite" }}
 {{- if gt (int .Values.replicaCount) 1 }}
 {{- fail "replicaCount above 1 needs config.journal.kind: postgres: with SQLite each pod would have a journal of its own, and the same order would be sent by each" }}
