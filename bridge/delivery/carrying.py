@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from typing import TypeVar
 
 from msgspec import structs
 
@@ -27,7 +28,13 @@ _REST = timedelta(seconds=10)
 """Of a rule that alone is told to wait, where it is not told for how long."""
 _SENT = frozenset({State.DELIVERED, State.SHADOWED, State.UNCERTAIN})
 _LINES_IN_A_ROW = 100
+_MARKS = 64
+"""Names in the journal, of each destination, for documents that are being mapped: several replicas may be at it."""
+_ENDED = "a process of the bridge ended while it mapped this document: it is not tried again by itself"
 _STORE_AGAIN = (0.2, 0.5, 1.0, 2.0, 5.0)
+
+
+_Found = TypeVar("_Found")
 
 
 @dataclass(slots=True)
@@ -104,16 +111,32 @@ class Carrier:
     def mapped(self, claim: Claim) -> Document:
         """By the rules of now; what they give is still to be sent."""
         document = Document(claim, self._book.rules)
-        steps = document.rules.apply(claim.envelope, self._road.name, stale=claim.stale)
+        return self._given(document, document.rules.apply(claim.envelope, self._road.name, stale=claim.stale))
+
+    def _given(self, document: Document, steps: Sequence[Step]) -> Document:
+        claim = document.claim
         document.events = self._sifted(document, steps)
         if claim.doubtful or claim.restored is not None:
             document.doubted = doubted(claim, document.rules, steps)
         return document
 
     async def mapped_apart(self, claim: Claim) -> Document:
-        """As mapped, beside the event loop, one at a time."""
+        """As mapped, beside the event loop, one at a time.
+
+        The journal knows of it meanwhile. A document with which a process ended (what rules make of it may be more than
+        a container may hold) would end each process after it: it is dead, until a person has it tried again.
+        """
+        seq = str(claim.seq)
+        mark = f"mapping:{self._road.name}:{claim.seq % _MARKS}"
         async with self._apart:
-            return await asyncio.to_thread(self.mapped, claim)
+            if await self._until_stored(lambda: self._journal.recall(mark)) == seq:
+                document = Document(claim, self._book.rules)
+                self._given(document, document.rules.unmapped(claim.envelope, self._road.name, _ENDED))
+            else:
+                await self._until_stored(lambda: self._journal.remember(mark, seq))
+                document = await asyncio.to_thread(self.mapped, claim)
+            await self._until_stored(lambda: self._journal.remember(mark, ""))
+        return document
 
     @property
     def denied(self) -> Mapping[str, float]:
@@ -350,7 +373,7 @@ class Carrier:
         except NotStorable as problem:
             raise JournalBusy(f"it refuses what must be known of an order: {problem}") from None
 
-    async def _until_stored(self, store: Callable[[], Awaitable[None]]) -> None:
+    async def _until_stored(self, store: Callable[[], Awaitable[_Found]]) -> _Found:
         """Again and again while the journal cannot take it: `unstored` tells the worker to send nothing more."""
         tries = 0
         while True:

@@ -127,6 +127,13 @@ class Rules:
             return tuple(rule.failed("the body is not a JSON object") for rule in group.rules)
         return tuple(group.steps(document, envelope, stale=stale))
 
+    def unmapped(self, envelope: Envelope, destination: str, reason: str) -> tuple[Step, ...]:
+        """What the rules say of a document that must not be mapped, for this reason."""
+        group = self._groups.get((envelope.kind, destination))
+        if group is None:
+            return (Passed(None, Reason.NO_RULE),)
+        return tuple(rule.failed(reason) for rule in group.rules)
+
     def why_not(self, envelope: Envelope, destination: str, rule: str) -> str:
         """Which part of the rule's `when` is not true of a document; empty where it is not that."""
         group = self._groups.get((envelope.kind, destination))

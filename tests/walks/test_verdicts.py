@@ -226,7 +226,7 @@ CASES = [
     for number, way in enumerate(PROVOKED.get(row.happening, ()))
     for repeatable in (True, False)
 ]
-LONG = {"line_items": [{"id": 1, "quantity": 1, "price": "99.00", "name": "x" * 7_000_000, "product_id": 1}]}
+LONG = {"line_items": [{"id": 1, "quantity": 1, "price": "99.00", "name": "x" * 6_000_000, "product_id": 1}]}
 
 
 def _timeouts(provoking, how):
