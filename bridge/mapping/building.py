@@ -111,7 +111,8 @@ class Builder:
         complaint = _unfit(found.shape, wanted, found.source.removeprefix("= "))
         if complaint:
             self._say(path, complaint)
-        return Leaf(path=path, expression=found)
+        is_number = "number" in (sort_of(found.shape), sort_of(wanted))
+        return Leaf(path=path, expression=found, is_number=is_number)
 
     def _literal(self, written: Json, path: Path, wanted: Shape) -> Structure:
         if written is None:
@@ -234,7 +235,7 @@ class Builder:
             self._say((*path, "first_of"), "write a list: the first that is not empty is taken")
             return Fixed(path=path, constant=None)
         built = [self.build(each, (*path, "first_of", str(at)), wanted) for at, each in enumerate(options)]
-        return FirstOf(path=path, options=built)
+        return FirstOf(path=path, options=built, is_optional=any(name.endswith("?") for name in path))
 
     # -- the parts that rules have too
 

@@ -189,7 +189,7 @@ def _containable(left: Term, right: Term) -> None:
 def check_argument(function: Function, needed: str, term: Term) -> None:
     sort = sort_of(term.shape)
     wanted = {"integer": "number", "table": "mapping"}.get(needed, needed)
-    if needed == "any" or sort in ("any", wanted):
+    if needed == "any" or sort in ("any", wanted) or (needed == "pairs" and sort in ("list", "mapping")):
         if needed == "integer" and term.shape not in ("integer", "any"):
             raise NotAllowed(
                 f"{term.text} is {spoken(term.shape)}, and {function.name} takes an integer: {function.signature}"

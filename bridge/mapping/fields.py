@@ -50,6 +50,7 @@ def spoken(shape: Shape) -> str:
         "time": "a time",
         "boolean": "a boolean",
         "any": "of any type",
+        "pairs": "names and values",
     }
     sort = sort_of(shape)
     return words.get(shape if isinstance(shape, str) else "", f"a {shape if isinstance(shape, str) else sort}")

@@ -14,7 +14,7 @@ from bridge.mapping import values
 from bridge.mapping.expressions import Expression
 from bridge.mapping.fields import is_list
 from bridge.mapping.operations import untrue
-from bridge.mapping.structures import DOCUMENT, FAILURES, Each, Fixed, Structure, Unmapped, evaluated, missing
+from bridge.mapping.structures import DOCUMENT, FAILURES, LEFT_OUT, Each, Fixed, Structure, Unmapped, evaluated, missing
 from bridge.mapping.terms import BUDGET, Scope
 from bridge.mapping.values import WHAT_DATA_CAN_RAISE, Beyond, Failed, Unexplained
 from bridge.mapping.writing import Writer, compiled, namespace, variable
@@ -95,14 +95,24 @@ class Rule:
 
     def shown(self, document: Json, envelope: Envelope, event: Event) -> Mapping[str, Json]:
         """What `show` says beside an event that this rule gave for the document."""
-        scope = scope_of(self, document, envelope)
-        if self.each is not None:
-            scope = next(each for each in self.each.scopes(scope) or [] if self._once(each) == event.once)
+        scope = self._scope_of(document, envelope, event)
         found = {
             label: _shown(each, {**scope, "given": event.give, BUDGET: values.whole_budget()})
             for label, each in self.show.items()
         }
         return {label: value for label, value in found.items() if value is not None}
+
+    def left_out(self, document: Json, envelope: Envelope, event: Event) -> Sequence[str]:
+        """Why optional keys are not in an event that this rule gave, where what they read has another shape."""
+        said: list[str] = []
+        self.give.value({**self._scope_of(document, envelope, event), LEFT_OUT: said})
+        return said
+
+    def _scope_of(self, document: Json, envelope: Envelope, event: Event) -> Scope:
+        scope = scope_of(self, document, envelope)
+        if self.each is None:
+            return scope
+        return next(each for each in self.each.scopes(scope) or [] if self._once(each) == event.once)
 
     # -- the slow way
 
@@ -216,7 +226,7 @@ class Explaining:
         self._document = document
         self._envelope = envelope
         self._budget = values.whole_budget()
-        self._failures: dict[int, str] = {}
+        self._failures: dict[int, Failed] = {}
 
     def steps(self, rule: Rule, problem: Exception) -> Sequence[Step]:
         """What the rule says of the document, where its fast way raised this. Never raises."""

@@ -142,9 +142,17 @@ class Rules:
 
     def shown(self, envelope: Envelope, destination: str, event: Event) -> Mapping[str, Json]:
         """What the rule that gave this event shows beside it, to people only."""
-        group = self._groups[envelope.kind, destination]
-        rule = next(each for each in group.rules if each.name == event.rule)
+        group, rule = self._given_by(envelope, destination, event)
         return rule.shown(group.decode(envelope.raw), envelope, event) if rule.show else _NOTHING
+
+    def left_out(self, envelope: Envelope, destination: str, event: Event) -> Sequence[str]:
+        """Why optional keys are not in this event, where what they read has another shape than it should."""
+        group, rule = self._given_by(envelope, destination, event)
+        return rule.left_out(group.decode(envelope.raw), envelope, event)
+
+    def _given_by(self, envelope: Envelope, destination: str, event: Event) -> "tuple[_Group, Rule]":
+        group = self._groups[envelope.kind, destination]
+        return group, next(each for each in group.rules if each.name == event.rule)
 
 
 class _Group:

@@ -4,8 +4,8 @@ As in terms.py each is said twice: its meaning, which words every failure, and t
 Python assigns to a name, None if the structure is empty, and raises where the meaning fails.
 """
 
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,14 +21,17 @@ DOCUMENT: Final = "v_doc, v_topic, v_shop, v_key, v_headers, v_received_at, v_so
 """What generated functions are told about a document."""
 
 FAILURES: Final = ":failures"
-"""The name in a scope of structures (by identity) that failed for this document, each with its reason."""
+"""The name in a scope of structures (by identity) that failed for this document, each with its failure."""
+
+LEFT_OUT: Final = ":left out"
+"""The name in a scope of the list to which is added why each optional key was left out, where somebody asks."""
 
 
 class Unmapped(Failed):
     """A key that could not be given: its path in the rule, the expression if there is one, and the reason."""
 
-    def __init__(self, path: Sequence[str], expression: str, reason: str) -> None:
-        super().__init__(": ".join(each for each in (".".join(path), expression, reason) if each))
+    def __init__(self, path: Sequence[str], expression: str, reason: str, *, of_shape: bool = False) -> None:
+        super().__init__(": ".join(each for each in (".".join(path), expression, reason) if each), of_shape=of_shape)
 
 
 def evaluated(expression: Expression, path: Sequence[str], scope: Scope) -> Value:
@@ -38,8 +41,9 @@ def evaluated(expression: Expression, path: Sequence[str], scope: Scope) -> Valu
     except Beyond:
         raise
     except values.WHAT_DATA_CAN_RAISE as failure:
-        reason = str(failure) if isinstance(failure, Failed) else f"cannot be worked out ({type(failure).__name__})"
-        raise Unmapped(path, expression.source, reason) from None
+        if isinstance(failure, Failed):
+            raise Unmapped(path, expression.source, str(failure), of_shape=failure.of_shape) from None
+        raise Unmapped(path, expression.source, f"cannot be worked out ({type(failure).__name__})") from None
 
 
 def missing(expression: Expression, path: Sequence[str], scope: Scope) -> Unmapped:
@@ -106,12 +110,20 @@ class Fixed(Structure):
 
 @dataclass(frozen=True, kw_only=True)
 class Leaf(Structure):
-    """An expression."""
+    """An expression.
+
+    is_number  it stands where money or another number does: what cannot be read there is never left out
+    """
 
     expression: Expression
+    is_number: bool = False
 
     def value(self, scope: Scope) -> Value:
-        found = evaluated(self.expression, self.path, scope)
+        try:
+            found = evaluated(self.expression, self.path, scope)
+        except Unmapped as failure:
+            failure.of_shape &= not self.is_number
+            raise
         try:
             return values.plain(found, scope[BUDGET])
         except Beyond:
@@ -123,6 +135,17 @@ class Leaf(Structure):
         return missing(self.expression, self.path, scope)
 
     def python(self, writer: Writer, target: str, *, strict: bool) -> None:  # noqa: ARG002 - the caller asks for None
+        if not self.is_number:
+            self._assign(writer, target)
+            return
+        with writer.indented("try:"):
+            self._assign(writer, target)
+        writer.line("except AttributeError: raise Failed")
+        with writer.indented("except Failed as problem:"):
+            writer.line("problem.of_shape = False")
+            writer.line("raise")
+
+    def _assign(self, writer: Writer, target: str) -> None:
         source, shape = self.expression.term.python(writer), self.expression.shape
         if shape in ("text", "integer", "number", "money", "boolean"):
             writer.line(f"{target} = {source}")
@@ -173,7 +196,7 @@ class Members(Structure):
         found: dict[str, Value] = {}
         lacking: Structure | None = None
         for member in self.members:
-            value = _looked_at(member.of, scope)
+            value = _unless_left_out(member, scope)
             if value is None or (member.optional and value == []):
                 lacking = lacking or (None if member.optional else member.of)
             else:
@@ -207,7 +230,8 @@ class Members(Structure):
     def _member(self, writer: Writer, member: Member, result: str, lacking: str) -> None:
         place, name = f"{result}[{member.key!r}]", writer.fresh()
         surely = isinstance(member.of, Fixed | Leaf) and member.of.never_empty() and not member.optional
-        _remembered(writer, member.of, name, strict=surely or (not lacking and not member.optional))
+        with _leaving_out(writer, name) if member.optional else nullcontext():
+            _remembered(writer, member.of, name, strict=surely or (not lacking and not member.optional))
         if surely:
             self._kept(writer, member.of, place, name)
         elif member.optional:
@@ -240,6 +264,34 @@ def _remembered(writer: Writer, structure: Structure, target: str, *, strict: bo
     writer.line(f"{target} = memo.get({id(structure)}, memo)")
     with writer.indented(f"if {target} is memo:"):
         writer.line(f"{target} = memo[{id(structure)}] = {name}(budget, {DOCUMENT})")
+
+
+@contextmanager
+def _leaving_out(writer: Writer, target: str, problem: str = "") -> Iterator[None]:
+    """Around lines that assign to target: it is None where a value has another shape.
+
+    problem  the name to which that failure is assigned
+    """
+    failure = writer.fresh()
+    with writer.indented("try:"):
+        yield
+    with writer.indented(f"except (Failed, AttributeError) as {failure}:"):
+        writer.line(f"if not is_left_out({failure}): raise")
+        writer.line(f"{target} = None")
+        if problem:
+            writer.line(f"{problem} = {failure}")
+
+
+def _unless_left_out(member: Member, scope: Scope) -> Value:
+    """The value of a key; None where it is optional and what it reads has another shape."""
+    try:
+        return _looked_at(member.of, scope)
+    except Failed as failure:
+        if not (member.optional and failure.of_shape):
+            raise
+        if (said := scope.get(LEFT_OUT)) is not None:
+            said.append(str(failure))
+        return None
 
 
 def _is_surely_there(member: Member, *, strict: bool) -> bool:
@@ -332,7 +384,7 @@ class Each(Structure):
             except Beyond:
                 raise
             except Failed as failure:
-                raise Unmapped(path, by.source, str(failure)) from None
+                raise Unmapped(path, by.source, str(failure), of_shape=failure.of_shape) from None
         return [{**same[0], self.group: [scope[self.name] for scope in same]} for same in groups.values()]
 
     def scopes(self, scope: Scope) -> Sequence[Scope] | None:
@@ -354,7 +406,7 @@ class Each(Structure):
         except Beyond:
             raise
         except Failed as failure:
-            raise Unmapped(level.path, level.over.source, str(failure)) from None
+            raise Unmapped(level.path, level.over.source, str(failure), of_shape=failure.of_shape) from None
 
     def is_wanted(self, scope: Scope) -> bool:
         return self.when is None or bool(evaluated(self.when, (*self.path, "when"), scope))
@@ -429,23 +481,45 @@ def _collect(writer: Writer, by: Expression, name: str, groups: str) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class FirstOf(Structure):
-    """The first of several that is not empty."""
+    """The first of several that is not empty.
+
+    is_optional  of a key that is left out when it is empty: what has another shape is passed over
+    """
 
     options: Sequence[Structure]
+    is_optional: bool = False
 
     def value(self, scope: Scope) -> Value:
-        return next((found for each in self.options if (found := each.value(scope)) is not None), None)
+        problem: Failed | None = None
+        for each in self.options:
+            try:
+                found = each.value(scope)
+            except Failed as failure:
+                if not (self.is_optional and failure.of_shape):
+                    raise
+                found, problem = None, failure
+            if found is not None:
+                return found
+        if problem is not None:
+            raise problem
+        return None
 
     def why_empty(self, scope: Scope) -> Unmapped:
         reasons = [str(each.why_empty(scope)) for each in self.options]
         return Unmapped(self.path, "", f"none has a value ({'; '.join(reasons)})")
 
     def python(self, writer: Writer, target: str, *, strict: bool) -> None:  # noqa: ARG002 - the next one may be full
-        first, *others = self.options
-        first.python(writer, target, strict=False)
-        for each in others:
-            with writer.indented(f"if {target} is None:"):
+        problem = writer.fresh() if self.is_optional else ""
+        writer.line(f"{target} = {problem + ' = ' if problem else ''}None")
+        for each in self.options:
+            with ExitStack() as around:
+                if each is not self.options[0]:
+                    around.enter_context(writer.indented(f"if {target} is None:"))
+                if problem:
+                    around.enter_context(_leaving_out(writer, target, problem))
                 each.python(writer, target, strict=False)
+        if problem:
+            writer.line(f"if {target} is None and {problem} is not None: raise {problem}")
 
     def weigh(self, writer: Writer, name: str) -> None:
         writer.line(f"weighed({name}, budget)")
@@ -469,8 +543,9 @@ def _looked_at(structure: Structure, scope: Scope) -> Value:
         try:
             return structure.value(scope)
         except Unmapped as failure:
-            failures[id(structure)] = str(failure)
-    raise Failed(failures[id(structure)])
+            failures[id(structure)] = failure
+    before: Failed = failures[id(structure)]
+    raise Failed(str(before), of_shape=before.of_shape)
 
 
 def given_keys(structure: Structure) -> Mapping[str, bool]:

@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any, Final, TypeAlias
 
 from bridge.mapping import values
-from bridge.mapping.fields import Shape
+from bridge.mapping.fields import Shape, is_list
 from bridge.mapping.values import Beyond, Failed, Value
 from bridge.mapping.writing import Writer, variable
 
@@ -25,6 +25,9 @@ KEPT: Final = 3
 class Told(Failed):
     """A failure that names the part of the expression where it happened."""
 
+    def __init__(self, text: str, failure: Failed) -> None:
+        super().__init__(f"{text} {failure}", of_shape=failure.of_shape)
+
 
 def told(text: str, function: Callable[..., Value], *arguments: Value) -> Value:
     """Call, and let a failure name this text."""
@@ -33,7 +36,7 @@ def told(text: str, function: Callable[..., Value], *arguments: Value) -> Value:
     except Beyond:
         raise
     except Failed as failure:
-        raise Told(f"{text} {failure}") from None
+        raise Told(text, failure) from None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +54,7 @@ class Term:
         except (Told, Beyond):
             raise
         except Failed as failure:
-            raise Told(f"{self.text} {failure}") from None
+            raise Told(self.text, failure) from None
 
     def meaning(self, scope: Scope) -> Value:
         raise NotImplementedError
@@ -200,11 +203,11 @@ class Field(Term):
 
     def python(self, writer: Writer) -> str:
         of = self.of.python(writer)
-        if self.of.never_empty():
+        if isinstance(self.of, Name) and self.of.never_empty():
             found = f"{of}.get({self.key!r})"
         else:
             holder = writer.fresh()
-            found = f"({holder}.get({self.key!r}) if ({holder} := {of}) is not None else None)"
+            found = f"({holder}.get({self.key!r}) if ({holder} := {of}) else None)"
         return found if self.raw else typed_python(found, self.shape, writer)
 
     def parts(self) -> Sequence[Term]:
@@ -214,7 +217,7 @@ class Field(Term):
         holder = self.of.value(scope)
         if holder is None:
             return self.of.why_empty(scope)
-        return f"{self.text} is {'null' if self.key in holder else 'absent'}"
+        return f"{self.text} is {'null' if holder and self.key in holder else 'absent'}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -246,10 +249,14 @@ class Part(Term):
     stop: Term
 
     def meaning(self, scope: Scope) -> Value:
-        return values.part(self.of.value(scope), self.start.value(scope), self.stop.value(scope), scope[BUDGET])
+        of = self.of.value(scope)
+        if is_list(self.of.shape):
+            of = told(self.of.text, values.as_list, of)
+        return values.part(of, self.start.value(scope), self.stop.value(scope), scope[BUDGET])
 
     def python(self, writer: Writer) -> str:
-        return f"part({', '.join(each.python(writer) for each in self.parts())}, budget)"
+        of, start, stop = (each.python(writer) for each in self.parts())
+        return f"part({f'as_list({of})' if is_list(self.of.shape) else of}, {start}, {stop}, budget)"
 
     def parts(self) -> Sequence[Term]:
         return (self.of, self.start, self.stop)

@@ -36,7 +36,14 @@ _NUMBER: Final = re.compile(r"[-+]?[0-9]{1,40}(\.[0-9]{1,40})?")
 
 
 class Failed(Exception):
-    """A rule cannot go on with this document. The text says why, without a value of the document."""
+    """A rule cannot go on with this document. The text says why, without a value of the document.
+
+    of_shape  a value is of another kind than its place in the document has: a list where text is
+    """
+
+    def __init__(self, reason: str = "", *, of_shape: bool = False) -> None:
+        super().__init__(reason)
+        self.of_shape = of_shape
 
 
 class Beyond(Failed):
@@ -58,6 +65,16 @@ WHAT_DATA_CAN_RAISE: Final = (
     ValueError,
 )
 """What generated code lets out when a document is not as it should be. The slow way then says what it was."""
+
+
+def is_left_out(problem: Exception) -> bool:
+    """Whether a key that is optional is left out for this. Python says of what has no fields that it has no `get`."""
+    return problem.of_shape if isinstance(problem, Failed) else True
+
+
+def is_void(value: Value) -> bool:
+    """Whether nothing is in it, as other languages write what is not there: `false`, `[]`, `{}`, and "" for no text."""
+    return not value and type(value) is not int and type(value) is not Decimal
 
 
 def named_kind(value: Value) -> str:
@@ -119,15 +136,19 @@ def as_text(value: Value) -> Value:
         return value
     if type(value) is int or type(value) is Decimal:
         return canonical(value)
-    raise Failed(f"is {named_kind(value)}, not text")
+    if is_void(value):
+        return None
+    raise Failed(f"is {named_kind(value)}, not text", of_shape=True)
 
 
 def as_time(value: Value) -> Value:
     """An aware time from ISO 8601 text with its zone."""
     if value is None or type(value) is datetime:
         return value
+    if is_void(value):
+        return None
     if type(value) is not str:
-        raise Failed(f"is {named_kind(value)}, not a time: see from_epoch() for seconds since 1970")
+        raise Failed(f"is {named_kind(value)}, not a time: see from_epoch() for seconds since 1970", of_shape=True)
     try:
         moment = datetime.fromisoformat(value)
     except ValueError:
@@ -141,21 +162,18 @@ def as_boolean(value: Value) -> Value:
     """True, false or empty."""
     if value is None or value is True or value is False:
         return value
-    raise Failed(f"is {named_kind(value)}, not a boolean")
+    if is_void(value):
+        return None
+    raise Failed(f"is {named_kind(value)}, not a boolean", of_shape=True)
 
 
 def as_list(value: Value) -> Value:
-    """A list or empty."""
+    """A list, None, or an empty list where nothing is in what stands there."""
     if value is None or type(value) is list:
         return value
-    raise Failed(f"is {named_kind(value)}, not a list")
-
-
-def as_mapping(value: Value) -> Value:
-    """A mapping or empty."""
-    if value is None or type(value) is dict:
-        return value
-    raise Failed(f"is {named_kind(value)} and has no fields")
+    if not value:
+        return []
+    raise Failed(f"is {named_kind(value)}, not a list", of_shape=True)
 
 
 # -- bounds ------------------------------------------------------------------------------------------------------------
@@ -204,9 +222,9 @@ def walk(value: Value, budget: Budget, weight: int = 1) -> Sequence[Value]:
         if budget[0] < 0:
             refuse(budget)
         return value
-    if value is None:
+    if not value:
         return ()
-    raise Failed(f"is {named_kind(value)}, not a list")
+    raise Failed(f"is {named_kind(value)}, not a list", of_shape=True)
 
 
 def weighed(value: Value, budget: Budget, size: int = 0) -> Value:
@@ -273,18 +291,22 @@ def too_long() -> None:
 
 
 def field(value: Value, key: str) -> Value:
-    """The field of a mapping; empty if there is no such field, or no mapping."""
-    return None if value is None else as_mapping(value).get(key)
+    """The field of a mapping; empty if there is no such field, or nothing is in what stands there."""
+    if not value:
+        return None
+    if type(value) is not dict:
+        raise Failed(f"is {named_kind(value)} and has no fields", of_shape=True)
+    return value.get(key)
 
 
 def element(value: Value, index: Value) -> Value:
     """The element of a list (the last is -1), or the field of a mapping; empty if there is none."""
-    if value is None or index is None:
+    if not value or index is None:
         return None
     if type(value) is dict and type(index) is str:
         return value.get(index)
     if type(index) is not int:
-        raise Failed(f"takes an element of {named_kind(value)} by {named_kind(index)}")
+        raise Failed(f"takes an element of {named_kind(value)} by {named_kind(index)}", of_shape=True)
     items = as_list(value)
     return items[index] if -len(items) <= index < len(items) else None
 
@@ -296,9 +318,9 @@ def part(value: Value, start: Value, stop: Value, budget: Budget) -> Value:
     bounds = slice(as_integer(start), as_integer(stop))
     if type(value) is str:
         return spent(made(value[bounds], budget), budget)
-    if type(value) is not list:
-        raise Failed(f"is {named_kind(value)}, and slices are of lists and texts")
-    return spent(value[bounds], budget)
+    if value and type(value) is not list:
+        raise Failed(f"is {named_kind(value)}, and slices are of lists and texts", of_shape=True)
+    return spent(value[bounds], budget) if value else []
 
 
 # -- writing out -------------------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from typing import Any, Final
 from bridge.mapping import reckoning, values
 
 _NAME: Final = re.compile(r"[^\W\d]\w*")
+_BUILT_IN: Final = (str, int, len, Exception, AttributeError)
 _GIVEN: Final = {name: thing for room in (values, reckoning) for name, thing in vars(room).items() if name[0] != "_"}
 
 
@@ -74,7 +75,7 @@ def variable(name: str) -> str:
 
 def namespace() -> dict[str, Any]:
     """What generated source can reach: the functions of values.py and reckoning.py, and no builtins."""
-    return {**_GIVEN, "__builtins__": {}, "str": str, "int": int, "len": len, "Exception": Exception}
+    return {**_GIVEN, "__builtins__": {}, **{thing.__name__: thing for thing in _BUILT_IN}}
 
 
 def compiled(head: str, writer: Writer, space: dict[str, Any]) -> Callable[..., Any]:

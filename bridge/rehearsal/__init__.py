@@ -48,6 +48,7 @@ class Verdict:
 
     word      `sent`, a reason of the closed list (`not true`, `stale`, `already`, ...), or how the answers ended it
     why       which part of `when`, which empty field, what the API said; holds no value of the document
+    left_out  why optional keys are not in the event, where what they read has another shape than it should
     shown     what the rule's `show` says beside its event
     requests  in order; what was asked before and is remembered is not asked again
     """
@@ -59,6 +60,7 @@ class Verdict:
     lane: str = ""
     word: str
     why: str = ""
+    left_out: Sequence[str] = ()
     shown: Mapping[str, Json] = field(default_factory=dict)
     requests: Sequence[Request] = ()
 
@@ -163,6 +165,7 @@ class Rehearsal:
             lane=f"{envelope.tenant} {envelope.lane}",
             word=word,
             why=why,
+            left_out=self._settings.rules.left_out(envelope, name, event) if requests else (),
             shown=self._settings.rules.shown(envelope, name, event) if requests else {},
             requests=requests,
         )

@@ -37,6 +37,7 @@ def as_json(verdict: Verdict) -> dict[str, Json]:
         "once": "" if verdict.once == "[]" else verdict.once,
         "verdict": str(verdict.word),
         "why": verdict.why,
+        "left out": verdict.left_out,
         "shown": verdict.shown,
         "requests": [_request(each) for each in verdict.requests],
     }
@@ -74,6 +75,7 @@ def lines(verdicts: Sequence[Verdict], *, indent: str = "  ") -> Sequence[str]:
         of = " ".join(name for name in (verdict.rule, verdict.fact) if name)
         why = f" ({verdict.why})" if verdict.why else ""
         out.append(f"{indent}{of}{': ' if of else ''}{verdict.word}{why}")
+        out += [f"{indent}  left out: {reason}" for reason in verdict.left_out]
         out += [f"{indent}  {label}: {_scalar(value)}" for label, value in verdict.shown.items()]
         for request in verdict.requests:
             out.append(f"{indent}  {request.method} {request.url}")

@@ -129,12 +129,12 @@ class Order(Document, frozen=True, kw_only=True):
     email: Loose = None
     contact_email: Loose = None
     phone: Loose = None
-    customer: Person | None = None
+    customer: Person | Odd = None
     shipping_address: Address | Odd = None
     billing_address: Address | Odd = None
 
     def name(self, kind: str, body: bytes) -> Name:  # noqa: ARG002 - one signature for all
-        customer = self.customer or Person()
+        customer = self.customer if isinstance(self.customer, Person) else Person()
         found = _aliases(
             ("", (self.title,)),
             ("checkout:", (self.checkout_token,)),

@@ -65,6 +65,16 @@ def test_preview_tells_every_rule_and_the_exact_request_without_a_secret(typed):
     assert "HELLOTEXT_TOKEN" not in told.output
 
 
+def test_preview_says_which_optional_parts_were_left_out_and_why(typed, tmp_path):
+    order = json.loads((tmp_path / "order.json").read_text())
+    (tmp_path / "order.json").write_text(json.dumps(order | {"email": ["ada@example.com"]}))
+    told = typed("preview", "order.json", "--at", AT)
+    assert 0 == told.exit_code, told.output
+    assert "    left out: give.person?.email?: = email(order.email)" in told.output
+    assert "order.email is a list, not text\n" in told.output
+    assert "ada@example.com" not in told.output
+
+
 def test_preview_names_the_part_of_a_condition_that_is_not_true(typed, tmp_path):
     rule = "rules: {cancelled: {when: '= order.id > 0 and order.note == \"x\" and order.id > 1'}}\n"
     (tmp_path / "bridge.yaml").write_text(CONFIG + rule)

@@ -190,7 +190,7 @@ def test_what_cannot_be_worked_out_names_the_part_and_no_value(text, sentence):
         ("created_at", "soon", "order.created_at is text that is not an ISO 8601 time"),
         ("created_at", 5, "order.created_at is a number, not a time: see from_epoch() for seconds since 1970"),
         ("test", "yes", "order.test is text, not a boolean"),
-        ("name", [], "order.name is a list, not text"),
+        ("name", [1], "order.name is a list, not text"),
     ],
 )
 def test_a_field_that_is_not_as_described_says_what_it_is(field, wrong, sentence):

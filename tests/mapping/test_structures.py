@@ -101,9 +101,90 @@ def test_an_element_that_lacks_something_fails():
     assert "give.items.give.name: = line.name: line.name is null" in failed(ITEMS.format(""), order(line_items=lines))
 
 
-@pytest.mark.parametrize("lines", [["x"], [[]], "lines", 5, {}, [1, 2]])
+@pytest.mark.parametrize("lines", [["x"], "lines", 5, {"a": 1}, [1, 2], [[1]]])
 def test_lists_of_another_shape_fail_and_raise_nothing(lines):
     assert "rule placed: give.items" in failed(ITEMS.format(""), order(line_items=lines))
+
+
+@pytest.mark.parametrize("nothing", [{}, "", False])
+def test_where_a_list_or_a_mapping_is_what_holds_nothing_is_an_empty_one(nothing):
+    assert {"items": []} == given(ITEMS.format(""), order(line_items=nothing))
+    assert {"count": 0} == given("count: = count(order.line_items)", order(line_items=nothing))
+    assert {"amount": 0} == given("amount: = sum(line.price for line in order.line_items)", order(line_items=nothing))
+    assert {"names": []} == given("names: = order.codes[1:]", order(codes=nothing))
+    assert {"note": "none"} == given("note: = default(order.customer.email, 'none')", order(customer=nothing))
+    assert {"note": "none"} == given("note: = default(order.line_items[0].name, 'none')", order(line_items=nothing))
+
+
+@pytest.mark.parametrize("nothing", [{}, [], False])
+def test_where_a_text_or_a_time_is_what_holds_nothing_is_empty(nothing):
+    assert {} == given("note?: = order.name", order(name=nothing))
+    assert {} == given("when?: = order.updated_at", order(updated_at=nothing))
+    assert "order.name is null" in failed("note: = lower(order.name)", order(name=nothing))
+
+
+@pytest.mark.parametrize(
+    ("give", "odd"),
+    [
+        ("note?: = order.name", {"name": ["x"]}),
+        ("note?: = order.name", {"name": True}),
+        ("note?: = order.customer.email", {"customer": "Ada"}),
+        ("note?: = order.line_items[0].name", {"line_items": 5}),
+        ("note?: = join(order.codes, ' ')", {"codes": "a b"}),
+        ("note?: = lower(doc.extra)", {"extra": [1]}),
+        ("note?: = order.codes[1:][0]", {"codes": 5}),
+        ("when?: = order.updated_at", {"updated_at": 5}),
+        ("flag?: = order.test", {"test": "yes"}),
+        ("person?: {email: = order.email, phone?: = order.phone}", {"email": ["x"], "phone": "1"}),
+        (
+            "names?: {each: = order.line_items, as: line, give: = line.sku}",
+            {"line_items": [{"sku": "a"}, {"sku": [1]}]},
+        ),
+        ("data?: [= order.name, = order.email]", {"name": ["x"]}),
+    ],
+)
+def test_an_optional_key_whose_value_has_another_shape_is_left_out(give, odd):
+    assert {"session": "s"} == given(f"session: s\n{give}", order(**odd))
+    assert "rule placed: give." in failed(f"session: s\n{give.replace('?:', ':', 1)}", order(**odd))
+
+
+@pytest.mark.parametrize(
+    ("give", "odd", "sentence"),
+    [
+        (
+            "amount?: = order.total_price",
+            {"total_price": {"amount": "5"}},
+            "order.total_price is a mapping, not a number",
+        ),
+        ("amount?: = order.total_price", {"total_price": "5 EUR"}, "order.total_price is text that is not a number"),
+        ("amount?: = doc.extra.price", {"extra": "5"}, "doc.extra is text and has no fields"),
+        (
+            "amount?: = sum(line.price for line in order.line_items)",
+            {"line_items": "5"},
+            "order.line_items is text, not a list",
+        ),
+        (
+            "data?: {price: '= order.line_items[0].price'}",
+            {"line_items": ["5"]},
+            "order.line_items[0] is text and has no fields",
+        ),
+        (
+            "amount?:\n  first_of: [= doc.extra.price, = order.total_price]",
+            {"extra": "5"},
+            "doc.extra is text and has no fields",
+        ),
+        ("when?: = order.updated_at", {"updated_at": "soon"}, "order.updated_at is text that is not an ISO 8601 time"),
+    ],
+)
+def test_a_number_or_a_wrong_value_is_never_left_out(give, odd, sentence):
+    assert sentence in failed(f"session: s\n{give}", order(**odd))
+
+
+def test_first_of_passes_over_another_shape_under_an_optional_key_only():
+    odd, give = order(name=["x"], email="e"), "note{}:\n  first_of: [= order.name, = order.email]"
+    assert {"note": "e"} == given(give.format("?"), odd)
+    assert {"session": "s"} == given("session: s\n" + give.format("?"), order(name=["x"], email=None))
+    assert "give.note.first_of.0: = order.name: order.name is a list, not text" in failed(give.format(""), odd)
 
 
 FIRST = "note:\n  first_of: ['= order.phone', '= order.customer.phone', none]"

@@ -1,6 +1,6 @@
 """Functions that look things up, and go over lists."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from urllib.parse import unquote_plus
 
 from bridge.mapping import reckoning, values
@@ -20,15 +20,23 @@ def _query(url: Value, name: Value) -> Value:
     return None
 
 
-@function("named(list: list, name: text) -> any")
+@function("named(list: pairs, name: text) -> any")
 def _named(items: Value, name: Value) -> Value:
-    """The `value` of the first `{name, value}` of that name that has one."""
-    if items is None or name is None:
+    """The `value` of the first `{name, value}` of that name that has one. A mapping holds the values by their names."""
+    if not items or name is None:
         return None
+    if items.__class__ is not list:
+        return _named_in(items, name) if items.__class__ is dict else None
     for item in items:
         if item.__class__ is dict and item.get("name") == name and (value := item.get("value")) is not None:
             return value
     return None
+
+
+def _named_in(held: Mapping[str, Value], name: str) -> Value:
+    """The value of that name, or of the one pair that stands there without its list."""
+    found = held.get(name)
+    return held.get("value") if found is None and held.get("name") == name else found
 
 
 @function("lookup(table: table, key: any) -> any")

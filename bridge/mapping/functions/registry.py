@@ -85,9 +85,17 @@ def _need(wanted: str, kinds: tuple[type, ...], cure: str) -> Callable[[Value], 
     def checked(value: Value) -> Value:
         if value is None or type(value) in kinds:
             return value
-        raise Failed(f"is given {named_kind(value)} where {wanted} is needed{cure}")
+        raise Failed(f"is given {named_kind(value)} where {wanted} is needed{cure}", of_shape=str in kinds)
 
     return checked
+
+
+def _need_list(value: Value) -> Value:
+    if value is None or type(value) is list:
+        return value
+    if not value:
+        return []
+    raise Failed(f"is given {named_kind(value)} where a list is needed", of_shape=True)
 
 
 NEEDS: Final[Mapping[str, Callable[[Value], Value]]] = {
@@ -96,6 +104,7 @@ NEEDS: Final[Mapping[str, Callable[[Value], Value]]] = {
     "number": _need("a number", (int, Decimal), ": write number(...)"),
     "integer": _need("an integer", (int,), ": write integer(...)"),
     "time": _need("a time", (datetime,), ": write time(...)"),
-    "list": _need("a list", (list,), ""),
+    "list": _need_list,
+    "pairs": lambda value: value,
     "table": _need("a table", (dict,), ""),
 }
