@@ -97,6 +97,7 @@ EVENTS: Mapping[str, Kind] = {
     "rule.switched_off": Kind("warning"),
     "rule.removed": Kind("warning"),
     "facts.in_doubt": Kind("warning"),
+    "lanes.hastened": Kind("warning"),
     "lane.lost": Kind("warning", "lanes_lost", ("dest",), "Documents in flight whose lease had ended"),
     "lanes.freed": Kind("warning"),
     "lease.lost": Kind("warning", "leases_lost", (), "Times this process came too late to renew its lease"),

@@ -475,6 +475,10 @@ class Journal(Feeding, Protocol):
     async def next_due(self, dest: str) -> datetime | None:
         """When the next lane that is not in flight will be due. None: nothing waits but what is held."""
 
+    async def hasten(self, dest: str, *, beyond: datetime, now: datetime) -> int:
+        """Lanes that would be due after this moment (a clock was wrong when that was written) are due now. What is held
+        is not among them. Returns how many."""
+
     def watch(self, dest: str, changed: Callable[[], None]) -> None:
         """Calls back, in the event loop, whenever something may be due that was not before: nobody polls."""
 

@@ -240,6 +240,22 @@ async def test_who_watches_is_called_after_an_append_a_record_and_an_act(journal
 # -- postponing --------------------------------------------------------------------------------------------------------
 
 
+async def test_a_lane_that_waits_for_a_time_that_a_wrong_clock_gave_is_due_when_it_is_hastened(journal, envelope):
+    far, beyond = NOW + timedelta(days=365), NOW + timedelta(hours=2)
+    for number, until in (("1", far), ("2", LATER), ("3", None)):
+        await journal.append(envelope(number))
+        (claim,) = await _claimed(journal, now=NOW)
+        if until is None:
+            await journal.hold(Hold(dest="api", rule="placed", digest="d", since=NOW, detail="422"))
+        waits = Postponed(until=until, fact="placed", reason=Reason.TIMED_OUT, rule="" if until else "placed")
+        await journal.record(claim, Record(end=waits), now=NOW)
+    assert 0 == await journal.hasten("other", beyond=beyond, now=NOW)
+    assert 1 == await journal.hasten("api", beyond=beyond, now=NOW)
+    (claim,) = await _claimed(journal, now=NOW)
+    assert "1" == claim.envelope.lane
+    assert LATER == await journal.next_due("api"), "what waits for a time of ours, and what is held, wait on"
+
+
 async def test_a_postponed_lane_waits_until_its_time_and_counts_its_attempts(journal, envelope):
     await journal.append(envelope("1"))
     (claim,) = await _claimed(journal, now=NOW)

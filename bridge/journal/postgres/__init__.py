@@ -19,6 +19,7 @@ from bridge.journal.ages import limits_of
 from bridge.journal.backlog import Backlog
 from bridge.journal.cells import (
     CLOCKS_APART,
+    NEVER,
     Row,
     alias_hash,
     alias_hashes,
@@ -272,6 +273,9 @@ class PostgresJournal(Actor):
     async def next_due(self, dest: str) -> datetime | None:
         due = await self._database.value("next_due", dest)
         return None if due is None else moment(due)
+
+    async def hasten(self, dest: str, *, beyond: datetime, now: datetime) -> int:
+        return await self._act(lambda c: self._run(c, "hasten", micros(now), dest, micros(beyond), NEVER))
 
     async def claim(self, dest: str, *, now: datetime, limit: int, budget: int) -> Sequence[Claim]:
         lease = self._lease.id

@@ -93,6 +93,9 @@ UNION ALL SELECT NULL, fact, former, NULL, NULL FROM former WHERE dest = $1
 -- name: newest
 SELECT lane, source, kind, newest FROM version WHERE dest = $1 AND lane = ANY ($2::bigint[])
 
+-- name: hasten
+UPDATE turn SET due = $1 WHERE dest = $2 AND due > $3 AND due < $4 AND owner IS NULL
+
 -- name: next_due
 SELECT due FROM turn WHERE dest = $1 AND due < 4611686018427387904 ORDER BY due LIMIT 1
 

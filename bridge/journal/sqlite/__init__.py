@@ -37,6 +37,7 @@ from bridge.journal.awaited import Awaited
 from bridge.journal.backlog import Backlog
 from bridge.journal.cells import (
     CLOCKS_APART,
+    NEVER,
     Row,
     alias_hash,
     alias_hashes,
@@ -261,6 +262,10 @@ class SqliteJournal(Reader):
             return handing.due
         in_flight = frozenset(handing.in_flight)
         return await self.ask(lambda connection: claiming.next_due(connection, dest, in_flight))
+
+    async def hasten(self, dest: str, *, beyond: datetime, now: datetime) -> int:
+        given = (micros(now), dest, micros(beyond), NEVER)
+        return await self._act(lambda connection: connection.execute(statements()["hasten"], given).rowcount)
 
     async def claim(self, dest: str, *, now: datetime, limit: int, budget: int) -> Sequence[Claim]:
         handing = self._handing[dest]

@@ -86,6 +86,9 @@ SELECT 1 FROM hold WHERE dest = ? AND rule = ?
 -- name: first_attempt
 UPDATE turn SET attempt = 0, first = NULL WHERE dest = ? AND lane = ?
 
+-- name: hasten
+UPDATE turn SET due = ? WHERE dest = ? AND due > ? AND due < ?
+
 -- name: due
 SELECT t.lane, t.attempt, t.first, w.seq, w.asked, e.size
 FROM turn t

@@ -1,0 +1,43 @@
+"""What was written while a clock was wrong: it waits no longer than what a right clock gave."""
+
+import sqlite3
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+
+from bridge.delivery import worker
+
+
+def _a_year_ahead(tmp_path):
+    far = int((datetime.now(UTC) + timedelta(days=365)).timestamp() * 1_000_000)
+    with closing(sqlite3.connect(tmp_path / "journal.db", timeout=20)) as connection, connection:
+        return connection.execute("UPDATE turn SET due = ?", (far,)).rowcount
+
+
+async def test_a_lane_that_waits_for_next_year_goes_on_at_the_next_start(running, order, tmp_path, log):
+    number, body = order()
+    async with running() as bridge:
+        await bridge.fail(status=503)
+        assert (200, "") == await bridge.post(body)
+        await bridge.until(lambda: bridge.received("/v1/profiles"))
+    assert 1 == _a_year_ahead(tmp_path)
+    async with running() as bridge:
+        await bridge.recover()
+        await bridge.settled(number)
+    assert 1 == sum(line.get("count", 0) for line in log() if line["event"] == "lanes.hastened")
+
+
+async def test_a_lane_that_waits_for_next_year_goes_on_when_the_clock_is_set(
+    running, order, tmp_path, log, monkeypatch
+):
+    number, body = order()
+    async with running() as bridge:
+        await bridge.fail(status=503)
+        assert (200, "") == await bridge.post(body)
+        await bridge.until(lambda: bridge.received("/v1/profiles"))
+        assert 1 == _a_year_ahead(tmp_path)
+        await bridge.recover()
+        monkeypatch.setattr(worker, "_CLOCK_WAS_SET", -1.0)  # it was
+        other, another = order()
+        assert (200, "") == await bridge.post(another)
+        await bridge.settled(other)
+        await bridge.settled(number)
