@@ -69,6 +69,7 @@ EVENTS: Mapping[str, Kind] = {
     "stream.assigned": Kind("info", "rebalances", ("source",), "Times the group gave us partitions"),
     "stream.revoked": Kind("info"),
     "stream.topics_missing": Kind("error"),
+    "stream.throttled": Kind("warning", "throttlings", ("source",), "Times the brokers slowed us down by a quota"),
     "stream.fenced": Kind("error", "fencings", ("source",), "Times another member took our place in the group"),
     "stream.group_shared": Kind("error", "shared_groups", ("source",), "Times a group was shared without one journal"),
     "partition.placed": Kind("info"),

@@ -9,6 +9,7 @@ every failure to connect is alike the reason is read from the log's arguments, a
 commits that wait for a topic     given up as soon as the topic is gone
 one bad record stops all          answers are read by our own Batches, which say of a record what is wrong with it
 two with one `instance`           who lost it yields, see membership.py
+quotas are not heeded             nothing is sent while a broker wants none, see throttle.py
 resets nobody asked for           auto_offset_reset is none, and a seek is checked against the log first
 aborted transactions are read     isolation_level is read_committed, unless `client:` says otherwise
 """
@@ -50,6 +51,7 @@ from bridge.errors import BridgeError, InstanceTaken, StreamError
 from bridge.intake.batches import Batches, Fault
 from bridge.intake.membership import Membership
 from bridge.intake.partition import Place, Portion
+from bridge.intake.throttle import Throttle
 from bridge.texts import NoText, text_of
 
 T = TypeVar("T")
@@ -121,6 +123,7 @@ async def opened(
         await _stopped(client)
         raise
     try:
+        throttle = Throttle(client._client)  # noqa: SLF001 - there is no public way
         membership = Membership(client, subscription.group, subscription.instance)
         if yields and (holder := await _within(membership.holder(), "asking for the group")):
             raise _taken(subscription.instance, holder)
@@ -129,7 +132,7 @@ async def opened(
             client.subscribe(pattern=f"^(?:{subscription.pattern})$", listener=listener)
         else:
             client.subscribe(topics=list(subscription.topics), listener=listener)
-        yield Consumer(client, source, membership)
+        yield Consumer(client, source, membership, throttle)
     finally:
         await _stopped(client)
 
@@ -197,13 +200,13 @@ def _login(sasl: Sasl) -> dict[str, Any]:
     }
 
 
-async def _within(work: Awaitable[T], doing: str, seconds: float = DEADLINE) -> T:
-    """The outcome, or StreamError: for what the client raises, and for silence."""
+async def _within(work: Awaitable[T], doing: str, throttle: Throttle | None = None) -> T:
+    """The outcome, or StreamError: for what the client raises, and for silence that no quota explains."""
     try:
-        async with asyncio.timeout(seconds):
+        async with throttle.deadline(DEADLINE) if throttle is not None else asyncio.timeout(DEADLINE):
             return await work
     except TimeoutError:
-        raise StreamError(f"{doing}: no answer from the brokers in {seconds:.0f} s") from None
+        raise StreamError(f"{doing}: no answer from the brokers in {DEADLINE:.0f} s") from None
     except (KafkaError, OSError, AssertionError) as problem:
         raise StreamError(f"{doing}: {type(problem).__name__}") from None
 
@@ -241,10 +244,19 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is
 class Consumer:
     """A member of the group. Every call ends: with what was asked, or with StreamError."""
 
-    def __init__(self, client: AIOKafkaConsumer, source: str, membership: Membership) -> None:
+    def __init__(self, client: AIOKafkaConsumer, source: str, membership: Membership, throttle: Throttle) -> None:
         self._client = client
         self._source = source
         self._membership = membership
+        self._throttle = throttle
+
+    async def _within(self, work: Awaitable[T], doing: str) -> T:
+        return await _within(work, doing, self._throttle)
+
+    @property
+    def throttled(self) -> float:
+        """Seconds for which the brokers have asked us to wait."""
+        return self._throttle.seconds
 
     async def batch(self, asked: Mapping[Place, int], *, seconds: float, most: int) -> Mapping[Place, Portion]:
         """What came of these places, of which all before the offset was read. Raises PositionLost, StreamError."""
@@ -262,7 +274,7 @@ class Consumer:
             return {place: Portion((), None, broken=_NOT_ALLOWED) for place in asked if place.topic in topics}
         except Exception as problem:  # noqa: BLE001 - whatever the client raises, it is tried anew
             if self._membership.is_fenced:
-                holder = await _within(self._membership.holder(), "asking for the group")
+                holder = await self._within(self._membership.holder(), "asking for the group")
                 raise _taken(self._membership.instance, holder) from None
             raise StreamError(f"reading: {type(problem).__name__}{_cure(problem)}") from None
         return {
@@ -315,7 +327,7 @@ class Consumer:
         if not wanted:
             return False
         try:
-            await _within(self._committed(wanted), "committing")
+            await self._within(self._committed(wanted), "committing")
         except _Lost:
             return False
         return True
@@ -335,21 +347,23 @@ class Consumer:
 
     async def committed(self, place: Place) -> int | None:
         """The group's position; None: it has none."""
-        found: int | None = await _within(self._client.committed(TopicPartition(*place)), "asking for the position")
+        found: int | None = await self._within(
+            self._client.committed(TopicPartition(*place)), "asking for the position"
+        )
         return found
 
     async def bounds(self, place: Place) -> tuple[int, int]:
         """The first offset that the log still has, and the one after the last that may be read: what a transaction
         that is still open has written may not."""
         key = TopicPartition(*place)
-        first = await _within(self._client.beginning_offsets([key]), "asking for the first record")
-        last = await _within(self._client.end_offsets([key]), "asking for the last record")
+        first = await self._within(self._client.beginning_offsets([key]), "asking for the first record")
+        last = await self._within(self._client.end_offsets([key]), "asking for the last record")
         return first[key], last[key]
 
     async def reaches(self, place: Place, offset: int) -> bool:
         """Whether the log goes as far as this, with what may not be read yet."""
         key = TopicPartition(*place)
-        return await _within(self._high_watermark(key), "asking for the end of the log") >= offset
+        return await self._within(self._high_watermark(key), "asking for the end of the log") >= offset
 
     async def _high_watermark(self, key: TopicPartition) -> int:
         """The public call gives the end of what may be read only."""
@@ -364,7 +378,7 @@ class Consumer:
 
     async def ends(self, places: Sequence[Place]) -> Mapping[Place, int]:
         """The offsets after the last records that may be read."""
-        found = await _within(
+        found = await self._within(
             self._client.end_offsets([TopicPartition(*each) for each in places]), "asking for the last records"
         )
         return {Place(*each): offset for each, offset in found.items()}
@@ -372,7 +386,7 @@ class Consumer:
     async def offset_at(self, place: Place, at: datetime) -> int | None:
         """The offset of the first record that is not older; None: all are."""
         key = TopicPartition(*place)
-        found = await _within(
+        found = await self._within(
             self._client.offsets_for_times({key: int(at.timestamp() * 1000)}), "asking for the record at a time"
         )
         return found[key].offset if found[key] is not None else None
@@ -385,7 +399,7 @@ class Consumer:
 
     async def missing(self, topics: Sequence[str]) -> Sequence[str]:
         """Those of the topics that are not there, or not for us."""
-        there = await _within(self._client.topics(), "asking for the topics")
+        there = await self._within(self._client.topics(), "asking for the topics")
         return sorted(set(topics) - set(there))
 
     def seek(self, place: Place, offset: int) -> bool:

@@ -87,6 +87,7 @@ class Stream:
         self._largest = _FIRST_GUESS
         self._shares_its_group = False
         self._yields = False
+        self._is_throttled = False
         self.trouble = "not connected yet"
 
     def stop(self) -> None:
@@ -526,18 +527,39 @@ class Stream:
             if not self._journal.is_shared and min(elsewhere) and not self._shares_its_group:
                 self._shares_its_group = True
                 emit("stream.group_shared", source=self.name, group=self._subscription.group, detail=_SHARED)
-            found = () if self._subscription.pattern else await consumer.missing(self._subscription.topics)
-            if found and found != missing:
-                detail = "they are read as soon as they are there; check their names and what this user may see"
-                emit("stream.topics_missing", source=self.name, topics=found, detail=detail)
-            missing = found
-            await self._measure(consumer)
+            missing = await self._unless_throttled(consumer, self._look(consumer, missing), missing)
             if self.trouble:
                 emit("stream.connected", source=self.name, group=self._subscription.group)
             self.trouble = ""
             STREAM_UP.labels(self.name).set(1)
             await asyncio.sleep(_LOOK)
             patience.reset()  # who is refused as soon as he reads has not lasted so long
+
+    async def _look(self, consumer: Consumer, missing: Sequence[str]) -> Sequence[str]:
+        """The topics that are not there, as far as they were not said before."""
+        found = () if self._subscription.pattern else await consumer.missing(self._subscription.topics)
+        if found and found != missing:
+            detail = "they are read as soon as they are there; check their names and what this user may see"
+            emit("stream.topics_missing", source=self.name, topics=found, detail=detail)
+        await self._measure(consumer)
+        return found
+
+    async def _unless_throttled(
+        self, consumer: Consumer, look: Awaitable[Sequence[str]], before: Sequence[str]
+    ) -> Sequence[str]:
+        """A member that a quota makes wait has not failed, whatever a look at the brokers says."""
+        if seconds := consumer.throttled:
+            if not self._is_throttled:
+                emit("stream.throttled", source=self.name, seconds=round(seconds, 1), detail=_THROTTLED)
+            self._is_throttled = True
+        else:
+            self._is_throttled = False
+        try:
+            return await look
+        except StreamError:
+            if not consumer.throttled:
+                raise
+            return before
 
     async def _measure(self, consumer: Consumer) -> None:
         """The lag of one that has stopped counts from its committed position: it grows until somebody comes."""
@@ -554,6 +576,10 @@ class Stream:
 _SHARED = (
     "another bridge reads in this group, and a SQLite journal knows only what its own bridge took: after a crash an "
     "order could be sent by both. Give each bridge a group of its own, or keep one journal for all in Postgres"
+)
+_THROTTLED = (
+    "the brokers slow this client down by a quota, and are heeded; if the lag grows, give it a larger one "
+    "(consumer_byte_rate, request_percentage)"
 )
 _LOST = (
     "the log has no record at the committed position {position}: it goes from {first} to {end}. Records may be "
