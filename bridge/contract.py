@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Protocol, TypeAlias, runtime_checkable
+from typing import Annotated, Any, ClassVar, Final, Literal, Protocol, TypeAlias, runtime_checkable
 
 import msgspec
 from pydantic import (
@@ -153,6 +153,15 @@ EXAMINATION = b'{"examination": "attribution-bridge"}'
 """A signed body by which a person asks the door whether a signature passes: answered 422, and not stored."""
 
 
+_PERSON: Final = re.compile(r"(customer(?:_[a-z]+)?):.")
+
+
+def shown_lane(lane: str) -> str:
+    """A lane as logs may say it: that of a customer is named by the customer's number, which is nobody's business."""
+    found = _PERSON.match(lane)
+    return lane if found is None else f"{found[1]}:***"
+
+
 class Envelope(Plain, frozen=True, kw_only=True):
     """A document with its name: what the journal keeps, and what is mapped when it is claimed.
 
@@ -211,7 +220,7 @@ class Envelope(Plain, frozen=True, kw_only=True):
             "tenant": self.tenant,
             "topic": self.topic,
             "id": self.id,
-            "lane": self.lane,
+            "lane": shown_lane(self.lane),
             "seq": seq,
         }
 

@@ -401,3 +401,22 @@ async def test_a_request_that_names_many_orders_is_carried_out_a_few_at_a_time(j
     await journal.append(desk.document("900"))
     (lane,) = await journal.find("900")
     assert [False] == [document["body"] for document in (await journal.story(lane)).documents]
+
+
+@pytest.mark.parametrize("name", ["customer:424242", "customer_deletion:424242"])
+async def test_a_lane_that_is_named_by_a_customers_number_loses_its_name(journal, desk, hers, name):
+    before = await journal.append(hers(name, kind="customer"))
+    kept = await journal.append(desk.document("customers-order:424242", aliases=ADA))
+    await journal.block(_ada())
+    await journal.erase(_ada())
+    after = await journal.append(hers(name, kind="customer", id="after"))
+    for appended in (before, after):
+        assert f"erased:{appended.lane}" == (await journal.story(appended.lane)).order
+    assert "customers-order:424242" == (await journal.story(kept.lane)).order, "a name that somebody chose stays"
+    assert [] == list(await journal.find(name))
+
+
+def test_a_line_of_the_log_does_not_say_a_customers_number(desk):
+    assert "customer:***" == desk.document("customer:424242").names(1)["lane"]
+    assert "customer_deletion:***" == desk.document("customer_deletion:424242").names(1)["lane"]
+    assert "6042" == desk.document("6042").names(1)["lane"]

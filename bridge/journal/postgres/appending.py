@@ -70,7 +70,11 @@ async def _appended(
     connection: Connection, sql: Mapping[str, str], destinations: Sequence[str], group: Sequence[Append]
 ) -> Sequence[Appended]:
     lanes, blocked = await _lanes(connection, sql, group)
-    group = [_shut_out(append, blocked) for append in group] if blocked else group
+    if blocked:
+        came = group
+        group = [_shut_out(append, blocked) for append in group]
+        shut_out = [lanes[now.lane][0] for before, now in zip(came, group, strict=True) if before is not now]
+        await connection.execute(sql["hide_names"], shut_out)
     wanted: dict[Delivery, Append] = {}
     for append in group:
         wanted.setdefault((lanes[append.lane][0], append.id), append)

@@ -84,6 +84,7 @@ async def _erase(
     await connection.execute(sql["end_lane_facts"], State.DROPPED.value, Reason.ERASED.value, at, free)
     kept = [alias_hash(salt, "", delivery_alias(source, delivery)) for _, _, source, delivery in found]
     await connection.execute(sql["drop_lane_names"], free, kept)
+    await connection.execute(sql["hide_names"], free)
     status: str = await connection.execute(sql["drop_bodies"], *columns(documents, 2))
     return int(status.rpartition(" ")[2]), sorted(busy)
 

@@ -400,6 +400,9 @@ DELETE FROM version WHERE lane = ANY ($1::bigint[])
 -- name: drop_lane_aliases
 DELETE FROM alias a USING unnest($1::bigint[]) AS w (lane) WHERE a.bucket = w.lane / 512 AND a.lane = w.lane
 
+-- name: hide_names
+UPDATE lane SET name = 'erased:' || n WHERE n = ANY ($1::bigint[]) AND name ~ '^customer(_[a-z]+)?:.'
+
 -- name: drop_lane_names
 DELETE FROM alias a USING unnest($1::bigint[]) AS w (lane)
 WHERE a.bucket = w.lane / 512 AND a.lane = w.lane AND a.hash <> ALL ($2::bytea[])

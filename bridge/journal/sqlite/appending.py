@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from bridge.contract import Envelope, State
+from bridge.contract import Envelope, Reason, State
 from bridge.journal import Appended
 from bridge.journal.cells import (
     BUCKET,
@@ -122,6 +122,8 @@ class Appending:
                 known[lane, append.envelope.id] = seq, append.raw
                 fresh.append((append, lane, seq))
         self._add(fresh)
+        if erased := {lane for append, lane, _ in fresh if append.envelope.verdict is Reason.ERASED}:
+            run(self._connection, "hide_names", [(lane,) for lane in erased])
         return answers, seen
 
     def _seq_of(self, append: Append, lane: int, known: _Known) -> int | None:

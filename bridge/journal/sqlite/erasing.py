@@ -98,6 +98,7 @@ def _erase(connection: sqlite3.Connection, lanes: Sequence[int], now: int) -> in
     salt = salt_of(connection)
     kept = [(lane, alias_hash(salt, "", delivery_alias(source, delivery))) for lane, _, source, delivery in found]
     run(connection, "add_aliases", [(lane // BUCKET, hashed, lane) for lane, hashed in kept])
+    run(connection, "hide_names", rows)
     return run(connection, "drop_bodies", [(seq,) for _, seq in documents])
 
 

@@ -236,6 +236,10 @@ SELECT lane FROM turn WHERE dest = ? AND lane IN (VALUES rows(?))
 SELECT lane FROM fact WHERE lane IN (VALUES rows(?))
     AND (state IN ('dead', 'uncertain', 'departed') OR settled >= ?)
 
+-- name: hide_names
+UPDATE lane SET name = 'erased:' || n
+WHERE n IN (VALUES rows(?)) AND (name GLOB 'customer:*' OR name GLOB 'customer_[a-z]*:*')
+
 -- name: drop_bodies
 DELETE FROM body WHERE seq IN (VALUES rows(?))
 
