@@ -23,6 +23,7 @@ import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
+from copy import copy
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
@@ -500,11 +501,32 @@ class _Notes(logging.Handler):
         now = time.monotonic()
         if now - self._last.get(key, -_QUIET) >= _QUIET:
             self._last[key] = now
-            logging.getLogger().handle(record)
+            logging.getLogger().handle(_spoken(record))
 
     def explained(self) -> str:
         """Each broker with the reason; nothing where none was seen."""
         return "; ".join(f"{broker}: {explained(problem)}" for broker, problem in self.reasons.items())
+
+
+def _spoken(record: logging.LogRecord) -> logging.LogRecord:
+    """With its arguments in its text: whoever writes it down takes no arguments of libraries. The client's are names of
+    groups, topics, nodes and requests, and what went wrong; none is of a record."""
+    arguments = tuple(_word(each) for each in record.args) if isinstance(record.args, tuple) else record.args
+    said = copy(record)
+    try:
+        said.msg, said.args = str(record.msg) % arguments if arguments else str(record.msg), ()
+    except (TypeError, ValueError):  # as many as its text has places for, but once in a while there are not
+        return record
+    return said
+
+
+def _word(argument: object) -> object:
+    """An exception in an operator's words where it has some; a number may be what its text wants."""
+    if isinstance(argument, KafkaError):
+        return str(argument) or type(argument).__name__
+    if isinstance(argument, BaseException):
+        return explained(argument) if isinstance(argument, OSError) else type(argument).__name__
+    return argument if isinstance(argument, int | float) else str(argument)
 
 
 _notes = _Notes()

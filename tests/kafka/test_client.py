@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 from aiokafka import AIOKafkaConsumer
-from aiokafka.errors import KafkaConnectionError
+from aiokafka.errors import KafkaConnectionError, RequestTimedOutError
 
 from bridge import telemetry
 from bridge.errors import StreamError
@@ -83,6 +83,34 @@ def test_a_storm_of_log_lines_becomes_one_line():
         assert 1 == stream.buffer.getvalue().count(b"cannot reach node")
     finally:
         telemetry.set_up(level="warning", style="text")
+
+
+@pytest.mark.parametrize(
+    ("template", "arguments", "said"),
+    [
+        (
+            "Error sending %s to node %s [%s] -- marking coordinator dead",
+            ("HeartbeatRequest", 1, RequestTimedOutError()),
+            "Error sending HeartbeatRequest to node 1 [[Error 7] RequestTimedOutError] -- marking coordinator dead",
+        ),
+        ("Failed fetch messages from %s: %s", (3, ValueError("a value")), "Failed fetch messages from 3: ValueError"),
+        (
+            "Unable to request metadata from node with id %s: %r",
+            (2, ConnectionRefusedError(111, "refused")),
+            (
+                "Unable to request metadata from node with id 2: "
+                "'nobody listens there: is the broker up, and is the port right?'"
+            ),
+        ),
+        ("FetchRequest v%d of %r", (11, "rack-1"), "FetchRequest v11 of 'rack-1'"),
+        ("Heartbeat session expired", (), "Heartbeat session expired"),
+    ],
+)
+def test_what_the_client_logs_has_its_arguments(template, arguments, said, log):
+    kafka._notes._last.clear()
+    logging.getLogger("aiokafka.consumer").error(template, *arguments)
+    (line,) = log()
+    assert ("error", "aiokafka.consumer", said[:200]) == (line["level"], line["logger"], line["message"])
 
 
 def _offsets(partition):
