@@ -28,7 +28,7 @@ from bridge.contract import (
 )
 from connectors.kafka import naming
 from connectors.kafka.instance import Instance
-from connectors.kafka.schemas import SchemaRegistry
+from connectors.kafka.schemas import SchemaRegistry, framing_of
 from connectors.kafka.values import Values, document, framed_key
 
 FilePath = Annotated[Path, BeforeValidator(lambda given: Path(given) if isinstance(given, str) else given)]
@@ -235,7 +235,9 @@ class Kafka(_Section):
         return naming.named(record, found, topic)
 
     def unreadable(self, record: Record, why: str) -> Envelope:
-        return naming.unreadable(record, why, self._topic(record.topic))
+        topic = self._topic(record.topic)
+        instead = framing_of(record.value or b"", topic.values) if why.startswith("not ") else ""
+        return naming.unreadable(record, f"{why}: {instead}" if instead else why, topic)
 
     def _topic(self, name: str) -> Topic:
         if name in self.by_name:

@@ -62,6 +62,30 @@ def unframed(value: bytes) -> tuple[int, bytes]:
     return int.from_bytes(value[1:_FRAME], "big"), value[_FRAME:]
 
 
+def framing_of(value: bytes, values: str) -> str:
+    """What the bytes are instead of JSON, and what to write for it; empty: that is not known."""
+    if value[:1] == _MAGIC and len(value) >= _FRAME:
+        number = int.from_bytes(value[1:_FRAME], "big")
+        if values == "json":
+            return _FRAMED.format(number=number)
+        if values == "json-schema":
+            return _NO_JSON.format(number=number)
+    return _GLUE if value[:1] == _GLUE_MAGIC and len(value) >= _GLUE_FRAME and value[1] in _GLUE_CODECS else ""
+
+
+_GLUE_MAGIC: Final = b"\x03"
+_GLUE_FRAME: Final = 18
+_GLUE_CODECS: Final = (0, 5)
+_FRAMED: Final = (
+    "it is in the wire format of a schema registry (schema {number}): write `values: avro` or `values: json-schema`"
+)
+_NO_JSON: Final = (
+    "it is in the wire format of a schema registry (schema {number}), and what is in it is no JSON: Avro is read with "
+    "`values: avro`, Protobuf is not read"
+)
+_GLUE: Final = "it looks like the wire format of AWS Glue's schema registry, which is not read"
+
+
 class SchemaRegistry(BaseModel):
     """Where schemas are. username with password, or a token."""
 
