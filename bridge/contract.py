@@ -557,6 +557,27 @@ class Signs(Protocol):
         """Says which configured secret (`example.myshopify.com: secret 1 of 2`) made the signature, or None."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Payload:
+    """One document of a file.
+
+    topic  a topic that brings such a document; empty: its shape does not say
+    place  where in the file it stands, such as `orders[2]`; empty: it is the file
+    """
+
+    body: bytes = field(repr=False)
+    topic: str = ""
+    place: str = ""
+
+
+@runtime_checkable
+class Unpacks(Protocol):
+    """Optional for webhook sources: takes files apart that hold documents in another way than deliveries do."""
+
+    def unpacked(self, body: bytes) -> Sequence[Payload]:
+        """The documents in a file, in their order; the file itself where it is one, or nothing that is known."""
+
+
 @runtime_checkable
 class Addresses(Protocol):
     """Optional for webhook sources that sign: documents that name their tenant in the body."""

@@ -1,7 +1,7 @@
 """`plan`: what other rules would make of the orders that the journal holds, without sending."""
 
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -14,11 +14,11 @@ import msgspec
 
 from bridge.cli import options
 from bridge.config import Settings
-from bridge.contract import Envelope
-from bridge.errors import Problem
-from bridge.journal import Journal, Reading
+from bridge.contract import Envelope, Payload, WebhookSource
+from bridge.errors import Problem, Refusal
+from bridge.journal import Reading
 from bridge.journal.sqlite import opened
-from bridge.rehearsal.deliveries import settings_of
+from bridge.rehearsal.deliveries import Posted, documents, settings_of
 from bridge.rehearsal.planning import SORTS, Plan, Planner
 from bridge.renaming import naming, united_names
 
@@ -42,7 +42,11 @@ _MEANING = {
               help="The file of a SQLite journal. Unsaid: what the new configuration says.")  # fmt: skip
 @click.option("--since", help="Only what came from then on: 7d, 12h, or an instant with its zone.")
 @click.option("--until", help="Only what came before then.")
-@click.option("--envelopes", type=click.File("rb"), help="Envelopes instead of a journal: JSON Lines.")
+@click.option(
+    "--envelopes",
+    type=click.File("rb"),
+    help="Instead of a journal: envelopes (JSON Lines), or orders as files of Shopify's API.",
+)
 @options.as_json
 def plan(**asked: Any) -> None:  # noqa: ANN401  click's parameters
     """Apply new rules to what the journal holds, and say which facts would differ. Nothing is sent, nothing is written.
@@ -73,7 +77,7 @@ def _is_another(config: Path) -> bool:
 async def _planned(settings: Settings, old: Settings | None, asked: dict[str, Any]) -> tuple[Plan, list[Problem]]:
     now = datetime.now(UTC)
     span = {name: options.moment(name, asked[name], now) if asked[name] else None for name in ("since", "until")}
-    async with _journal(asked) as journal:
+    async with _journal(asked, settings) as journal:
         united = await united_names(journal)
         planner = Planner(
             settings.rules, list(settings.destinations), None if old is None else old.rules, united=united
@@ -90,7 +94,7 @@ async def _planned(settings: Settings, old: Settings | None, asked: dict[str, An
 
 
 @asynccontextmanager
-async def _journal(asked: dict[str, Any]) -> AsyncIterator[Reading]:
+async def _journal(asked: dict[str, Any], settings: Settings) -> AsyncIterator[Reading]:
     if asked["envelopes"] is None:
         async with options.to_read(asked["config"], asked["path"]) as journal:
             yield journal
@@ -98,20 +102,44 @@ async def _journal(asked: dict[str, Any]) -> AsyncIterator[Reading]:
     with TemporaryDirectory(prefix="plan-") as folder:
         # Of some destination, for what is nobody's work is not taken in; nobody serves it.
         async with opened(Path(folder) / "journal.db", destinations=("plan",)) as own:
-            await _filled(own, asked["envelopes"])
+            # Envelopes of one order need not stand together: this gathers them, within a bound of memory.
+            for envelope in _envelopes(asked["envelopes"], settings):
+                await own.append(envelope)
             yield own
 
 
-async def _filled(journal: Journal, lines: IO[bytes]) -> None:
-    """Envelopes of one order need not stand together: a journal of their own gathers them, within a bound of memory."""
+def _envelopes(file: IO[bytes], settings: Settings) -> Iterator[Envelope]:
+    """Those in a file, line by line; or documents, as if each had just come: one a line, or one file of them."""
     decode = msgspec.json.Decoder(Envelope).decode
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(file, 1):
         if not line.strip():
             continue
         try:
-            await journal.append(decode(line))
+            yield decode(line)
         except msgspec.DecodeError as problem:
-            raise click.UsageError(f"--envelopes: line {number}: {problem}") from None
+            found = _documents(line, settings) or (_documents(line + file.read(), settings) if number == 1 else ())
+            if not found:
+                raise click.UsageError(f"--envelopes: line {number}: {problem}") from None
+            for at, payload in enumerate(found):
+                yield _arrived(payload, f"{number}-{at}", settings)
+
+
+def _documents(body: bytes, settings: Settings) -> Sequence[Payload]:
+    """The documents in a file, where the only source knows them by their shape."""
+    source = next(iter(settings.sources.values())) if len(settings.sources) == 1 else None
+    found = documents(source, body)
+    return found if isinstance(source, WebhookSource) and all(each.topic for each in found) else ()
+
+
+def _arrived(payload: Payload, delivery_id: str, settings: Settings) -> Envelope:
+    (name, source), now = next(iter(settings.sources.items())), datetime.now(UTC)
+    posted = Posted(source=name, body=payload.body, received_at=now, topic=payload.topic, id=delivery_id)
+    arrival = posted.arrival(settings)
+    assert isinstance(source, WebhookSource)  # noqa: S101 - _documents gives none of another
+    try:
+        return source.read(arrival, source.verify(arrival))
+    except Refusal as refusal:
+        raise click.UsageError(f"--envelopes: {payload.place or 'the file'}: {refusal}") from None
 
 
 def _tell(found: Plan, against: Path | None) -> None:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 import aiohttp
 
 from bridge.cli.sending import Delivery, Sender, fresh, paced
+from bridge.contract import Payload
 
 _AT_ONCE = 32
 _UNANSWERED_AT_FIRST = 10
@@ -20,11 +21,10 @@ _UNANSWERED_IN_A_ROW = 1000
 class Order:
     """What is to be posted. delivery_id: of all of them; empty: a new one for each."""
 
-    bodies: Sequence[bytes]
+    payloads: Sequence[Payload]
     repeat: int
     rate: float | None
     as_new: bool
-    topic: str
     tenant: str | None
     delivery_id: str
 
@@ -58,27 +58,27 @@ async def post(sender: Sender, order: Order) -> Answers:
     answers = Answers()
     places = asyncio.Semaphore(_AT_ONCE)
 
-    async def one(body: bytes) -> None:
+    async def one(payload: Payload) -> None:
         try:
             if not answers.stopped:
-                delivery = _delivery(order, body)
+                delivery = _delivery(order, payload)
                 answers.note(*await _posted(sender, delivery), delivery.delivery_id)
         finally:
             places.release()
 
     async with asyncio.TaskGroup() as posts:
-        async for number in paced(order.repeat * len(order.bodies), order.rate):
+        async for number in paced(order.repeat * len(order.payloads), order.rate):
             await places.acquire()  # no more tasks than can be on their way
             if answers.stopped:
                 break
-            posts.create_task(one(order.bodies[number % len(order.bodies)]))
+            posts.create_task(one(order.payloads[number % len(order.payloads)]))
     return answers
 
 
-def _delivery(order: Order, body: bytes) -> Delivery:
+def _delivery(order: Order, payload: Payload) -> Delivery:
     return Delivery(
-        body=fresh(body, now=datetime.now(UTC)) if order.as_new else body,
-        topic=order.topic,
+        body=fresh(payload.body, now=datetime.now(UTC)) if order.as_new else payload.body,
+        topic=payload.topic,
         tenant=order.tenant,
         delivery_id=order.delivery_id or str(uuid.uuid4()),
     )

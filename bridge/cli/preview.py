@@ -9,9 +9,9 @@ from pathlib import Path
 import click
 
 from bridge.cli import options
-from bridge.cli.sending import payload
+from bridge.cli.sending import unpacked
 from bridge.config import Settings
-from bridge.contract import Reason, Source, StreamSource
+from bridge.contract import Payload, Reason, Source, StreamSource
 from bridge.errors import Refusal
 from bridge.rehearsal import Rehearsal, Verdict
 from bridge.rehearsal.deliveries import Posted, Streamed, only_source, settings_of
@@ -25,30 +25,41 @@ _BAD = (Reason.RULE_FAILED, Reason.REFUSED, Reason.CONNECTOR_FAILED)
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True, allow_dash=True))
 @options.config
 @click.option("--source", help="The source's name in the configuration. Unsaid: the only one.")
-@click.option("--topic", help="Unsaid: the source's first.")
+@click.option("--topic", help="Unsaid: one that brings a document of such a shape, else the source's first.")
 @click.option("--shop", help="The tenant. Unsaid: the source's first.")
 @click.option("--at", help="When it came: 2026-11-21T12:00:00Z, or 7d or 12h ago. Unsaid: now.")
 @options.as_json
 def preview(paths: tuple[Path, ...], **asked: object) -> None:
     """Say what each rule makes of a payload (a file, the files of a folder, - for standard input). Nothing is sent.
 
-    No secret is needed. The API's answers are the stand-ins of shadow mode. Each file is looked at by itself.
-    Exits 1 where a rule fails or a file is refused.
+    No secret is needed. The API's answers are the stand-ins of shadow mode. Each document is looked at by itself, also
+    of an answer of Shopify's REST API, such as {"orders": [...]}. Exits 1 where a rule fails or a file is refused.
 
     Examples: attribution-bridge preview order.json
     attribution-bridge preview payloads/ --topic orders/updated --at 2026-11-21T12:00:00Z
     """
     settings = settings_of(options.chosen(asked["config"]))  # type: ignore[arg-type]  # click gives a path or None
     is_well = True
+    source = str(asked["source"] or only_source(settings))
     for path in list(_files(paths)):
-        try:
-            verdicts = _verdicts(settings, path, asked)
-        except Refusal as refusal:
-            verdicts = [Verdict(destination="", rule="", word="refused at the door", why=str(refusal))]
-            is_well = False
-        is_well = is_well and not any(verdict.word in _BAD for verdict in verdicts)
-        _print(path, verdicts, as_json=bool(asked["as_json"]))
+        for each in unpacked(path, settings.sources.get(source)):
+            try:
+                verdicts = _verdicts(settings, source, each, asked)
+            except Refusal as refusal:
+                why = f"{refusal}{_hint(settings, source, each, asked)}"
+                verdicts = [Verdict(destination="", rule="", word="refused at the door", why=why)]
+                is_well = False
+            is_well = is_well and not any(verdict.word in _BAD for verdict in verdicts)
+            _print(path, each.place, verdicts, as_json=bool(asked["as_json"]))
     sys.exit(0 if is_well else 1)
+
+
+def _hint(settings: Settings, source: str, payload: Payload, asked: dict[str, object]) -> str:
+    """What to say where the topic of a refused document was only supposed."""
+    if asked["topic"] or payload.topic:
+        return ""
+    topic = _topic(settings.sources.get(source), None)
+    return f"; without --topic it is taken for one of {topic}: say with --topic which topic brings it"
 
 
 def _files(paths: Sequence[Path]) -> Iterator[Path]:
@@ -62,11 +73,10 @@ def _files(paths: Sequence[Path]) -> Iterator[Path]:
             yield path
 
 
-def _verdicts(settings: Settings, path: Path, asked: dict[str, object]) -> Sequence[Verdict]:
-    source = str(asked["source"] or only_source(settings))
+def _verdicts(settings: Settings, source: str, payload: Payload, asked: dict[str, object]) -> Sequence[Verdict]:
     now = datetime.now(UTC)
     received_at = options.moment("at", str(asked["at"]), now) if asked["at"] is not None else now
-    topic, body = _topic(settings.sources.get(source), asked["topic"]), payload(path)
+    topic, body = _topic(settings.sources.get(source), asked["topic"] or payload.topic), payload.body
     delivery: Posted | Streamed
     if isinstance(settings.sources.get(source), StreamSource):
         delivery = Streamed(source=source, topic=topic, value=body, received_at=received_at, offset=0)
@@ -88,11 +98,11 @@ def _topic(source: Source | None, given: object) -> str:
     return topic
 
 
-def _print(path: Path, verdicts: Sequence[Verdict], *, as_json: bool) -> None:
+def _print(path: Path, place: str, verdicts: Sequence[Verdict], *, as_json: bool) -> None:
     if as_json:
-        document = {"file": str(path), "verdicts": [told(verdict) for verdict in verdicts]}
-        click.echo(written(document), nl=False)
+        named = {"file": str(path), **({"document": place} if place else {})}
+        click.echo(written({**named, "verdicts": [told(verdict) for verdict in verdicts]}), nl=False)
         return
-    click.echo(str(path))
+    click.echo(f"{path}: {place}" if place else str(path))
     for line in lines(verdicts):
         click.echo(line)

@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
@@ -15,10 +16,10 @@ from bridge import registry
 from bridge.cli import options
 from bridge.cli.demo import from_environment
 from bridge.cli.posting import Answers, Order, post
-from bridge.cli.sending import fresh, payload, sending
+from bridge.cli.sending import fresh, payload, sending, unpacked
 from bridge.cli.settling import is_finished, settled
 from bridge.config import Settings, read_file
-from bridge.contract import Addresses, Signs
+from bridge.contract import Addresses, Payload, Signs
 from bridge.intake.webhook import PATH
 
 _TOPIC = "orders/create"
@@ -28,7 +29,7 @@ _TOPIC = "orders/create"
 @click.argument("files", nargs=-1, type=click.Path(path_type=Path, exists=True, allow_dash=True))
 @options.config
 @click.option("--source", help="The source's name in the configuration. Unsaid: the only one that signs.")
-@click.option("--topic", help=f"Unsaid: that of the example, else {_TOPIC}.")
+@click.option("--topic", help=f"Unsaid: of the example, one that brings such a document, else {_TOPIC}.")
 @click.option("--shop", help="The tenant. Unsaid: the source's first.")
 @click.option("--url", help="The door. Unsaid: the configured port on this machine.")
 @click.option("--id", "delivery_id", default="", help="The delivery id. Unsaid: a new one for each.")
@@ -53,29 +54,43 @@ def send(files: tuple[Path, ...], **asked: object) -> None:
     """
     settings = _settings(asked)
     name, signer = _signer(settings, asked["source"])
-    bodies = [payload(path) for path in files]
-    for path, body in zip(files, bodies, strict=True) if asked["as_new"] else ():
-        _check_document(path, body)
-    topic = str(asked["topic"] or _TOPIC)
-    if asked["example"]:
-        document, shown_by = _example(signer, str(asked["example"]), _shop(asked))
-        topic = str(asked["topic"] or shown_by or _TOPIC)
-        bodies.append(document)
-    if not bodies:
+    if not files and not asked["example"]:
         raise click.UsageError("name a file, or --example")
     if asked["verify"]:
-        _verify(signer, bodies, asked)
+        _verify(signer, _as_they_are(files, signer, asked), asked)
         return
-    signer.sign(b"", topic=topic, tenant=_shop(asked), delivery_id="")  # says now that a shop is unknown
+    payloads = _payloads(files, signer, asked)
+    signer.sign(b"", topic=payloads[0].topic, tenant=_shop(asked), delivery_id="")  # says now that a shop is unknown
     url = _url("url", asked["url"] or f"http://127.0.0.1:{settings.door.port}{PATH}{name}")
     private = _url("settled", asked["settled"]) if asked["settled"] else None
-    answers = options.wait_for(_post(url, signer, _order(bodies, topic, asked)))
+    answers = options.wait_for(_post(url, signer, _order(payloads, asked)))
     _tell(answers, url, as_json=bool(asked["as_json"]))
     within = float(str(asked["within"]))
     ended = options.wait_for(settled(private, name, _unique(answers.taken), within=within)) if private else {}
     _tell_ended(ended, within, as_json=bool(asked["as_json"]))
     is_well = {status for status, _ in answers.counts} == {200} and (private is None or _are(ended, asked["outcome"]))
     sys.exit(0 if is_well else 1)
+
+
+def _as_they_are(files: Sequence[Path], signer: Signs, asked: dict[str, object]) -> Sequence[bytes]:
+    shown = [_example(signer, str(asked["example"]), _shop(asked)).body] if asked["example"] else []
+    return [*(payload(path) for path in files), *shown]
+
+
+def _payloads(files: Sequence[Path], signer: Signs, asked: dict[str, object]) -> Sequence[Payload]:
+    """All documents, each with the topic that it is posted with."""
+    found: list[Payload] = []
+    for path in files:
+        documents = unpacked(path, signer)
+        if len(documents) > 1:
+            said = f"{len(documents)} documents, each posted by itself ({documents[0].place}, ...)"
+            click.echo(f"{path}: {said}", err=True)
+        for each in documents if asked["as_new"] else ():
+            _check_document(path, each.body)
+        found += documents
+    if asked["example"]:
+        found.append(_example(signer, str(asked["example"]), _shop(asked)))
+    return [replace(each, topic=str(asked["topic"] or each.topic or _TOPIC)) for each in found]
 
 
 def _check_document(path: Path, body: bytes) -> None:
@@ -123,7 +138,7 @@ def _tell_ended(ended: Mapping[str, str], within: float, *, as_json: bool) -> No
         click.echo(f"{len(left)} of {len(ended)} have not ended after {within:g} s", err=True)
 
 
-def _example(signer: Signs, name: str, shop: str | None) -> tuple[bytes, str | None]:
+def _example(signer: Signs, name: str, shop: str | None) -> Payload:
     """Of the connector that the source is of: its order new, its shop the one that it is sent for; and its topic."""
     connector = type(signer).__module__.rpartition(".")[2]
     folder = registry.folder(connector) / "examples"
@@ -132,7 +147,8 @@ def _example(signer: Signs, name: str, shop: str | None) -> tuple[bytes, str | N
         raise click.UsageError(f"there is no example {name} of {connector}; there are: {', '.join(there)}")
     body = fresh((folder / f"{name}.json").read_bytes(), now=datetime.now(UTC))
     topics = msgspec.yaml.decode((folder / "topics.yaml").read_bytes(), type=dict[str, str])
-    return signer.addressed(body, tenant=shop) if isinstance(signer, Addresses) else body, topics.get(f"{name}.json")
+    addressed = signer.addressed(body, tenant=shop) if isinstance(signer, Addresses) else body
+    return Payload(body=addressed, topic=topics.get(f"{name}.json", ""))
 
 
 def _are(ended: Mapping[str, str], wanted: object) -> bool:
@@ -159,20 +175,19 @@ def _shop(asked: dict[str, object]) -> str | None:
     return None if asked["shop"] is None else str(asked["shop"])
 
 
-def _verify(signer: Signs, bodies: list[bytes], asked: dict[str, object]) -> None:
+def _verify(signer: Signs, bodies: Sequence[bytes], asked: dict[str, object]) -> None:
     fits = [signer.fitting_secret(body, tenant=_shop(asked), signature=str(asked["verify"])) for body in bodies]
     for found in fits:
         click.echo(found or "no configured secret made this signature over these bytes")
     sys.exit(0 if all(fits) else 1)
 
 
-def _order(bodies: Sequence[bytes], topic: str, asked: dict[str, object]) -> Order:
+def _order(payloads: Sequence[Payload], asked: dict[str, object]) -> Order:
     return Order(
-        bodies=bodies,
+        payloads=payloads,
         repeat=int(str(asked["repeat"])),
         rate=None if asked["rate"] is None else float(str(asked["rate"])),
         as_new=bool(asked["as_new"]),
-        topic=topic,
         tenant=_shop(asked),
         delivery_id=str(asked["delivery_id"]),
     )

@@ -6,7 +6,7 @@ import re
 import secrets
 import time
 import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -17,7 +17,8 @@ import click
 import msgspec
 
 from bridge import registry
-from bridge.contract import Signs
+from bridge.contract import Payload, Signs
+from bridge.rehearsal.deliveries import documents
 from bridge.surrogates import decoded
 
 _IDS = itertools.count(secrets.randbits(52))
@@ -101,6 +102,14 @@ async def paced(count: int, rate: float | None) -> AsyncIterator[int]:
         if rate:
             await asyncio.sleep(max(0.0, started + number / rate - time.monotonic()))
         yield number
+
+
+def unpacked(path: Path, source: object) -> Sequence[Payload]:
+    """The documents in a file, as a source takes it apart; `-` is standard input."""
+    found = documents(source, payload(path))
+    if not found:
+        raise click.UsageError(f"{path} holds no document: its list is empty")
+    return found
 
 
 def payload(path: Path) -> bytes:

@@ -8,20 +8,20 @@ A delivery is posted to a door (`body:`), or is a record of a stream (`value:`, 
 
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 from urllib.parse import urlsplit
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from bridge.config import Settings
-from bridge.contract import Json, Request, Response
+from bridge.contract import Json, Payload, Request, Response
 from bridge.errors import ConfigurationError, Problem, Refusal
 from bridge.mapping.loader import load
 from bridge.rehearsal import Rehearsal, stand_in
-from bridge.rehearsal.deliveries import Posted, Streamed, only_source
+from bridge.rehearsal.deliveries import Posted, Streamed, documents, only_source
 from bridge.rehearsal.writing import as_json, decoded, encoded, written
 from bridge.texts import NoText, bytes_of, text_of
 from bridge.wording import complaint
@@ -154,8 +154,20 @@ def read(folder: Path, settings: Settings) -> Case:
             problems.append(Problem(message=_message(error), path=place, file=str(path), line=line, column=column))
         raise ConfigurationError(problems) from None
     source = case.source or only_source(settings)
-    posted = [_posted(folder, number, each, source, case.received_at) for number, each in enumerate(case.deliveries)]
-    return Case(folder=folder, deliveries=posted, answers=case.answers)
+    read = [
+        each
+        for number, delivery in enumerate(case.deliveries)
+        for each in _deliveries(folder, number, delivery, _Around(settings, source, case.received_at))
+    ]
+    return Case(folder=folder, deliveries=read, answers=case.answers)
+
+
+class _Around(NamedTuple):
+    """What a delivery has from its case."""
+
+    settings: Settings
+    source: str
+    received_at: datetime
 
 
 def _wrong(path: Path, message: str) -> ConfigurationError:
@@ -177,32 +189,43 @@ def _message(error: Mapping[str, Any]) -> str:
     return complaint(section, error, error["loc"][-1:])
 
 
-def _posted(folder: Path, number: int, given: _Delivery, source: str, at: datetime) -> Delivery:
-    path = folder / (given.body or given.value)
+def _deliveries(folder: Path, number: int, given: _Delivery, around: _Around) -> Iterator[Delivery]:
+    """One for each document in the file."""
+    path, source = folder / (given.body or given.value), around.settings.sources.get(given.source or around.source)
     try:
-        body = bytes_of(path)
+        payloads = documents(source, bytes_of(path))
         if given.with_ or given.without:
-            body = _changed(body, given.with_, given.without)
+            payloads = [replace(each, body=_changed(each.body, given.with_, given.without)) for each in payloads]
     except (NoText, ValueError, RecursionError) as problem:
         place = f"deliveries.{number}.body"
         raise ConfigurationError([Problem(message=f"{path}: {problem}", path=place, file=str(folder / CASE))]) from None
     if given.value:
-        return Streamed(
-            source=given.source or source,
-            topic=given.topic,
-            value=body,
-            received_at=given.received_at or at,
-            offset=number + 1,
-            key=given.key,
-            headers=given.headers,
-        )
-    return Posted(
-        source=given.source or source,
-        body=body,
-        received_at=given.received_at or at,
+        yield _streamed(number, given, payloads[0].body, around)
+        return
+    for at, payload in enumerate(payloads, 1):
+        yield _posted(f"{number + 1}" if len(payloads) == 1 else f"{number + 1}-{at}", given, payload, around)
+
+
+def _streamed(number: int, given: _Delivery, value: bytes, around: _Around) -> Streamed:
+    return Streamed(
+        source=given.source or around.source,
         topic=given.topic,
+        value=value,
+        received_at=given.received_at or around.received_at,
+        offset=number + 1,
+        key=given.key,
+        headers=given.headers,
+    )
+
+
+def _posted(number: str, given: _Delivery, payload: Payload, around: _Around) -> Posted:
+    return Posted(
+        source=given.source or around.source,
+        body=payload.body,
+        received_at=given.received_at or around.received_at,
+        topic=given.topic or payload.topic,
         shop=given.shop,
-        id=given.id or str(number + 1),
+        id=given.id + number.partition("-")[2] if given.id else number,
         headers=given.headers,
     )
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from multidict import CIMultiDict
 
 from bridge.config import Settings, read_file
-from bridge.contract import HttpArrival, MadeUp, Record, Signs
+from bridge.contract import HttpArrival, MadeUp, Payload, Record, Signs, Unpacks
 from bridge.errors import BridgeError
 from bridge.rehearsal import Rehearsal, Verdict
 
@@ -92,6 +92,11 @@ class Streamed:
     def again(self, chance: random.Random) -> "Streamed":
         """Read again, or written to the topic again."""
         return replace(self, offset=self.offset + chance.choice((0, 1_000)))
+
+
+def documents(source: object, body: bytes) -> Sequence[Payload]:
+    """Those in a file, as a source takes it apart; the file itself where it knows of nothing else."""
+    return source.unpacked(body) if isinstance(source, Unpacks) else [Payload(body=body)]
 
 
 def only_source(settings: Settings) -> str:

@@ -15,11 +15,11 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from bridge.contract import Envelope, Fields, HttpArrival, Json, Label, Reason, Secret, Verified
+from bridge.contract import Envelope, Fields, HttpArrival, Json, Label, Payload, Reason, Secret, Verified
 from bridge.errand import Instruction
-from bridge.errors import BridgeError, NotAuthentic
+from bridge.errors import BridgeError, Malformed, NotAuthentic
 from bridge.signing import matching_secret, signature_text
-from connectors.shopify import fields, naming
+from connectors.shopify import answers, fields, naming
 from connectors.shopify.access import Access, Upkeep
 from connectors.shopify.instructions import TASKS, instruction, of_shop
 
@@ -170,7 +170,12 @@ class Shopify(BaseModel):
         headers, topic, tenant = label.headers, label.topic, verified.tenant
         known = self._known.get(tenant)
         also = known.also(tenant) if known is not None else ()
-        name = naming.named(topic, arrival.body, tenant=tenant, also=also)
+        body = arrival.body
+        try:
+            name = naming.named(topic, body, tenant=tenant, also=also)
+        except Malformed as problem:
+            body = answers.alone(body, topic, problem)
+            name = naming.named(topic, body, tenant=tenant, also=also)
         triggered = headers.get("x-shopify-triggered-at")
         return Envelope(
             source=arrival.source,
@@ -184,7 +189,7 @@ class Shopify(BaseModel):
             occurred_at=(naming.instant(triggered) if triggered else None) or name.version,
             received_at=arrival.received_at,
             headers=headers,
-            raw=arrival.body,
+            raw=body,
             verdict=self._verdict(name, topic, tenant),
             also=also,
         )
@@ -227,6 +232,9 @@ class Shopify(BaseModel):
             "X-Shopify-Webhook-Id": delivery_id,
             "X-Shopify-Hmac-Sha256": signature_text(known.keys[0], body),
         }
+
+    def unpacked(self, body: bytes) -> Sequence[Payload]:
+        return answers.unpacked(body)
 
     def addressed(self, body: bytes, *, tenant: str | None) -> bytes:
         """Requests for compliance name their shop; a document that does not is left as it is."""

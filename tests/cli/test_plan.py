@@ -157,3 +157,22 @@ def test_a_line_that_is_no_envelope_says_which(configured, tmp_path):
     (tmp_path / "lines.jsonl").write_text("{}\n")
     told = configured("plan", "--config", "bridge.yaml", "--envelopes", "lines.jsonl")
     assert (2, True) == (told.exit_code, "line 1" in told.output)
+
+
+@pytest.mark.parametrize(
+    "made", [lambda orders: json.dumps({"orders": orders}, indent=1), lambda orders: "\n".join(map(json.dumps, orders))]
+)
+def test_orders_as_the_api_answers_them_are_planned_as_if_they_had_just_come(configured, tmp_path, made):
+    now = datetime.now(UTC).isoformat()
+    orders = [{**ORDER, "id": number, "created_at": now, "processed_at": now} for number in (1, 2)]
+    (tmp_path / "orders.json").write_text(made(orders))
+    told = configured("plan", "--config", "bridge.yaml", "--envelopes", "orders.json", "--json")
+    assert 0 == told.exit_code, told.output
+    found = json.loads(told.stdout.splitlines()[-1])
+    assert (2, 2) == (found["documents"], counts(found)["placed"]["sent"])
+
+
+def test_a_document_that_is_not_known_is_no_envelope(configured, tmp_path):
+    (tmp_path / "lines.jsonl").write_text('{"a": {"b": 1}}\n')
+    told = configured("plan", "--config", "bridge.yaml", "--envelopes", "lines.jsonl")
+    assert (2, True) == (told.exit_code, "--envelopes: line 1: Object missing required field" in told.output)

@@ -65,6 +65,58 @@ def test_preview_tells_every_rule_and_the_exact_request_without_a_secret(typed):
     assert "HELLOTEXT_TOKEN" not in told.output
 
 
+def wrapped(folder, **orders):
+    """Writes each order of an answer of the REST API, by the number of the order."""
+    order = json.loads((folder / "order.json").read_text())
+    found = [{**order, "id": int(number.strip("_")), **changes} for number, changes in orders.items()]
+    (folder / "answer.json").write_text(json.dumps({"orders": found} if len(found) != 1 else {"order": found[0]}))
+
+
+def test_preview_opens_an_answer_of_the_api_and_says_which_order_it_is_about(typed, tmp_path):
+    wrapped(tmp_path, _1={}, _2={"email": None, "customer": None, "phone": None})
+    told = typed("preview", "answer.json", "--at", AT)
+    assert 0 == told.exit_code, told.output
+    assert ["answer.json: orders[0]", "answer.json: orders[1]"] == [
+        line for line in told.output.splitlines() if line.startswith("answer")
+    ]
+    documents = typed("preview", "answer.json", "--at", AT, "--json").stdout
+    assert '"document": "orders[0]"' in documents
+    assert '"document": "orders[1]"' in documents
+    wrapped(tmp_path, _1={})
+    assert "answer.json: order\n  placed order.placed: sent" in typed("preview", "answer.json", "--at", AT).output
+
+
+def test_preview_says_that_an_answer_holds_nothing(typed, tmp_path):
+    wrapped(tmp_path)
+    told = typed("preview", "answer.json")
+    assert (2, True) == (told.exit_code, "answer.json holds no document: its list is empty" in told.output)
+
+
+def test_preview_knows_a_document_by_its_shape_where_no_topic_is_said(typed):
+    for name in ("refund", "draft_order", "fulfillment"):
+        path = registry.folder("shopify") / "examples" / f"{name}.json"
+        assert f"no rule is for documents of kind {name}" in typed("preview", path).output
+
+
+def test_preview_of_what_is_known_by_nothing_says_to_name_the_topic(typed, tmp_path):
+    (tmp_path / "odd.json").write_text("{}")
+    told = typed("preview", "odd.json")
+    assert 1 == told.exit_code
+    assert "without --topic it is taken for one of orders/create: say with --topic which topic brings it" in told.output
+
+
+def test_a_case_may_name_an_answer_of_the_api(typed, case):
+    order = json.loads((case / "order.json").read_text())
+    (case / "two.json").write_text(json.dumps({"orders": [order, {**order, "id": 7}]}))
+    (case / "case.yaml").write_text(
+        "received_at: 2026-11-21T12:00:00Z\ndeliveries: [{body: two.json, with: {note: x}}]\n"
+    )
+    assert 0 == typed("test", "tests", "--update").exit_code
+    expected = json.loads((case / "expected.json").read_text())
+    assert ["shop orders/create 1-1", "shop orders/create 1-2"] == [each["delivery"] for each in expected]
+    assert ["sent", "sent"] == [each["verdicts"][0]["verdict"] for each in expected]
+
+
 def test_preview_says_which_optional_parts_were_left_out_and_why(typed, tmp_path):
     order = json.loads((tmp_path / "order.json").read_text())
     (tmp_path / "order.json").write_text(json.dumps(order | {"email": ["ada@example.com"]}))

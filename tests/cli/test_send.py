@@ -39,6 +39,25 @@ async def test_every_fresh_order_is_another_one(running, typed_beside, tmp_path)
         assert 400 == (await bridge.house.journal.stats()).lanes
 
 
+async def test_each_order_of_an_answer_of_the_api_is_posted_by_itself(running, typed_beside, tmp_path):
+    order = json.loads(example("shopify", "order.json"))
+    (tmp_path / "answer.json").write_text(json.dumps({"orders": [{**order, "id": number} for number in (1, 2, 3)]}))
+    (tmp_path / "refund.json").write_bytes(example("shopify", "refund.json"))
+    async with running() as bridge:
+        told = await typed_beside("send", "answer.json", "refund.json", "--url", bridge.door)
+        assert (0, "4 answered 200\n") == (told.exit_code, told.stdout)
+        assert "answer.json: 3 documents, each posted by itself (orders[0], ...)\n" == told.stderr
+        orders = [kept async for kept in _orders(bridge)]
+        assert [["order"], ["order"], ["order"], ["refund"]] == [
+            [document.kind for document in kept.documents] for kept in orders
+        ]
+
+
+async def _orders(bridge):
+    for kept in await bridge.house.journal.orders(after=0, limit=9, since=None, until=None):
+        yield kept
+
+
 def test_fresh_ids_stay_exact_where_numbers_are_doubles(utc_now):
     number = json.loads(fresh(example("shopify", "order.json"), now=utc_now))["id"]
     assert number == int(float(number))
