@@ -284,6 +284,7 @@ class Request(Plain, frozen=True, kw_only=True):
     shadow      stands in for the answer where the destination is in shadow mode; None: the request only reads, and is
                 sent in shadow mode too
     longest     bytes of the answer's body that are read; the rest is cut off, and the answer is not whole
+    ca          a PEM file of the authorities to be trusted; empty: those that this machine trusts
     """
 
     method: Literal["GET", "POST", "PATCH", "PUT", "DELETE"]
@@ -294,6 +295,7 @@ class Request(Plain, frozen=True, kw_only=True):
     share: Share | None = None
     shadow: Response | None = None
     longest: int = 65_536
+    ca: str = ""
     hidden: ClassVar = frozenset(("headers", "body"))
 
 

@@ -192,9 +192,9 @@ async def _worker(settings: Settings, name: str, book: Rulebook, journal: Journa
 
 
 def _streams(settings: Settings, journal: Journal, courier: Courier) -> Sequence[Stream]:
-    async def ask(request: Request) -> Response | None:
+    async def ask(request: Request) -> Response | str:
         answer = await courier.send(request)
-        return answer if isinstance(answer, Response) else None
+        return answer if isinstance(answer, Response) else f"{answer.row.happening} ({answer.detail})"
 
     sources = [(name, source) for name, source in settings.sources.items() if isinstance(source, StreamSource)]
     renames = [source for source in settings.sources.values() if isinstance(source, Renames)]

@@ -16,7 +16,7 @@ import aiohttp
 from aiohttp.http_exceptions import HttpProcessingError
 
 from bridge.contract import Request, Response, Share
-from bridge.delivery.exchange import Exchange
+from bridge.delivery.exchange import Exchange, NoAuthority
 from bridge.delivery.pacing import Pace
 from bridge.verdicts import SILENCES, Row, Silent
 
@@ -26,6 +26,7 @@ _OVERHEAD = 512
 """Bytes that an answer which is remembered takes beside its own."""
 _SMOOTHING = 0.1
 _PROBLEMS: tuple[tuple[type[Exception], Silent], ...] = (
+    (NoAuthority, Silent.NO_TLS),
     (aiohttp.ConnectionTimeoutError, Silent.NO_CONNECTION_IN_TIME),
     (aiohttp.ClientConnectorDNSError, Silent.NO_NAME),
     (aiohttp.ClientSSLError, Silent.NO_TLS),
@@ -195,5 +196,11 @@ async def travelling(
 def _said(problem: Exception) -> str:
     """Which way it failed, in the system's words where it has some (a name, a certificate, a port), and what is known
     of an answer that could not be read."""
-    reason = problem.os_error.strerror if isinstance(problem, aiohttp.ClientConnectorError) else ""
+    reason: str | None = ""
+    if isinstance(problem, NoAuthority):
+        return str(problem)
+    if isinstance(problem, aiohttp.ClientConnectorCertificateError):
+        reason = getattr(problem.certificate_error, "verify_message", "")
+    elif isinstance(problem, aiohttp.ClientConnectorError):
+        reason = problem.os_error.strerror
     return ": ".join(filter(None, (type(problem).__name__, reason, *getattr(problem, "__notes__", ()))))

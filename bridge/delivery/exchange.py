@@ -8,11 +8,13 @@ parts of aiohttp that it may change in a minor version: pyproject.toml holds the
 
 import asyncio
 import re
+import ssl
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
+from pathlib import Path
 from typing import cast
 from urllib.request import getproxies
 
@@ -91,6 +93,10 @@ class _Way:
         return b"%b%b%b\r\n" % (f"{request.method} {target} HTTP/1.1\r\n".encode(), self.lines, more.encode())
 
 
+class NoAuthority(OSError):
+    """The file of authorities that a request names cannot be used; nothing was sent."""
+
+
 class Exchange:
     """Made in a running event loop. connect, read, total: see Timeouts."""
 
@@ -109,6 +115,7 @@ class Exchange:
             **({"Connection": "close"} if connector.force_close else {}),
         }
         self._ways: dict[object, _Way] = {}
+        self._authorities: dict[str, tuple[int, ssl.SSLContext]] = {}
         self._is_proxied = bool(getproxies())
 
     async def answer(self, request: Request) -> Response:
@@ -137,17 +144,32 @@ class Exchange:
             return response
 
     def _way(self, request: Request, url: URL) -> _Way:
-        key = (url.scheme, url.raw_authority, *request.headers.items())
+        trusted = self._trusted(request.ca) if request.ca else None
+        key = (url.scheme, url.raw_authority, trusted, *request.headers.items())
         way = self._ways.get(key)
         if way is None:
             if len(self._ways) >= _MOST_WAYS:
                 del self._ways[next(iter(self._ways))]
             headers = CIMultiDict(self._own)
             headers.update(request.headers)
-            way = self._ways[key] = _Way(self._connecting(url, headers))
+            way = self._ways[key] = _Way(self._connecting(url, headers, trusted))
         return way
 
-    def _connecting(self, url: URL, headers: CIMultiDict[str]) -> ClientRequest:
+    def _trusted(self, ca: str) -> ssl.SSLContext:
+        """One for each state of the file: it is renewed while the process lives."""
+        try:
+            renewed = Path(ca).stat().st_mtime_ns
+            made, context = self._authorities.get(ca, (0, None))
+            if context is None or made != renewed:
+                context = ssl.create_default_context(cafile=ca)
+                self._authorities[ca] = (renewed, context)
+        except (OSError, ValueError) as problem:
+            said = getattr(problem, "strerror", None) or type(problem).__name__
+            reason = "no certificates in PEM" if isinstance(problem, ssl.SSLError) else said
+            raise NoAuthority(f"{ca} cannot be used: {reason}") from None
+        return context
+
+    def _connecting(self, url: URL, headers: CIMultiDict[str], trusted: ssl.SSLContext | None) -> ClientRequest:
         """By the proxy that the environment names for the host, if it names one."""
         if url.user is not None and "Authorization" in headers:
             raise ValueError("credentials are given in the URL and in a header")
@@ -158,7 +180,8 @@ class Exchange:
             with suppress(LookupError):
                 proxy, auth = get_env_proxy_for_url(url)
         loop = asyncio.get_running_loop()
-        return ClientRequest("GET", url, headers=headers, loop=loop, proxy=proxy, proxy_auth=auth)
+        tls = True if trusted is None else trusted
+        return ClientRequest("GET", url, headers=headers, loop=loop, proxy=proxy, proxy_auth=auth, ssl=tls)
 
     async def _connected(self, way: _Way) -> tuple[Connection, _Protocol, asyncio.Transport]:
         """One on which nothing has come that nobody asked for: it would be taken for the answer."""

@@ -24,8 +24,8 @@ from bridge.journal import Appended, Journal, Position
 from bridge.journal.awaited import Awaited
 from bridge.telemetry import LAG, POSITION, STOPPED, STREAM_UP, emit
 
-Ask = Callable[[Request], Awaitable[Response | None]]
-"""Performs a request of a connector; None: nobody answered."""
+Ask = Callable[[Request], Awaitable[Response | str]]
+"""Performs a request of a connector; a text: why nobody answered."""
 
 _WAVE: Final = 256
 _POLL: Final = 1.0
@@ -310,9 +310,9 @@ class Stream:
             request = next(reading)
             while True:
                 answer = await self._ask(request)
-                if answer is None:
+                if isinstance(answer, str):
                     reading.close()
-                    raise NotNow(f"no answer from {request.url.partition('?')[0]}")
+                    raise NotNow(f"no answer from {request.url.partition('?')[0]}: {answer}")
                 request = reading.send(answer)
         except StopIteration as end:
             envelope: Envelope = end.value

@@ -6,10 +6,9 @@ A pure connector: it says what to read and names records. The core does the read
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from bridge.contract import (
@@ -28,10 +27,9 @@ from bridge.contract import (
 )
 from connectors.kafka import naming
 from connectors.kafka.instance import Instance
-from connectors.kafka.schemas import SchemaRegistry, framing_of
+from connectors.kafka.schemas import FilePath, SchemaRegistry, framing_of
 from connectors.kafka.values import Values, document, framed_key
 
-FilePath = Annotated[Path, BeforeValidator(lambda given: Path(given) if isinstance(given, str) else given)]
 _BROKER = re.compile(r"(\[[0-9a-fA-F:]+\]|[A-Za-z0-9._-]+):\d{1,5}")
 _TOPIC = re.compile(r"[a-zA-Z0-9._-]{1,249}")
 

@@ -5,17 +5,20 @@ import base64
 from collections.abc import Generator, Mapping
 from datetime import timedelta
 from http import HTTPStatus
-from typing import Any, Final, NamedTuple
+from pathlib import Path
+from typing import Annotated, Any, Final, NamedTuple
 from urllib.parse import quote, urlsplit
 
 import fastavro
 import msgspec
 from fastavro.schema import SchemaParseException, UnknownType
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, model_validator
 
 from bridge.contract import Request, Response, Secret, Share
 from bridge.errors import Malformed, NotNow
 from connectors.kafka.walking import Schema, Walk
+
+FilePath = Annotated[Path, BeforeValidator(lambda given: Path(given) if isinstance(given, str) else given)]
 
 
 class Parsed(NamedTuple):
@@ -87,7 +90,8 @@ _GLUE: Final = "it looks like the wire format of AWS Glue's schema registry, whi
 
 
 class SchemaRegistry(BaseModel):
-    """Where schemas are. username with password, or a token."""
+    """Where schemas are. username with password, or a token. ca: a PEM file; without it the authorities of this machine
+    are trusted."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -95,6 +99,7 @@ class SchemaRegistry(BaseModel):
     username: str = ""
     password: Secret | None = None
     token: Secret | None = None
+    ca: FilePath | None = None
 
     _schemas: dict[int, Parsed] = PrivateAttr(default_factory=dict)
 
@@ -108,6 +113,8 @@ class SchemaRegistry(BaseModel):
         has_secret = self.password is not None or self.token is not None
         if has_secret and parts.scheme == "http" and parts.hostname not in _HERE:
             raise ValueError("a password or token is not sent over plain http to another machine: write https://")
+        if self.ca is not None and parts.scheme == "http":
+            raise ValueError("`ca:` is for https, and the url says http")
         if bool(self.username) != (self.password is not None):
             raise ValueError("`username:` and `password:` go together")
         if self.username and self.token is not None:
@@ -142,7 +149,8 @@ class SchemaRegistry(BaseModel):
     def _asked(self, path: str) -> Generator[Request, Response, _Told]:
         url = self.url.rstrip("/") + path
         share = Share(key=f"schema {url}", ttl=timedelta(hours=1), keep=_kept)
-        response = yield Request(method="GET", url=url, headers=self._headers(), repeatable=True, share=share)
+        ca = "" if self.ca is None else str(self.ca)
+        response = yield Request(method="GET", url=url, headers=self._headers(), repeatable=True, share=share, ca=ca)
         if response.status == HTTPStatus.NOT_FOUND and _error(response) == _NO_SUCH_SCHEMA:
             raise Malformed(f"the registry has no schema for {path}")
         if response.status != HTTPStatus.OK:

@@ -5,6 +5,8 @@ import base64
 import io
 import json
 import sqlite3
+import ssl
+import subprocess
 from contextlib import asynccontextmanager, closing
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -258,7 +260,7 @@ BUYER = {"type": "record", "name": "Buyer", "fields": [{"name": "mail", "type": 
 
 
 @asynccontextmanager
-async def a_registry(*, refuse_first=0):
+async def a_registry(*, refuse_first=0, tls=None):
     """A schema registry with one schema that refers to another; it wants a password and is down at first."""
     asked = []
 
@@ -278,9 +280,9 @@ async def a_registry(*, refuse_first=0):
     app.router.add_get("/{path:.*}", answer)
     runner = web.AppRunner(app)
     await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls).start()
     try:
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}", asked
+        yield f"{'https' if tls else 'http'}://127.0.0.1:{runner.addresses[0][1]}", asked
     finally:
         await runner.cleanup()
 
@@ -318,6 +320,48 @@ async def test_avro_is_read_with_the_registry_that_is_asked_once_and_waited_for(
             assert {1.10} == amounts
     assert 1 == asked[2:].count("/schemas/ids/7")
     assert 3 == _count("bridge_dead_records_total", source="erp", topic=topic)
+
+
+@pytest.fixture
+async def authority(tmp_path):
+    """A private one: its file, and what a registry with a certificate of it serves by."""
+    make = "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=ours -addext subjectAltName=IP:127.0.0.1"
+    files = f"-keyout {tmp_path}/ours.key -out {tmp_path}/ours.pem"
+    await asyncio.to_thread(subprocess.run, ["openssl", *f"{make} {files}".split()], check=True, capture_output=True)
+    serving = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    serving.load_cert_chain(tmp_path / "ours.pem", tmp_path / "ours.key")
+    return tmp_path / "ours.pem", serving
+
+
+async def test_a_registry_may_have_a_certificate_of_a_private_authority(
+    cluster, topic, reading, delivered, authority, tmp_path, log
+):
+    file, serving = authority
+    await create_topic(cluster.bootstrap, topic, partitions=1)
+    await produce(cluster.bootstrap, topic, [(None, _framed(7, _as_avro("AV-0")))])
+
+    def said(text):
+        async def waited():
+            return [line for line in log() if line["event"] == "record.waits" and text in line["detail"]]
+
+        return waited
+
+    def read_with(url, ca):
+        source = f"registry: {{url: '{url}', username: me, password: env:REGISTRY{ca}}}"
+        env = {"REGISTRY": "secret"}
+        return reading(cluster.bootstrap, topic, how=", values: avro", source=source, env=env, more=AVRO_RULE)
+
+    async with a_registry(tls=serving) as (url, _):
+        async with read_with(url, "") as bridge:
+            (line, *_) = await bridge.until(said("no answer from https://127.0.0.1"), seconds=30)
+            assert "self-signed certificate" in line["detail"]
+        late = tmp_path / "late.pem"
+        async with read_with(url, f", ca: {late}") as bridge:
+            await bridge.until(said(f"{late} cannot be used: No such file or directory"), seconds=30)
+            late.write_text("no certificate")
+            await bridge.until(said(f"{late} cannot be used: no certificates in PEM"), seconds=30)
+            late.write_bytes(file.read_bytes())
+            assert {"AV-0": 1} == await delivered(["AV-0"])
 
 
 async def test_json_schema_is_taken_out_of_its_frame(cluster, topic, reading, delivered):
