@@ -74,6 +74,7 @@ EVENTS: Mapping[str, Kind] = {
     "stream.group_shared": Kind("error", "shared_groups", ("source",), "Times a group was shared without one journal"),
     "partition.placed": Kind("info"),
     "partition.adopted": Kind("warning"),
+    "partition.ahead": Kind("warning"),
     "partition.rewound": Kind("warning"),
     "partition.stopped": Kind("error", "partition_stops", ("source",), "Times nothing more of a partition was read"),
     "partition.resumed": Kind("info"),

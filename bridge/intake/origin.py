@@ -48,12 +48,23 @@ def origin_of(place: Place, positions: Positions, *, committed: int | None, star
             return Origin(floor, REWOUND, _REWOUND.format(floor=floor, base=base))
     if committed is None:
         return Origin(base, "partition.placed", "it had no committed position")
-    return Origin(base, "partition.adopted", _ADOPTED) if own is None else Origin(base)
+    if own is None:
+        return Origin(base, "partition.adopted", _ADOPTED)
+    if own.offset < base:
+        return Origin(
+            base, "partition.ahead", _AHEAD.format(own=own.offset, base=base, place=":".join(map(str, place)))
+        )
+    return Origin(base)
 
 
 _REWOUND: Final = (
     "the journal was put back: what is from offset {floor} up to {base} came after the copy and is read again; what it "
     "tells may have been sent (see `uncertain list`)"
+)
+_AHEAD: Final = (
+    "the group is ahead of this journal: offsets {own} to {base} were passed by a person, or read by a bridge with "
+    "another journal, or this one was put back and nobody said so. In the last case stop the bridge, run `attribution-bridge "
+    "journal doubt`, and set the group back: kafka-consumer-groups --reset-offsets --to-offset {own} --topic {place}"
 )
 _ADOPTED: Final = (
     "the group has a position and this journal has none: it is new, or of an older version. Read on from the group's; "

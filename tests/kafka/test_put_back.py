@@ -226,6 +226,24 @@ async def _is_reading(bridge):
     return bool(partitions) and partitions[0]["position"] is not None
 
 
+async def test_a_group_that_is_ahead_of_its_journal_is_said_and_counts(cluster, topic, reading, delivered, log):
+    await create_topic(cluster.bootstrap, topic, partitions=1)
+    made, passed, new = orders("SO", 3), orders("PASSED", 2), orders("NEW", 2)
+    await produce(cluster.bootstrap, topic, made.items())
+    async with reading(cluster.bootstrap, topic) as bridge:
+        await bridge.until(_read_up_to(cluster.bootstrap, topic, 3), seconds=30)
+    await produce(cluster.bootstrap, topic, [*passed.items(), *new.items()])
+    await _commit(cluster.bootstrap, topic, 5)
+    assert [] == _said(log, "partition.ahead")
+    for _ in range(2):
+        async with reading(cluster.bootstrap, topic) as bridge:
+            await delivered(new)
+            await _stored(bridge, 5)
+    (told,) = _said(log, "partition.ahead")
+    assert ("warning", 5, 5) == (told["level"], told["offset"], told["position"])
+    assert f"--to-offset 3 --topic {topic}:0" in told["detail"]
+
+
 async def test_a_bridge_over_a_restored_database_reads_again_from_where_it_was(
     cluster, topic, process, backed_up, tmp_path, postgres_place, monkeypatch
 ):
