@@ -63,8 +63,9 @@ _REWOUND: Final = (
 )
 _AHEAD: Final = (
     "the group is ahead of this journal: offsets {own} to {base} were passed by a person, or read by a bridge with "
-    "another journal, or this one was put back and nobody said so. In the last case stop the bridge, run `attribution-bridge "
-    "journal doubt`, and set the group back: kafka-consumer-groups --reset-offsets --to-offset {own} --topic {place}"
+    "another journal, or this one was put back and nobody said so. In the last case stop the bridge, run "
+    "`attribution-bridge journal doubt`, and set the group back: "
+    "kafka-consumer-groups --reset-offsets --to-offset {own} --topic {place}"
 )
 _ADOPTED: Final = (
     "the group has a position and this journal has none: it is new, or of an older version. Read on from the group's; "
