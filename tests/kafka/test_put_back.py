@@ -10,7 +10,7 @@ from aiokafka.admin import RecordsToDelete
 
 from bridge.contract import State
 from bridge.journal import Selection, postgres
-from tests.kafka.orders import administering, create_topic, delete_topic, orders, produce
+from tests.kafka.orders import administering, an_order, create_topic, delete_topic, orders, produce
 from tests.processes import ROOT
 
 GROUP = "group-of-{}"
@@ -224,6 +224,28 @@ async def _is_reading(bridge):
     async with bridge.session.get(f"{bridge.private}/status") as answer:
         partitions = (await answer.json())["streams"][0]["partitions"]
     return bool(partitions) and partitions[0]["position"] is not None
+
+
+async def test_what_may_not_be_repeated_is_read_again_and_waits_for_a_person(
+    cluster, topic, reading, delivered, backed_up, tmp_path
+):
+    unknown = an_order("SESSION-1", web_session="8a8c6b1e", buyer={"id": 1, "first": None, "last": None, "mail": None,
+                                                                  "tel": None, "country": None})  # fmt: skip
+    backup, _, _ = await backed_up()
+    await produce(cluster.bootstrap, topic, [("SESSION-1", unknown)])
+    async with reading(cluster.bootstrap, topic) as bridge:
+        assert {"SESSION-1": 1} == await delivered(["SESSION-1"])
+        await bridge.until(_read_up_to(cluster.bootstrap, topic, 9), seconds=30)
+    await _command("journal", "restore", str(backup), "--journal", str(tmp_path / "restored.db"))
+    async with reading(cluster.bootstrap, topic, name="restored") as bridge:
+        await _stored(bridge, 9)
+
+        async def uncertain():
+            return [fact async for fact in bridge.house.journal.parked(Selection(state=State.UNCERTAIN))]
+
+        (fact,) = await bridge.until(uncertain, seconds=30)
+        assert ("SESSION-1", "restored") == (fact.order, fact.reason)
+        assert {"SESSION-1": 1} == await delivered(["SESSION-1"])
 
 
 async def test_a_group_that_is_ahead_of_its_journal_is_said_and_counts(cluster, topic, reading, delivered, log):
