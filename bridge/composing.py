@@ -4,11 +4,12 @@ Every part keeps the place that it comes from.
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bridge import registry
-from bridge.contract import Json
+from bridge.contract import Described, Describes, Json
 from bridge.errors import ConfigurationError, Problem
 from bridge.mapping.fields import nearest
 from bridge.mapping.inferring import from_schema
@@ -93,6 +94,18 @@ class Composing:
         except NoText as problem:
             self._add(f"cannot read {path}: {problem}", at)
             return None
+
+    def of_included(self) -> Sequence[Described]:
+        """What the connectors describe whose rules are included. What is no connector is said where rules are read."""
+        found: dict[str, Described] = {}
+        for name in self.include:
+            connector = name.partition("/")[0]
+            if not name.endswith((".yaml", ".yml")) and connector not in found:
+                with suppress(registry.NoSuchConnector):
+                    made: object = registry.connector(connector)
+                    if isinstance(made, Describes):
+                        found[connector] = made.described()
+        return list(found.values())
 
     def _included(self) -> dict[str, Written]:
         rules: dict[str, Written] = {}

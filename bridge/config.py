@@ -18,7 +18,18 @@ from pydantic import (
 
 from bridge import registry
 from bridge.composing import Composing, Place
-from bridge.contract import EXPRESSIONS, Destination, EventShape, Fields, Json, MadeUp, Source, StreamSource, Tells
+from bridge.contract import (
+    EXPRESSIONS,
+    Described,
+    Destination,
+    EventShape,
+    Fields,
+    Json,
+    MadeUp,
+    Source,
+    StreamSource,
+    Tells,
+)
 from bridge.errors import ConfigurationError, Problem
 from bridge.mapping.loader import Document, load
 from bridge.mapping.records import RecordExpressions
@@ -372,9 +383,10 @@ class _Reading:
         shapes = {name: outlet.destination.shape() for name, outlet in destinations.items()}
         shapes = {name: made.shape() for name, made in self.alike_destinations.items()} | shapes
         is_whole = len(known) == len(top.sources) and "sources" not in self.unread
-        kinds = _kinds(known)
+        included = composing.of_included()
+        kinds = _kinds(known, included)
         topics = {topic: kind for source in known.values() for topic, kind in source.topics().items()}
-        told = {name: source.tells() for name, source in known.items() if isinstance(source, Tells)}
+        told = {name: _told(source, included) for name, source in known.items()}
         if not is_whole:  # then documents may come, and fields in them, of which nothing is known
             topics, told = {}, {}
             fields = {path: each for path, each in fields.items() if path.partition(".")[0] in kinds}
@@ -393,12 +405,21 @@ class _Reading:
             return None
 
 
-def _kinds(sources: Mapping[str, Source]) -> Mapping[str, Fields]:
+def _kinds(sources: Mapping[str, Source], included: Sequence[Described]) -> Mapping[str, Fields]:
     found: dict[str, Fields] = {}
     for source in sources.values():
         # Where one source does not describe a kind (a topic in the shape of a platform), another may.
         found.update((kind, shape) for kind, shape in source.kinds().items() if shape or kind not in found)
+    for each in included:
+        # Of documents in a platform's shape that a topic brings, its rules know the fields.
+        found |= {kind: {**shape, **found[kind]} for kind, shape in each.kinds.items() if kind in found}
     return found
+
+
+def _told(source: Source, included: Sequence[Described]) -> Mapping[str, Json]:
+    """What a source tells rules of its settings, and what included rules go by where it does not."""
+    unsaid = {name: value for each in included for name, value in each.tells.items()}
+    return {**unsaid, **(source.tells() if isinstance(source, Tells) else {})}
 
 
 def _kinds_of(written: Sequence[Written]) -> frozenset[str]:

@@ -588,6 +588,27 @@ class Addresses(Protocol):
         """An example as if it were of this tenant (None: as in `sign`)."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Described:
+    """What the rules of a connector may read, whichever source brings the documents.
+
+    kinds  the shapes of its documents: of a kind that another source brings, the fields that this does not describe
+    tells  settings, as `source.NAME`, with what they are where the source does not tell them
+    """
+
+    kinds: Mapping[str, Fields]
+    tells: Mapping[str, Json] = field(default_factory=dict)
+
+
+@runtime_checkable
+class Describes(Protocol):
+    """Optional for connectors that ship rules: these fit the same documents where they come by another way."""
+
+    @classmethod
+    def described(cls) -> Described:
+        """Asked where the configuration includes rules of the connector."""
+
+
 @runtime_checkable
 class Tells(Protocol):
     """Optional for sources: settings that rules may read, as `source.NAME`."""

@@ -28,7 +28,7 @@ from bridge.contract import (
 from connectors.kafka import naming
 from connectors.kafka.instance import Instance
 from connectors.kafka.schemas import FilePath, SchemaRegistry, framing_of
-from connectors.kafka.values import Values, document, framed_key
+from connectors.kafka.values import Unwrap, Values, document, framed_key
 
 _BROKER = re.compile(r"(\[[0-9a-fA-F:]+\]|[A-Za-z0-9._-]+):\d{1,5}")
 _TOPIC = re.compile(r"[a-zA-Z0-9._-]{1,249}")
@@ -83,7 +83,7 @@ class Topic(_Section):
     version: TimeExpression | None = None
     aliases: dict[naming.Alias, Expression] = {}
     values: Values = "json"
-    unwrap: Literal["none", "debezium", "cloudevents"] = "none"
+    unwrap: Unwrap = "none"
 
 
 class TlsSettings(_Section):
@@ -120,6 +120,7 @@ class Kafka(_Section):
     by_name: dict[str, Topic] = Field(default={}, alias="topics")
     patterns: dict[str, Topic] = {}
     shapes: dict[str, dict[str, Any]] = Field(default={}, alias="kinds")
+    said: dict[str, str | int | bool] = Field(default={}, alias="tells")
     start: Literal["earliest", "latest"] | datetime = "earliest"
     on_lost_position: Literal["stop", "earliest", "latest"] = "stop"
     instance: Instance | None = None
@@ -197,6 +198,9 @@ class Kafka(_Section):
     def kinds(self) -> Mapping[str, Fields]:
         """A kind that is not described here has any fields, unless another source describes it."""
         return {**{topic.kind: {} for topic in self._every()}, **self.shapes, naming.TOMBSTONE: {}, naming.NO_ROW: {}}
+
+    def tells(self) -> Mapping[str, Json]:
+        return self.said
 
     def topics(self) -> Mapping[str, str]:
         return {name: topic.kind for name, topic in self.by_name.items()}

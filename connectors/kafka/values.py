@@ -15,7 +15,7 @@ from bridge.surrogates import decoded
 from connectors.kafka.schemas import Parsed, SchemaRegistry, unframed
 
 Values: TypeAlias = Literal["json", "avro", "json-schema"]
-Unwrap: TypeAlias = Literal["none", "debezium", "cloudevents"]
+Unwrap: TypeAlias = Literal["none", "debezium", "cloudevents", "eventbridge"]
 
 _UNREADABLE = (EOFError, ValueError, LookupError, TypeError, ArithmeticError, struct.error, SchemaParseException)
 _encode = msgspec.json.Encoder(decimal_format="number").encode
@@ -56,6 +56,8 @@ def document(
         return Unwrapped(None)
     if unwrap == "debezium":
         return _row(value)
+    if unwrap == "eventbridge":
+        return _detail(value)
     return _data(value, record) if unwrap == "cloudevents" else Unwrapped(value)
 
 
@@ -207,6 +209,25 @@ def _within(event: Mapping[str, bytes]) -> bytes:
         return _base64(in_base64)
     except msgspec.DecodeError:
         raise Malformed("a CloudEvent whose data_base64 is not base64") from None
+
+
+_OF_AN_EVENT = ("detail-type", "source", "time")
+_OF_A_PARTNER = {"payload", "metadata"}
+
+
+def _detail(value: bytes) -> Unwrapped:
+    """The detail of an event of Amazon EventBridge; of Shopify's the payload in it, and the webhook's headers."""
+    try:
+        event = {name: bytes(raw) for name, raw in decoded(_columns, value).items()}
+        detail = {name: bytes(raw) for name, raw in decoded(_columns, event["detail"]).items()}
+        told = _texts({name: event[name] for name in _OF_AN_EVENT if name in event})
+        if detail.keys() != _OF_A_PARTNER:
+            return Unwrapped(event["detail"], told)
+        headers = _texts(decoded(_columns, detail["metadata"]))
+    except (ValueError, LookupError, RecursionError):
+        raise Malformed("not an event of EventBridge: it has no `detail` that is an object") from None
+    named = {name.lower(): text for name, text in headers.items() if not name.lower().endswith("hmac-sha256")}
+    return Unwrapped(detail["payload"], {**told, **named})
 
 
 def _is_in_headers(record: Record) -> bool:

@@ -15,7 +15,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from bridge.contract import Envelope, Fields, HttpArrival, Json, Label, Payload, Reason, Secret, Verified
+from bridge.contract import Described, Envelope, Fields, HttpArrival, Json, Label, Payload, Reason, Secret, Verified
 from bridge.errand import Instruction
 from bridge.errors import BridgeError, Malformed, NotAuthentic
 from bridge.signing import matching_secret, signature_text
@@ -126,7 +126,12 @@ class Shopify(BaseModel):
         return naming.TOPICS
 
     def tells(self) -> Mapping[str, Json]:
-        return {"currency": self.currency}
+        return {"currency": self.currency, "test_orders": "send"}
+
+    @classmethod
+    def described(cls) -> Described:
+        """Test orders are for this door to settle, by shop; of what comes by another way the rules tell none."""
+        return Described(kinds=fields.KINDS, tells={"currency": "shop", "test_orders": "skip"})
 
     def check_headers(self, headers: Mapping[str, str]) -> None:
         shop = headers.get("X-Shopify-Shop-Domain", "")

@@ -408,3 +408,22 @@ def test_of_what_a_wrapping_tells_as_much_is_kept_as_of_headers(named):
 def test_what_a_variable_cannot_answer_makes_the_record_unreadable(named):
     with pytest.raises(Malformed, match="is empty: nothing names the order"):
         named('lane: "= lookup(vars.codes, doc.site)"', {**ROW, "site": "west"})
+
+
+# -- Amazon EventBridge ------------------------------------------------------------------------------------------------
+
+
+def test_the_detail_of_an_event_is_the_document_and_its_attributes_are_headers(named):
+    event = {"version": "0", "detail-type": "order", "source": "till", "time": "2026-11-20T13:05:33Z", "detail": ROW}
+    envelope = named('lane: = text(doc.id), version: "= time(headers.time)"', event, unwrap="eventbridge")
+    assert ("7", ROW) == (envelope.lane, json.loads(envelope.raw))
+    told = {"detail-type": "order", "source": "till", "time": "2026-11-20T13:05:33Z", KEY: "k"}
+    assert told == dict(envelope.headers)
+
+
+@pytest.mark.parametrize(
+    "value", [ROW, {"detail": None}, {"detail": "{}"}, [ROW], 7, {"detail": {"payload": ROW, "metadata": 7}}]
+)
+def test_what_is_no_event_of_eventbridge_is_said_to_be_none(named, value):
+    with pytest.raises(Malformed, match="not an event of EventBridge: it has no `detail` that is an object"):
+        named("lane: = text(doc.id)", value, unwrap="eventbridge")
