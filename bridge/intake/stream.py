@@ -400,8 +400,11 @@ class Stream:
         while not self._stop.is_set():
             try:
                 return await self._journal.positions(self.name)
-            except JournalBusy:
-                await self._stopped_within(patience.next())
+            except JournalBusy as busy:
+                wait = patience.next()
+                for partition in [each for each in self._partitions.values() if each.position is None]:
+                    self._wait(partition, str(busy), again_in=wait)
+                await self._stopped_within(wait)
         return None
 
     async def _place(self, partition: Partition, consumer: Consumer, kept: "asyncio.Task[Positions | None]") -> None:
@@ -433,6 +436,7 @@ class Stream:
 
     def _begin(self, partition: Partition, consumer: Consumer, offset: int, committed: int | None) -> None:
         if not partition.closed and consumer.seek(partition.place, offset):
+            partition.waits = ""
             partition.begin(offset, committed)
             self._gauge(STOPPED, partition.place, 0)
             self._dirty.set()

@@ -9,7 +9,9 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import RecordsToDelete
 
 from bridge.contract import State
+from bridge.errors import JournalBusy
 from bridge.journal import Selection, postgres
+from bridge.journal.sqlite import SqliteJournal
 from tests.kafka.orders import administering, an_order, create_topic, delete_topic, orders, produce
 from tests.processes import ROOT
 
@@ -282,3 +284,39 @@ async def test_a_bridge_over_a_restored_database_reads_again_from_where_it_was(
     async with postgres.reading(postgres_place) as kept, asyncio.timeout(60):
         while (await kept.stats()).envelopes < 8:
             await asyncio.sleep(0.1)
+
+
+async def test_a_journal_that_is_busy_at_the_start_makes_partitions_wait_and_says_so(
+    cluster, topic, reading, delivered, monkeypatch, log
+):
+    await create_topic(cluster.bootstrap, topic, partitions=1)
+    made = orders("SO", 3)
+    await produce(cluster.bootstrap, topic, made.items())
+    busy = {"positions": True, "keep_positions": True}
+
+    def now_and_then(name):
+        ask = getattr(SqliteJournal, name)
+
+        async def asked(self, *arguments):
+            if busy[name]:
+                raise JournalBusy(f"{name} cannot be had")
+            return await ask(self, *arguments)
+
+        monkeypatch.setattr(SqliteJournal, name, asked)
+
+    for name in busy:
+        now_and_then(name)
+    async with reading(cluster.bootstrap, topic) as bridge:
+        for name in list(busy):
+
+            async def said(text=f"{name} cannot be had"):
+                async with bridge.session.get(f"{bridge.private}/status") as answer:
+                    partitions = (await answer.json())["streams"][0]["partitions"]
+                return [f"waiting: {text}"] == [each["state"] for each in partitions]
+
+            await bridge.until(said, seconds=30)
+            assert [] == await bridge.received()
+            busy[name] = False
+        assert {1} == set((await delivered(made)).values())
+        await bridge.until(lambda: _is_reading(bridge), seconds=30)
+    assert {topic} == {line["topic"] for line in _said(log, "record.waits")}
