@@ -22,7 +22,7 @@ from bridge.mapping.writing import Writer, compiled, namespace, variable
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """A rule that could not make its fact. The message holds no value of the document.
+    """A rule that could not make its fact. The message holds no value of the document but codes of currencies.
 
     once    canonical, or None where the rule failed before it was known
     """

@@ -1,6 +1,7 @@
 """The values that rules work with: text, int, Decimal, bool, aware datetime, list, dict, and None, the one empty value.
 
-Whatever comes from a document is checked when it is looked at. No text made here holds a value of a document.
+Whatever comes from a document is checked when it is looked at. No text made here holds a value of a document; of the
+functions one says the code of a currency.
 """
 
 import json

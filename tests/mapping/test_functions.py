@@ -63,6 +63,7 @@ NOTES = [
         ("from_minor", (1999, "EUR"), Decimal("19.99")),
         ("from_minor", (1999, "JPY"), Decimal(1999)),
         ("to_minor", (Decimal("1.234"), "KWD"), 1234),
+        ("known_currency", ("EUR", ["USD", None, "EUR"]), "EUR"),
         ("time", ("2026-11-20T13:05:36.877041743Z",), datetime(2026, 11, 20, 13, 5, 36, 877041, tzinfo=UTC)),
         ("epoch", (datetime(2026, 11, 20, 13, 5, 33, 999999, tzinfo=UTC),), 1795179933),
         ("epoch", (datetime(1969, 12, 31, 23, 59, 59, 500000, tzinfo=UTC),), -1),
@@ -153,6 +154,8 @@ def test_an_empty_first_argument_gives_empty(name):
         *(("number", (wrong,)) for wrong in ("-", "--", "-5-", "+5-", "5--", "")),
         ("integer", (Decimal("1.5"),)),
         ("to_minor", (Decimal("1.005"), "EUR")),
+        ("known_currency", ("CAD", ["EUR", "USD"])),
+        ("known_currency", ("CAD", [])),
         ("round_money", (Decimal(1), "euro")),
         ("round", (Decimal(1), 99)),
         ("time", ("2026-11-20T13:00:00",)),
@@ -242,3 +245,12 @@ def test_a_function_that_takes_anything_gives_a_value_or_fails(name, thing):
     except (Failed, ArithmeticError):
         return
     assert not isinstance(result, float)
+
+
+def test_of_an_unknown_currency_its_code_is_said_and_no_other_text():
+    for code, said in (
+        ("CAD", "is given CAD, and there is only EUR and USD here: write"),
+        ("ada", "is given what is no currency, and"),
+    ):
+        with pytest.raises(Failed, match=said):
+            call("known_currency", code, ["EUR", "USD", "EUR", None])

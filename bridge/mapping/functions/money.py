@@ -116,6 +116,21 @@ def _round_money(x: Value, currency: Value) -> Value:
     return None if x is None or currency is None else _quantized(x, _exponent(currency))
 
 
+@function("known_currency(code: text, known: list) -> text")
+def _known_currency(code: Value, known: Value) -> Value:
+    """The code, where it is one of these; fails for another one, of which nobody here knows what it is worth."""
+    if code is None or known is None or code in known:
+        return code
+    there = " and ".join(dict.fromkeys(_said(each) for each in known if each is not None)) or "none"
+    cure = "write a rule of your own that says what it is worth (with a table of rates in vars), or drop the dead fact"
+    raise Failed(f"is given {_said(code)}, and there is only {there} here: {cure}")
+
+
+def _said(code: Value) -> str:
+    """A currency's code, and no other text of a document."""
+    return code if type(code) is str and _CURRENCY.fullmatch(code) else "what is no currency"
+
+
 @function("from_minor(x: number, currency: text) -> money", checks={1: _exponent})
 def _from_minor(x: Value, currency: Value) -> Value:
     """Money from minor units: from_minor(1999, 'EUR') is 19.99."""

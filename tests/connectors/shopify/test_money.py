@@ -12,6 +12,7 @@ from hypothesis import strategies as some
 
 from bridge.config import read
 from bridge.contract import Envelope, Event
+from bridge.mapping.rules import Failure
 
 EXAMPLE = json.loads((Path(__file__).parents[3] / "connectors/shopify/examples/order.json").read_text())
 DIGITS = {"EUR": 2, "GBP": 2, "JPY": 0, "KWD": 3}
@@ -70,12 +71,20 @@ def net(order, side):
     )
 
 
-def applied(order, side):
+def envelope(order):
     at = datetime(2026, 11, 20, 14, 0, tzinfo=UTC)
-    told = Envelope(
+    return Envelope(
         source="shop", id="1", topic="orders/create", kind="order", tenant="example-linen.myshopify.com", lane="1",
         received_at=at, raw=json.dumps(order).encode(),
     )  # fmt: skip
+
+
+def everything(order, side):
+    return RULES[side].apply(envelope(order), "hellotext")
+
+
+def applied(order, side):
+    told = envelope(order)
     events = [step for step in RULES[side].apply(told, "hellotext") if isinstance(step, Event)]
     return events, lambda event: RULES[side].shown(told, "hellotext", event)
 
@@ -100,3 +109,20 @@ def test_the_total_is_exact_and_the_items_differ_by_at_most_half_a_minor_unit_a_
     half = Decimal(1).scaleb(-DIGITS[currency]) / 2
     assert abs(difference) <= half * sum(item["quantity"] for item in items)
     assert difference == shown(events[0])["items less lines"]
+
+
+@pytest.mark.parametrize("is_edited", [False, True])
+def test_a_refund_in_a_third_currency_names_the_currencies_and_what_to_do(is_edited):
+    """Of an edited order the total is what it is now and what went back: that cannot be told then either."""
+    order = copy.deepcopy(EXAMPLE) | {"financial_status": "partially_refunded"}
+    back = {"kind": "refund", "status": "success", "amount": "1.00", "currency": "CAD"}
+    order["refunds"] = [{"id": 9, "created_at": order["created_at"], "transactions": [back], "refund_line_items": []}]
+    if is_edited:
+        order |= {"current_total_price": "50.00", "current_subtotal_price": "40.00"}
+        order["line_items"][0]["current_quantity"] = 0
+    failures = {step.fact: step.message for step in everything(order, "shop") if isinstance(step, Failure)}
+    assert {"refund.received"} | (
+        {"order.placed", "order.confirmed", "coupon.redeemed"} if is_edited else set()
+    ) == failures.keys()
+    for message in failures.values():
+        assert "is given CAD, and there is only EUR and GBP here: write a rule of your own" in message
