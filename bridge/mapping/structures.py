@@ -4,7 +4,7 @@ As in terms.py each is said twice: its meaning, which words every failure, and t
 Python assigns to a name, None if the structure is empty, and raises where the meaning fails.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Final
@@ -366,13 +366,13 @@ class Each(Structure):
         return self.levels[-1].name
 
     def value(self, scope: Scope) -> Value:
-        scopes = self.scopes(scope)
+        scopes = self._walked(scope)
         if scopes is None:
             return None
-        wanted = [inner for inner in scopes if self.is_wanted(inner)]
+        wanted = (inner for inner in scopes if self.is_wanted(inner))
         return [self._given(inner) for inner in (wanted if self.by is None else self._grouped(self.by, wanted))]
 
-    def _grouped(self, by: Expression, scopes: Sequence[Scope]) -> Sequence[Scope]:
+    def _grouped(self, by: Expression, scopes: Iterable[Scope]) -> Sequence[Scope]:
         groups: dict[str, list[Scope]] = {}
         path = (*self.path, "by")
         for scope in scopes:
@@ -389,20 +389,30 @@ class Each(Structure):
 
     def scopes(self, scope: Scope) -> Sequence[Scope] | None:
         """One for each innermost element; None where the outermost list is empty."""
-        found = [scope]
-        for level, weight in zip(self.levels, self._weights(), strict=True):
-            overs = [(each, evaluated(level.over, level.path, each)) for each in found]
-            if level is self.levels[0] and overs[0][1] is None:
-                return None
-            found = [inner for outer, over in overs for inner in self._elements(level, over, outer, weight)]
-        return found
+        walked = self._walked(scope)
+        return None if walked is None else list(walked)
 
-    def _elements(self, level: Level, over: Value, scope: Scope, weight: int) -> Sequence[Scope]:
+    def _walked(self, scope: Scope) -> Iterator[Scope] | None:
+        """As scopes, one after the other: what is said of an element is worked out before the next is looked at."""
+        outermost = self.levels[0]
+        over = evaluated(outermost.over, outermost.path, scope)
+        return None if over is None else self._within(0, over, scope)
+
+    def _within(self, at: int, over: Value, scope: Scope) -> Iterator[Scope]:
+        for inner in self._elements(self.levels[at], over, scope, self._weights()[at]):
+            if at + 1 == len(self.levels):
+                yield inner
+            else:
+                level = self.levels[at + 1]
+                yield from self._within(at + 1, evaluated(level.over, level.path, inner), inner)
+
+    def _elements(self, level: Level, over: Value, scope: Scope, weight: int) -> Iterator[Scope]:
         shape = element_of(level.over.shape)
         try:
             items = values.walk(over, scope[BUDGET], weight)
             values.look(len(items), scope[BUDGET])
-            return [{**scope, level.name: typed(item, shape), FAILURES: None} for item in items]
+            for item in items:
+                yield {**scope, level.name: typed(item, shape), FAILURES: None}
         except Beyond:
             raise
         except Failed as failure:
