@@ -27,7 +27,7 @@ from bridge.mapping.checking import (
     shape_reckoned,
 )
 from bridge.mapping.fields import HEADERS, Shape, element_of, is_list, is_mapping, joined, nearest, sort_of, spoken
-from bridge.mapping.functions import FUNCTIONS, OVER_WALKS, SPECIAL, Function
+from bridge.mapping.functions import FUNCTIONS, OVER_WALKS, SPECIAL, Function, lists
 from bridge.mapping.operations import Arithmetic, Choice, Comparison, Joined, Negative, Not
 from bridge.mapping.terms import BUDGET, Defined, Element, Field, Literal, Name, Part, Several, Term, levels_of
 from bridge.mapping.values import DIGITS, Value, exact, whole_budget
@@ -503,6 +503,8 @@ class _Checker:
         check_elements(function, walked)
         if function.name == "flat":
             walked = _into(walked)
+        if function.name == "sum" and self.rounded:
+            function = lists.ROUNDED_SUM
         shape = shape_over(function, element_of(walked.shape))
         return Gathered(function=function, over=walked, others=given, shape=shape, text=self._shown(node))
 

@@ -182,14 +182,14 @@ def negative(value: Value) -> Value:
     return None if value is None else subtract(0, value)
 
 
-def total(values: Iterable[Value]) -> Value:
+def total(values: Iterable[Value], context: Context = EXACT) -> Value:
     """The exact sum; empty as soon as one element is, since a sum without it would be silently wrong."""
     result: Value = 0
     for value in values:
         if type(value) is Decimal:
-            result = EXACT.add(result, value)
+            result = context.add(result, value)
         elif value is None:
             return None
         else:
-            result = add(result, value)
+            result = add(result, value, context)
     return result

@@ -176,6 +176,12 @@ def test_what_cannot_be_worked_out_names_the_part_and_no_value(text, sentence):
     assert sentence == failed(text)
 
 
+def test_shares_that_do_not_end_are_added_where_the_sum_is_rounded_by_name():
+    thirds = "sum(x / 3 for x in [100, 2, 4])"
+    assert Decimal("35.33") == value(f"round({thirds}, 2)") == value(f"round_money(default({thirds}, 0), 'EUR')")
+    assert "does not end" in failed(thirds)
+
+
 @pytest.mark.parametrize(
     ("field", "wrong", "sentence"),
     [

@@ -1,10 +1,12 @@
 """Functions that look things up, and go over lists."""
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from typing import Final
 from urllib.parse import unquote_plus
 
 from bridge.mapping import reckoning, values
-from bridge.mapping.functions.registry import NEEDS, function
+from bridge.mapping.functions.registry import FUNCTIONS, NEEDS, function
 from bridge.mapping.values import Value, short
 
 
@@ -63,6 +65,12 @@ def _all(items: Value) -> Value:
 def _sum(items: Value) -> Value:
     """The exact sum; empty if an element is."""
     return None if items is None else reckoning.total(items)
+
+
+ROUNDED_SUM: Final = replace(
+    FUNCTIONS["sum"], run=lambda items: None if items is None else reckoning.total(items, reckoning.ROUNDED)
+)
+"""For what is rounded by name a moment later: its elements may be shares that do not end."""
 
 
 @function("first(list: list) -> any")
