@@ -219,6 +219,18 @@ def check_constants(function: Function, given: Sequence[Term]) -> None:
                 raise NotAllowed(f"{function.name} {failure}") from None
 
 
+def check_tally(given: Sequence[Term]) -> None:
+    """Refuse fields that are not fixed texts, or that the elements do not have."""
+    over, *fields = given
+    element = element_of(over.shape)
+    for term in fields:
+        if not isinstance(term, Literal) or not isinstance(term.constant, str):
+            raise NotAllowed(f"tally takes the names of fields as fixed texts: {term.text} is none")
+        if is_mapping(element) and term.constant not in element:
+            hint = nearest(term.constant, element) or f": there are {', '.join(element)}"
+            raise NotAllowed(f"an element of {over.text} has no field {term.constant}{hint}")
+
+
 def _is_fixed(term: Term) -> bool:
     """Whether it is written in the configuration, though a document may choose which."""
     match term:

@@ -20,6 +20,7 @@ from bridge.mapping.checking import (
     check_comparable,
     check_constants,
     check_elements,
+    check_tally,
     must_be_number,
     no_function,
     shape_given,
@@ -491,6 +492,8 @@ class _Checker:
         for needed, term in zip(function.takes, given, strict=False):
             check_argument(function, needed, term)
         check_constants(function, given)
+        if function.name == "tally":
+            check_tally(given)
         return Call(function=function, given=given, shape=shape_given(function, given), text=self._shown(node))
 
     def _gathered(self, function: Function, node: ast.Call, depth: int) -> Term:

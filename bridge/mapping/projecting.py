@@ -11,11 +11,11 @@ from typing import Any, Final, TypeAlias, TypedDict
 import msgspec
 
 from bridge.contract import Json
-from bridge.mapping.calls import Default, Gathered, Has, Walk
+from bridge.mapping.calls import Call, Default, Gathered, Has, Walk
 from bridge.mapping.fields import is_list
 from bridge.mapping.rule import Rule
 from bridge.mapping.structures import Each, FirstOf, Fixed, Items, Leaf, Members, Structure
-from bridge.mapping.terms import Defined, Element, Field, Name, Part, Term
+from bridge.mapping.terms import Defined, Element, Field, Literal, Name, Part, Term
 from bridge.mapping.values import exact
 from bridge.surrogates import decoded
 
@@ -162,11 +162,23 @@ class _Uses:
         if places is not None:
             for place in places:
                 place.is_whole = True
+        elif isinstance(term, Call) and term.function.name == "tally":
+            self._tally(*term.given)
         elif isinstance(term, Walk):
             self._walk(term)
             self._term(term.each)
         elif not isinstance(term, Has) or self._places(term.of) is None:  # else it is looked at, not into
             self._terms(term.parts())
+
+    def _tally(self, over: Term, *fields: Term) -> None:
+        """Of the elements two fields, which are written out."""
+        places = self._places(over)
+        if places is None:
+            self._term(over)
+        for place in places or ():
+            for each in fields:
+                if isinstance(each, Literal):
+                    place.element().key(str(each.constant)).is_whole = True
 
     def _terms(self, terms: Iterable[Term]) -> None:
         for term in terms:

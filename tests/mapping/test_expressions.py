@@ -182,6 +182,38 @@ def test_shares_that_do_not_end_are_added_where_the_sum_is_rounded_by_name():
     assert "does not end" in failed(thirds)
 
 
+TALLY = "tally(order.line_items, 'sku', 'quantity')"
+
+
+def test_a_tally_has_the_sum_of_each_and_is_looked_up():
+    lines = [{"sku": "a", "quantity": 2}, {"sku": "b", "quantity": "1"}, {"quantity": 9}, {"sku": "a", "quantity": 3}]
+    document = order(line_items=[*lines, {"sku": "c"}, {"sku": 7, "quantity": 4}])
+    expected = {"'a'": 5, "'b'": 1, "'c'": None, "'d'": None, "7": 4, "'7'": 4}
+    assert expected == {key: value(f"lookup({TALLY}, {key})", document) for key in expected}
+    assert value(f"lookup({TALLY}, 'a')", order(line_items=None)) is None
+    assert value(f"lookup({TALLY}, 'a')", order(line_items=[])) is None
+    assert "is text that is not a number" in failed(TALLY, order(line_items=[{"sku": "a", "quantity": "x"}]))
+    assert "is text and has no fields" in failed(TALLY, order(line_items=["a"]))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "tally(order.line_items, order.name, 'quantity')",
+            "takes the names of fields as fixed texts: order.name is none",
+        ),
+        ("tally(order.line_items, 'sku', 'quantty')", "has no field quantty: did you mean quantity?"),
+        (
+            "tally(order.name, 'a', 'b')",
+            "order.name is text, and tally(list: list, by: text, of: text) -> any takes a list",
+        ),
+    ],
+)
+def test_a_tally_of_what_is_not_there_is_refused(text, said):
+    assert said in refused(text)
+
+
 @pytest.mark.parametrize(
     ("field", "wrong", "sentence"),
     [

@@ -264,7 +264,7 @@ FORMS = some.sampled_from(
         "email({})", "named({}, 'gift')", "replace({}, 'a', 'b')", "integer({})", "lookup({}, {})", "({}).price", "sha256({})",
         "flat({})", "flat([{}, {}])", "flat({} for x in {})", "list({} for x in {} for y in x.properties for z in {})", "json({})",
         "time_text({}, 'YYYY-MM-DD')", "local_time({}, 'UTC', 'YYYYMMDD')", "from_unscaled({}, 2)", "({})[1:]", "({})[:-1]",
-        "round(sum({} / 3 for x in {}), 2)",
+        "tally({}, 'name', 'amount')", "lookup(tally({}, 'sku', 'quantity'), {})", "round(sum({} / 3 for x in {}), 2)",
         "min({} for x in order.line_items)", "count({} for x in order.line_items)",
     ]
 )  # fmt: skip

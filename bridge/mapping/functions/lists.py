@@ -47,6 +47,20 @@ def _lookup(table: Value, key: Value) -> Value:
     return None if table is None or key is None else table.get(values.canonical(key))
 
 
+@function("tally(list: list, by: text, of: text) -> any")
+def _tally(items: Value, by: Value, of: Value) -> Value:
+    """The sums of one field of mappings by another, as a table for `lookup`: one way through, where a sum for each of
+    many elements would take as many. A sum is empty as soon as one of its parts is."""
+    if items is None or by is None or of is None:
+        return None
+    sums: dict[str, Value] = {}
+    for item in items:
+        if (key := values.field(item, by)) is not None:
+            key = values.canonical(key)
+            sums[key] = reckoning.total((sums.get(key, 0), values.as_number(values.field(item, of))))
+    return sums
+
+
 def _filled(items: Iterable[Value]) -> list[Value]:
     return [item for item in items if item is not None]
 

@@ -2,6 +2,7 @@
 
 import copy
 import json
+from collections import Counter
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -49,6 +50,16 @@ def test_an_order_of_many_lines_of_which_an_edit_took_the_half_is_told():
     assert Decimal("250.00") == give["amount"]
     assert {1} == {item["quantity"] for item in give["object_parameters"]["items"]}
     assert LINES // 2 == len(give["object_parameters"]["items"])
+
+
+def test_an_order_of_many_lines_of_which_some_were_taken_and_some_came_back_is_told():
+    back = [{"id": n, "line_item_id": n, "quantity": 2} for n in range(2, LINES + 1, 2)]
+    moved = {"kind": "refund", "status": "success", "amount": "400.00", "currency": "GBP"}
+    refund = {"id": 1, "created_at": "2026-11-20T14:30:00Z", "transactions": [moved], "refund_line_items": back}
+    sums = {"total_price": "1000.00", "current_total_price": "250.00", "taxes_included": True}
+    give = _placed(line_items=_lines(lambda n: n % 2), refunds=[refund], **sums)
+    assert give["amount"] > 0
+    assert {1: LINES // 2, 2: LINES // 2} == Counter(item["quantity"] for item in give["object_parameters"]["items"])
 
 
 @pytest.mark.parametrize("total", ["131.00", "10.10"])
