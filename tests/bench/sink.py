@@ -29,8 +29,8 @@ class _Connection(asyncio.Protocol):
             whole = end + 4 + (int(length[1]) if length else 0)
             if len(self._buffer) < whole:
                 return
-            self._buffer = self._buffer[whole:]
-            body = _answer(head)
+            sent, self._buffer = self._buffer[end + 4 : whole], self._buffer[whole:]
+            body = _answer(head, sent)
             if _delay and b"/count" not in head:
                 loop = asyncio.get_running_loop()
                 loop.call_later(_delay, self._transport.write, _HEAD % len(body) + body)
@@ -38,15 +38,16 @@ class _Connection(asyncio.Protocol):
                 self._transport.write(_HEAD % len(body) + body)
 
 
-def _answer(head: bytes) -> bytes:
+def _answer(head: bytes, sent: bytes) -> bytes:
     global _count, _profiles  # noqa: PLW0603  all that it knows
     if b"/v1/profiles" in head:
         _profiles += 1
         return b'{"id":"P%d"}' % _profiles
     if b"/count" in head:
         return str(_count).encode()
-    if b"/sessions/" not in head:
-        _count += 1
+    if b"/sessions/" in head:
+        return b'{"id":"%b",%b' % (head.split(b" ")[1].rpartition(b"/")[2], sent[1:])  # whose it is now: as was asked
+    _count += 1
     return b'{"status":"received"}'
 
 
