@@ -6,6 +6,7 @@ status of success is a proxy's, a firewall's or a website's, or is of no use.
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 
 import msgspec
 
@@ -63,7 +64,7 @@ def is_challenge(response: Response) -> bool:
 
 def outlined(response: Response) -> str:
     """The kind of a body and its size: what may be told of one that nobody vouches for."""
-    kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+    kind = _media_type(response.headers.get("content-type", ""))
     shown = kind if _MEDIA_TYPE.fullmatch(kind) else "an odd content type" if kind else "no content type"
     return f"{shown}, {'' if response.is_whole else 'more than '}{len(response.body)} bytes"
 
@@ -79,12 +80,21 @@ def errors(response: Response) -> list[tuple[str, str]]:
 
 def _told(response: Response) -> dict[str, Json] | None:
     """The object that the API answers with; None: it is not the API's, not whole, or tells of errors."""
-    kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if response.status == _CUT or not response.is_whole or (kind and not _JSON.fullmatch(kind)):
+    if response.status == _CUT or not response.is_whole or not _may_be_json(response.headers.get("content-type", "")):
         return None
     document = _document(response)
     is_good = isinstance(document, dict) and not document.get("errors") and not document.get("error")
     return document if is_good else None
+
+
+@lru_cache(maxsize=64)
+def _may_be_json(content_type: str) -> bool:
+    kind = _media_type(content_type)
+    return not kind or _JSON.fullmatch(kind) is not None
+
+
+def _media_type(content_type: str) -> str:
+    return content_type.partition(";")[0].strip().lower()
 
 
 def _document(response: Response) -> Json:
