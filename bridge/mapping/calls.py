@@ -115,16 +115,17 @@ class Walk(Term):
 
     def meaning(self, scope: Scope) -> Value:
         held = self.overs[0].value(scope)
-        return None if held is None else self._level(0, held, dict(scope))
+        return None if held is None else (self.each.value(inner) for inner in self._level(0, held, dict(scope)))
 
-    def _level(self, level: int, held: Value, scope: dict[str, Value]) -> Iterator[Value]:
+    def _level(self, level: int, held: Value, scope: dict[str, Value]) -> Iterator[Scope]:
+        """The scope again and again, with each of the innermost elements in it."""
         name, over = self.names[level], self.overs[level]
         for item in told(over.text, values.walk, held, scope[BUDGET], self._weight()):
             scope[name] = told(f"an element of {over.text}", typed, item, element_of(over.shape))
             if not all(test.value(scope) for test in self.tests[level]):
                 continue
             if level + 1 == len(self.names):
-                yield self.each.value(scope)
+                yield scope
             else:
                 yield from self._level(level + 1, self.overs[level + 1].value(scope), scope)
 
@@ -162,7 +163,14 @@ class Walk(Term):
 
     def why_empty(self, scope: Scope) -> str:
         over = self.overs[0]
-        return over.why_empty(scope) if over.value(scope) is None else f"{self.text} gives nothing"
+        held = over.value(scope)
+        if held is None:
+            return over.why_empty(scope)
+        reasons = (self.each.why_empty(inner) for inner in self._level(0, held, dict(scope)) if self._is_empty(inner))
+        return next(reasons, f"{self.text} gives nothing")
+
+    def _is_empty(self, scope: Scope) -> bool:
+        return self.each.value(scope) is None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -317,3 +317,17 @@ def test_an_element_that_says_nothing_of_what_makes_it_one_fails_the_rule():
 def test_a_group_is_checked_when_it_is_read(text, said):
     head = "placed:\n  for: order\n  at: = order.created_at\n  give:\n    action: order.placed\n    "
     assert any(said in message for _, message in problems(head + text + "\n"))
+
+
+def test_where_a_sum_is_empty_the_field_is_named_that_made_it_so():
+    lines = [{"price": "1.00"}, {"price": None}]
+    assert "line.price is null" in failed(
+        "amount: = sum(line.price for line in order.line_items)", order(line_items=lines)
+    )
+    refunds = [{"transactions": [{"amount": "1.00"}, {}]}]
+    give = "amount: = sum(t.amount for r in order.refunds for t in r.transactions)"
+    assert "t.amount is absent" in failed(give, order(refunds=refunds))
+    assert "order.line_items is null" in failed(
+        "amount: = sum(l.price for l in order.line_items)", order(line_items=None)
+    )
+    assert "gives nothing" in failed("note: = first(line.name for line in order.line_items)", order(line_items=[]))
