@@ -169,7 +169,7 @@ class Defined(Term):
 
 _READERS: Final[dict[str, tuple[str, Any]]] = {
     "text": ("{t} if ({t} := {raw}).__class__ is str else as_text({t})", values.as_text),
-    "integer": ("{t} if ({t} := {raw}).__class__ is int else as_integer({t})", values.as_integer),
+    "integer": ("{t} if ({t} := {raw}).__class__ is int else as_whole({t})", values.as_whole),
     "number": ("number_from_text({t}) if ({t} := {raw}).__class__ is str else as_number({t})", values.as_number),
     "money": ("number_from_text({t}) if ({t} := {raw}).__class__ is str else as_number({t})", values.as_number),
     "boolean": ("{t} if ({t} := {raw}) is True or {t} is False else as_boolean({t})", values.as_boolean),

@@ -131,6 +131,11 @@ def as_integer(value: Value) -> Value:
     return int(number)
 
 
+def as_whole(value: Value) -> Value:
+    """A whole number as a field has it: ids and counts, where nothing may be written as "" or []."""
+    return None if type(value) is not int and is_void(value) else as_integer(value)
+
+
 def as_text(value: Value) -> Value:
     """Text as it is; a number that came where text was described, in its canonical form."""
     if value is None or type(value) is str:

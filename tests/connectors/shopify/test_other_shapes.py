@@ -63,9 +63,10 @@ TEXTS = (
     *(("customer", "email"), ("billing_address", "phone"), ("shipping_address", "country_code")),
     *(("billing_address", "name"), ("line_items", 0, "sku"), ("cancelled_at",)),
 )
+IDS = (("line_items", 0, "variant_id"), ("line_items", 0, "product_id"), ("customer", "id"))
 
 
-@pytest.mark.parametrize("place", [*LISTS, *MAPPINGS, *TEXTS], ids=str)
+@pytest.mark.parametrize("place", [*LISTS, *MAPPINGS, *TEXTS, *IDS], ids=str)
 @pytest.mark.parametrize("nothing", [{}, [], "", False], ids=json.dumps)
 def test_nothing_is_nothing_however_it_is_written(place, nothing):
     told, as_null = steps(with_(place, nothing)), steps(with_(place, [] if place in LISTS else None))
@@ -105,7 +106,10 @@ def test_what_is_optional_and_of_another_shape_is_left_out_and_the_order_goes_ou
         (("total_price",), [], "order.total_price is a list, not a number"),
         (("line_items", 0, "price"), ["1"], "line.price is a list, not a number"),
         (("line_items", 0, "discount_allocations"), "none", "line.discount_allocations is text, not a list"),
-        (("line_items", 0, "quantity"), {}, "line.quantity is a mapping, not a number"),
+        (("line_items", 0, "quantity"), {"of": 2}, "line.quantity is a mapping, not a number"),
+        (("line_items", 0, "quantity"), {}, "line.quantity is null"),
+        (("line_items", 0, "quantity"), None, "line.quantity is null"),
+        (("line_items", 0, "price"), None, "line.price is null"),
         (("currency",), {}, "order.currency is null"),
     ],
 )
