@@ -111,7 +111,9 @@ class Carrier:
     def mapped(self, claim: Claim) -> Document:
         """By the rules of now; what they give is still to be sent."""
         document = Document(claim, self._book.rules)
-        return self._given(document, document.rules.apply(claim.envelope, self._road.name, stale=claim.stale))
+        sent = [key for key, state in claim.held.items() if state in _SENT] if document.rules.reads_told else ()
+        steps = document.rules.apply(claim.envelope, self._road.name, stale=claim.stale, sent=sent)
+        return self._given(document, steps)
 
     def _given(self, document: Document, steps: Sequence[Step]) -> Document:
         claim = document.claim

@@ -16,7 +16,7 @@ from bridge.mapping.expressions import Expression, Names, unusable
 from bridge.mapping.fields import HEADERS, nearest, shape_of, sort_of, spoken
 from bridge.mapping.operations import Comparison
 from bridge.mapping.rule import Rule
-from bridge.mapping.structures import Each, Fixed, Level, Structure
+from bridge.mapping.structures import TOLD, Each, Fixed, Level, Structure
 from bridge.mapping.terms import Field, Literal, Name, Several, Term
 
 KEYS: Final = (
@@ -185,6 +185,7 @@ class Reading:
             "key": "text",
             "headers": HEADERS,
             "received_at": "time",
+            TOLD: ["number"],
             "vars": shape_of(self._world.variables),
             "source": shape_of({key: value for told in self._world.told.values() for key, value in told.items()})
             or "any",
@@ -192,7 +193,7 @@ class Reading:
         if kind.isidentifier():
             shapes[kind] = shape
         origins = dict.fromkeys(("doc", kind), kind)
-        return Names(shapes=shapes, sure=frozenset(shapes) - {"key"}, origins=origins)
+        return Names(shapes=shapes, sure=frozenset(shapes) - {"key"}, origins=origins, elements=frozenset({TOLD}))
 
     # -- each, at, once
 
@@ -383,7 +384,10 @@ class Reading:
         return names
 
     def _check_reads(self, rule: Rule) -> None:
-        read = frozenset[str]().union(*(each.names() for each in rule.expressions())) & {"topic", "headers"}
+        names = frozenset[str]().union(*(each.names() for each in rule.expressions()))
+        if TOLD in names and (len(rule.once) != 1 or sort_of(rule.once[0].shape) not in ("number", "any")):
+            self.say((), f"{TOLD} holds the numbers that `once` was: write once: = order.total_refunded, or what runs")
+        read = names & {"topic", "headers"}
         if read and "stale" not in self._body:
             reads = f"it reads {' and '.join(sorted(read))}, which an older document may have too"
             path = ("when",) if "when" in self._body else ()

@@ -4,9 +4,10 @@ The fast function raises whenever a document is not as the rule needs it. Then t
 same order: when, at, age, once, give.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any, Final, TypeAlias
 
 from bridge.contract import Envelope, Event, Json, Reason
@@ -14,7 +15,18 @@ from bridge.mapping import values
 from bridge.mapping.expressions import Expression
 from bridge.mapping.fields import is_list
 from bridge.mapping.operations import untrue
-from bridge.mapping.structures import DOCUMENT, FAILURES, LEFT_OUT, Each, Fixed, Structure, Unmapped, evaluated, missing
+from bridge.mapping.structures import (
+    DOCUMENT,
+    FAILURES,
+    LEFT_OUT,
+    TOLD,
+    Each,
+    Fixed,
+    Structure,
+    Unmapped,
+    evaluated,
+    missing,
+)
 from bridge.mapping.terms import BUDGET, Scope
 from bridge.mapping.values import WHAT_DATA_CAN_RAISE, Beyond, Failed, Unexplained
 from bridge.mapping.writing import Writer, compiled, namespace, variable
@@ -42,6 +54,8 @@ class Passed:
 
 
 Step: TypeAlias = Event | Failure | Passed
+Sent: TypeAlias = Collection[tuple[str, str]]
+"""Keys of an order that were sent, or may have been: fact and once."""
 LONGEST_MESSAGE: Final = 1_000
 _TERMS_OF_A_KEY: Final = 200
 """What may be looked at to find the key of a fact that failed, where nothing is left to explain it."""
@@ -78,6 +92,18 @@ class Rule:
 
     def passed(self, reason: Reason) -> Passed:
         return Passed(self.name, reason)
+
+    @cached_property
+    def reads_told(self) -> bool:
+        """Whether it asks by which numbers its fact was sent before."""
+        return any(TOLD in each.names() for each in self.expressions())
+
+    def told_before(self, sent: Sent) -> Sequence[values.Value]:
+        """The numbers of its fact among the keys that were sent, or may have been; nothing where it does not ask."""
+        if not self.reads_told:
+            return ()
+        numbers = [values.once_number(once) for fact, once in sent if fact == self.fact]
+        return [number for number in numbers if number is not None]
 
     def why_not(self, document: Json, envelope: Envelope) -> str:
         """Which part of `when` is not true of this document; empty where it is not that. Holds no value of it."""
@@ -220,11 +246,12 @@ class Explaining:
     What it may look at is shared by all rules and elements: a document with many failures costs what one with few does.
     """
 
-    __slots__ = ("_budget", "_document", "_envelope", "_failures")
+    __slots__ = ("_budget", "_document", "_envelope", "_failures", "_sent")
 
-    def __init__(self, document: Json, envelope: Envelope) -> None:
+    def __init__(self, document: Json, envelope: Envelope, sent: Sent = ()) -> None:
         self._document = document
         self._envelope = envelope
+        self._sent = sent
         self._budget = values.whole_budget()
         self._failures: dict[int, Failed] = {}
 
@@ -256,12 +283,18 @@ class Explaining:
     def _scope(self, rule: Rule) -> Scope:
         """With steps and bytes of its own: only what explains is shared."""
         self._budget[:2] = values.STEPS, values.BYTES
-        return {**scope_of(rule, self._document, self._envelope), BUDGET: self._budget, FAILURES: self._failures}
+        told = rule.told_before(self._sent)
+        scope = scope_of(rule, self._document, self._envelope, told)
+        return {**scope, BUDGET: self._budget, FAILURES: self._failures}
 
 
-def scope_of(rule: Rule, document: Json, envelope: Envelope) -> Scope:
-    """What a rule may name, for one document, and all that it may spend on it."""
+def scope_of(rule: Rule, document: Json, envelope: Envelope, told: Sequence[values.Value] = ()) -> Scope:
+    """What a rule may name, for one document, and all that it may spend on it.
+
+    told  the numbers by which its fact was sent before
+    """
     return {
+        TOLD: list(told),
         rule.kind: document,
         "doc": document,
         "topic": envelope.topic,

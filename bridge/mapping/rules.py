@@ -22,7 +22,7 @@ from bridge.mapping.fields import merged
 from bridge.mapping.former_names import NONE, Pair, family
 from bridge.mapping.projecting import decoder
 from bridge.mapping.reading import MOST_SAID, EnoughSaid, Reading, World, Written, digest_of
-from bridge.mapping.rule import Explaining, Failure, Passed, Rule, Step, generated, generated_part
+from bridge.mapping.rule import Explaining, Failure, Passed, Rule, Sent, Step, generated, generated_part
 from bridge.mapping.structures import shareable
 
 __all__ = ["Failure", "Passed", "Rules", "Step", "Written", "compile_rules"]
@@ -61,6 +61,11 @@ class Rules:
     def longest_max_age(self) -> timedelta:
         """The oldest that a fact may be and still be sent."""
         return max((rule.max_age for group in self._groups.values() for rule in group.rules), default=timedelta())
+
+    @cached_property
+    def reads_told(self) -> bool:
+        """Whether a rule asks what was sent before: then `apply` wants to know it."""
+        return any(rule.reads_told for group in self._groups.values() for rule in group.rules)
 
     @cached_property
     def assumed(self) -> frozenset[str]:
@@ -107,12 +112,13 @@ class Rules:
         """Whether there is a rule for such documents."""
         return (kind, destination) in self._groups
 
-    def apply(self, envelope: Envelope, destination: str, *, stale: bool = False) -> tuple[Step, ...]:
+    def apply(self, envelope: Envelope, destination: str, *, stale: bool = False, sent: Sent = ()) -> tuple[Step, ...]:
         """What the rules say about a document, in their order. Never raises, whatever the document is.
 
         Events of one document may share parts of what they give: these are for reading only.
 
         stale: a newer document of the lane was mapped already; only rules with `stale: use` look at this one.
+        sent: what was sent of the order by other documents, or may have been: `told` of each rule
         """
         group = self._groups.get((envelope.kind, destination))
         if group is None:
@@ -125,7 +131,7 @@ class Rules:
             return tuple(rule.failed("there is not enough memory to read the body") for rule in group.rules)
         if type(document) is not dict:
             return tuple(rule.failed("the body is not a JSON object") for rule in group.rules)
-        return tuple(group.steps(document, envelope, stale=stale))
+        return tuple(group.steps(document, envelope, stale=stale, sent=sent))
 
     def unmapped(self, envelope: Envelope, destination: str, reason: str) -> tuple[Step, ...]:
         """What the rules say of a document that must not be mapped, for this reason."""
@@ -166,11 +172,11 @@ class _Group:
         self._told = rules[0].told
         self._reads_headers = any("headers" in each.names() for rule in rules for each in rule.expressions())
 
-    def steps(self, document: Json, envelope: Envelope, *, stale: bool) -> Sequence[Step]:
+    def steps(self, document: Json, envelope: Envelope, *, stale: bool, sent: Sent = ()) -> Sequence[Step]:
         out: list[Step] = []
         memo: dict[int, Json] = {}
         named: dict[int, Json] = {}
-        explaining = Explaining(document, envelope)
+        explaining = Explaining(document, envelope, sent)
         topic, shop, at = envelope.topic, envelope.tenant, envelope.received_at
         source = self._told.get(envelope.source, _NOTHING)
         headers = {name.lower(): text for name, text in envelope.headers.items()} if self._reads_headers else _NOTHING
@@ -181,7 +187,8 @@ class _Group:
                 continue
             before, budget = len(out), values.whole_budget(named)
             try:
-                run(out, explaining, memo, budget, document, topic, shop, envelope.key, headers, at, source)
+                told = rule.told_before(sent)
+                run(out, explaining, memo, budget, document, topic, shop, envelope.key, headers, at, source, told)
                 least = min(least, budget[1])  # of a part that rules share, the first of them has paid
                 if least < _SURELY_SMALL:
                     _check_size(out[before:], budget)

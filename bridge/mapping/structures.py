@@ -17,8 +17,11 @@ from bridge.mapping.terms import BUDGET, Scope, typed, typed_python, weight_of
 from bridge.mapping.values import Beyond, Failed, Value
 from bridge.mapping.writing import Writer, variable
 
-DOCUMENT: Final = "v_doc, v_topic, v_shop, v_key, v_headers, v_received_at, v_source"
+DOCUMENT: Final = "v_doc, v_topic, v_shop, v_key, v_headers, v_received_at, v_source, v_told"
 """What generated functions are told about a document."""
+
+TOLD: Final = "told"
+"""The name of the numbers by which the rule's own fact was sent before: another list for every rule."""
 
 FAILURES: Final = ":failures"
 """The name in a scope of structures (by identity) that failed for this document, each with its failure."""
@@ -566,7 +569,12 @@ def given_keys(structure: Structure) -> Mapping[str, bool]:
 def shareable(structure: Structure) -> Sequence[Structure]:
     """The parts of what is given that are worth working out once where rules share them."""
     return (
-        [each.of for each in structure.members if not isinstance(each.of, Fixed | Leaf)]
+        [
+            each.of
+            for each in structure.members
+            if not isinstance(each.of, Fixed | Leaf)
+            and not any(TOLD in expression.names() for expression in each.of.expressions())
+        ]
         if isinstance(structure, Members)
         else []
     )

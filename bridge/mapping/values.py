@@ -394,6 +394,12 @@ def once_key(parts: Sequence[Value]) -> str:
     return key
 
 
+def once_number(key: str) -> Value:
+    """The number of which alone a key is made; None: it is made of something else."""
+    texts = json.loads(key)
+    return number_from_text(texts[0]) if len(texts) == 1 and _NUMBER.fullmatch(texts[0]) else None
+
+
 _LONGEST_CHARACTER: Final = 4
 
 

@@ -116,8 +116,14 @@ class Rehearsal:
         return [
             self._verdict(envelope, name, outlet, step)
             for name, outlet in self._settings.destinations.items()
-            for step in self._settings.rules.apply(envelope, name, stale=stale)
+            for step in self._settings.rules.apply(envelope, name, stale=stale, sent=self._sent_of(envelope, name))
         ]
+
+    def _sent_of(self, envelope: Envelope, name: str) -> Sequence[tuple[str, str]]:
+        if not self._settings.rules.reads_told:
+            return ()
+        order = (name, envelope.tenant, envelope.lane)
+        return [(fact, once) for *key, fact, once in self._held if tuple(key) == order]
 
     def _is_stale(self, envelope: Envelope) -> bool:
         if envelope.version is None:

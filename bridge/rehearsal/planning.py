@@ -143,7 +143,9 @@ def mapped(rules: Rules, documents: Sequence[Envelope], dest: str) -> Given:
         stale = version is not None and name in newest and version < newest[name]
         if version is not None and not stale:
             newest[name] = version
-        for step in rules.apply(document, dest, stale=stale):
+        for step in rules.apply(
+            document, dest, stale=stale, sent=[key for key, step in given.items() if isinstance(step, Event)]
+        ):
             if isinstance(step, Event | Failure):
                 key = (step.fact, step.once or "")
                 if not isinstance(given.get(key), Event):

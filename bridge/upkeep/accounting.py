@@ -121,7 +121,7 @@ class Accounting:
         # As old as it was when it changed: what is too old only now was sent in its time.
         as_it_came = msgspec.structs.replace(document, received_at=document.version or document.received_at)
         for dest in self.outlets:
-            for step in self.rules.apply(as_it_came, dest):
+            for step in self.rules.apply(as_it_came, dest, sent=_sent(standing, dest)):
                 if isinstance(step, Event):
                     await self._event(document, dest, step, standing)
                 elif isinstance(step, Failure):
@@ -200,6 +200,13 @@ class Accounting:
             self._differ(
                 order, dest, event.fact, event.once, "missing", "accepted, but the API does not list the order"
             )
+
+
+def _sent(standing: Standing | None, dest: str) -> Sequence[tuple[str, str]]:
+    """What was sent of an order, or may have been: what rules may ask for as `told`."""
+    facts = standing.facts.items() if standing is not None else ()
+    states = _ACCEPTED | {State.UNCERTAIN}
+    return [(fact, once) for (to, fact, once), held in facts if to == dest and held.state in states]
 
 
 def _split(worth: str) -> Iterator[tuple[str, Decimal]]:

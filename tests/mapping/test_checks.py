@@ -42,7 +42,7 @@ EACH = RULE.replace("  at:", "  each: = order.refunds\n  as: refund\n  at:")
         (RULE + "  let: {order: = order.id}\n", "rules.placed.let.order", "order is the name of something else already"),
         (RULE + "  let: {sum: = order.id}\n", "rules.placed.let.sum", "sum is the name of a function"),
         (RULE + "  let: {a: 5}\n", "rules.placed.let.a", "write an expression, beginning with =: a: = ..."),
-        (RULE + "  let: {a: = b, b: = order.id}\n", "rules.placed.let.a", "nothing is named b here: there are doc, headers, key, order, received_at, shop, source, topic, vars; a text is quoted: 'b'"),
+        (RULE + "  let: {a: = b, b: = order.id}\n", "rules.placed.let.a", "nothing is named b here: there are doc, headers, key, order, received_at, shop, source, told, topic, vars; a text is quoted: 'b'"),
         (RULE.replace("= order.created_at", "= late") + "  let: {late: = order.updated_at}\n", "rules.placed.at", "order.updated_at changes with every update: take the time at which the fact became true, or write at: {assumed: = late} to take it all the same"),
         (RULE + "  to: ap\n", "rules.placed.to", "there is no destination ap: did you mean api?"),
         (RULE + "  when: order.test\n", "rules.placed.when", "this is a text, not the field: write `= order.test`, or `= 'order.test'` if the text is meant"),
