@@ -235,6 +235,7 @@ class Event(Plain, frozen=True, kw_only=True):
     at      when it happened
     resend  the rule says `uncertain: resend`: after silence it is sent again, and two may arrive
     give    what the rule gave, without the keys that were optional and empty. Decimal, int, str, bool, dict and list.
+    left_out  why optional keys are not in it, where what they read has another shape; holds no value of the document
     """
 
     rule: str
@@ -243,6 +244,7 @@ class Event(Plain, frozen=True, kw_only=True):
     at: datetime
     give: Mapping[str, Json]
     resend: bool = False
+    left_out: tuple[str, ...] = ()
     hidden: ClassVar = frozenset(("give",))
 
 

@@ -18,6 +18,7 @@ from bridge.delivery.evidence import Evidence, Scope
 from bridge.delivery.policy import LONGEST_REST, Pass, Postpone, Settle, decide
 from bridge.errors import ClaimRevoked, JournalBusy, LaneLost, NotStorable
 from bridge.journal import HOLDS, Claim, Done, Hold, Journal, Key, Postponed, Record, Returned, Settled, Verdict
+from bridge.mapping.rule import LONGEST_MESSAGE
 from bridge.mapping.rulebook import Rulebook
 from bridge.mapping.rules import Failure, Passed, Rules, Step
 from bridge.telemetry import emit
@@ -312,6 +313,9 @@ class Carrier:
         return Postponed(until=decision.until, fact=event.fact, reason=decision.reason, detail=decision.detail)
 
     def _settle(self, document: Document, event: Event, decision: Settle) -> None:
+        if event.left_out:
+            detail = "; ".join(filter(None, (decision.detail, *(f"left out: {each}" for each in event.left_out))))
+            decision = structs.replace(decision, detail=detail[:LONGEST_MESSAGE])
         if self._road.shadow and decision.state is State.DELIVERED:
             decision = Settle(state=State.SHADOWED, detail=decision.detail)
         document.ended = True

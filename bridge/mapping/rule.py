@@ -10,6 +10,8 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any, Final, TypeAlias
 
+from msgspec import structs
+
 from bridge.contract import Envelope, Event, Json, Reason
 from bridge.mapping import values
 from bridge.mapping.expressions import Expression
@@ -121,24 +123,27 @@ class Rule:
 
     def shown(self, document: Json, envelope: Envelope, event: Event) -> Mapping[str, Json]:
         """What `show` says beside an event that this rule gave for the document."""
-        scope = self._scope_of(document, envelope, event)
+        scope = self._scope_of(scope_of(self, document, envelope), event)
         found = {
             label: _shown(each, {**scope, "given": event.give, BUDGET: values.whole_budget()})
             for label, each in self.show.items()
         }
         return {label: value for label, value in found.items() if value is not None}
 
-    def left_out(self, document: Json, envelope: Envelope, event: Event) -> Sequence[str]:
-        """Why optional keys are not in an event that this rule gave, where what they read has another shape."""
-        said: list[str] = []
-        self.give.value({**self._scope_of(document, envelope, event), LEFT_OUT: said})
-        return said
+    def said(self, explained: Scope, event: Event) -> Event:
+        """The event with why optional keys are not in it. explained: the scope of its document."""
+        left_out: list[str] = []
+        try:
+            self.give.value({**self._scope_of(explained, event), LEFT_OUT: left_out})
+        except WHAT_DATA_CAN_RAISE:
+            left_out.append("some optional keys were left out; the document is too large to look for which")
+        return structs.replace(event, left_out=tuple(left_out))
 
-    def _scope_of(self, document: Json, envelope: Envelope, event: Event) -> Scope:
-        scope = scope_of(self, document, envelope)
+    def _scope_of(self, scope: Scope, event: Event) -> Scope:
+        """That of the element of which the event is told."""
         if self.each is None:
             return scope
-        return next(each for each in self.each.scopes(scope) or [] if self._once(each) == event.once)
+        return next((each for each in self.each.scopes(scope) or [] if self._once(each) == event.once), scope)
 
     # -- the slow way
 
@@ -171,7 +176,8 @@ class Rule:
                 return self.passed(reason)
             at = self._in_at(values.utc, at)
             once = self._once(scope)
-            give = self.give.value(scope)
+            left_out: list[str] = []
+            give = self.give.value({**scope, LEFT_OUT: left_out})
             if give is None:
                 raise self.give.why_empty(scope)
         except Beyond:
@@ -180,7 +186,9 @@ class Rule:
             return self._failure(scope, failure)
         except WHAT_DATA_CAN_RAISE as failure:
             return self._failure(scope, Failed(f"cannot be worked out ({type(failure).__name__})"))
-        return Event(rule=self.name, fact=self.fact, once=once, at=at, give=give, resend=self.resend)
+        return Event(
+            rule=self.name, fact=self.fact, once=once, at=at, give=give, resend=self.resend, left_out=tuple(left_out)
+        )
 
     def unexplained(self, scope: Scope, problem: Exception) -> Failure:
         """Where the fast way stopped, for a failure that is not looked into."""
@@ -279,6 +287,10 @@ class Explaining:
             return rule.step(scope)
         except Unexplained:
             return rule.unexplained(scope, problem)
+
+    def said(self, rule: Rule, event: Event) -> Event:
+        """The event with what optional keys were left out of it, and why."""
+        return rule.said({**self._scope(rule), FAILURES: None}, event)
 
     def _scope(self, rule: Rule) -> Scope:
         """With steps and bytes of its own: only what explains is shared."""

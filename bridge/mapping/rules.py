@@ -23,7 +23,7 @@ from bridge.mapping.former_names import NONE, Pair, family
 from bridge.mapping.projecting import decoder
 from bridge.mapping.reading import MOST_SAID, EnoughSaid, Reading, World, Written, digest_of
 from bridge.mapping.rule import Explaining, Failure, Passed, Rule, Sent, Step, generated, generated_part
-from bridge.mapping.structures import shareable
+from bridge.mapping.structures import LEFT_OUT, shareable
 
 __all__ = ["Failure", "Passed", "Rules", "Step", "Written", "compile_rules"]
 
@@ -148,17 +148,9 @@ class Rules:
 
     def shown(self, envelope: Envelope, destination: str, event: Event) -> Mapping[str, Json]:
         """What the rule that gave this event shows beside it, to people only."""
-        group, rule = self._given_by(envelope, destination, event)
-        return rule.shown(group.decode(envelope.raw), envelope, event) if rule.show else _NOTHING
-
-    def left_out(self, envelope: Envelope, destination: str, event: Event) -> Sequence[str]:
-        """Why optional keys are not in this event, where what they read has another shape than it should."""
-        group, rule = self._given_by(envelope, destination, event)
-        return rule.left_out(group.decode(envelope.raw), envelope, event)
-
-    def _given_by(self, envelope: Envelope, destination: str, event: Event) -> "tuple[_Group, Rule]":
         group = self._groups[envelope.kind, destination]
-        return group, next(each for each in group.rules if each.name == event.rule)
+        rule = next(each for each in group.rules if each.name == event.rule)
+        return rule.shown(group.decode(envelope.raw), envelope, event) if rule.show else _NOTHING
 
 
 class _Group:
@@ -175,7 +167,7 @@ class _Group:
     def steps(self, document: Json, envelope: Envelope, *, stale: bool, sent: Sent = ()) -> Sequence[Step]:
         out: list[Step] = []
         memo: dict[int, Json] = {}
-        named: dict[int, Json] = {}
+        named: dict[int | str, Json] = {}
         explaining = Explaining(document, envelope, sent)
         topic, shop, at = envelope.topic, envelope.tenant, envelope.received_at
         source = self._told.get(envelope.source, _NOTHING)
@@ -196,7 +188,12 @@ class _Group:
                 out[before:] = [rule.failed(str(bound))]
             except Exception as problem:  # noqa: BLE001  whatever a document makes generated code raise, one rule failed
                 out[before:] = explaining.steps(rule, problem)
-        return out
+        return self._said(out, explaining) if LEFT_OUT in named else out
+
+    def _said(self, steps: Sequence[Step], explaining: Explaining) -> Sequence[Step]:
+        """The steps with what optional keys were left out of the events, and why."""
+        rules = {rule.name: rule for rule in self.rules}
+        return [explaining.said(rules[step.rule], step) if isinstance(step, Event) else step for step in steps]
 
 
 _SURELY_SMALL: Final = values.BYTES - values.BYTES // 8

@@ -13,7 +13,7 @@ from bridge.contract import Json
 from bridge.mapping import values
 from bridge.mapping.expressions import Expression
 from bridge.mapping.fields import element_of, is_list
-from bridge.mapping.terms import BUDGET, Scope, typed, typed_python, weight_of
+from bridge.mapping.terms import BUDGET, KEPT, Scope, typed, typed_python, weight_of
 from bridge.mapping.values import Beyond, Failed, Value
 from bridge.mapping.writing import Writer, variable
 
@@ -27,7 +27,10 @@ FAILURES: Final = ":failures"
 """The name in a scope of structures (by identity) that failed for this document, each with its failure."""
 
 LEFT_OUT: Final = ":left out"
-"""The name in a scope of the list to which is added why each optional key was left out, where somebody asks."""
+"""The name in a scope of the list to which is added why each optional key was left out.
+
+Of the Python, which keeps no reasons: the key under which it is kept for a document that there was one.
+"""
 
 
 class Unmapped(Failed):
@@ -280,6 +283,7 @@ def _leaving_out(writer: Writer, target: str, problem: str = "") -> Iterator[Non
         yield
     with writer.indented(f"except (Failed, AttributeError) as {failure}:"):
         writer.line(f"if not is_left_out({failure}): raise")
+        writer.line(f"budget[{KEPT}][{LEFT_OUT!r}] = True")
         writer.line(f"{target} = None")
         if problem:
             writer.line(f"{problem} = {failure}")

@@ -185,7 +185,7 @@ def as_list(value: Value) -> Value:
 # -- bounds ------------------------------------------------------------------------------------------------------------
 
 
-def whole_budget(kept: dict[int, Value] | None = None) -> Budget:
+def whole_budget(kept: dict[int | str, Value] | None = None) -> Budget:
     """All that a rule may spend on one document.
 
     kept: what other rules worked out of names that stand for the same in the whole document

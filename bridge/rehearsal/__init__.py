@@ -171,7 +171,7 @@ class Rehearsal:
             lane=f"{envelope.tenant} {envelope.lane}",
             word=word,
             why=why,
-            left_out=self._settings.rules.left_out(envelope, name, event) if requests else (),
+            left_out=event.left_out if requests else (),
             shown=self._settings.rules.shown(envelope, name, event) if requests else {},
             requests=requests,
         )

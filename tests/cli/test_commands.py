@@ -143,6 +143,17 @@ def test_a_journal_that_is_not_there_exits_1(tmp_path, monkeypatch, capsys):
     assert "there is no journal at var/journal.db" in capsys.readouterr().err
 
 
+async def test_orders_show_tells_what_was_left_out_of_an_event_and_why(running, typed_beside, order, tmp_path):
+    number, body = order(name="#77", phone=["+442079460018"], email="ada@example.com")
+    async with running() as bridge:
+        await bridge.post(body)
+        await bridge.settled(number)
+    told = await typed_beside("orders", "show", number, "--journal", tmp_path / "journal.db")
+    assert "left out: give.person?.phone?: " in told.output
+    assert "order.phone is a list, not text" in told.output
+    assert "+442079460018" not in told.output
+
+
 async def test_orders_show_tells_an_order_by_any_of_its_names(running, typed_beside, order, tmp_path):
     number, body = order(name="#77", email="ada@example.com")
     where = ("--journal", tmp_path / "journal.db")

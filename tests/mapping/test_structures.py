@@ -180,6 +180,17 @@ def test_a_number_or_a_wrong_value_is_never_left_out(give, odd, sentence):
     assert sentence in failed(f"session: s\n{give}", order(**odd))
 
 
+def test_an_event_says_what_was_left_out_of_it_and_why():
+    give = "person?: {email?: = order.email, phone?: = order.phone}\nnote?: = order.name\nsession: s"
+    event = one(give, order(email=["ada@example.com"], phone="1", name={"a": 1}))
+    assert {"person": {"phone": "1"}, "session": "s"} == {key: event.give[key] for key in ("person", "session")}
+    assert event.left_out == (
+        "give.person?.email?: = order.email: order.email is a list, not text",
+        "give.note?: = order.name: order.name is a mapping, not text",
+    )
+    assert () == one(give).left_out
+
+
 def test_first_of_passes_over_another_shape_under_an_optional_key_only():
     odd, give = order(name=["x"], email="e"), "note{}:\n  first_of: [= order.name, = order.email]"
     assert {"note": "e"} == given(give.format("?"), odd)

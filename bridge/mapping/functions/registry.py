@@ -7,7 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Final
 
-from bridge.mapping.values import Failed, Value, named_kind
+from bridge.mapping.values import Failed, Value, is_void, named_kind
 
 FUNCTIONS: Final[dict[str, "Function"]] = {}
 
@@ -82,10 +82,14 @@ def function(
 
 
 def _need(wanted: str, kinds: tuple[type, ...], cure: str) -> Callable[[Value], Value]:
+    is_number = int in kinds
+
     def checked(value: Value) -> Value:
         if value is None or type(value) in kinds:
             return value
-        raise Failed(f"is given {named_kind(value)} where {wanted} is needed{cure}", of_shape=str in kinds)
+        if not is_number and is_void(value):
+            return None
+        raise Failed(f"is given {named_kind(value)} where {wanted} is needed{cure}", of_shape=not is_number)
 
     return checked
 
