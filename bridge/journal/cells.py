@@ -167,13 +167,19 @@ def in_its_lane(envelope: Envelope, there: set[tuple[str, str]]) -> Envelope:
         there.add(own)
         return envelope
     if owner in envelope.also:
-        return msgspec.structs.replace(envelope, tenant=owner)
+        also = (envelope.tenant, *(name for name in envelope.also if name != owner))
+        return msgspec.structs.replace(envelope, tenant=owner, also=also)
     return msgspec.structs.replace(
         envelope,
         lane=f"in doubt:{envelope.lane}",
         verdict=Reason.TENANT_IN_DOUBT,
         detail=f"the order came for {owner} first, which has the same secret: whose it is, only a header says",
     )
+
+
+def hashes_of(salt: bytes, envelope: Envelope, tenant: str) -> list[bytes]:
+    """By which persons and orders are known that are erased, as they are under a name of the tenant; the order last."""
+    return alias_hashes(salt, tenant, (*envelope.aliases, order_alias(envelope.lane)))
 
 
 def is_shut_out(envelope: Envelope, hashes: Iterable[bytes], blocked: set[bytes]) -> bool:

@@ -420,3 +420,28 @@ def test_a_line_of_the_log_does_not_say_a_customers_number(desk):
     assert "customer:***" == desk.document("customer:424242").names(1)["lane"]
     assert "customer_deletion:***" == desk.document("customer_deletion:424242").names(1)["lane"]
     assert "6042" == desk.document("6042").names(1)["lane"]
+
+
+async def test_who_was_erased_under_one_name_of_a_tenant_does_not_come_in_under_another(journal, desk, hers):
+    known = {"tenant": "old.example", "also": ("new.example",)}
+    erased = replace(_ada(), tenant="new.example")
+    first = await journal.append(hers("1", tenant="new.example"))
+    await journal.block(erased)
+    await journal.erase(erased)
+    another = await journal.append(hers("2", **known))
+    # The parcel's document does not name its buyer.
+    parcel = await journal.append(hers("1", id="parcel", aliases=(), **known))
+    assert (first.lane, [b"", b""]) == (
+        parcel.lane,
+        [(await journal.document(each.seq)).raw for each in (another, parcel)],
+    )
+    somebody = await journal.append(hers("3", aliases=("email:grace@example.com",), **known))
+    assert BODY == (await journal.document(somebody.seq)).raw
+
+
+async def test_a_person_is_known_under_the_name_of_the_tenant_that_the_order_has(journal, desk, hers):
+    first = await journal.append(hers("1", tenant="new.example", aliases=()))
+    known = {"tenant": "old.example", "also": ("older.example", "new.example")}
+    assert first.lane == (await journal.append(hers("1", id="touched", **known))).lane
+    assert [first.lane] == list(await journal.lanes(replace(_ada(), tenant="new.example"), limit=9))
+    assert 2 == (await journal.erase(replace(_ada(), tenant="new.example"))).bodies

@@ -25,6 +25,7 @@ from bridge.journal.cells import (
     alias_hashes,
     delivery_alias,
     envelope_of,
+    hashes_of,
     micros,
     moment,
     moment_or_none,
@@ -258,6 +259,7 @@ class PostgresJournal(Actor):
                 raw=packed(envelope.raw),
                 aliases=aliases,
                 order=alias_hash(self._salt, envelope.tenant, order_alias(envelope.lane)),
+                elsewhere={name: hashes_of(self._salt, envelope, name) for name in envelope.also},
             )
         )
 

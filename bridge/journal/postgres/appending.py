@@ -1,7 +1,7 @@
 """A group of envelopes, stored in one transaction: lanes, documents, and the work for each destination."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import msgspec
 
@@ -30,7 +30,8 @@ Delivery = tuple[int, str]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Append:
     """An envelope to store, packed before it is queued; texts are such as Postgres can hold. raw: empty where no
-    body is kept. aliases: the last is that of the delivery, which is nobody's name."""
+    body is kept. aliases: the last is that of the delivery, which is nobody's name. elsewhere: what aliases and order
+    are under each other name of the tenant, the order last."""
 
     envelope: Envelope
     lane: Name
@@ -39,6 +40,12 @@ class Append:
     raw: bytes
     aliases: Sequence[bytes]
     order: bytes
+    elsewhere: Mapping[str, Sequence[bytes]] = field(default_factory=dict)
+
+    @property
+    def hashes(self) -> Sequence[bytes]:
+        """By which it is known whether it is of somebody who was erased, under any name of its tenant."""
+        return (*self.aliases, self.order, *(one for others in self.elsewhere.values() for one in others))
 
 
 def columns(rows: Sequence[Row], count: int) -> list[list[object]]:
@@ -124,7 +131,13 @@ def _in_its_lane(append: Append, there: set[Name]) -> Append:
     found = in_its_lane(append.envelope, there)
     if found is append.envelope:
         return append
-    return replace(append, envelope=found, lane=(text(found.tenant), text(found.lane)))
+    moved = replace(append, envelope=found, lane=(text(found.tenant), text(found.lane)))
+    own = append.elsewhere.get(found.tenant)
+    if own is None:
+        return moved
+    before = {append.envelope.tenant: (*append.aliases[:-1], append.order)}
+    elsewhere = {name: append.elsewhere.get(name) or before[name] for name in found.also}
+    return replace(moved, aliases=(*own[:-1], append.aliases[-1]), order=own[-1], elsewhere=elsewhere)
 
 
 def _answers(
@@ -142,7 +155,7 @@ def _answers(
 
 
 def _shut_out(append: Append, blocked: set[bytes]) -> Append:
-    if not is_shut_out(append.envelope, (*append.aliases, append.order), blocked):
+    if not is_shut_out(append.envelope, append.hashes, blocked):
         return append
     return replace(append, envelope=without_person(append.envelope), raw=b"", aliases=append.aliases[-1:])
 
@@ -153,7 +166,7 @@ async def _lanes(
     """Number of each lane, and whether it was made now; and which of the group's hashes are blocked. A lane that
     another process is making, or has just removed, is seen the next time."""
     found: dict[Name, tuple[int, bool]] = {}
-    hashes = [one for append in group for one in (*append.aliases, append.order)]
+    hashes = [one for append in group for one in append.hashes]
     blocked: set[bytes] = set()
     missing = {append.lane: micros(came_at(append.envelope)) for append in reversed(group)}
     while missing:

@@ -15,7 +15,9 @@ from bridge.journal.cells import (
     DEAD_ON_ARRIVAL,
     Row,
     alias_hash,
+    alias_hashes,
     came_at,
+    hashes_of,
     in_its_lane,
     is_one,
     is_shut_out,
@@ -82,7 +84,7 @@ class Appending:
         self._blocked = blocked if len(blocked) <= _BLOCKED_REMEMBERED else None
 
     def _shut_out(self, appends: Sequence[Append]) -> None:
-        hashes = [(*append.aliases, self._order_hash(append.envelope)) for append in appends]
+        hashes = [self._hashes(append) for append in appends]
         blocked = self._blocked
         if blocked is None:
             blocked = {
@@ -93,8 +95,11 @@ class Appending:
                 append.envelope = without_person(append.envelope)
                 append.raw, append.aliases = b"", append.aliases[-1:]
 
-    def _order_hash(self, envelope: Envelope) -> bytes:
-        return alias_hash(self._salt, envelope.tenant, order_alias(envelope.lane))
+    def _hashes(self, append: Append) -> Sequence[bytes]:
+        """By which it is known whether it is of somebody who was erased, under any name of its tenant."""
+        envelope = append.envelope
+        others = [one for name in envelope.also for one in hashes_of(self._salt, envelope, name)]
+        return (*append.aliases, alias_hash(self._salt, envelope.tenant, order_alias(envelope.lane)), *others)
 
     def append(self, appends: Sequence[Append]) -> tuple[list[Answer], _Lanes]:
         """Where each is kept, and the lanes to be remembered: all of it is so when the group is committed."""
@@ -143,7 +148,10 @@ class Appending:
         wanted = {lane for append in doubted for lane in owners(append.envelope)}
         there = {(tenant, name) for tenant, name, _ in fetched(self._connection, "lanes", list(wanted))}
         for append in doubted:
-            append.envelope = in_its_lane(append.envelope, there)
+            found = in_its_lane(append.envelope, there)
+            if found.tenant != append.envelope.tenant:
+                append.aliases = [*alias_hashes(self._salt, found.tenant, found.aliases), append.aliases[-1]]
+            append.envelope = found
 
     def _lanes_of(self, appends: Sequence[Append], seen: _Lanes) -> _Lanes:
         names = {(append.envelope.tenant, append.envelope.lane): came_at(append.envelope) for append in appends}
