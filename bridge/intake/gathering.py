@@ -6,12 +6,12 @@ much (docs/performance.md). Who comes alone does not wait for others.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, TypeAlias
 
 import msgspec
 
-from bridge.contract import Envelope, HttpArrival, Keyed, Verified, WebhookSource
+from bridge.contract import Envelope, HttpArrival, Keyed, Renames, Verified, WebhookSource
 from bridge.intake.unreadable import WithoutNames, named
 from bridge.journal import Appended, Journal
 
@@ -75,19 +75,26 @@ class Delivery:
 
 
 Rivals: TypeAlias = Mapping[tuple[str, str], tuple[str, ...]]
-"""Source and tenant to the other tenants who have a secret of his."""
+"""Source and tenant to the other tenants who have a secret of his, each by all its names."""
 
 
 def rivals_of(sources: Mapping[str, WebhookSource]) -> Rivals:
     """Of tenants that share a secret, in one source or in several of one connector."""
     keys = [
-        _Keys(type(source), name, tenant, frozenset(own))
+        _Keys(type(source), name, tenant, frozenset(own), _names(source, tenant))
         for name, source in sources.items()
         if isinstance(source, Keyed)
         for tenant, own in source.signing_keys().items()
     ]
-    found = {(one.source, one.tenant): dict.fromkeys(each.tenant for each in keys if one.shares(each)) for one in keys}
+    found = {
+        (one.source, one.tenant): dict.fromkeys(name for each in keys if one.shares(each) for name in each.names)
+        for one in keys
+    }
     return {place: tuple(others) for place, others in found.items() if others}
+
+
+def _names(source: WebhookSource, tenant: str) -> Sequence[str]:
+    return (source.known_as(tenant) if isinstance(source, Renames) else ()) or (tenant,)
 
 
 class _Keys(NamedTuple):
@@ -95,6 +102,7 @@ class _Keys(NamedTuple):
     source: str
     tenant: str
     keys: frozenset[bytes]
+    names: Sequence[str]
 
     def shares(self, other: "_Keys") -> bool:
         return self.connector is other.connector and self.tenant != other.tenant and bool(self.keys & other.keys)

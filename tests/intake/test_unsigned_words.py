@@ -145,3 +145,18 @@ include: [shopify/default]
     settings = read(text, environ={**environ, **secrets})
     a, b, d = (f"{letter}.myshopify.com" for letter in "abd")
     assert {("one", a): (b, d), ("one", b): (a,), ("two", d): (a,), ("two", a): (d,)} == rivals_of(settings.sources)
+
+
+def test_a_shop_that_shares_a_secret_is_a_rival_under_each_of_its_names(environ):
+    text = """
+sources:
+  one:
+    connector: shopify
+    shops:
+      a.myshopify.com: {secrets: [env:SHOPIFY_SECRET], formerly: [b.myshopify.com]}
+      c.myshopify.com: {secrets: [env:SHOPIFY_SECRET]}
+destinations: {hellotext: {connector: hellotext, token: env:HELLOTEXT_TOKEN}}
+include: [shopify/default]
+"""
+    a, b, c = (f"{letter}.myshopify.com" for letter in "abc")
+    assert {("one", b): (c,), ("one", c): (b, a)} == rivals_of(read(text, environ=environ).sources)
