@@ -8,6 +8,7 @@ import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from itertools import permutations
 from pathlib import Path
 from typing import Any, cast
 
@@ -26,6 +27,7 @@ from bridge.contract import (
     Fields,
     Json,
     MadeUp,
+    Renames,
     Source,
     StreamSource,
     Tells,
@@ -152,6 +154,11 @@ _SHARED_INSTANCE = (
     "take the topics from each other: write env:HOSTNAME (a pod's name is there), or leave it out"
 )
 
+_OTHER_NAMES = (
+    "a shop is {here} here and {there} in source {other}: its orders would be two in the journal, and each sent; write "
+    "all its names in both sources, in the same order"
+)
+
 _SAME_INSTANCE = "is that of source {other} in the same group: they would take the topics from each other; name another"
 
 
@@ -179,6 +186,7 @@ class _Reading:
         sources = {name: made for name in top.sources if (made := self._source(name, top)) is not None}
         destinations = {name: outlet for name in top.destinations if (outlet := self._outlet(name, top)) is not None}
         rules = self._rules(top, sources, destinations, variables)
+        self._check_names(sources)
         if not self.unread & {"door", "private"}:
             self._check_ports(top.door, top.private)
         if rules is not None and "journal" not in self.unread:
@@ -284,6 +292,19 @@ class _Reading:
                 self._add(_SAME_INSTANCE.format(other=other), ("sources", name, "instance"))
             elif is_shared and read.is_instance_literal:
                 self._add(_SHARED_INSTANCE, ("sources", name, "instance"))
+
+    def _check_names(self, sources: Mapping[str, Source]) -> None:
+        """A tenant has the same names in all sources, or an order is one in this and another in that. It is said of the
+        source that knows fewer, or stands later."""
+        renames = {name: source for name, source in sources.items() if isinstance(source, Renames)}
+        places = [*renames]
+        for name, other in permutations(renames, 2):
+            for here in map(tuple, renames[name].families()):
+                there = {tuple(renames[other].known_as(one)) for one in here} - {(), here}
+                longest = max(there, key=lambda names: (len(names), names), default=())
+                if len(longest) > len(here) or (len(longest) == len(here) and places.index(other) < places.index(name)):
+                    said = {"here": ", ".join(here), "there": ", ".join(longest), "other": other}
+                    self._add(_OTHER_NAMES.format(**said), ("sources", name))
 
     # -- connectors ----------------------------------------------------------------------------------------------------
 

@@ -460,7 +460,13 @@ class Keyed(Protocol):
 
 @runtime_checkable
 class Renames(Protocol):
-    """Optional for sources: knows tenants by several names. What comes of them from any other source is theirs too."""
+    """Optional for sources: knows tenants by several names. What comes of them from any other source is theirs too.
+
+    Sources that know the same tenant know it by the same names: that is checked when a configuration is read.
+    """
+
+    def families(self) -> Sequence[Sequence[str]]:
+        """All names of each of its tenants, as `known_as` says them."""
 
     def known_as(self, name: str) -> Sequence[str]:
         """All names of the tenant that has or had this name, that first under which what is new is stored. Empty: it is

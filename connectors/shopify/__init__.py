@@ -157,6 +157,9 @@ class Shopify(BaseModel):
     def signing_keys(self) -> Mapping[str, Sequence[bytes]]:
         return {known.tenant: known.keys for known in self._known.values()}
 
+    def families(self) -> Sequence[Sequence[str]]:
+        return [self.known_as(name) for name in self.shops]
+
     def known_as(self, name: str) -> Sequence[str]:
         known = self._known.get(name)
         return () if known is None else known.names

@@ -101,3 +101,44 @@ async def test_a_person_is_erased_under_every_name_of_the_shop(running, configur
 def test_a_domain_is_one_shops(configured, shops, said):
     with pytest.raises(ConfigurationError, match=said):
         configured(**shops)
+
+
+TWICE = """
+sources:
+  shop: {connector: shopify, shops: {SHOPS}}
+  app: {connector: shopify, shops: {BESIDE}}
+destinations: {hellotext: {connector: hellotext, token: env:HELLOTEXT_TOKEN}}
+include: [shopify/default]
+"""
+OLDER = "example-older.myshopify.com"
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "said"),
+    [
+        ({NEW: [SHOP]}, {NEW: []}, f"sources.app: a shop is {NEW} here and {SHOP}, {NEW} in source shop: "),
+        ({NEW: []}, {NEW: [SHOP]}, f"sources.shop: a shop is {NEW} here and {SHOP}, {NEW} in source app: "),
+        ({NEW: [SHOP]}, {SHOP: []}, f"sources.app: a shop is {SHOP} here and {SHOP}, {NEW} in source shop: "),
+        ({NEW: [SHOP]}, {NEW: [SHOP, OLDER]}, f"sources.shop: a shop is {SHOP}, {NEW} here and {OLDER}, {SHOP}, "),
+        ({NEW: [SHOP, OLDER]}, {NEW: [OLDER, SHOP]}, f"sources.app: a shop is {SHOP}, {OLDER}, {NEW} here and "),
+        ({NEW: [SHOP]}, {NEW: [SHOP]}, ""),
+        ({NEW: [SHOP]}, {OLDER: []}, ""),
+    ],
+)
+def test_sources_of_one_shop_know_it_by_the_same_names(environ, one, other, said):
+    """Or an order would be one in one of them, and another in the other."""
+
+    def written(shops):
+        return ", ".join(
+            f"{name}: {{secrets: [env:SHOPIFY_SECRET], formerly: [{', '.join(former)}]}}"
+            for name, former in shops.items()
+        )
+
+    text = TWICE.replace("SHOPS", written(one)).replace("BESIDE", written(other))
+    if not said:
+        assert {"shop", "app"} == set(read(text, environ=environ).sources)
+        return
+    with pytest.raises(ConfigurationError) as wrong:
+        read(text, environ=environ)
+    (problem,) = wrong.value.problems
+    assert said in str(problem)
