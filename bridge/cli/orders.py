@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from bridge.cli import options
+from bridge.cli import options, tenants
 from bridge.cli.account import account
 from bridge.contract import Reason
 from bridge.delivery.trouble import trouble_of
@@ -55,10 +55,12 @@ def _advice(text: str) -> str:
 
 
 async def _stories(config: Path | None, path: Path | None, text: str, shop: str) -> Sequence[Story]:
+    shops = tenants.names_of(config, shop) if shop else ("",)
     async with options.to_read(config, path) as journal:
-        lanes = await journal.find(text, tenant=shop) or await _delivered(journal, text, config)
-        found = [await journal.story(lane) for lane in lanes]
-        return [await _explained(journal, story) for story in found if story is not None and shop in ("", story.tenant)]
+        found = [lane for one in shops for lane in await journal.find(text, tenant=one)]
+        lanes = dict.fromkeys(found or await _delivered(journal, text, config))
+        stories = [story for lane in lanes if (story := await journal.story(lane)) is not None]
+        return [await _explained(journal, story) for story in stories if not shop or story.tenant in shops]
 
 
 async def _delivered(journal: Reading, text: str, config: Path | None) -> Sequence[int]:

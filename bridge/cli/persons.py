@@ -11,6 +11,7 @@ import click
 import msgspec
 
 from bridge.cli import options
+from bridge.cli import tenants as tenants_of
 from bridge.config import read_file
 from bridge.contract import Envelope
 from bridge.journal import Erasure, Reading, Story
@@ -51,13 +52,13 @@ def _erasures(asked: dict[str, Any], tenants: Sequence[str]) -> list[Erasure]:
     )
     if not aliases and not asked["order"]:
         raise click.UsageError("say who: --customer, --email, --phone or --order, each as often as you like")
-    if asked["shop"] and asked["shop"] not in tenants:
+    names = tenants_of.names_of(asked["config"], asked["shop"]) if asked["shop"] else tenants
+    if asked["shop"] and not {*names} & {*tenants}:
         raise click.UsageError(f"the journal knows no shop {asked['shop']}; there are: {', '.join(tenants) or 'none'}")
     if (asked["order"] or asked["customer"]) and not asked["shop"] and len(tenants) > 1:
         # Numbers: another shop's order or customer may have the same.
         raise click.UsageError(f"say whose order or customer it is by --shop: {', '.join(tenants)}")
-    shops = [asked["shop"]] if asked["shop"] else tenants
-    return [Erasure(tenant=shop, aliases=aliases, orders=tuple(asked["order"])) for shop in shops]
+    return [Erasure(tenant=shop, aliases=aliases, orders=tuple(asked["order"])) for shop in names]
 
 
 @click.command()
@@ -207,7 +208,8 @@ async def _requested(journal: Reading, ref: str, config: Path | None) -> list[Er
         document = await journal.document(int(str(found["seq"])))
         told = instruction_of(sources, document)
         if document is not None and told is not None and told.task == "disclose":
-            return [Erasure(tenant=document.tenant, aliases=told.aliases, orders=told.orders)]
+            names = tenants_of.known_as(sources, document.tenant)
+            return [Erasure(tenant=name, aliases=told.aliases, orders=told.orders) for name in names]
     raise click.UsageError(f"{ref} is no request for what is kept about a person")
 
 

@@ -1,15 +1,18 @@
 """Which shops a person means, of those that may be asked, and the span of time."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import click
 
 from bridge.cli import options
-from bridge.config import Settings
-from bridge.contract import Renames
+from bridge.config import Settings, read_file
+from bridge.contract import MadeUp, Renames, Source
 from bridge.errand import Admin
+from bridge.errors import ConfigurationError
 from bridge.upkeep.scheduling import admins
 
 source = click.option("--source", default="", help="One source only.")
@@ -28,16 +31,25 @@ def meant(settings: Settings, asked: Mapping[str, Any], *, connector: str = "") 
         for name, admin in admins(settings).items()
         if name in sources and asked["source"] in ("", name)
         for tenant in admin.tenants()
-        if asked["shop"] in ("", tenant, *_names(settings, name, tenant))
+        if asked["shop"] in ("", *known_as({name: settings.sources[name]}, tenant))
     ]
     if not found:
         raise click.UsageError("no shop that is meant can be asked: write `access:` for it in the source's `shops:`")
     return found
 
 
-def _names(settings: Settings, source: str, tenant: str) -> Sequence[str]:
-    of = settings.sources[source]
-    return of.known_as(tenant) if isinstance(of, Renames) else ()
+def names_of(config: Path | None, shop: str) -> Sequence[str]:
+    """All names of the shop that has or had this name, by the configuration; that name alone where it says no other or
+    cannot be read. No secret is needed."""
+    with suppress(ConfigurationError):
+        return known_as(read_file(options.chosen(config), environ=MadeUp()).sources, shop)
+    return (shop,)
+
+
+def known_as(sources: Mapping[str, Source], tenant: str) -> Sequence[str]:
+    """All names of a tenant; that name alone where no source knows another."""
+    renames = [source for source in sources.values() if isinstance(source, Renames)]
+    return next((names for each in renames if (names := each.known_as(tenant))), (tenant,))
 
 
 def span(asked: Mapping[str, Any], now: datetime) -> tuple[datetime, datetime]:

@@ -1,11 +1,15 @@
 """A shop whose permanent domain changed is the same shop: what was sent of its orders is not sent again."""
 
+import asyncio
 import json
 
 import pytest
+from click.testing import CliRunner
 
+from bridge.cli import command
 from bridge.config import read
 from bridge.errors import ConfigurationError
+from bridge.upkeep.complying import REQUESTS
 from tests.conftest import CONFIG, SHOP
 
 NEW = "example-new.myshopify.com"
@@ -21,10 +25,21 @@ def configured(settings_for, sandbox, tmp_path, environ):
             for name, former in shops.items()
         )
         text = CONFIG.format(url=sandbox, mode="live", path=tmp_path / "journal.db")
-        text = text.replace(f"{SHOP}: {{secrets: [env:SHOPIFY_SECRET]}}", written)
-        return read(text + "rules: {redeemed: true}\n", environ=environ)
+        make.text = text.replace(f"{SHOP}: {{secrets: [env:SHOPIFY_SECRET]}}", written) + "rules: {redeemed: true}\n"
+        return read(make.text, environ=environ)
 
     return make
+
+
+@pytest.fixture
+def typed(environ):
+    """Types a command; exit code, stdout, stderr."""
+
+    async def run(*words):
+        told = await asyncio.to_thread(CliRunner(env=environ).invoke, command, [str(word) for word in words])
+        return told.exit_code, told.stdout, told.stderr
+
+    return run
 
 
 def _post(bridge, body, *, shop, topic="orders/updated"):
@@ -89,6 +104,34 @@ async def test_a_person_is_erased_under_every_name_of_the_shop(running, configur
             return all([(await bridge.house.journal.document(seq)).raw == b"" for seq in found])
 
         assert await bridge.until(erased)
+
+
+@pytest.mark.parametrize("asked", [NEW, SHOP])
+async def test_who_asks_for_a_shop_by_one_of_its_names_is_told_of_all(
+    running, configured, order, typed, tmp_path, asked
+):
+    """Half an answer looks like a whole one: of what is kept of a person, and of what was erased."""
+    numbers = [order() for _ in range(2)]
+    for (number, body), names in zip(numbers, ({NEW: []}, {NEW: [SHOP]}), strict=True):
+        async with running(configured(**names)) as bridge:
+            assert (200, "") == await _post(bridge, body, shop=NEW)
+            await bridge.settled(number)
+    email = json.loads(numbers[0][1])["email"]
+    config = tmp_path / "bridge.yaml"
+    config.write_text(configured.text)
+    where = ("--shop", asked, "--config", config)
+    for words in (("disclose", "--email", email), ("orders", "show", email, "--json")):
+        code, out, _ = await typed(*words, *where)
+        told = json.loads(out)
+        assert (0, {number for number, _ in numbers}) == (code, {found["order"] for found in told})
+    request = {"shop_domain": NEW, "customer": {"email": email}, "orders_requested": []}
+    async with running(configured(**{NEW: [SHOP]})) as bridge:
+        assert (200, "") == await _post(bridge, json.dumps(request).encode(), shop=NEW, topic="customers/data_request")
+        (asking,) = [fact async for fact in bridge.house.journal.parked(REQUESTS)]
+        code, out, _ = await typed("disclose", asking.ref, "--config", config)
+        assert {number for number, _ in numbers} <= {found["order"] for found in json.loads(out)}
+    code, out, _ = await typed("erase", "--email", email, "--yes", *where)
+    assert (0, "erased: 2 documents of 2 orders") == (code, out.partition(";")[0])
 
 
 @pytest.mark.parametrize(
