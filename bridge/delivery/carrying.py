@@ -31,7 +31,7 @@ _SENT = frozenset({State.DELIVERED, State.SHADOWED, State.UNCERTAIN})
 _LINES_IN_A_ROW = 100
 _MARKS = 64
 """Names in the journal, of each destination, for documents that are being mapped: several replicas may be at it."""
-_ENDED = "a process of the bridge ended while it mapped this document: it is not tried again by itself"
+_ENDED = "two processes of the bridge ended while they mapped this document: it is not tried again by itself"
 _STORE_AGAIN = (0.2, 0.5, 1.0, 2.0, 5.0)
 
 
@@ -126,17 +126,21 @@ class Carrier:
     async def mapped_apart(self, claim: Claim) -> Document:
         """As mapped, beside the event loop, one at a time.
 
-        The journal knows of it meanwhile. A document with which a process ended (what rules make of it may be more than
-        a container may hold) would end each process after it: it is dead, until a person has it tried again.
+        The journal knows of it meanwhile. A process may end beside any document; one with which a second process ended
+        (what rules make of it may be more than a container may hold) would end each after it: it is dead, until a
+        person has it tried again.
         """
-        seq = str(claim.seq)
+        once = str(claim.seq)
+        again = f"{once} again"
         mark = f"mapping:{self._road.name}:{claim.seq % _MARKS}"
         async with self._apart:
-            if await self._until_stored(lambda: self._journal.recall(mark)) == seq:
+            before = await self._until_stored(lambda: self._journal.recall(mark))
+            if before == again:
                 document = Document(claim, self._book.rules)
                 self._given(document, document.rules.unmapped(claim.envelope, self._road.name, _ENDED))
             else:
-                await self._until_stored(lambda: self._journal.remember(mark, seq))
+                told = again if before == once else once
+                await self._until_stored(lambda: self._journal.remember(mark, told))
                 document = await asyncio.to_thread(self.mapped, claim)
             await self._until_stored(lambda: self._journal.remember(mark, ""))
         return document
