@@ -29,6 +29,8 @@ _REST = timedelta(seconds=10)
 """Of a rule that alone is told to wait, where it is not told for how long."""
 _SENT = frozenset({State.DELIVERED, State.SHADOWED, State.UNCERTAIN})
 _LINES_IN_A_ROW = 100
+_CLOCK_WAS_SET = timedelta(seconds=30)
+"""By which a clock is not moved but by who sets it."""
 _MARKS = 64
 """Names in the journal, of each destination, for documents that are being mapped: several replicas may be at it."""
 _ENDED = "two processes of the bridge ended while they mapped this document: it is not tried again by itself"
@@ -84,6 +86,7 @@ class Carrier:
         self._feel = feel
         self._shape = road.destination.shape()
         self._clock = asyncio.get_running_loop().time
+        self._began = _now() - timedelta(seconds=self._clock())
         self._rests: dict[str, float] = {}
         """Rules that alone are left alone for a while, until when."""
         self.evidence = Evidence()
@@ -102,6 +105,12 @@ class Carrier:
                 self.release(hold.rule)
                 await self._journal.release(hold.dest, hold.rule)
                 emit("rule.released", dest=hold.dest, rule=hold.rule, detail="the rule has changed")
+
+    def _set_ahead(self) -> timedelta:
+        """By how much this machine's clock was set ahead since the start, as the one that nobody sets tells: nothing is
+        given up for a time that has not passed."""
+        moved = _now() - timedelta(seconds=self._clock()) - self._began
+        return moved if moved > _CLOCK_WAS_SET else timedelta()
 
     def release(self, rule: str) -> None:
         """A person released the rule."""
@@ -256,7 +265,7 @@ class Carrier:
             outcome,
             attempt=moment.attempt,
             now=_now(),
-            first_tried_at=moment.first_tried_at,
+            first_tried_at=moment.first_tried_at + self._set_ahead(),
             patience=self._road.patience,
             chance=random.random(),  # noqa: S311  jitter, not a secret
         )

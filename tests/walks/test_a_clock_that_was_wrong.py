@@ -4,7 +4,7 @@ import sqlite3
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
-from bridge.delivery import worker
+from bridge.delivery import carrying, worker
 
 
 def _a_year_ahead(tmp_path):
@@ -41,3 +41,23 @@ async def test_a_lane_that_waits_for_next_year_goes_on_when_the_clock_is_set(
         assert (200, "") == await bridge.post(another)
         await bridge.settled(other)
         await bridge.settled(number)
+
+
+async def test_nothing_is_given_up_for_the_time_by_which_the_clock_was_set_ahead(running, order, monkeypatch):
+    number, body = order()
+    async with running() as bridge:
+        await bridge.fail(status=503)
+        assert (200, "") == await bridge.post(body)
+        await bridge.until(lambda: bridge.received("/v1/profiles"))
+        for room in (worker, carrying):
+            monkeypatch.setattr(room, "_now", lambda: datetime.now(UTC) + timedelta(days=365))
+        tried = len(await bridge.received("/v1/profiles"))
+
+        async def was_tried_again():
+            is_over = not (await bridge.story(number)).waiting
+            return is_over or len(await bridge.received("/v1/profiles")) > tried + 1
+
+        await bridge.until(was_tried_again)
+        await bridge.recover()
+        await bridge.settled(number)
+        assert {"order.placed": "delivered", "order.confirmed": "delivered"} == await bridge.states(number)
