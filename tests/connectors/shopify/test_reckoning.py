@@ -446,3 +446,28 @@ def test_of_an_edited_order_no_total_is_made_up_where_a_sum_is_missing(currency,
         document |= {"total_price": None, "total_price_set": None}
     failed = [step for step in steps(document, currency) if isinstance(step, Failure)]
     assert {"order.placed", "order.confirmed"} <= {failure.fact for failure in failed}
+
+
+@pytest.mark.parametrize("currency", ["shop", "buyer"])
+@pytest.mark.parametrize("is_money_back", [False, True])
+@pytest.mark.parametrize(
+    "missing",
+    [
+        ("current_total_price",),
+        ("total_price",),
+        ("total_price", "current_total_price"),
+    ],
+)
+def test_a_total_that_is_left_out_is_read_where_it_stands_in_both_currencies(currency, is_money_back, missing):
+    """A subscription may leave fields out of its documents."""
+    order = Order(lines=[], shipping=Decimal(0), is_included=True, buyer="GBP", prices=ROUND)
+    for number in (1, 2):
+        order.add(Line(number=number, product=number, price=Decimal(10), sold=2, off=Decimal(0), rate=Decimal(0)))
+    order.pay()
+    order.take(order.lines[0], 1, says=False, pays=False)
+    if is_money_back:
+        order.give_back(order.lines[1], 1, Decimal(0), "return")
+    document = order.document()
+    whole = told(document, currency)
+    assert Decimal(30) * (RATE if currency == "buyer" else 1) == whole[0].give["amount"]
+    assert whole == told({name: value for name, value in document.items() if name not in missing}, currency)
