@@ -56,7 +56,8 @@ def test_an_order_of_many_lines_of_which_some_were_taken_and_some_came_back_is_t
     back = [{"id": n, "line_item_id": n, "quantity": 2} for n in range(2, LINES + 1, 2)]
     moved = {"kind": "refund", "status": "success", "amount": "400.00", "currency": "GBP"}
     refund = {"id": 1, "created_at": "2026-11-20T14:30:00Z", "transactions": [moved], "refund_line_items": back}
-    sums = {"total_price": "1000.00", "current_total_price": "250.00", "taxes_included": True}
+    sums = {"total_price": "1000.00", "subtotal_price": "1000.00", "current_total_price": "250.00"}
+    sums |= {"taxes_included": True, "total_shipping_price_set": {"shop_money": {"amount": "0.00"}}}
     give = _placed(line_items=_lines(lambda n: n % 2), refunds=[refund], **sums)
     assert Decimal("750.00") == give["amount"]
     assert {1: LINES // 2, 2: LINES // 2} == Counter(item["quantity"] for item in give["object_parameters"]["items"])

@@ -471,3 +471,18 @@ def test_a_total_that_is_left_out_is_read_where_it_stands_in_both_currencies(cur
     whole = told(document, currency)
     assert Decimal(30) * (RATE if currency == "buyer" else 1) == whole[0].give["amount"]
     assert whole == told({name: value for name, value in document.items() if name not in missing}, currency)
+
+
+def test_of_an_order_whose_sums_do_not_come_to_its_total_the_money_that_went_back_decides():
+    """Its lines say nothing sure of its total, such as where the tax is said to come on top and does not."""
+    order = Order(lines=[], shipping=Decimal(0), is_included=True, buyer="EUR", prices=ROUND)
+    for number in (1, 2):
+        line_of = Line(number=number, product=number, price=Decimal(10), sold=2, off=Decimal(0), rate=Decimal("0.2"))
+        order.add(line_of)
+    order.pay()
+    order.take(order.lines[0], 2, says=False, pays=False)
+    order.give_back(order.lines[1], 1, Decimal(0), "return")
+    document = order.document() | {"taxes_included": False, "cancelled_at": order.now.isoformat()}
+    assert {Decimal(20)} == {
+        event.give["amount"] for event in told(document, "shop") if event.fact != "refund.received"
+    }
