@@ -95,8 +95,22 @@ def _document(number, at, chance):
         "billing_address": None,
         "shipping_address": None,
         "note_attributes": [{"name": "hello_session", "value": str(uuid.UUID(int=chance.getrandbits(128)))}],
-        "line_items": [line | {"properties": []} for line in document["line_items"]],
+        "taxes_included": True,
+        "line_items": [line | {"properties": []} for line in _lines(document["line_items"], total)],
     }
+
+
+def _half(total):
+    """What is left where an edit takes half away."""
+    return (total / 2).quantize(Decimal("0.01"))
+
+
+def _lines(lines, total):
+    """The first is the half that an edit may take away."""
+    first, *others = lines
+    price = total - _half(total)
+    one = {"quantity": 1, "current_quantity": 1, "discount_allocations": [], "tax_lines": []}
+    return [first | one | {"price": f"{price:.2f}", "price_set": _money(price)}, *others]
 
 
 def _money(total):
@@ -128,7 +142,7 @@ class _Order:
 
     def becomes(self, worth):
         """An edit leaves this of it."""
-        self.total = worth.quantize(Decimal("0.01"))
+        self.total = worth
         self.document = self.document | {"current_total_price": f"{self.total:.2f}"}
         self._day.edited[str(self.document["id"])] = self.total
 
@@ -181,7 +195,7 @@ def _whose(day, order, chance):
 
 def _edited(order):
     first, *others = order.document["line_items"]
-    order.becomes(order.total / 2)
+    order.becomes(_half(order.total))
     order.step("orders/updated", line_items=[first | {"current_quantity": 0}, *others])
 
 
@@ -207,6 +221,7 @@ def _refunded(order, number, chance):
         "order_id": order.document["id"],
         "created_at": at,
         "processed_at": at,
+        "refund_line_items": [],  # money alone: the piece may have been taken away by an edit
         "transactions": [paid | {"created_at": at, "processed_at": at}],
     }
     refunds = [*order.document["refunds"], refund]
