@@ -202,7 +202,10 @@ async def test_aliases_are_stored_as_salted_hashes_only(path, tmp_path, desk):
         stored = one.read_bytes()
         assert document.id.encode() in stored
         assert [] == [text for text in (b"canary", b"600111222") if text in stored]
-    hashes = [set(sqlite3.connect(one).execute("SELECT hash FROM alias")) for one in (path, tmp_path / "other.db")]
+    hashes = []
+    for one in (path, tmp_path / "other.db"):
+        with closing(sqlite3.connect(one)) as connection:
+            hashes.append(set(connection.execute("SELECT hash FROM alias")))
     assert (3, 3, set()) == (len(hashes[0]), len(hashes[1]), hashes[0] & hashes[1])
 
 

@@ -46,8 +46,10 @@ def doors(had, tmp_path_factory):
     """The ports by listener, and the folder with the certificates."""
     folder = tmp_path_factory.mktemp("certificates")
     _openssl(folder, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=ours", "-keyout",
-             "ca.key", "-out", "ca.pem")  # fmt: skip
-    (folder / "san").write_text("subjectAltName=IP:127.0.0.1")
+             "ca.key", "-out", "ca.pem", "-addext", "keyUsage=critical,keyCertSign,cRLSign")  # fmt: skip
+    # What Python 3.13 asks of certificates.
+    extensions = ("subjectAltName=IP:127.0.0.1", "authorityKeyIdentifier=keyid", "subjectKeyIdentifier=hash")
+    (folder / "san").write_text("\n".join(extensions))
     for name in ("broker", "client"):
         _openssl(folder, "req", "-newkey", "rsa:2048", "-nodes", "-subj", f"/CN={name}", "-keyout", f"{name}.key",
                  "-out", f"{name}.csr")  # fmt: skip
