@@ -68,11 +68,11 @@ async def test_thousands_of_refunds_are_one_dead_fact(running, order, log):
 async def test_while_a_heavy_document_is_mapped_the_others_come_and_go(running, order, monkeypatch):
     begun, enough, applied = threading.Event(), threading.Event(), Rules.apply
 
-    def slowly(self, envelope, destination, *, stale=False):
+    def slowly(self, envelope, destination, **named):
         if len(envelope.raw) > worker.LIGHT:
             begun.set()
             assert enough.wait(20)
-        return applied(self, envelope, destination, stale=stale)
+        return applied(self, envelope, destination, **named)
 
     monkeypatch.setattr(Rules, "apply", slowly)
     heavy, body = order(line_items=[line(n) for n in range(2_000)])
