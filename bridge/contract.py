@@ -6,7 +6,7 @@ What travels through the rooms is frozen and plain. Times are aware datetimes, m
 import os
 import re
 import unicodedata
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -471,6 +471,12 @@ class Renames(Protocol):
     def known_as(self, name: str) -> Sequence[str]:
         """All names of the tenant that has or had this name, that first under which what is new is stored. Empty: it is
         no name of a tenant of this source."""
+
+
+def known_as(sources: Iterable[object], tenant: str) -> Sequence[str]:
+    """All names of a tenant, as the first source says them that knows it; that name alone where none does."""
+    renames = [source for source in sources if isinstance(source, Renames)]
+    return next((names for each in renames if (names := each.known_as(tenant))), (tenant,))
 
 
 @runtime_checkable

@@ -13,7 +13,7 @@ import msgspec
 from bridge.cli import options
 from bridge.cli import tenants as tenants_of
 from bridge.config import read_file
-from bridge.contract import Envelope
+from bridge.contract import Envelope, known_as
 from bridge.journal import Erasure, Reading, Story
 from bridge.journal.cells import lane_of
 from bridge.surrogates import decoded
@@ -208,7 +208,7 @@ async def _requested(journal: Reading, ref: str, config: Path | None) -> list[Er
         document = await journal.document(int(str(found["seq"])))
         told = instruction_of(sources, document)
         if document is not None and told is not None and told.task == "disclose":
-            names = tenants_of.known_as(sources, document.tenant)
+            names = known_as(sources.values(), document.tenant)
             return [Erasure(tenant=name, aliases=told.aliases, orders=told.orders) for name in names]
     raise click.UsageError(f"{ref} is no request for what is kept about a person")
 

@@ -10,7 +10,7 @@ import click
 
 from bridge.cli import options
 from bridge.config import Settings, read_file
-from bridge.contract import MadeUp, Renames, Source
+from bridge.contract import MadeUp, known_as
 from bridge.errand import Admin
 from bridge.errors import ConfigurationError
 from bridge.upkeep.scheduling import admins
@@ -31,7 +31,7 @@ def meant(settings: Settings, asked: Mapping[str, Any], *, connector: str = "") 
         for name, admin in admins(settings).items()
         if name in sources and asked["source"] in ("", name)
         for tenant in admin.tenants()
-        if asked["shop"] in ("", *known_as({name: settings.sources[name]}, tenant))
+        if asked["shop"] in ("", *known_as([settings.sources[name]], tenant))
     ]
     if not found:
         raise click.UsageError("no shop that is meant can be asked: write `access:` for it in the source's `shops:`")
@@ -42,14 +42,8 @@ def names_of(config: Path | None, shop: str) -> Sequence[str]:
     """All names of the shop that has or had this name, by the configuration; that name alone where it says no other or
     cannot be read. No secret is needed."""
     with suppress(ConfigurationError):
-        return known_as(read_file(options.chosen(config), environ=MadeUp()).sources, shop)
+        return known_as(read_file(options.chosen(config), environ=MadeUp()).sources.values(), shop)
     return (shop,)
-
-
-def known_as(sources: Mapping[str, Source], tenant: str) -> Sequence[str]:
-    """All names of a tenant; that name alone where no source knows another."""
-    renames = [source for source in sources.values() if isinstance(source, Renames)]
-    return next((names for each in renames if (names := each.known_as(tenant))), (tenant,))
 
 
 def span(asked: Mapping[str, Any], now: datetime) -> tuple[datetime, datetime]:

@@ -11,7 +11,7 @@ from typing import NamedTuple, TypeAlias
 
 import msgspec
 
-from bridge.contract import Envelope, HttpArrival, Keyed, Renames, Verified, WebhookSource
+from bridge.contract import Envelope, HttpArrival, Keyed, Verified, WebhookSource, known_as
 from bridge.intake.unreadable import WithoutNames, named
 from bridge.journal import Appended, Journal
 
@@ -81,7 +81,7 @@ Rivals: TypeAlias = Mapping[tuple[str, str], tuple[str, ...]]
 def rivals_of(sources: Mapping[str, WebhookSource]) -> Rivals:
     """Of tenants that share a secret, in one source or in several of one connector."""
     keys = [
-        _Keys(type(source), name, tenant, frozenset(own), _names(source, tenant))
+        _Keys(type(source), name, tenant, frozenset(own), known_as([source], tenant))
         for name, source in sources.items()
         if isinstance(source, Keyed)
         for tenant, own in source.signing_keys().items()
@@ -91,10 +91,6 @@ def rivals_of(sources: Mapping[str, WebhookSource]) -> Rivals:
         for one in keys
     }
     return {place: tuple(others) for place, others in found.items() if others}
-
-
-def _names(source: WebhookSource, tenant: str) -> Sequence[str]:
-    return (source.known_as(tenant) if isinstance(source, Renames) else ()) or (tenant,)
 
 
 class _Keys(NamedTuple):

@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 from prometheus_client import Gauge
 
-from bridge.contract import Envelope, Reason, Record, Renames, Request, Response, StreamSource
+from bridge.contract import Envelope, Reason, Record, Renames, Request, Response, StreamSource, known_as
 from bridge.errors import InstanceTaken, JournalBusy, Malformed, NotNow, NotStorable, StreamError
 from bridge.intake.kafka import Consumer, PositionLost, opened, options
 from bridge.intake.origin import REWOUND, Origin, Positions, may_start, origin_of
@@ -295,7 +295,7 @@ class Stream:
 
     def _names(self, tenant: str) -> Mapping[str, Any]:
         """A tenant that another source knows by several names is the same here."""
-        names = next((names for each in self._renames if (names := each.known_as(tenant))), ())
+        names = known_as(self._renames, tenant)
         return {"tenant": names[0], "also": tuple(names[1:])} if len(names) > 1 else {}
 
     def _wait(self, partition: Partition, why: str, **fields: object) -> None:

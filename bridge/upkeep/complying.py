@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from bridge.contract import Envelope, Reason, Renames, Source, State
+from bridge.contract import Envelope, Reason, Source, State, known_as
 from bridge.errand import Instruction, Instructs
 from bridge.errors import JournalError
 from bridge.journal import Erased, Erasure, Feeding, Parked, Selection
@@ -90,10 +90,8 @@ class Complying:
 
     async def _erased(self, parked: Parked, told: Instruction, left: tuple[int, ...]) -> Erased:
         """The request itself goes last, and others not with it: who is killed meanwhile knows what is left to do."""
-        source = self.sources.get(parked.source)
-        names = source.known_as(parked.tenant) if isinstance(source, Renames) else ()
         others = Erased()
-        for tenant in names or (parked.tenant,):
+        for tenant in known_as([self.sources.get(parked.source)], parked.tenant):
             erasure = Erasure(
                 tenant=tenant,
                 aliases=told.aliases,

@@ -62,13 +62,11 @@ class Shop(BaseModel):
 class Known:
     """A configured shop and all that it is called.
 
-    name    its permanent domain now
-    tenant  the name under which its orders are kept: the oldest
-    keys    those that may have signed
+    name  its permanent domain now
+    keys  those that may have signed
     """
 
     name: str
-    tenant: str
     shop: Shop
     keys: tuple[bytes, ...]
 
@@ -76,6 +74,11 @@ class Known:
     def names(self) -> tuple[str, ...]:
         """All of them, the oldest first."""
         return (*self.shop.formerly[::-1], self.name)
+
+    @property
+    def tenant(self) -> str:
+        """The name under which its orders are kept: the oldest."""
+        return self.names[0]
 
     def also(self, tenant: str) -> tuple[str, ...]:
         return tuple(name for name in self.names if name != tenant) if self.shop.formerly else ()
@@ -272,7 +275,7 @@ class Shopify(BaseModel):
         found: dict[str, Known] = {}
         for name, shop in self.shops.items():
             keys = tuple(key.reveal().encode() for key in shop.secrets)
-            known = Known(name, [name, *shop.formerly][-1], shop, keys)
+            known = Known(name, shop, keys)
             found |= dict.fromkeys(known.names, known)
         return found
 
