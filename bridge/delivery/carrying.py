@@ -15,7 +15,7 @@ from bridge.delivery.conversing import Conversing, Leave, Road
 from bridge.delivery.courier import Courier
 from bridge.delivery.doubt import NONE, doubted
 from bridge.delivery.evidence import Evidence, Scope
-from bridge.delivery.policy import LONGEST_REST, Pass, Postpone, Settle, decide
+from bridge.delivery.policy import CLOCK_WAS_SET, LONGEST_REST, Pass, Postpone, Settle, decide
 from bridge.errors import ClaimRevoked, JournalBusy, LaneLost, NotStorable
 from bridge.journal import HOLDS, Claim, Done, Hold, Journal, Key, Postponed, Record, Returned, Settled, Verdict
 from bridge.mapping.rule import LONGEST_MESSAGE
@@ -29,8 +29,6 @@ _REST = timedelta(seconds=10)
 """Of a rule that alone is told to wait, where it is not told for how long."""
 _SENT = frozenset({State.DELIVERED, State.SHADOWED, State.UNCERTAIN})
 _LINES_IN_A_ROW = 100
-_CLOCK_WAS_SET = timedelta(seconds=30)
-"""By which a clock is not moved but by who sets it."""
 _MARKS = 64
 """Names in the journal, of each destination, for documents that are being mapped: several replicas may be at it."""
 _ENDED = "two processes of the bridge ended while they mapped this document: it is not tried again by itself"
@@ -110,7 +108,7 @@ class Carrier:
         """By how much this machine's clock was set ahead since the start, as the one that nobody sets tells: nothing is
         given up for a time that has not passed."""
         moved = _now() - timedelta(seconds=self._clock()) - self._began
-        return moved if moved > _CLOCK_WAS_SET else timedelta()
+        return moved if moved > CLOCK_WAS_SET else timedelta()
 
     def release(self, rule: str) -> None:
         """A person released the rule."""

@@ -11,7 +11,7 @@ from bridge.delivery.carrying import LIGHT, Carrier, Document
 from bridge.delivery.conversing import Road
 from bridge.delivery.courier import Courier
 from bridge.delivery.limits import Health, Mood, after, after_probe, allowed, probe_is_due
-from bridge.delivery.policy import LONGEST_REST
+from bridge.delivery.policy import CLOCK_WAS_SET, LONGEST_REST
 from bridge.delivery.ready import Ready
 from bridge.delivery.trouble import mark, noted
 from bridge.delivery.window import Window
@@ -24,8 +24,6 @@ _BUDGET = 16 * 1024 * 1024
 _JOURNAL_AGAIN = 0.5
 _PROBE_AGAIN = 0.05
 _LONGEST_SLEEP = 60.0
-_CLOCK_WAS_SET = 30.0
-"""Seconds by which this machine's clock moved against the one that nobody sets."""
 _ANOTHER_AGAIN = 1.0
 """Seconds between facts that are tried before a pause has ended: what is denied again and again is no storm."""
 
@@ -53,7 +51,7 @@ class Worker:
         self._heavy = asyncio.Semaphore(_MOST_HEAVY)
         self._stopping = self._knows_holds = False
         self._maybe_due = True
-        self._clock_at: float | None = None
+        self._clock_at: timedelta | None = None
         self._next_due: datetime | None = None
         self._since: datetime | None = None
         self._note = ""
@@ -154,8 +152,8 @@ class Worker:
 
     async def _hasten(self) -> None:
         """At the start, and when this machine's clock was set: no lane waits for a time that no wait of ours gives."""
-        at = time.time() - time.monotonic()
-        if self._clock_at is not None and abs(at - self._clock_at) < _CLOCK_WAS_SET:
+        at = timedelta(seconds=time.time() - time.monotonic())
+        if self._clock_at is not None and abs(at - self._clock_at) < CLOCK_WAS_SET:
             return
         now, longest = _now(), max(self._road.patience.longest_wait, LONGEST_REST)
         try:

@@ -36,7 +36,7 @@ async def test_a_lane_that_waits_for_next_year_goes_on_when_the_clock_is_set(
         await bridge.until(lambda: bridge.received("/v1/profiles"))
         assert 1 == _a_year_ahead(tmp_path)
         await bridge.recover()
-        monkeypatch.setattr(worker, "_CLOCK_WAS_SET", -1.0)  # it was
+        monkeypatch.setattr(worker, "CLOCK_WAS_SET", timedelta(seconds=-1))  # it was
         other, another = order()
         assert (200, "") == await bridge.post(another)
         await bridge.settled(other)
