@@ -1,6 +1,10 @@
 # One entry for people and for CI. Python 3.11 or newer and make are all that is assumed.
+#
+#   make test ARGS="-k pacing -x"       ARGS goes to pytest as it is
+#   make PYTHON=python3.12 test         PYTHON makes the environment; without it, python3 does
 
 PYTHON ?= python3
+ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 RUN_READY := $(VENV)/.run-ready
@@ -8,7 +12,7 @@ READY := $(VENV)/.ready
 BENCH_READY := $(VENV)/.bench-ready
 
 .DEFAULT_GOAL := help
-.PHONY: help run run-kafka run-replicas kafka test lint bench clean chart
+.PHONY: help run run-kafka run-replicas kafka test coverage lint bench clean chart same-python
 
 help:  ## Say what there is.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -25,8 +29,13 @@ run-replicas: $(READY)  ## Show three replicas over Postgres, one killed and one
 kafka: $(READY)  ## Serve a real Kafka broker at 127.0.0.1:9092 until Ctrl-C (Java and Maven are needed).
 	@$(BIN)/python -m tests.kafka.broker
 
-test: $(READY)  ## Run all tests.
-	@$(BIN)/pytest -q
+test: $(READY)  ## Run all tests, or those that ARGS="..." names (the options of pytest).
+	@$(BIN)/pytest -q $(ARGS)
+
+coverage: $(READY)  ## Run tests as `test` does, and say which lines and branches they left out, the least covered file first.
+	@$(BIN)/coverage erase
+	@$(BIN)/coverage run -m pytest -q $(ARGS); tests=$$?; \
+	$(BIN)/coverage combine --quiet && $(BIN)/coverage report | cut -c 1-150; exit $$tests
 
 lint: $(READY)  ## Check style, types and who may import whom.
 	@$(BIN)/ruff check .
@@ -43,10 +52,13 @@ bench: $(BENCH_READY)  ## Measure, beside bare programs in the same run.
 clean:  ## Remove the environment and caches, never the journal in ./var.
 	rm -rf $(VENV) .cache .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 
-$(RUN_READY): pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=python3.12 ..."; exit 1; }
+# An environment that works is kept, whatever `python3` is by now: two Pythons in one folder would be neither.
+$(RUN_READY): pyproject.toml | same-python
 	@echo "installing the bridge and what it runs on into $(VENV) (once, some seconds)"
-	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -c '' 2>/dev/null || { \
+	  $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	    || { echo "Python 3.11 or newer is needed: make PYTHON=python3.12 ..."; exit 1; }; \
+	  $(PYTHON) -m venv --clear $(VENV); }
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
 	@touch $@
@@ -59,3 +71,14 @@ $(READY): $(RUN_READY) pyproject.toml
 $(BENCH_READY): $(READY)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --group bench
 	@touch $@
+
+# Whoever names a Python gets that one, or is told that the environment has another one.
+same-python:
+ifneq ($(origin PYTHON),file)
+	@[ ! -x $(BIN)/python ] || { \
+	  version='import sys; print("%d.%d" % sys.version_info[:2])'; \
+	  asked=$$($(PYTHON) -c "$$version") || { echo "there is no $(PYTHON)"; exit 1; }; \
+	  there=$$($(BIN)/python -c "$$version"); \
+	  [ "$$asked" = "$$there" ] \
+	    || { echo "$(VENV) was made with Python $$there, not with $(PYTHON) ($$asked): make clean first, or leave PYTHON out"; exit 1; }; }
+endif
