@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PAGES = ["README.md", "docs/journal.md"]
+PAGES = ["README.md", "docs/journal.md", "docs/hellotext.md"]
 MOST_WORDS = 35
 _BLOCK = re.compile(r"^( *)```.*?^\1```$", re.DOTALL | re.MULTILINE)
 _NO_PROSE = re.compile(r"^\s*(\||#|<)|^ {4,}(?!\s*([-*]|\d+\.) )")
