@@ -6,7 +6,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PAGES = ["README.md", "docs/journal.md", "docs/hellotext.md"]
+PAGES = [
+    "README.md",
+    "docs/journal.md",
+    "docs/hellotext.md",
+    "connectors/README.md",
+    "connectors/kafka/README.md",
+    "connectors/hellotext/README.md",
+]
 MOST_WORDS = 35
 _BLOCK = re.compile(r"^( *)```.*?^\1```$", re.DOTALL | re.MULTILINE)
 _NO_PROSE = re.compile(r"^\s*(\||#|<)|^ {4,}(?!\s*([-*]|\d+\.) )")
