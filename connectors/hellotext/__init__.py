@@ -153,7 +153,6 @@ class Hellotext(BaseModel):
             "Authorization": f"Bearer {self.token.reveal()}",
             "Content-Type": "application/json",
             "Accept": "application/json",
-            "User-Agent": "attribution-bridge",
         }
 
 

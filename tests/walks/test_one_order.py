@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from importlib.metadata import version
 
 import pytest
 
@@ -20,6 +21,15 @@ async def test_an_order_reaches_the_api_once_as_every_fact_that_it_states(runnin
         events = await bridge.received()
         assert {number} == {event["body"]["object_parameters"]["reference"] for event in events}
         assert ["Bearer ***"] * 2 == [event["headers"]["Authorization"] for event in events]
+
+
+async def test_the_api_is_told_the_version_of_the_program_that_asks(running, order):
+    number, body = order()
+    async with running() as bridge:
+        await bridge.post(body)
+        await bridge.settled(number)
+        expected = {f"attribution-bridge/{version('attribution-bridge')}"}
+        assert expected == {request["headers"]["User-Agent"] for request in await bridge.received("/v1/")}
 
 
 async def test_money_arrives_as_the_digits_that_the_platform_sent(running, order):
