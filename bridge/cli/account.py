@@ -33,7 +33,9 @@ def account(**asked: Any) -> None:  # noqa: ANN401  click's parameters
 
     Reads only. Exits 1 where something differs for good; what is still on its way is told, and is no difference.
 
-    Example: attribution-bridge orders account --since 7d
+    \b
+    Example:
+      attribution-bridge orders account --since 7d
     """
     found = options.wait_for(_accounts(asked))
     if asked["as_json"]:

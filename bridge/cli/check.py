@@ -22,7 +22,9 @@ def check(config: Path | None, connect: bool, show: bool, as_json: bool) -> None
 
     Exits 2 with a line for each problem: file, line, path and what to write instead.
 
-    Example: attribution-bridge check --config bridge.yaml
+    \b
+    Example:
+      attribution-bridge check --config bridge.yaml
     """
     path = options.chosen(config)
     settings = read_file(path)

@@ -20,7 +20,9 @@ def dead() -> None:
 def list_dead(**asked: Any) -> None:  # noqa: ANN401  click's parameters
     """Group dead facts by reason.
 
-    Example: attribution-bridge dead list --reason refused
+    \b
+    Example:
+      attribution-bridge dead list --reason refused
     """
     parked.list_them(State.DEAD, asked)
 
@@ -33,7 +35,9 @@ def list_dead(**asked: Any) -> None:  # noqa: ANN401  click's parameters
 def show(ref: str, **asked: Any) -> None:  # noqa: ANN401  click's parameters
     """Show one dead fact: why, and the raw input it came from.
 
-    Example: attribution-bridge dead show 17-9a3e11f0 --body
+    \b
+    Example:
+      attribution-bridge dead show 17-9a3e11f0 --body
     """
     parked.show_one(State.DEAD, ref, asked)
 
@@ -43,8 +47,10 @@ def show(ref: str, **asked: Any) -> None:  # noqa: ANN401  click's parameters
 def retry(refs: tuple[str, ...], **asked: Any) -> None:  # noqa: ANN401  click's parameters
     """Map the newest stored document of each order again, with the rules of now. What could not be read is read again.
 
-    Examples: attribution-bridge dead retry 17-9a3e11f0
-    attribution-bridge dead retry --reason 'rule failed' --all --rate 20
+    \b
+    Examples:
+      attribution-bridge dead retry 17-9a3e11f0
+      attribution-bridge dead retry --reason 'rule failed' --all --rate 20
     """
     parked.act_on_many(State.DEAD, refs, asked, act=lambda journal: journal.retry, doing=parked.RETRY)
 
@@ -54,7 +60,9 @@ def retry(refs: tuple[str, ...], **asked: Any) -> None:  # noqa: ANN401  click's
 def drop(refs: tuple[str, ...], **asked: Any) -> None:  # noqa: ANN401  click's parameters
     """Decide that these facts are never sent. They stay in the history as dropped by hand.
 
-    Example: attribution-bridge dead drop 17-9a3e11f0
+    \b
+    Example:
+      attribution-bridge dead drop 17-9a3e11f0
     """
     parked.act_on_many(State.DEAD, refs, asked, act=lambda journal: journal.drop, doing=parked.DROP)
 
@@ -69,7 +77,9 @@ def release(dest: str | None, rule: str | None, **asked: Any) -> None:  # noqa: 
     A rule is held when the same refusal came twenty times running, or when its facts alone are not allowed while those
     of other rules are accepted. A rule that is changed goes on by itself when the configuration is read again.
 
-    Example: attribution-bridge dead release hellotext placed
+    \b
+    Example:
+      attribution-bridge dead release hellotext placed
     """
     if dest is None:
         options.wait_for(_list_holds(asked))

@@ -46,7 +46,9 @@ def demo() -> None:
     a sample order posted through the door. With SHOPIFY_SHOP, SHOPIFY_SECRET and HELLOTEXT_TOKEN: that shop and the
     real API (HELLOTEXT_MODE=shadow sends nothing there).
 
-    Example: SHOPIFY_SHOP=name.myshopify.com SHOPIFY_SECRET=... HELLOTEXT_TOKEN=... attribution-bridge demo
+    \b
+    Example:
+      SHOPIFY_SHOP=name.myshopify.com SHOPIFY_SECRET=... HELLOTEXT_TOKEN=... attribution-bridge demo
     """
     if (settings := from_environment(os.environ)) is not None:
         sys.exit(_real(settings, os.environ))

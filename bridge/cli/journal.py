@@ -38,7 +38,9 @@ def journal() -> None:
 def stats(config: Path | None, path: Path | None, as_json: bool) -> None:  # noqa: FBT001  click passes flags so
     """Count what waits and what became of the rest.
 
-    Example: attribution-bridge journal stats --json
+    \b
+    Example:
+      attribution-bridge journal stats --json
     """
     found, troubles, holds = options.wait_for(_stats(config, path))
     if as_json:
@@ -64,7 +66,9 @@ def init(config: Path | None, path: Path | None) -> None:
 
     With Postgres this is the only command that needs the right to make tables; `run` refuses to start before it.
 
-    Example: attribution-bridge journal init --config bridge.yaml
+    \b
+    Example:
+      attribution-bridge journal init --config bridge.yaml
     """
     settings = options.journal_settings(config, path)
     made = options.wait_for(opening.init(settings))
@@ -79,7 +83,9 @@ def init(config: Path | None, path: Path | None) -> None:
 def prune(config: Path | None, path: Path | None, as_json: bool) -> None:  # noqa: FBT001
     """Forget now what is past its retention, as a running bridge does every hour. A SQLite journal must not be in use.
 
-    Example: attribution-bridge journal prune
+    \b
+    Example:
+      attribution-bridge journal prune
     """
     pruned = options.wait_for(_prune(options.journal_settings(config, path)))
     if as_json:
@@ -99,7 +105,9 @@ def export_(file: Path, config: Path | None, path: Path | None) -> None:
 
     A FILE that is there is replaced, once the new one is whole.
 
-    Example: attribution-bridge journal export moving.journal
+    \b
+    Example:
+      attribution-bridge journal export moving.journal
     """
     options.wait_for(_write_out(options.journal_settings(config, path), file, whole=True))
 
@@ -112,7 +120,9 @@ def backup(file: Path, config: Path | None, path: Path | None) -> None:
 
     A FILE that is there is replaced, once the new one is whole: until then, and where it fails, it stays as it was.
 
-    Example: attribution-bridge journal backup "backup-$(date +%F).journal"
+    \b
+    Example:
+      attribution-bridge journal backup "backup-$(date +%F).journal"
     """
     options.wait_for(_write_out(options.journal_settings(config, path), file, whole=False))
 
@@ -123,7 +133,9 @@ def backup(file: Path, config: Path | None, path: Path | None) -> None:
 def import_(file: Path, config: Path | None, path: Path | None) -> None:
     """Make a new journal of what `journal export` wrote, keys included, and prove that all of it is there.
 
-    Example: attribution-bridge journal import moving.journal --config postgres.yaml
+    \b
+    Example:
+      attribution-bridge journal import moving.journal --config postgres.yaml
     """
     options.wait_for(_read_in(options.journal_settings(config, path), file, restored=False))
 
@@ -135,7 +147,9 @@ def restore(file: Path, config: Path | None, path: Path | None) -> None:
     """Make a new journal of a backup. What was not final in it may have been sent since, and so may all that happens
     until the bridge starts with it. Of both, unrepeatable facts become uncertain, and repeatable ones are sent.
 
-    Example: attribution-bridge journal restore backup-2026-11-20.journal
+    \b
+    Example:
+      attribution-bridge journal restore backup-2026-11-20.journal
     """
     options.wait_for(_read_in(options.journal_settings(config, path), file, restored=True))
 
@@ -146,7 +160,9 @@ def doubt(config: Path | None, path: Path | None) -> None:
     """Say that the journal was put back by other means than `journal restore`: a snapshot of its volume, a backup of
     its database. It is then treated as if it had been restored. Nobody may work with it.
 
-    Example: attribution-bridge journal doubt --config bridge.yaml
+    \b
+    Example:
+      attribution-bridge journal doubt --config bridge.yaml
     """
     settings = options.journal_settings(config, path)
     options.wait_for(opening.doubt(settings))

@@ -33,7 +33,9 @@ def show(text: str, config: Path | None, path: Path | None, shop: str, as_json: 
 
     Works beside a running bridge and on a stopped one. Exits 1 where nothing is known.
 
-    Example: attribution-bridge orders show '#1042'
+    \b
+    Example:
+      attribution-bridge orders show '#1042'
     """
     if not text.strip():
         raise click.UsageError("name the order: by its id, name (#1042), e-mail, phone, customer, checkout or delivery")

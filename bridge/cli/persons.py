@@ -75,8 +75,10 @@ def erase(ref: str, **asked: Any) -> None:  # noqa: ANN401  click's parameters
 
     Works beside a running bridge and on a stopped one. The attribution API and earlier backups are not touched.
 
-    Examples: attribution-bridge erase --email ada@example.com --shop example.myshopify.com
-    attribution-bridge erase 17-9a3e11f0
+    \b
+    Examples:
+      attribution-bridge erase --email ada@example.com --shop example.myshopify.com
+      attribution-bridge erase 17-9a3e11f0
     """
     options.wait_for(_erase_requested(ref, asked) if ref else _erase(asked))
 
@@ -169,8 +171,10 @@ def disclose(ref: str, **asked: Any) -> None:  # noqa: ANN401  click's parameter
 
     Exits 1 where nothing is kept.
 
-    Examples: attribution-bridge disclose 17-9a3e11f0 > for-the-customer.json
-    attribution-bridge disclose 17-9a3e11f0 --done
+    \b
+    Examples:
+      attribution-bridge disclose 17-9a3e11f0 > for-the-customer.json
+      attribution-bridge disclose 17-9a3e11f0 --done
     """
     if asked["done"]:
         _conclude(ref, asked)

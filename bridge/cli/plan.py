@@ -54,7 +54,9 @@ def plan(**asked: Any) -> None:  # noqa: ANN401  click's parameters
     Facts are counted once, by rule and key, with samples. Reads beside a running bridge. Exits 1 where `run` would
     refuse the rules because of what this journal has keys of: a fact that seems to be renamed.
 
-    Example: attribution-bridge plan --config new.yaml --since 7d
+    \b
+    Example:
+      attribution-bridge plan --config new.yaml --since 7d
     """
     config: Path = asked["config"]
     against = asked["against"] or (options.DEFAULT if _is_another(config) else None)

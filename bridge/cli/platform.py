@@ -41,7 +41,9 @@ def subscribe(ctx: click.Context, /, **asked: Any) -> None:  # noqa: ANN401  cli
 
     Exits 1 where something is wrong that it cannot mend, and with --dry-run where something would be done.
 
-    Example: attribution-bridge shopify subscribe --dry-run
+    \b
+    Example:
+      attribution-bridge shopify subscribe --dry-run
     """
     dry_run: bool = asked["dry_run"]
     _findings(
@@ -64,7 +66,9 @@ def doctor(ctx: click.Context, /, **asked: Any) -> None:  # noqa: ANN401  click'
 
     Changes nothing. Exits 1 where something is wrong; each line says how to mend it.
 
-    Example: attribution-bridge shopify doctor
+    \b
+    Example:
+      attribution-bridge shopify doctor
     """
     _findings(ctx, asked, lambda admin, tenant, kinds: admin.examine(tenant, kinds=kinds, now=datetime.now(UTC)))
 
@@ -85,7 +89,9 @@ def reconcile(ctx: click.Context, /, **asked: Any) -> None:  # noqa: ANN401  cli
     Works beside a running bridge, which sends what was found; without one it is sent at the next start. Broken off, it
     goes on where it was when it is asked for the same --since again.
 
-    Example: attribution-bridge shopify reconcile --since 7d --dry-run
+    \b
+    Example:
+      attribution-bridge shopify reconcile --since 7d --dry-run
     """
     tallies = options.wait_for(_reconciled(ctx, asked))
     if asked["as_json"]:

@@ -35,8 +35,10 @@ def preview(paths: tuple[Path, ...], **asked: object) -> None:
     No secret is needed. The API's answers are the stand-ins of shadow mode. Each document is looked at by itself, also
     of an answer of Shopify's REST API, such as {"orders": [...]}. Exits 1 where a rule fails or a file is refused.
 
-    Examples: attribution-bridge preview order.json
-    attribution-bridge preview payloads/ --topic orders/updated --at 2026-11-21T12:00:00Z
+    \b
+    Examples:
+      attribution-bridge preview order.json
+      attribution-bridge preview payloads/ --topic orders/updated --at 2026-11-21T12:00:00Z
     """
     settings = settings_of(options.chosen(asked["config"]))  # type: ignore[arg-type]  # click gives a path or None
     is_well = True

@@ -18,7 +18,9 @@ def run(config: Path | None) -> None:
 
     Exits 0 after a clean stop, 2 for a configuration that is wrong, 74 when the journal's disk fails.
 
-    Example: attribution-bridge run --config bridge.yaml
+    \b
+    Example:
+      attribution-bridge run --config bridge.yaml
     """
     try:
         settings = read_file(options.chosen(config))

@@ -21,7 +21,9 @@ def sandbox(connector: str, host: str, port: int) -> None:
 
     Point a destination's `url` at it. POST /fail makes it fail, see the connector's README.
 
-    Example: attribution-bridge sandbox hellotext --port 8089
+    \b
+    Example:
+      attribution-bridge sandbox hellotext --port 8089
     """
     module = registry.sandbox(connector)
     asyncio.run(_serve(module.serving, connector, host, port))

@@ -26,7 +26,9 @@ def schema(context: click.Context) -> None:
 
     # yaml-language-server: $schema=bridge.schema.json
 
-    Example: attribution-bridge schema > bridge.schema.json
+    \b
+    Example:
+      attribution-bridge schema > bridge.schema.json
     """
     if context.invoked_subcommand is None:
         click.echo(msgspec.json.format(msgspec.json.encode(whole(), enc_hook=str), indent=2).decode())
@@ -41,7 +43,9 @@ def infer(files: Sequence[Path], as_json: bool) -> None:  # noqa: FBT001  click 
     Text with two or three decimals is taken for money, an instant with its zone for a time; read it through before
     use: what was null in every sample is `any`.
 
-    Example: attribution-bridge schema infer samples/*.json > erp_order.yaml
+    \b
+    Example:
+      attribution-bridge schema infer samples/*.json > erp_order.yaml
     """
     found = inferred(document for path in files for document in _documents(path))
     if as_json:

@@ -48,9 +48,11 @@ def send(files: tuple[Path, ...], **asked: object) -> None:
     Exits 1 where not every delivery was answered with 200, one has not ended as --settled and --as ask, or no secret
     fits the signature.
 
-    Examples: attribution-bridge send order.json --topic orders/paid
-    attribution-bridge send --example test-order --settled http://127.0.0.1:9090 --as 'test order'
-    attribution-bridge send body.bin --verify 'q0l8...='
+    \b
+    Examples:
+      attribution-bridge send order.json --topic orders/paid
+      attribution-bridge send --example test-order --settled http://127.0.0.1:9090 --as 'test order'
+      attribution-bridge send body.bin --verify 'q0l8...='
     """
     settings = _settings(asked)
     name, signer = _signer(settings, asked["source"])

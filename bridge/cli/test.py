@@ -26,8 +26,10 @@ def test(folder: Path, config: Path | None, *, update: bool, shuffle: bool, seed
 
     A case is a folder with case.yaml and expected.json. No secret is needed. Exits 1 where a case is not as expected.
 
-    Examples: attribution-bridge test tests --update
-    attribution-bridge test tests --shuffle
+    \b
+    Examples:
+      attribution-bridge test tests --update
+      attribution-bridge test tests --shuffle
     """
     settings = settings_of(options.chosen(config))
     found = [cases.read(path, settings) for path in cases.found(folder)]

@@ -20,7 +20,9 @@ def uncertain() -> None:
 def list_uncertain(**asked: Any) -> None:  # noqa: ANN401  click's parameters
     """Group uncertain facts by reason.
 
-    Example: attribution-bridge uncertain list --each
+    \b
+    Example:
+      attribution-bridge uncertain list --each
     """
     parked.list_them(State.UNCERTAIN, asked)
 
@@ -33,7 +35,9 @@ def list_uncertain(**asked: Any) -> None:  # noqa: ANN401  click's parameters
 def show(ref: str, **asked: Any) -> None:  # noqa: ANN401  click's parameters
     """Show one uncertain fact: what was sent, when, and the document it came from.
 
-    Example: attribution-bridge uncertain show 17-9a3e11f0
+    \b
+    Example:
+      attribution-bridge uncertain show 17-9a3e11f0
     """
     parked.show_one(State.UNCERTAIN, ref, asked)
 
@@ -43,7 +47,9 @@ def show(ref: str, **asked: Any) -> None:  # noqa: ANN401  click's parameters
 def send(refs: tuple[str, ...], **asked: Any) -> None:  # noqa: ANN401  click's parameters
     """Send them again: the API does not have them. If it does, it has them twice.
 
-    Example: attribution-bridge uncertain send 17-9a3e11f0
+    \b
+    Example:
+      attribution-bridge uncertain send 17-9a3e11f0
     """
     parked.act_on_many(State.UNCERTAIN, refs, asked, act=lambda journal: journal.resend, doing=parked.RESEND)
 
@@ -54,7 +60,9 @@ def send(refs: tuple[str, ...], **asked: Any) -> None:  # noqa: ANN401  click's 
 def settle(refs: tuple[str, ...], as_state: str, **asked: Any) -> None:  # noqa: ANN401  click's parameters
     """Say what became of them.
 
-    Example: attribution-bridge uncertain settle 17-9a3e11f0 --as delivered
+    \b
+    Example:
+      attribution-bridge uncertain settle 17-9a3e11f0 --as delivered
     """
     state = State(as_state)
     parked.act_on_many(

@@ -13,7 +13,9 @@ from bridge.cli import options
 def version(as_json: bool) -> None:  # noqa: FBT001  click passes flags so
     """Say which version this is.
 
-    Example: attribution-bridge version --json
+    \b
+    Example:
+      attribution-bridge version --json
     """
     found = {"attribution-bridge": version_of("attribution-bridge"), "python": platform.python_version()}
     if as_json:

@@ -3,11 +3,14 @@
 import asyncio
 import json
 import re
+import shlex
 from importlib.metadata import version
 
+import click
 import pytest
 
 from bridge.__main__ import main
+from bridge.cli import command
 from bridge.delivery.trouble import trouble_of
 from bridge.errors import BridgeError
 from tests.cli.conftest import CONFIG
@@ -23,37 +26,41 @@ def typed_beside(typed):
     return invoke
 
 
-@pytest.mark.parametrize(
-    "words",
-    [
-        (),
-        ("run",),
-        ("check",),
-        ("demo",),
-        ("preview",),
-        ("test",),
-        ("sandbox",),
-        ("send",),
-        ("plan",),
-        ("version",),
-        ("orders", "show"),
-        ("dead", "list"),
-        ("dead", "show"),
-        ("dead", "retry"),
-        ("dead", "drop"),
-        ("dead", "release"),
-        ("uncertain", "list"),
-        ("uncertain", "show"),
-        ("uncertain", "send"),
-        ("uncertain", "settle"),
-        ("journal", "stats"),
-    ],
-    ids=" ".join,
-)
-def test_every_command_explains_itself_with_an_example(typed, words):
+def _walked(words, part):
+    """Every command and group below, each with the words that name it."""
+    yield words, part
+    if isinstance(part, click.Group):
+        context = click.Context(part)
+        for name in part.list_commands(context):
+            yield from _walked((*words, name), part.get_command(context, name))
+
+
+COMMANDS = dict(_walked((), command))
+LEAVES = [words for words, part in COMMANDS.items() if not isinstance(part, click.Group) or part.invoke_without_command]
+
+
+def test_all_commands_are_found():
+    assert {("run",), ("journal", "doubt"), ("shopify", "doctor"), ("schema", "infer")} <= set(LEAVES)
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_every_command_and_group_explains_itself(typed, words):
     told = typed(*words, "--help")
-    assert 0 == told.exit_code
-    assert not words or "Example" in told.output
+    assert (0, True) == (told.exit_code, told.output.startswith("Usage: "))
+
+
+@pytest.mark.parametrize("words", LEAVES, ids=" ".join)
+def test_every_command_shows_examples_each_on_a_line_that_can_be_typed(typed, words):
+    shown = re.search(r"^  Examples?:\n((?:    .*\n)+)\n", typed(*words, "--help").output, re.MULTILINE)
+    assert shown, "there is no example"
+    for line in shown[1].splitlines():
+        typed_words = shlex.split(line.split(" > ")[0])
+        start = typed_words.index("attribution-bridge") + 1
+        assert list(words) == typed_words[start : start + len(words)]
+        part = COMMANDS[words]
+        parser = part.make_parser(click.Context(part))
+        _, left, _ = parser.parse_args(typed_words[start + len(words) :])
+        assert [] == left
 
 
 def test_version_says_the_installed_version(typed):
