@@ -4,6 +4,7 @@ import asyncio
 import io
 import json
 import os
+import random
 import shutil
 import signal
 import uuid
@@ -116,6 +117,17 @@ class Bridge:
             return story if not story.waiting else None
 
         return await self.until(done)
+
+
+@pytest.fixture
+def chance(request) -> random.Random:
+    """What a test draws from. A failure says the seed; TEST_SEED=SEED draws the same again.
+
+    What other processes do meanwhile is not drawn here: the second time may still end otherwise.
+    """
+    seed = os.environ.get("TEST_SEED") or str(uuid.uuid4().int % 10**9)
+    request.node.add_report_section("setup", "chance", f"TEST_SEED={seed} draws the same again")
+    return random.Random(seed)
 
 
 @pytest.fixture

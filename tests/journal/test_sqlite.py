@@ -387,13 +387,13 @@ async def test_an_io_error_breaks_the_journal_and_what_was_confirmed_is_kept(pat
         assert [appended.seq] == [claim.seq for claim in await desk.claims(journal)]
 
 
-async def test_a_corrupt_file_breaks_the_journal(path, desk):
+async def test_a_corrupt_file_breaks_the_journal(path, desk, chance):
     async with _opened(path) as journal:
         await asyncio.gather(*(journal.append(desk.document(str(order))) for order in range(2000)))
     async with _opened(path) as journal:
         with path.open("r+b") as broken:
             broken.seek(2 * 4096)
-            broken.write(os.urandom(path.stat().st_size - 2 * 4096))
+            broken.write(chance.randbytes(path.stat().st_size - 2 * 4096))
         with pytest.raises(JournalBroken, match="malformed"):
             await journal.append(desk.document())
         with pytest.raises(JournalBroken):

@@ -49,11 +49,15 @@ def an_order(*, with_buyer):
     return str(document["id"]), json.dumps(document).encode()
 
 
-async def load(process, signer, acknowledged, stop):
-    """Orders without end; those that were answered 200 are remembered."""
+async def load(process, signer, acknowledged, stop, chance):
+    """Orders without end; those that were answered 200 are remembered.
+
+    chance: which of them have a buyer. Each load draws from one of its own, so that the others' pace changes nothing.
+    """
+    chance = random.Random(chance.getrandbits(64))
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as session:
         while not stop.is_set():
-            number, body = an_order(with_buyer=bool(random.getrandbits(1)))
+            number, body = an_order(with_buyer=bool(chance.getrandbits(1)))
             headers = signer.sign(body, topic="orders/create", tenant=None, delivery_id=number)
             try:
                 url = f"http://127.0.0.1:{process.port}/webhooks/shop"

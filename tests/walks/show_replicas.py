@@ -6,6 +6,7 @@ Usage: python -m tests.walks.show_replicas [SECONDS]     exits 1 if an order is 
 
 import asyncio
 import logging
+import random
 import shutil
 import signal
 import sys
@@ -60,7 +61,7 @@ async def _troubled(three: list[ShopProcess], seconds: float) -> set[str]:
     signer = read(three[0].config.read_text(), environ=three[0].environ).sources["shop"]
     acknowledged: set[str] = set()
     stop = asyncio.Event()
-    loads = [asyncio.create_task(load(three[n % 3], signer, acknowledged, stop)) for n in range(9)]
+    loads = [asyncio.create_task(load(three[n % 3], signer, acknowledged, stop, random.Random())) for n in range(9)]
     started = time.monotonic()
     await asyncio.sleep(seconds / 4)
     await three[0].end(signal.SIGKILL)

@@ -7,7 +7,6 @@ database whose connections are cut, and a process that is killed.
 import asyncio
 import json
 import os
-import random
 import signal
 import sqlite3
 import subprocess
@@ -150,7 +149,7 @@ async def _full_disk(disk, acknowledged):
     await _more(acknowledged, 10)
 
 
-async def test_a_sqlite_journal_through_all_of_it(sandbox, environ, tmp_path, ports, small_disk):
+async def test_a_sqlite_journal_through_all_of_it(sandbox, environ, tmp_path, ports, small_disk, chance):
     path = small_disk / "journal.db"
     kept = f'{{path: "{path}", min_free: 8388608, ballast: 4194304}}'
     process = ShopProcess(tmp_path, sandbox, environ, ports, journal=kept)
@@ -158,7 +157,7 @@ async def test_a_sqlite_journal_through_all_of_it(sandbox, environ, tmp_path, po
     signer = read(process.config.read_text(), environ=environ).sources["shop"]
     acknowledged, stop = set(), asyncio.Event()
     await process.start()
-    loads = [asyncio.create_task(load(process, signer, acknowledged, stop)) for _ in range(4)]
+    loads = [asyncio.create_task(load(process, signer, acknowledged, stop, chance)) for _ in range(4)]
     strangers = asyncio.create_task(_strangers(process, stop))
     await _more(acknowledged, 20)
     await _others_at_the_files(process, path, tmp_path, acknowledged)
@@ -239,7 +238,7 @@ async def _pumped(reader, writer):
 
 
 async def test_replicas_over_postgres_through_all_of_it(
-    sandbox, environ, tmp_path, unused_tcp_port_factory, postgres_server
+    sandbox, environ, tmp_path, unused_tcp_port_factory, postgres_server, chance
 ):
     place = await asyncio.to_thread(new_place, postgres_server, lease=timedelta(seconds=2))
     async with Proxy(postgres_server) as proxy:
@@ -252,13 +251,13 @@ async def test_replicas_over_postgres_through_all_of_it(
         signer = read(running[0].config.read_text(), environ=running[0].environ).sources["shop"]
         await asyncio.gather(*(replica.start() for replica in running))
         acknowledged, stop = set(), asyncio.Event()
-        loads = [asyncio.create_task(load(running[n % 2], signer, acknowledged, stop)) for n in range(4)]
+        loads = [asyncio.create_task(load(running[n % 2], signer, acknowledged, stop, chance)) for n in range(4)]
         strangers = [asyncio.create_task(_strangers(replica, stop)) for replica in running]
         await _more(acknowledged, 20)
         poison, body = _poison()
         assert b" 200 " in await _posted(running[0], signer, poison, body)
         for _ in range(8):
-            await asyncio.sleep(random.uniform(0.1, 0.5))
+            await asyncio.sleep(chance.uniform(0.1, 0.5))
             proxy.cut()
         await _more(acknowledged, 20)
         await running[0].end(signal.SIGKILL)

@@ -5,7 +5,6 @@ Half of the orders tell their buyer's e-mail (their events are repeatable), half
 
 import asyncio
 import json
-import random
 import signal
 from collections import Counter
 from datetime import UTC, datetime, timedelta
@@ -28,7 +27,7 @@ def ports(unused_tcp_port_factory):
 
 
 async def test_kill_9_under_load_loses_nothing_acknowledged_and_repeats_nothing_unrepeatable(
-    sandbox, environ, tmp_path, ports
+    sandbox, environ, tmp_path, ports, chance
 ):
     process = ShopProcess(tmp_path, sandbox, environ, ports)
     signer = read(process.config.read_text(), environ=environ).sources["shop"]
@@ -36,8 +35,8 @@ async def test_kill_9_under_load_loses_nothing_acknowledged_and_repeats_nothing_
     for _ in range(ROUNDS):
         await process.start()
         stop = asyncio.Event()
-        loads = [asyncio.create_task(load(process, signer, acknowledged, stop)) for _ in range(8)]
-        await asyncio.sleep(random.uniform(0.2, 0.9))
+        loads = [asyncio.create_task(load(process, signer, acknowledged, stop, chance)) for _ in range(8)]
+        await asyncio.sleep(chance.uniform(0.2, 0.9))
         await process.end(signal.SIGKILL)
         stop.set()
         await asyncio.gather(*loads)
@@ -79,12 +78,12 @@ async def test_a_settled_fact_is_never_sent_again_after_a_crash(sandbox, environ
     assert ["order.placed", "order.confirmed"] == [e["body"]["action"] for e in await received(sandbox)]
 
 
-async def test_sigterm_finishes_what_is_in_flight_and_exits_0(sandbox, environ, tmp_path, ports):
+async def test_sigterm_finishes_what_is_in_flight_and_exits_0(sandbox, environ, tmp_path, ports, chance):
     process = ShopProcess(tmp_path, sandbox, environ, ports)
     signer = read(process.config.read_text(), environ=environ).sources["shop"]
     acknowledged, stop = set(), asyncio.Event()
     await process.start()
-    loads = [asyncio.create_task(load(process, signer, acknowledged, stop)) for _ in range(8)]
+    loads = [asyncio.create_task(load(process, signer, acknowledged, stop, chance)) for _ in range(8)]
     await asyncio.sleep(0.5)
     assert 0 == await process.end(signal.SIGTERM)
     stop.set()

@@ -34,13 +34,13 @@ def _look(path, action, target):
     subprocess.run([sys.executable, "-c", script, path, target], check=True, timeout=60)
 
 
-async def test_looks_under_load_lose_nothing_at_the_next_crash(sandbox, environ, tmp_path, ports):
+async def test_looks_under_load_lose_nothing_at_the_next_crash(sandbox, environ, tmp_path, ports, chance):
     process = ShopProcess(tmp_path, sandbox, environ, ports)
     signer = read(process.config.read_text(), environ=environ).sources["shop"]
     acknowledged, stop = set(), asyncio.Event()
     path = tmp_path / "journal.db"
     await process.start()
-    loads = [asyncio.create_task(load(process, signer, acknowledged, stop)) for _ in range(4)]
+    loads = [asyncio.create_task(load(process, signer, acknowledged, stop, chance)) for _ in range(4)]
     window = sqlite3.connect(path)  # stays open, in another process than the bridge
     window.execute("SELECT count(*) FROM envelope").fetchone()
     for number, action in enumerate(_LOOKS.values()):
@@ -63,13 +63,13 @@ async def test_looks_under_load_lose_nothing_at_the_next_crash(sandbox, environ,
         copy.close()
 
 
-async def test_a_journal_that_is_taken_away_closes_the_door_and_says_why(sandbox, environ, tmp_path, ports):
+async def test_a_journal_that_is_taken_away_closes_the_door_and_says_why(sandbox, environ, tmp_path, ports, chance):
     process = ShopProcess(tmp_path, sandbox, environ, ports)
     signer = read(process.config.read_text(), environ=environ).sources["shop"]
     acknowledged, stop = set(), asyncio.Event()
     path = tmp_path / "journal.db"
     await process.start()
-    loads = [asyncio.create_task(load(process, signer, acknowledged, stop)) for _ in range(4)]
+    loads = [asyncio.create_task(load(process, signer, acknowledged, stop, chance)) for _ in range(4)]
     async with asyncio.timeout(30):
         while len(acknowledged) < 20:
             await asyncio.sleep(0.02)

@@ -16,14 +16,14 @@ LEASE = 2
 
 
 async def test_replicas_that_die_or_freeze_lose_nothing_and_repeat_nothing_unrepeatable(
-    sandbox, environ, tmp_path, unused_tcp_port_factory, postgres_server
+    sandbox, environ, tmp_path, unused_tcp_port_factory, postgres_server, chance
 ):
     place = await asyncio.to_thread(new_place, postgres_server, lease=timedelta(seconds=LEASE))
     running = replicas(3, tmp_path, sandbox, environ, unused_tcp_port_factory, place, lease=LEASE)
     signer = read(running[0].config.read_text(), environ=running[0].environ).sources["shop"]
     await asyncio.gather(*(replica.start() for replica in running))
     acknowledged, stop = set(), asyncio.Event()
-    loads = [asyncio.create_task(load(running[n % 3], signer, acknowledged, stop)) for n in range(9)]
+    loads = [asyncio.create_task(load(running[n % 3], signer, acknowledged, stop, chance)) for n in range(9)]
     await asyncio.sleep(0.7)
     await running[0].end(signal.SIGKILL)
     running[1].running.send_signal(signal.SIGSTOP)
@@ -42,7 +42,7 @@ async def test_replicas_that_die_or_freeze_lose_nothing_and_repeat_nothing_unrep
 
 
 async def test_a_database_that_is_killed_under_load_comes_back_with_all_that_was_acknowledged(
-    sandbox, environ, tmp_path, unused_tcp_port_factory, make_postgres
+    sandbox, environ, tmp_path, unused_tcp_port_factory, make_postgres, chance
 ):
     server = await asyncio.to_thread(make_postgres)
     place = await asyncio.to_thread(new_place, server.dsn, lease=timedelta(seconds=LEASE))
@@ -50,7 +50,7 @@ async def test_a_database_that_is_killed_under_load_comes_back_with_all_that_was
     signer = read(running[0].config.read_text(), environ=running[0].environ).sources["shop"]
     await asyncio.gather(*(replica.start() for replica in running))
     acknowledged, stop = set(), asyncio.Event()
-    loads = [asyncio.create_task(load(running[n % 2], signer, acknowledged, stop)) for n in range(6)]
+    loads = [asyncio.create_task(load(running[n % 2], signer, acknowledged, stop, chance)) for n in range(6)]
     await asyncio.sleep(0.7)
     await asyncio.to_thread(server.signal, signal.SIGQUIT)
     before = len(acknowledged)
