@@ -13,6 +13,8 @@ PAGES = [
     "connectors/README.md",
     "connectors/kafka/README.md",
     "connectors/hellotext/README.md",
+    "connectors/shopify/README.md",
+    "docs/shopify.md",
 ]
 MOST_WORDS = 35
 _BLOCK = re.compile(r"^( *)```.*?^\1```$", re.DOTALL | re.MULTILINE)
