@@ -19,24 +19,46 @@ from bridge.mapping.rules import Written, compile_rules
 ROOT = Path(__file__).parents[1]
 MAPPING = (ROOT / "docs/mapping.md").read_text()
 ENVIRON = {
+    "SHOPIFY_CLIENT_SECRET": "c",
     "SHOPIFY_SECRET": "s",
     "HELLOTEXT_TOKEN": "t",
     "DATABASE_URL": "postgres://db/bridge",
     "KAFKA_PASSWORD": "p",
     "REGISTRY_PASSWORD": "r",
 }
-PAGES_OF_DOCS = sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))
-PAGES = ["README.md", "docs/mapping.md", "docs/shopify.md", "docs/scaling.md", "docs/kafka.md", "docs/hellotext.md"]
+FOLDERS = ("bridge", "connectors", "docs", "helm", "tests")
+FILES = sorted(
+    path
+    for path in [*ROOT.glob("*"), *(path for folder in FOLDERS for path in (ROOT / folder).rglob("*"))]
+    if path.suffix in ("", ".liquid", ".md", ".py", ".toml", ".tpl", ".txt", ".yaml") and path.is_file()
+)
+PAGES = [str(path.relative_to(ROOT)) for path in FILES if path.suffix == ".md"]
+OF_OTHER_FILES = ("docs/kubernetes.md", "docs/testing.md")
+"""Their blocks are values of the chart and cases: tests/chart and tests/cli try them."""
 BLOCKS = [
     (page, block)
     for page in PAGES
+    if page not in OF_OTHER_FILES
     for block in re.findall(r"```yaml\n(.*?)```", (ROOT / page).read_text(), flags=re.DOTALL)
 ]
+OTHERS = {
+    "sources": "sources: {shop: {connector: shopify, shops: {a.myshopify.com: {secrets: [env:SHOPIFY_SECRET]}}}}\n",
+    "destinations": "destinations: {hellotext: {connector: hellotext, token: env:HELLOTEXT_TOKEN}}\n",
+}
+"""What a page of one end leaves out of its configuration."""
+
+
+def test_the_pages_are_found():
+    assert {"README.md", "docs/mapping.md", "connectors/kafka/README.md", "helm/attribution-bridge/README.md"} < {
+        *PAGES
+    }
 
 
 @pytest.mark.parametrize(("page", "block"), BLOCKS, ids=[page for page, _ in BLOCKS])
 def test_every_configuration_that_a_page_shows_is_good(page, block):
-    assert read(block, file=page, environ=ENVIRON).rules.facts("hellotext")
+    lacking = "".join(text for key, text in OTHERS.items() if not re.search(f"^{key}:", block, re.MULTILINE))
+    rules = "include: [shopify/default]\n" if lacking else ""
+    assert read(f"{block}\n{lacking}{rules}", file=page, environ=ENVIRON).rules.facts("hellotext")
 
 
 def test_every_function_stands_in_the_page_with_its_signature():
@@ -54,10 +76,55 @@ def test_the_readme_names_only_commands_that_there_are():
     assert named <= there
 
 
-@pytest.mark.parametrize("page", ["README.md", "CHANGELOG.md", "SECURITY.md", "connectors/README.md", *PAGES_OF_DOCS])
+@pytest.mark.parametrize("page", PAGES)
 def test_links_of_a_page_lead_somewhere(page):
-    links = re.findall(r"\]\((?!https?:)([^)#]+)\)", (ROOT / page).read_text())
-    assert [] == [link for link in links if not ((ROOT / page).parent / link).exists()]
+    links = re.findall(r"\]\((?!https?:)([^)\s]+)\)", (ROOT / page).read_text())
+    assert [] == [link for link in links if not _leads_somewhere(link, ROOT / page)]
+
+
+def _leads_somewhere(link, page):
+    path, _, anchor = link.partition("#")
+    target = page.parent / path if path else page
+    return target.exists() and (not anchor or anchor in _anchors(target))
+
+
+def _anchors(page):
+    """As GitHub makes them of headings."""
+    headings = re.findall(r"^#+ +(.*)$", re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+CITED = [
+    (str(path.relative_to(ROOT)), name, sections)
+    for path in FILES
+    if path.parent != ROOT / "docs/contracts" and path.name not in ("CHANGELOG.md", "test_prose.py")
+    for name, sections in re.findall(
+        r"([\w./-]*\w\.md)\b((?:(?:,| and)? \d+(?:\.\d+)*(?![\w%]))*)", path.read_text(errors="replace")
+    )
+]
+
+
+@pytest.mark.parametrize(("file", "name"), sorted({cited[:2] for cited in CITED}))
+def test_every_page_that_is_named_is_there(file, name):
+    """Beside the file, above it, or in docs/."""
+    folders = [*(ROOT / file).parents, ROOT / "docs"]
+    assert [folder for folder in folders if ROOT in (folder, *folder.parents) and (folder / name).exists()]
+
+
+def test_every_section_that_is_cited_is_there():
+    numbers = {page: _numbers((ROOT / page).read_text()) for page in PAGES if page.startswith("docs/contracts/")}
+    cited = [(file, name, number) for file, name, text in CITED for number in re.findall(r"\d+(?:\.\d+)*", text)]
+    assert len(cited) > 10
+    assert [] == [each for each in cited if each[2] not in numbers.get(each[1], ())]
+
+
+def _numbers(page):
+    """Of sections, and of the points of a section's list: 3.5 is point 5 of section 3."""
+    found, chapter = set(), ""
+    for heading, point in re.findall(r"^(?:#+ (\d+(?:\.\d+)?)|(\d+)\.) ?", page, re.MULTILINE):
+        chapter = heading or chapter
+        found.add(heading or f"{chapter}.{point}")
+    return found
 
 
 SCOPE = Names(shapes={"vars": {"channels": {"web": "text"}}}, sure=frozenset({"vars"}))

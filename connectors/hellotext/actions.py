@@ -24,7 +24,7 @@ BUILT_IN = frozenset(
         "app.spent",
     )
 )
-"""Built-in actions that an integration may send (contract 2.1)."""
+"""Built-in actions that an integration may send (docs/contracts/hellotext.md 2.1)."""
 
 CONSENT = frozenset(("subscribed", "unsubscribed"))
 """Facts about consent: sent only where the setting `actions` names them, for they need real evidence."""
@@ -32,4 +32,4 @@ CONSENT = frozenset(("subscribed", "unsubscribed"))
 GENERATED = frozenset(
     ("short_link.clicked", "product.browse_abandoned", "product.price_changed", "order.printed_label")
 )
-"""Made by the API itself: sending them could start automations or falsify reports (contract 2.2)."""
+"""Made by the API itself: sending them could start automations or falsify reports (docs/contracts/hellotext.md 2.2)."""

@@ -102,7 +102,7 @@ class Api:
         )
 
     def is_kept_once(self, event: Event, profile: str | None) -> bool:
-        """Orders only, and only where order and profile are named (contract 3.5 and 3.6)."""
+        """Orders only, and only where order and profile are named (docs/contracts/hellotext.md 3.5 and 3.6)."""
         give = event.give
         is_named = profile is not None and ("object" in give or "object_parameters" in give)
         return self.repeat_orders and is_named and str(give.get("action")).startswith("order.")

@@ -1,7 +1,7 @@
 """What bodies of the API say, read with trust in nothing: its own answers known by what is documented of them.
 
-An answer of the API's is a whole JSON object without errors (contract 0.4, 1.2, 1.4, 1.6, 1.7). What else comes with a
-status of success is a proxy's, a firewall's or a website's, or is of no use.
+An answer of the API's is a whole JSON object without errors (docs/contracts/hellotext.md 0.4, 1.2, 1.4, 1.6, 1.7).
+What else comes with a status of success is a proxy's, a firewall's or a website's, or is of no use.
 """
 
 import re

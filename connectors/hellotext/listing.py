@@ -1,5 +1,6 @@
-"""What the API can list, for accounts: the orders that it knows, newest first, page by page (contract 1.3 and 1.9).
+"""What the API can list, for accounts: the orders that it knows, newest first, page by page.
 
+See docs/contracts/hellotext.md 1.3 and 1.9.
 It lists no amounts that can be trusted and filters nothing: an order's presence is all that is asked.
 """
 

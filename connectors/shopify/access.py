@@ -14,8 +14,8 @@ _FROZEN = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
 class Access(BaseModel):
-    """How one shop's Admin API is entered (contract/shopify.md 8): a lasting token, or the client-credentials grant of
-    an app of the Dev Dashboard, whose tokens live 24 hours and are asked for anew.
+    """How one shop's Admin API is entered: a lasting token, or the client-credentials grant of an app of the Dev
+    Dashboard, whose tokens live 24 hours and are asked for anew (docs/contracts/shopify.md 8).
     """
 
     model_config = _FROZEN

@@ -1,7 +1,7 @@
 """The shop itself, asked through the ShopifyAPI package: the one importer of it, and the errands of a Shopify source.
 
-What the package does unasked is fenced off here (contract/shopify.md 8): it waits without end, follows redirects with
-the token to any host, logs tokens at level debug, forces the host to *.myshopify.com, keeps sessions per class and
+What the package does unasked is fenced off here (docs/contracts/shopify.md 8): it waits without end, follows redirects
+with the token to any host, logs tokens at level debug, forces the host to *.myshopify.com, keeps sessions per class and
 thread, and loses fields in `to_dict()`. So one function enters the session, takes the raw bytes, and leaves it again.
 """
 

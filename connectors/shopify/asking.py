@@ -1,5 +1,6 @@
-"""The Admin API, asked with patience: tokens, limits and refusals (contract/shopify.md 8). Pure: it yields what to ask.
+"""The Admin API, asked with patience: tokens, limits and refusals. Pure: it yields what to ask.
 
+See docs/contracts/shopify.md 8.
 REST goes through the ShopifyAPI package, which `get` stands for; GraphQL through the bridge's own client, since the
 package has no time-out for it and prints the bodies of errors.
 """

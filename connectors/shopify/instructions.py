@@ -1,5 +1,7 @@
-"""Topics that tell the bridge itself to do something (contract/shopify.md 2 and 9.5): the three of compliance, and that
-the app is gone. Ids and contacts may be absent: the customer may be only an e-mail address. Pure.
+"""Topics that tell the bridge itself to do something: the three of compliance, and that the app is gone.
+
+See docs/contracts/shopify.md 2 and 9.5.
+Ids and contacts may be absent: the customer may be only an e-mail address. Pure.
 """
 
 from collections.abc import Mapping

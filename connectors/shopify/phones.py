@@ -11,7 +11,10 @@ _FROM_ABROAD = ("+", "00")
 
 
 class Address(msgspec.Struct, frozen=True, kw_only=True):
-    """A postal address, as far as it helps to find an order again. Its phone is free text (contract/shopify.md 3)."""
+    """A postal address, as far as it helps to find an order again.
+
+    Its phone is free text (docs/contracts/shopify.md 4).
+    """
 
     phone: object = None
     country_code: object = None

@@ -1,4 +1,4 @@
-"""The shop's webhook subscriptions, brought in line with what rules read (contract/shopify.md 8). Pure.
+"""The shop's webhook subscriptions, brought in line with what rules read (docs/contracts/shopify.md 8). Pure.
 
 Shopify deletes a subscription after eight failures running; one that filters silently sends nothing; two for one topic
 send everything twice under two ids. Those made in an app's file or by hand in the admin are seen by no API.

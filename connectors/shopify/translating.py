@@ -1,4 +1,4 @@
-"""An order by GraphQL in the shape of the webhook's (contract/shopify.md 8, the table of the two). Pure.
+"""An order by GraphQL in the shape of the webhook's (docs/contracts/shopify.md 8, the table of the two). Pure.
 
 For apps that may not use REST. What has no counterpart is absent: `client_details`, `token`, `refund_line_items`, the
 amounts of discount codes, `shipment_status` (so `delivered` is not seen this way).

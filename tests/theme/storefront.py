@@ -1,7 +1,7 @@
 """A small shop: its pages carry the snippet, its carts behave as Shopify's do, what is checked out becomes an order.
 
 The snippet is rendered by Liquid for each page, as Shopify does it. Beside it there is a library that keeps a session
-as hellotext.js does (contract/hellotext.md 6.1): at once, later, or without making one; or none is there.
+as hellotext.js does (docs/contracts/hellotext.md 6.1): at once, later, or without making one; or none is there.
 """
 
 import asyncio

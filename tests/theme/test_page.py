@@ -7,8 +7,9 @@ import yaml
 
 from tests.theme.storefront import CART_ONLY, SNIPPET
 
-SHOPIFY = Path(__file__).parents[2] / "connectors/shopify"
-PAGE = (SHOPIFY / "theme/README.md").read_text()
+ROOT = Path(__file__).parents[2]
+SHOPIFY = ROOT / "connectors/shopify"
+PAGE = (ROOT / "connectors/shopify/theme/README.md").read_text()
 
 
 def test_the_text_to_paste_is_the_file():

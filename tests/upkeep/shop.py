@@ -1,5 +1,6 @@
-"""A shop on this machine that answers as Shopify's Admin API does (contract/shopify.md 8), and posts its webhooks.
+"""A shop on this machine that answers as Shopify's Admin API does, and posts its webhooks.
 
+See docs/contracts/shopify.md 8.
 Strict where the real one is: the token, `status`, parameters beside page_info, the names of inputs. What it is told to
 do wrong it does for the next requests, in order: see `Fault`.
 """
@@ -319,7 +320,10 @@ def _upper(text):
 
 
 def as_node(order):
-    """A webhook's order as GraphQL would give it, by contract/shopify.md 8, "From GraphQL to the webhook's shape"."""
+    """A webhook's order as GraphQL would give it.
+
+    See docs/contracts/shopify.md 8, "From GraphQL to the webhook's shape".
+    """
     customer = order.get("customer")
     rate = float(order["total_price_set"]["presentment_money"]["amount"] or 1) / (float(order["total_price"]) or 1)
     return {
