@@ -44,7 +44,7 @@ lint: $(READY)  ## Check style, types and who may import whom.
 	@$(BIN)/lint-imports
 
 chart: $(READY)  ## Make the chart's schema, README and snapshot anew.
-	@$(BIN)/python -m tests.chart.generating
+	@$(BIN)/python -m tests.chart.generated
 
 bench: $(BENCH_READY)  ## Measure, beside bare programs in the same run.
 	@$(BIN)/python -m tests.bench

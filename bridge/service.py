@@ -17,24 +17,24 @@ from importlib.metadata import version
 
 import uvloop
 
-from bridge import opening
+from bridge import journals
 from bridge.config import Settings
+from bridge.config.sections import DeliverySettings
 from bridge.contract import Renames, Request, Response, StreamSource, WebhookSource
-from bridge.delivery.conversing import Road
-from bridge.delivery.courier import Courier, Timeouts, travelling
+from bridge.delivery.client import Courier, Timeouts, travelling
+from bridge.delivery.concurrency import Bounds
+from bridge.delivery.conversation import Road
 from bridge.delivery.policy import Patience
-from bridge.delivery.window import Bounds
 from bridge.delivery.worker import Worker
 from bridge.errors import JournalBroken, JournalBusy
+from bridge.fact_names import take_names
 from bridge.intake import connections, status, webhook
 from bridge.intake.stream import Stream
+from bridge.jobs.schedule import Upkeep
 from bridge.journal import Journal, Retention
 from bridge.mapping.rulebook import Rulebook
-from bridge.reloading import Reloading, tell_loaded
-from bridge.renaming import take_names
-from bridge.sections import DeliverySettings
+from bridge.reload import Reloading, tell_loaded
 from bridge.telemetry import emit
-from bridge.upkeep.scheduling import Upkeep
 
 EXIT_BROKEN = 74
 """EX_IOERR of sysexits.h: the journal's disk failed; a supervisor should not restart on the same disk in a loop."""
@@ -105,13 +105,13 @@ async def serve(settings: Settings, ending: Ending, *, opened_as: Callable[[Hous
 
 
 @asynccontextmanager
-async def _journal(settings: Settings, released: opening.Told) -> AsyncIterator[Journal]:
+async def _journal(settings: Settings, released: journals.Told) -> AsyncIterator[Journal]:
     """With the names of its facts agreed. A new one is said: it may be that the old one is somewhere else."""
-    is_new = opening.is_new(settings.journal)
+    is_new = journals.is_new(settings.journal)
     destinations = list(settings.destinations)
-    async with opening.serving(settings.journal, destinations=destinations, released=released) as journal:
+    async with journals.serving(settings.journal, destinations=destinations, released=released) as journal:
         if is_new:
-            emit("journal.made", journal=opening.whereabouts(settings.journal), detail="there was none: it is empty")
+            emit("journal.made", journal=journals.whereabouts(settings.journal), detail="there was none: it is empty")
         await take_names(journal, settings)
         yield journal
 
@@ -152,7 +152,7 @@ def _tell_started(settings: Settings, port: int, private_port: int) -> None:
         version=version("attribution-bridge"),
         port=port,
         private_port=private_port,
-        journal=opening.whereabouts(settings.journal),
+        journal=journals.whereabouts(settings.journal),
         destinations={name: "shadow" if o.shadow else "live" for name, o in settings.destinations.items()},
     )
 

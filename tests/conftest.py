@@ -20,7 +20,7 @@ import hypothesis
 import pytest
 
 from bridge import registry, service, telemetry
-from bridge.cli.sending import example, fresh
+from bridge.cli.sender import example, fresh
 from bridge.config import read
 from tests.postgres import PostgresServer, new_place, open_folder
 

@@ -11,10 +11,10 @@ import pytest
 from bridge.cli import command
 from bridge.config import read
 from bridge.contract import Envelope, Event, EventShape
-from bridge.mapping.checking import NotAllowed
 from bridge.mapping.expressions import Names, compile_expression
 from bridge.mapping.functions import FUNCTIONS, SPECIAL
 from bridge.mapping.rules import Written, compile_rules
+from bridge.mapping.type_check import NotAllowed
 
 ROOT = Path(__file__).parents[1]
 MAPPING = (ROOT / "docs/mapping.md").read_text()

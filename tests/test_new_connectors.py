@@ -17,7 +17,7 @@ import msgspec
 from pydantic import BaseModel, ConfigDict
 from bridge.contract import Delivered, Envelope, EventShape, Request, Secret, Verified
 from bridge.errors import Malformed, NotAuthentic
-from bridge.signing import matching_secret, signature_text
+from bridge.signatures import matching_secret, signature_text
 
 
 class Till(BaseModel):

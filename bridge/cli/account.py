@@ -9,12 +9,12 @@ from typing import Any
 
 import click
 
-from bridge import opening
+from bridge import journals
 from bridge.cli import options, tenants
 from bridge.config import read_file
-from bridge.renaming import united_names
-from bridge.upkeep.accounting import Account, Accounting, by_day
-from bridge.upkeep.performing import performing
+from bridge.fact_names import united_names
+from bridge.jobs.account import Account, Accounting, by_day
+from bridge.jobs.errands import performing
 
 _MOST = 20
 
@@ -53,7 +53,7 @@ async def _accounts(asked: Mapping[str, Any]) -> dict[tuple[str, str], Account]:
     since, until = tenants.span(asked, now)
     meant = tenants.meant(settings, asked)
     found: dict[tuple[str, str], Account] = {}
-    async with performing(told=tenants.say) as performer, opening.reading(settings.journal) as journal:
+    async with performing(told=tenants.say) as performer, journals.reading(settings.journal) as journal:
         united = await united_names(journal)
         for source, tenant, admin in meant:
             work = Accounting(

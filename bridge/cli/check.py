@@ -4,12 +4,12 @@ from pathlib import Path
 
 import click
 
-from bridge import opening
+from bridge import journals
 from bridge.cli import options
 from bridge.config import Settings, read_file
 from bridge.contract import Source, StreamSource
 from bridge.intake.webhook import PATH
-from bridge.mapping.showing import WIDTH, shown
+from bridge.mapping.rules_yaml import WIDTH, shown
 
 
 @click.command()
@@ -41,8 +41,8 @@ def check(config: Path | None, connect: bool, show: bool, as_json: bool) -> None
 
 async def _connected(settings: Settings) -> None:
     """Raises JournalError where the journal cannot be opened."""
-    weaknesses = await opening.weaknesses(settings.journal)
-    click.echo(f"  journal {opening.name_of(settings.journal)} can be opened" + (", but:" if weaknesses else ""))
+    weaknesses = await journals.weaknesses(settings.journal)
+    click.echo(f"  journal {journals.name_of(settings.journal)} can be opened" + (", but:" if weaknesses else ""))
     for sentence in weaknesses:
         click.echo(f"    {sentence}")
 

@@ -10,15 +10,15 @@ from typing import BinaryIO
 
 import click
 
-from bridge import opening
+from bridge import journals
 from bridge.cli import options
 from bridge.cli.parked import warn_of
-from bridge.delivery.trouble import Trouble, trouble_of
+from bridge.config.sections import JournalSettings
+from bridge.delivery.outage import Trouble, trouble_of
 from bridge.errors import JournalError, JournalInUse
 from bridge.journal import Hold, Pruned, Retention, Stats
-from bridge.journal.moving import Sum, header_of, read_in, write_out
+from bridge.journal.dump import Sum, header_of, read_in, write_out
 from bridge.journal.ownership import made_anew
-from bridge.sections import JournalSettings
 
 _IN_DOUBT = (
     "what was not final in it may have been sent since, and so may what happens until the bridge starts with it: see "
@@ -71,9 +71,9 @@ def init(config: Path | None, path: Path | None) -> None:
       attribution-bridge journal init --config bridge.yaml
     """
     settings = options.journal_settings(config, path)
-    made = options.wait_for(opening.init(settings))
-    click.echo(f"{'made' if made else 'is there already'}: {opening.name_of(settings)}")
-    for sentence in options.wait_for(opening.weaknesses(settings)):
+    made = options.wait_for(journals.init(settings))
+    click.echo(f"{'made' if made else 'is there already'}: {journals.name_of(settings)}")
+    for sentence in options.wait_for(journals.weaknesses(settings)):
         click.echo(f"  {sentence}", err=True)
 
 
@@ -165,13 +165,13 @@ def doubt(config: Path | None, path: Path | None) -> None:
       attribution-bridge journal doubt --config bridge.yaml
     """
     settings = options.journal_settings(config, path)
-    options.wait_for(opening.doubt(settings))
-    click.echo(f"{opening.name_of(settings)}: {_IN_DOUBT}")
+    options.wait_for(journals.doubt(settings))
+    click.echo(f"{journals.name_of(settings)}: {_IN_DOUBT}")
 
 
 async def _write_out(settings: JournalSettings, file: Path, *, whole: bool) -> None:
     with _written(file) as out:
-        async with opening.given(settings) as giving:
+        async with journals.given(settings) as giving:
             if whole and not giving.whole:
                 raise JournalError("a bridge works with this journal: stop it to export, or make a `journal backup`")
             giving.whole = whole
@@ -202,13 +202,13 @@ async def _read_in(settings: JournalSettings, file: Path, *, restored: bool) -> 
         header = header_of(given)
         if not header.whole and not restored:
             raise JournalError("this is the backup of a moment, more was sent since: use `journal restore`")
-        async with opening.taken(settings) as taking:
+        async with journals.taken(settings) as taking:
             with options.progress("reading", header.rows) as bar:
                 sums = await read_in(taking, given, header, bar.update)
             if restored:
                 await taking.doubt()
             positions = [row async for rows in taking.pages("position") for row in rows]
-    click.echo(f"{opening.name_of(settings)}: {_summed(sums)}; counts and digests agree")
+    click.echo(f"{journals.name_of(settings)}: {_summed(sums)}; counts and digests agree")
     if restored:
         click.echo(_IN_DOUBT)
         click.echo("whom you erased since the backup was made is in it again: erase them once more")
@@ -231,7 +231,7 @@ async def _prune(settings: JournalSettings) -> Pruned:
     retention = Retention(bodies=keep.bodies, history=keep.history, keys=keep.keys)
     total = Pruned(more=True)
     try:
-        async with opening.serving(settings, destinations=(), released=lambda _dest, _rule: None) as found:
+        async with journals.serving(settings, destinations=(), released=lambda _dest, _rule: None) as found:
             while total.more:
                 step = await found.prune(retention, now=datetime.now(UTC))
                 total = Pruned(

@@ -13,11 +13,11 @@ from typing import Any, TypeVar
 import click
 import msgspec
 
-from bridge import opening
+from bridge import journals
 from bridge.config import journal_of, source_names
+from bridge.config.sections import PostgresSettings, SqliteSettings
 from bridge.errors import ConfigurationError
 from bridge.journal import Acting, Feeding, Parked, Reading
-from bridge.sections import PostgresSettings, SqliteSettings
 
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
@@ -95,21 +95,21 @@ def wait_for(work: Awaitable[T]) -> T:
 @asynccontextmanager
 async def to_read(config: Path | None, path: Path | None) -> AsyncIterator[Reading]:
     """The journal, beside whoever owns it."""
-    async with opening.reading(journal_settings(config, path)) as found:
+    async with journals.reading(journal_settings(config, path)) as found:
         yield found
 
 
 @asynccontextmanager
 async def to_act(config: Path | None, path: Path | None) -> AsyncIterator[Acting]:
     """The journal's owner, or the journal itself while nobody owns it."""
-    async with opening.acting(journal_settings(config, path)) as found:
+    async with journals.acting(journal_settings(config, path)) as found:
         yield found
 
 
 @asynccontextmanager
 async def to_feed(config: Path | None, path: Path | None) -> AsyncIterator[Feeding]:
     """As to_act; destinations are not asked for: nothing is taken in that waits."""
-    async with opening.feeding(journal_settings(config, path), destinations=()) as found:
+    async with journals.feeding(journal_settings(config, path), destinations=()) as found:
         yield found
 
 

@@ -11,7 +11,7 @@ import click
 from bridge.cli import options, tenants
 from bridge.cli.account import account
 from bridge.contract import Reason
-from bridge.delivery.trouble import trouble_of
+from bridge.delivery.outage import trouble_of
 from bridge.journal import Reading, Story
 
 _BY_HAND = frozenset({Reason.RETRIED_BY_HAND, Reason.SENT_BY_HAND})

@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 
 import click
 
-from bridge import opening
-from bridge.cli import options, outcomes, rereading
+from bridge import journals
+from bridge.cli import options, outcomes, reread
 from bridge.contract import Envelope, Reason, State
 from bridge.journal import Acting, Hold, Parked, Selection
 
@@ -177,10 +177,10 @@ async def _act(
 ) -> tuple[int, bool]:
     """How many were acted on, and whether somebody serves the journal."""
     unread, others = _apart(facts, doing)
-    done = await rereading.reread(unread, asked) if unread else 0
+    done = await reread.reread(unread, asked) if unread else 0
     async with options.to_act(asked["config"], asked["path"]) as journal:
         done += await options.in_pages(others, act(journal), rate=asked["rate"], label=doing) if others else 0
-        return done, opening.is_served(journal)
+        return done, journals.is_served(journal)
 
 
 def _apart(facts: Sequence[Parked], doing: str) -> tuple[Sequence[Parked], Sequence[Parked]]:
@@ -188,7 +188,7 @@ def _apart(facts: Sequence[Parked], doing: str) -> tuple[Sequence[Parked], Seque
     unread: list[Parked] = []
     others: list[Parked] = []
     for fact in facts:
-        (unread if doing == RETRY and rereading.is_unread(fact) else others).append(fact)
+        (unread if doing == RETRY and reread.is_unread(fact) else others).append(fact)
     return unread, others
 
 

@@ -14,11 +14,11 @@ from bridge.cli import options
 from bridge.cli import tenants as tenants_of
 from bridge.config import read_file
 from bridge.contract import Envelope, known_as
+from bridge.jobs.compliance import REQUESTS, Complying, instruction_of
+from bridge.jobs.compliance import erase as erase_all
 from bridge.journal import Erasure, Reading, Story
-from bridge.journal.cells import lane_of
+from bridge.journal.rows import lane_of
 from bridge.surrogates import decoded
-from bridge.upkeep.complying import REQUESTS, Complying, instruction_of
-from bridge.upkeep.complying import erase as erase_all
 
 _EVERY = 100_000
 _SHAPES = (

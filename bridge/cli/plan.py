@@ -15,12 +15,12 @@ import msgspec
 from bridge.cli import options
 from bridge.config import Settings
 from bridge.contract import Envelope, Payload, WebhookSource
+from bridge.dry_run.deliveries import Posted, documents, settings_of
+from bridge.dry_run.plan import SORTS, Plan, Planner
 from bridge.errors import Problem, Refusal
+from bridge.fact_names import naming, united_names
 from bridge.journal import Reading
 from bridge.journal.sqlite import opened
-from bridge.rehearsal.deliveries import Posted, documents, settings_of
-from bridge.rehearsal.planning import SORTS, Plan, Planner
-from bridge.renaming import naming, united_names
 
 _PAGE = 64
 _MEANING = {

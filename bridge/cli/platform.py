@@ -8,14 +8,14 @@ from typing import Any
 
 import click
 
-from bridge import opening
+from bridge import journals
 from bridge.cli import options, tenants
 from bridge.config import Settings, read_file
+from bridge.config.sections import SqliteSettings
 from bridge.errand import Admin, Finding
-from bridge.sections import SqliteSettings
-from bridge.upkeep.complying import paused_mark
-from bridge.upkeep.performing import Performer, performing
-from bridge.upkeep.reconciling import Reconciliation, Tally
+from bridge.jobs.compliance import paused_mark
+from bridge.jobs.errands import Performer, performing
+from bridge.jobs.reconciliation import Reconciliation, Tally
 
 _MARKS = {"well": "ok", "mended": "mended", "would": "would", "wrong": "WRONG", "other": "-"}
 _dry_run = click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
@@ -150,10 +150,10 @@ async def _go_on(ctx: click.Context, asked: Mapping[str, Any]) -> None:
     if isinstance(settings.journal, SqliteSettings) and not settings.journal.path.exists():
         return
     marks = [paused_mark(source, tenant) for source, tenant, _ in _meant(ctx, settings, asked)]
-    async with opening.reading(settings.journal) as journal:
+    async with journals.reading(settings.journal) as journal:
         paused = [mark for mark in marks if await journal.recall(mark)]
     if paused:
-        async with opening.feeding(settings.journal, destinations=list(settings.destinations)) as feeding:
+        async with journals.feeding(settings.journal, destinations=list(settings.destinations)) as feeding:
             for mark in paused:
                 await feeding.remember(mark, "")
 
@@ -167,7 +167,7 @@ async def _reconciled(ctx: click.Context, asked: Mapping[str, Any]) -> dict[tupl
     since, until = tenants.span(asked, now)
     tallies: dict[tuple[str, str], Tally] = {}
     chosen = _meant(ctx, settings, asked)
-    feeding = opening.feeding(settings.journal, destinations=list(settings.destinations))
+    feeding = journals.feeding(settings.journal, destinations=list(settings.destinations))
     async with performing(told=tenants.say) as performer, feeding as journal:
         for source, tenant, admin in chosen:
             work = Reconciliation(journal=journal, source=source, tenant=tenant, dry_run=asked["dry_run"])

@@ -9,14 +9,14 @@ from pathlib import Path
 import click
 
 from bridge.cli import options
-from bridge.cli.sending import unpacked
+from bridge.cli.sender import unpacked
 from bridge.config import Settings
 from bridge.contract import Payload, Reason, Source, StreamSource
+from bridge.dry_run import Rehearsal, Verdict
+from bridge.dry_run.deliveries import Posted, Streamed, only_source, settings_of
+from bridge.dry_run.request_text import as_json as told
+from bridge.dry_run.request_text import lines, written
 from bridge.errors import Refusal
-from bridge.rehearsal import Rehearsal, Verdict
-from bridge.rehearsal.deliveries import Posted, Streamed, only_source, settings_of
-from bridge.rehearsal.writing import as_json as told
-from bridge.rehearsal.writing import lines, written
 
 _BAD = (Reason.RULE_FAILED, Reason.REFUSED, Reason.CONNECTOR_FAILED)
 

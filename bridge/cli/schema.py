@@ -8,11 +8,11 @@ import click
 import msgspec
 
 from bridge.cli import options
-from bridge.cli.sending import payload
+from bridge.cli.sender import payload
+from bridge.config.json_schema import schema as whole
 from bridge.contract import Json
-from bridge.describing import schema as whole
-from bridge.mapping.inferring import inferred
-from bridge.mapping.showing import as_yaml
+from bridge.mapping.inference import inferred
+from bridge.mapping.rules_yaml import as_yaml
 from bridge.mapping.values import exact
 from bridge.surrogates import decoded
 

@@ -15,9 +15,9 @@ import msgspec
 from bridge import registry
 from bridge.cli import options
 from bridge.cli.demo import from_environment
-from bridge.cli.posting import Answers, Order, post
-from bridge.cli.sending import fresh, payload, sending, unpacked
-from bridge.cli.settling import is_finished, settled
+from bridge.cli.load import Answers, Order, post
+from bridge.cli.sender import fresh, payload, sending, unpacked
+from bridge.cli.settlement import is_finished, settled
 from bridge.config import Settings, read_file
 from bridge.contract import Addresses, Payload, Signs
 from bridge.intake.webhook import PATH

@@ -13,7 +13,7 @@ from bridge.config import Settings, read_file
 from bridge.contract import MadeUp, known_as
 from bridge.errand import Admin
 from bridge.errors import ConfigurationError
-from bridge.upkeep.scheduling import admins
+from bridge.jobs.schedule import admins
 
 source = click.option("--source", default="", help="One source only.")
 shop = click.option("--shop", default="", help="One shop only.")

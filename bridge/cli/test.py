@@ -9,8 +9,8 @@ import click
 
 from bridge.cli import options
 from bridge.config import Settings
-from bridge.rehearsal import cases
-from bridge.rehearsal.deliveries import settings_of
+from bridge.dry_run import cases
+from bridge.dry_run.deliveries import settings_of
 
 _ROUNDS = 20
 

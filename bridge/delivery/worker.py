@@ -7,14 +7,14 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 from bridge.contract import Outcome, Response
-from bridge.delivery.carrying import LIGHT, Carrier, Document
-from bridge.delivery.conversing import Road
-from bridge.delivery.courier import Courier
-from bridge.delivery.limits import Health, Mood, after, after_probe, allowed, probe_is_due
+from bridge.delivery.breaker import Health, Mood, after, after_probe, allowed, probe_is_due
+from bridge.delivery.client import Courier
+from bridge.delivery.concurrency import Window
+from bridge.delivery.conversation import Road
+from bridge.delivery.document import LIGHT, Carrier, Document
+from bridge.delivery.outage import mark, noted
 from bridge.delivery.policy import CLOCK_WAS_SET, LONGEST_REST
 from bridge.delivery.ready import Ready
-from bridge.delivery.trouble import mark, noted
-from bridge.delivery.window import Window
 from bridge.errors import JournalBusy
 from bridge.journal import Claim, Hold, Journal
 from bridge.mapping.rulebook import Rulebook

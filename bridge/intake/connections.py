@@ -11,8 +11,8 @@ from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 from aiohttp.http_parser import RawRequestMessage
 from aiohttp.web_protocol import RequestHandler
 
-from bridge.intake.answers import Answer, answer, answer_to, closes
-from bridge.intake.site import listen
+from bridge.intake.listener import listen
+from bridge.intake.responses import Answer, answer, answer_to, closes
 from bridge.intake.webhook import Door, refused
 from bridge.telemetry import emit
 

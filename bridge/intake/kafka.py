@@ -49,9 +49,9 @@ from aiokafka.protocol.offset import OffsetRequest
 
 from bridge.contract import Record, Sasl, Subscription, Tls
 from bridge.errors import BridgeError, InstanceTaken, StreamError
-from bridge.intake.batches import Batches, Fault
 from bridge.intake.membership import Membership
 from bridge.intake.partition import Place, Portion
+from bridge.intake.record_batches import Batches, Fault
 from bridge.intake.throttle import Throttle
 from bridge.texts import NoText, text_of
 

@@ -13,10 +13,10 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from bridge.intake.site import listen
+from bridge.intake.listener import listen
 from bridge.intake.stream import Stream
 from bridge.journal import Hold, Journal, Story
-from bridge.journal.cells import is_delivery
+from bridge.journal.rows import is_delivery
 from bridge.mapping.rulebook import Rulebook
 from bridge.telemetry import FREE, IN_FLIGHT, OLDEST, PARKED, REGISTRY, REST, WAITING
 

@@ -27,7 +27,7 @@ from bridge.contract import (
 )
 from bridge.errors import BridgeError, Examined, JournalError, Malformed, NotStorable, Refusal
 from bridge.journal import Appended, Incoming, Journal
-from bridge.signing import digest
+from bridge.signatures import digest
 from bridge.telemetry import emit, frames
 
 KIND: Final = "unreadable"

@@ -16,8 +16,8 @@ from aiohttp.http_parser import RawRequestMessage
 from bridge.contract import HeaderCheck, HttpArrival, Reason, WebhookSource
 from bridge.deadlines import Deadlines
 from bridge.errors import JournalError, Refusal
-from bridge.intake.answers import CONTINUE
-from bridge.intake.gathering import Delivery, Gathering, rivals_of
+from bridge.intake.arrivals import Delivery, Gathering, rivals_of
+from bridge.intake.responses import CONTINUE
 from bridge.journal import Journal
 from bridge.telemetry import emit, frames
 

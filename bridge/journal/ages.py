@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from bridge.journal import Retention
-from bridge.journal.cells import micros
+from bridge.journal.rows import micros
 
 MOST_BYTES = 4 * 1024 * 1024
 """Of the bodies that one step forgets."""

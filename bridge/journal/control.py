@@ -21,7 +21,7 @@ from bridge.journal import Appended, Erased, Erasure, Feeding
 from bridge.journal.ownership import bound, check_peer, check_socket, private_folder, trusted
 from bridge.journal.sqlite import opened, reading
 from bridge.journal.sqlite.identity import beside
-from bridge.journal.sqlite.reading import Reader
+from bridge.journal.sqlite.reader import Reader
 
 _LONGEST_PATH = 100
 _USUAL = "/run/user/{}"

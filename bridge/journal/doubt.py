@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from bridge.journal.cells import moment
+from bridge.journal.rows import moment
 
 DOUBTFUL: Final = "doubtful"
 """The last document of the copy, as a number in digits."""
 RESTORED: Final = "restored"
 """When it was first served again, in microseconds since 1970; empty until then."""
 STAMP: Final = "stamp"
-"""How far a SQLite journal goes, see sqlite/stamping.py."""
+"""How far a SQLite journal goes, see sqlite/stamps.py."""
 
 
 SERVED_AGAIN: Final = "it was put back: what happened until now may have been sent before"

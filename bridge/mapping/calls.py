@@ -4,11 +4,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from bridge.mapping import values
+from bridge.mapping.codegen import Writer, compiled, variable
 from bridge.mapping.fields import element_of, is_list, is_mapping, sort_of
 from bridge.mapping.functions import NEEDS, Function
 from bridge.mapping.terms import BUDGET, Literal, Scope, Term, told, typed, typed_python, weight_of
 from bridge.mapping.values import Value
-from bridge.mapping.writing import Writer, compiled, variable
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,12 @@ from keyword import iskeyword
 from typing import Any, Final
 
 from bridge.mapping.calls import Call, Default, Gathered, Has, Walk
-from bridge.mapping.checking import (
+from bridge.mapping.codegen import expression_of
+from bridge.mapping.fields import HEADERS, Shape, element_of, is_list, is_mapping, joined, nearest, sort_of, spoken
+from bridge.mapping.functions import FUNCTIONS, OVER_WALKS, SPECIAL, Function, lists
+from bridge.mapping.operations import Arithmetic, Choice, Comparison, Joined, Negative, Not
+from bridge.mapping.terms import BUDGET, Defined, Element, Field, Literal, Name, Part, Several, Term, levels_of
+from bridge.mapping.type_check import (
     NotAllowed,
     check_argument,
     check_comparable,
@@ -27,12 +32,7 @@ from bridge.mapping.checking import (
     shape_over,
     shape_reckoned,
 )
-from bridge.mapping.fields import HEADERS, Shape, element_of, is_list, is_mapping, joined, nearest, sort_of, spoken
-from bridge.mapping.functions import FUNCTIONS, OVER_WALKS, SPECIAL, Function, lists
-from bridge.mapping.operations import Arithmetic, Choice, Comparison, Joined, Negative, Not
-from bridge.mapping.terms import BUDGET, Defined, Element, Field, Literal, Name, Part, Several, Term, levels_of
 from bridge.mapping.values import DIGITS, Value, exact, whole_budget
-from bridge.mapping.writing import expression_of
 
 LONGEST: Final = 2_000
 LONGEST_SHOWN: Final = 100

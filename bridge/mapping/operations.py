@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from decimal import Context
 from typing import Final
 
-from bridge.mapping import reckoning, values
+from bridge.mapping import arithmetic, values
+from bridge.mapping.codegen import Writer
 from bridge.mapping.fields import is_list, sort_of
 from bridge.mapping.terms import BUDGET, Defined, Literal, Scope, Several, Term
 from bridge.mapping.values import Failed, Value
-from bridge.mapping.writing import Writer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +96,7 @@ class Comparison(Term):
         if left is None and len(others) == 1:
             return None
         sides = [left, *(each.value(scope) for each in others)]
-        return reckoning.compared(self.operators, sides, scope[BUDGET])
+        return arithmetic.compared(self.operators, sides, scope[BUDGET])
 
     def python(self, writer: Writer) -> str:
         sources = [each.python(writer) for each in self.sides]
@@ -142,7 +142,7 @@ def _fixed(side: Term) -> bool:
     )
 
 
-_ARITHMETIC: Final = {"+": reckoning.add, "-": reckoning.subtract, "*": reckoning.multiply, "/": reckoning.divide}
+_ARITHMETIC: Final = {"+": arithmetic.add, "-": arithmetic.subtract, "*": arithmetic.multiply, "/": arithmetic.divide}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,7 +155,7 @@ class Arithmetic(Term):
     rounded: bool = False
 
     def meaning(self, scope: Scope) -> Value:
-        context = reckoning.ROUNDED if self.rounded else reckoning.EXACT
+        context = arithmetic.ROUNDED if self.rounded else arithmetic.EXACT
         left = self.left.value(scope)
         if left is None:
             return None
@@ -173,7 +173,7 @@ class Arithmetic(Term):
 
     def _of_decimals(self, context: Context, left: Value, right: Value) -> Value:
         if self.operator == "/":
-            return reckoning.divide(left, right, context)  # it words its own failures
+            return arithmetic.divide(left, right, context)  # it words its own failures
         return getattr(context, _ARITHMETIC[self.operator].__name__)(left, right)
 
     def python(self, writer: Writer) -> str:
@@ -196,7 +196,7 @@ class Negative(Term):
     of: Term
 
     def meaning(self, scope: Scope) -> Value:
-        return reckoning.negative(self.of.value(scope))
+        return arithmetic.negative(self.of.value(scope))
 
     def python(self, writer: Writer) -> str:
         return f"negative({self.of.python(writer)})"

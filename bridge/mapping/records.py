@@ -8,10 +8,10 @@ from pydantic_core import PydanticCustomError
 from bridge.contract import Compiled, Json
 from bridge.errors import Malformed
 from bridge.mapping import values
-from bridge.mapping.checking import NotAllowed
 from bridge.mapping.expressions import Expression, Names, compile_expression
 from bridge.mapping.fields import HEADERS, Shape, shape_of
 from bridge.mapping.terms import Field, Name
+from bridge.mapping.type_check import NotAllowed
 from bridge.mapping.values import WHAT_DATA_CAN_RAISE, Failed
 
 _SHAPES: Final[Mapping[str, Shape]] = {"doc": "any", "key": "text", "headers": HEADERS, "topic": "text"}

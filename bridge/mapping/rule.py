@@ -14,6 +14,7 @@ from msgspec import structs
 
 from bridge.contract import Envelope, Event, Json, Reason
 from bridge.mapping import values
+from bridge.mapping.codegen import Writer, compiled, namespace, variable
 from bridge.mapping.expressions import Expression
 from bridge.mapping.fields import is_list
 from bridge.mapping.operations import untrue
@@ -31,7 +32,6 @@ from bridge.mapping.structures import (
 )
 from bridge.mapping.terms import BUDGET, Scope
 from bridge.mapping.values import WHAT_DATA_CAN_RAISE, Beyond, Failed, Unexplained
-from bridge.mapping.writing import Writer, compiled, namespace, variable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

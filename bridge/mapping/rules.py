@@ -18,10 +18,10 @@ import msgspec
 from bridge.contract import Envelope, Event, EventShape, Fields, Json, Reason
 from bridge.errors import ConfigurationError, Problem
 from bridge.mapping import values
+from bridge.mapping.compiler import MOST_SAID, EnoughSaid, Reading, World, Written, digest_of
 from bridge.mapping.fields import merged
 from bridge.mapping.former_names import NONE, Pair, family
-from bridge.mapping.projecting import decoder
-from bridge.mapping.reading import MOST_SAID, EnoughSaid, Reading, World, Written, digest_of
+from bridge.mapping.projection import decoder
 from bridge.mapping.rule import Explaining, Failure, Passed, Rule, Sent, Step, generated, generated_part
 from bridge.mapping.structures import LEFT_OUT, shareable
 

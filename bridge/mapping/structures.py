@@ -11,11 +11,11 @@ from typing import Final
 
 from bridge.contract import Json
 from bridge.mapping import values
+from bridge.mapping.codegen import Writer, variable
 from bridge.mapping.expressions import Expression
 from bridge.mapping.fields import element_of, is_list
 from bridge.mapping.terms import BUDGET, KEPT, Scope, typed, typed_python, weight_of
 from bridge.mapping.values import Beyond, Failed, Value
-from bridge.mapping.writing import Writer, variable
 
 DOCUMENT: Final = "v_doc, v_topic, v_shop, v_key, v_headers, v_received_at, v_source, v_told"
 """What generated functions are told about a document."""

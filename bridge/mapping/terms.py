@@ -10,9 +10,9 @@ from decimal import Decimal
 from typing import Any, Final, TypeAlias
 
 from bridge.mapping import values
+from bridge.mapping.codegen import Writer, variable
 from bridge.mapping.fields import Shape, is_list
 from bridge.mapping.values import Beyond, Failed, Value
-from bridge.mapping.writing import Writer, variable
 
 Scope: TypeAlias = Mapping[str, Value]
 BUDGET: Final = ":budget"

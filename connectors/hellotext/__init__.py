@@ -14,13 +14,13 @@ from pydantic_core import PydanticCustomError
 
 from bridge.contract import Conversation, Duration, Event, EventShape, Fields, Moment, Request, Response, Secret
 from bridge.errand import Errand
-from bridge.verdicts import Fate
+from bridge.status_table import Fate
 from connectors.hellotext.actions import BUILT_IN, CONSENT, GENERATED
 from connectors.hellotext.answers import Answers
 from connectors.hellotext.api import Api
 from connectors.hellotext.contracts import CONTRACTS
 from connectors.hellotext.conversation import Talk
-from connectors.hellotext.listing import Listing, reference_of
+from connectors.hellotext.listed_orders import Listing, reference_of
 
 Status = Annotated[
     int, BeforeValidator(lambda given: int(given) if str(given).isdecimal() else given), Field(ge=200, le=599)

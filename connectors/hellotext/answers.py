@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
 from bridge.contract import Moment, Outcome, Response
-from bridge.verdicts import CHALLENGE, NO_STATUS, PAGE, UNKNOWN, YES, Fate, Row, judged, statuses
+from bridge.status_table import CHALLENGE, NO_STATUS, PAGE, UNKNOWN, YES, Fate, Row, judged, statuses
 from connectors.hellotext.bodies import (
     errors,
     identity,

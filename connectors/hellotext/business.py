@@ -9,7 +9,7 @@ from typing import Generic, TypeAlias, TypeVar
 
 from bridge.contract import Json
 from connectors.hellotext.actions import BUILT_IN, CONSENT
-from connectors.hellotext.former import in_current_names, in_legacy_names
+from connectors.hellotext.legacy import in_current_names, in_legacy_names
 
 Answer: TypeAlias = tuple[int, Json]
 Problem: TypeAlias = tuple[str, str]

@@ -25,7 +25,7 @@ from bridge.contract import (
     TimeExpression,
     Tls,
 )
-from connectors.kafka import naming
+from connectors.kafka import identity
 from connectors.kafka.instance import Instance
 from connectors.kafka.schemas import FilePath, SchemaRegistry, framing_of
 from connectors.kafka.values import Unwrap, Values, document, framed_key
@@ -81,7 +81,7 @@ class Topic(_Section):
     kind: str = Field(default="order", pattern=r"^[a-z][a-z0-9_]*$")
     lane: Expression | None = None
     version: TimeExpression | None = None
-    aliases: dict[naming.Alias, Expression] = {}
+    aliases: dict[identity.Alias, Expression] = {}
     values: Values = "json"
     unwrap: Unwrap = "none"
 
@@ -167,7 +167,7 @@ class Kafka(_Section):
     def _instant(cls, start: object) -> object:
         if not isinstance(start, str) or start in ("earliest", "latest"):
             return start
-        found = naming.instant(start)
+        found = identity.instant(start)
         if found is None:
             complaint = "start is earliest, latest, or a time with its zone: 2026-11-20T00:00:00Z"
             raise PydanticCustomError("start", "{complaint}", {"complaint": complaint})
@@ -197,7 +197,12 @@ class Kafka(_Section):
 
     def kinds(self) -> Mapping[str, Fields]:
         """A kind that is not described here has any fields, unless another source describes it."""
-        return {**{topic.kind: {} for topic in self._every()}, **self.shapes, naming.TOMBSTONE: {}, naming.NO_ROW: {}}
+        return {
+            **{topic.kind: {} for topic in self._every()},
+            **self.shapes,
+            identity.TOMBSTONE: {},
+            identity.NO_ROW: {},
+        }
 
     def tells(self) -> Mapping[str, Json]:
         return self.said
@@ -234,12 +239,12 @@ class Kafka(_Section):
         found = yield from document(record, topic.values, topic.unwrap, self.registry)
         if found.raw is None and topic.lane is not None and record.key:
             found = found._replace(key=(yield from framed_key(record.key, topic.values, self.registry)))
-        return naming.named(record, found, topic)
+        return identity.named(record, found, topic)
 
     def unreadable(self, record: Record, why: str) -> Envelope:
         topic = self._topic(record.topic)
         instead = framing_of(record.value or b"", topic.values) if why.startswith("not ") else ""
-        return naming.unreadable(record, f"{why}: {instead}" if instead else why, topic)
+        return identity.unreadable(record, f"{why}: {instead}" if instead else why, topic)
 
     def _topic(self, name: str) -> Topic:
         if name in self.by_name:

@@ -16,7 +16,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr,
 
 from bridge.contract import Request, Response, Secret, Share
 from bridge.errors import Malformed, NotNow
-from connectors.kafka.walking import Schema, Walk
+from connectors.kafka.avro_limits import Schema, Walk
 
 FilePath = Annotated[Path, BeforeValidator(lambda given: Path(given) if isinstance(given, str) else given)]
 

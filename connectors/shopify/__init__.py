@@ -18,8 +18,8 @@ from pydantic_core import PydanticCustomError
 from bridge.contract import Described, Envelope, Fields, HttpArrival, Json, Label, Payload, Reason, Secret, Verified
 from bridge.errand import Instruction
 from bridge.errors import BridgeError, Malformed, NotAuthentic
-from bridge.signing import matching_secret, signature_text
-from connectors.shopify import answers, fields, naming
+from bridge.signatures import matching_secret, signature_text
+from connectors.shopify import answers, fields, identity
 from connectors.shopify.access import Access, Upkeep
 from connectors.shopify.instructions import TASKS, instruction, of_shop
 
@@ -126,7 +126,7 @@ class Shopify(BaseModel):
         return fields.KINDS
 
     def topics(self) -> Mapping[str, str]:
-        return naming.TOPICS
+        return identity.TOPICS
 
     def tells(self) -> Mapping[str, Json]:
         return {"currency": self.currency, "test_orders": "send"}
@@ -183,10 +183,10 @@ class Shopify(BaseModel):
         also = known.also(tenant) if known is not None else ()
         body = arrival.body
         try:
-            name = naming.named(topic, body, tenant=tenant, also=also)
+            name = identity.named(topic, body, tenant=tenant, also=also)
         except Malformed as problem:
             body = answers.alone(body, topic, problem)
-            name = naming.named(topic, body, tenant=tenant, also=also)
+            name = identity.named(topic, body, tenant=tenant, also=also)
         triggered = headers.get("x-shopify-triggered-at")
         return Envelope(
             source=arrival.source,
@@ -197,7 +197,7 @@ class Shopify(BaseModel):
             lane=name.lane,
             version=name.version,
             aliases=name.aliases,
-            occurred_at=(naming.instant(triggered) if triggered else None) or name.version,
+            occurred_at=(identity.instant(triggered) if triggered else None) or name.version,
             received_at=arrival.received_at,
             headers=headers,
             raw=body,
@@ -209,7 +209,7 @@ class Shopify(BaseModel):
         """An order that the shop was asked for, named as its webhook would have been. Raises Malformed."""
         topic, known = "orders/updated", self._known[tenant]
         tenant, also = known.tenant, known.also(known.tenant)
-        name = naming.named(topic, raw, tenant=tenant, also=also)
+        name = identity.named(topic, raw, tenant=tenant, also=also)
         version = name.version.isoformat() if name.version is not None else hashlib.sha256(raw).hexdigest()
         return Envelope(
             source=source,
@@ -258,7 +258,7 @@ class Shopify(BaseModel):
                 return f"{shop}: secret {index + 1} of {len(known.keys)}"
         return None
 
-    def _verdict(self, name: naming.Name, topic: str, tenant: str) -> Reason | None:
+    def _verdict(self, name: identity.Name, topic: str, tenant: str) -> Reason | None:
         known = self._known.get(tenant)
         if topic in TASKS:
             return Reason.NOT_CARRIED_OUT_YET

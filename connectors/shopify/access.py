@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from pydantic_core import PydanticCustomError
 
 from bridge.contract import Duration, Every, Secret
-from connectors.shopify.naming import TOPICS
+from connectors.shopify.identity import TOPICS
 
 _FROZEN = ConfigDict(frozen=True, extra="forbid", strict=True)
 

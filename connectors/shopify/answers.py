@@ -11,7 +11,7 @@ import msgspec
 from bridge.contract import Payload
 from bridge.errors import Malformed
 from bridge.surrogates import decoded
-from connectors.shopify.naming import TOPICS
+from connectors.shopify.identity import TOPICS
 
 _TOPICS: Final[Mapping[str, str]] = {
     "order": "orders/create",

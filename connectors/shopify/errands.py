@@ -10,9 +10,9 @@ from bridge.contract import Envelope, Response
 from bridge.errand import Errand, Finding, Note, Offer, Page, Schedule
 from bridge.errors import ErrandFailed, Malformed
 from bridge.surrogates import decoded
-from connectors.shopify import Shopify, subscriptions, translating
-from connectors.shopify.asking import Asking, next_page
-from connectors.shopify.examining import Examination
+from connectors.shopify import Shopify, graphql_order, subscriptions
+from connectors.shopify.admin_api import Asking, next_page
+from connectors.shopify.doctor import Examination
 
 _REST_PAGE = 100
 _IDS_PAGE = 250
@@ -94,7 +94,7 @@ class ShopifyErrands:
             raw: list[bytes] = []
             for order in versions:
                 if order in chosen:
-                    document = yield from translating.fetched(asking, ids[order])
+                    document = yield from graphql_order.fetched(asking, ids[order])
                     raw += [] if document is None else [msgspec.json.encode(document)]
             found = yield from self._named(asking.shop, raw, now)
             is_last = not page["pageInfo"]["hasNextPage"]

@@ -13,7 +13,7 @@ import msgspec
 from bridge.contract import Envelope
 from bridge.errand import Instruction, Task
 from bridge.surrogates import decoded
-from connectors.shopify.naming import Compliance
+from connectors.shopify.identity import Compliance
 
 TASKS: Mapping[str, Task] = {
     "customers/data_request": "disclose",

@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from bridge.contract import Json
 from bridge.errand import Errand, Finding, FindingState
 from bridge.errors import ErrandFailed, NoAnswer
-from connectors.shopify.asking import Asking
-from connectors.shopify.naming import TOPICS
+from connectors.shopify.admin_api import Asking
+from connectors.shopify.identity import TOPICS
 
 NAME = "bridge"
 """The name of those that are ours; it exists since version 2026-04."""

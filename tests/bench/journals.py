@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-from bridge.journal.cells import BUCKET, alias_hash, packed
+from bridge.journal.rows import BUCKET, alias_hash, packed
 from bridge.journal.sqlite.file import writable
 from tests.bench.programs import ROOT
 

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from tests.chart import fetching
-from tests.chart.generating import CHART
+from tests.chart.generated import CHART
 
 SCENARIOS = sorted(path.name.removesuffix("-values.yaml") for path in (CHART / "ci").iterdir())
 

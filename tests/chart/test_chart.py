@@ -13,7 +13,7 @@ from prometheus_client import generate_latest
 from bridge.config import read
 from bridge.telemetry import EVENTS, REGISTRY
 from tests.chart.conftest import SCENARIOS, only, pods
-from tests.chart.generating import CHART, documented, paths, readme, values_schema
+from tests.chart.generated import CHART, documented, paths, readme, values_schema
 
 ENVIRON = {"SHOPIFY": "s", "TOKEN": "t"}
 CUSTOM = json.loads((CHART.parents[1] / "tests" / "chart" / "custom_resources.json").read_text())

@@ -19,7 +19,7 @@ import pytest
 import yaml
 
 from tests.chart.conftest import only
-from tests.chart.generating import CHART
+from tests.chart.generated import CHART
 from tests.postgres import new_place
 
 ROOT = Path(__file__).parents[2]

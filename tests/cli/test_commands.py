@@ -8,10 +8,10 @@ from importlib.metadata import version
 
 import click
 import pytest
+from bridge.delivery.trouble import trouble_of
 
 from bridge.__main__ import main
 from bridge.cli import command
-from bridge.delivery.trouble import trouble_of
 from bridge.errors import BridgeError
 from tests.cli.conftest import CONFIG
 

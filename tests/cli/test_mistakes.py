@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from bridge.cli.sending import example
+from bridge.cli.sender import example
 from bridge.errors import BridgeError
 
 

@@ -12,13 +12,13 @@ import pytest
 from msgspec import structs
 from multidict import CIMultiDict
 
-from bridge.cli.sending import example
+from bridge.cli.sender import example
 from bridge.config import read
 from bridge.contract import HttpArrival, State, Verified
+from bridge.dry_run.plan import mapped
+from bridge.fact_names import take_names
 from bridge.journal import Done, Record, Settled
 from bridge.journal.sqlite import opened
-from bridge.rehearsal.planning import mapped
-from bridge.renaming import take_names
 from tests.cli.conftest import CONFIG
 
 ENVIRON = {"SHOPIFY_SECRET": "s", "HELLOTEXT_TOKEN": "t"}

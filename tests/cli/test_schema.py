@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.config import read
-from bridge.describing import schema
-from bridge.mapping.inferring import from_schema, inferred
+from bridge.config.json_schema import schema
+from bridge.mapping.inference import from_schema, inferred
 from bridge.mapping.loader import load
 from tests.cli.conftest import CONFIG
 from tests.cli.test_plan import ENVIRON

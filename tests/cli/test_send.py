@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from bridge.cli.sending import example, fresh
+from bridge.cli.sender import example, fresh
 from bridge.errors import BridgeError
 from tests.cli.conftest import CONFIG
 

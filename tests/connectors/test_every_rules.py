@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from bridge.rehearsal import cases
-from bridge.rehearsal.deliveries import settings_of
+from bridge.dry_run import cases
+from bridge.dry_run.deliveries import settings_of
 
 CONNECTORS = Path(__file__).parents[2] / "connectors"
 FOLDERS = [folder for root in sorted(CONNECTORS.glob("*/examples/cases*")) for folder in cases.found(root)]

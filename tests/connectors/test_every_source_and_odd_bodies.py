@@ -14,7 +14,7 @@ from multidict import CIMultiDict
 import bridge.journal
 from bridge.contract import HttpArrival, Reason, Record, State
 from bridge.errors import Malformed
-from bridge.intake.gathering import Gathering
+from bridge.intake.arrivals import Gathering
 from bridge.intake.unreadable import reason_of, storable
 from bridge.journal import Selection
 

@@ -8,7 +8,7 @@ import pytest
 
 from bridge.config import read
 from bridge.contract import State
-from bridge.intake.gathering import rivals_of
+from bridge.intake.arrivals import rivals_of
 from bridge.journal import Selection
 from tests.conftest import CONFIG
 

@@ -13,7 +13,7 @@ from bridge.config import read
 from bridge.contract import State
 from bridge.errors import JournalBusy
 from bridge.intake import connections
-from bridge.intake.site import NotListening
+from bridge.intake.listener import NotListening
 from bridge.journal import Selection
 
 POSTED = (

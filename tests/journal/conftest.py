@@ -12,7 +12,7 @@ import pytest
 import bridge.journal
 from bridge.contract import Envelope, Reason, State
 from bridge.journal import Done, Erasure, Hold, Postponed, Record, Selection, Settled
-from bridge.journal.moving import header_of, read_in, write_out
+from bridge.journal.dump import header_of, read_in, write_out
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 KINDS = [module.name for module in pkgutil.iter_modules(bridge.journal.__path__) if module.ispkg]
@@ -140,11 +140,11 @@ class Kind:
 
     def __init__(self, name, tmp_path, postgres_place):
         from bridge.journal import postgres, sqlite  # noqa: PLC0415
-        from bridge.journal.sqlite import moving  # noqa: PLC0415
+        from bridge.journal.sqlite import dump  # noqa: PLC0415
 
         self.is_file = name == "sqlite"
         self.package = {"sqlite": sqlite, "postgres": postgres}[name]
-        self.given, self.taken = (moving.given, moving.taken) if self.is_file else (postgres.given, postgres.taken)
+        self.given, self.taken = (dump.given, dump.taken) if self.is_file else (postgres.given, postgres.taken)
         self.here = tmp_path / "here.db" if self.is_file else postgres_place
         self.there = tmp_path / "there.db" if self.is_file else replace(postgres_place, schema="there_of_" + "x" * 8)
 

@@ -9,9 +9,9 @@ from functools import partial
 import pytest
 
 from bridge.contract import Reason, State
+from bridge.jobs import compliance
 from bridge.journal import Done, Erasure, Postponed, Record, Retention
-from bridge.journal.cells import unpacked
-from bridge.upkeep import complying
+from bridge.journal.rows import unpacked
 
 SHOP = "shop.example"
 ADA = ("email:ada@example.com", "customer:7")
@@ -394,7 +394,7 @@ async def test_a_request_that_names_many_orders_is_carried_out_a_few_at_a_time(j
     for order in ("0", "700", "1199"):
         await desk.carry(journal, desk.document(order, aliases=("customer:7",)), desk.fact())
     await desk.carry(journal, desk.document("5000", aliases=("customer:7",)), desk.fact())
-    erased = await complying.erase(journal, Erasure(tenant="shop.example", aliases=("customer:7",), orders=names))
+    erased = await compliance.erase(journal, Erasure(tenant="shop.example", aliases=("customer:7",), orders=names))
     assert (4, 4, True) == (erased.orders, erased.bodies, erased.is_lasting)
     assert all(len(erasure.orders) <= 500 for erasure in asked)
     assert set(names) == {order for erasure in asked for order in erasure.orders}

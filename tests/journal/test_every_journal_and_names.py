@@ -6,7 +6,7 @@ import pytest
 
 from bridge.config import read
 from bridge.contract import State
-from bridge.renaming import Renamed, naming, take_names
+from bridge.fact_names import Renamed, naming, take_names
 
 FILE = """
 sources:

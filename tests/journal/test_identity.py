@@ -12,8 +12,8 @@ import pytest
 from bridge.errors import JournalBroken, JournalBusy, JournalError, JournalInUse, JournalUnreadable
 from bridge.journal import Record
 from bridge.journal.sqlite import opened, reading
+from bridge.journal.sqlite.dump import given, taken
 from bridge.journal.sqlite.file import writable
-from bridge.journal.sqlite.moving import given, taken
 
 _OPENED = []
 """Names that Python opened, while a test listens."""

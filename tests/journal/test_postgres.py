@@ -17,9 +17,9 @@ from msgspec import structs
 from bridge.contract import Reason, State
 from bridge.errors import ClaimRevoked, JournalBusy, JournalUnreadable, LaneLost, NotStorable
 from bridge.journal import Done, Hold, Postponed, Record, Retention
-from bridge.journal.cells import micros
-from bridge.journal.postgres import acting, deciding, init, opened, reading, weaknesses
+from bridge.journal.postgres import acting, decisions, init, opened, reading, weaknesses
 from bridge.journal.postgres.database import VERSION, connected, statements
+from bridge.journal.rows import micros
 
 
 @pytest.fixture
@@ -214,8 +214,8 @@ async def test_a_replica_that_nobody_tells_knows_of_a_decision_when_it_is_told_a
     postgres_place, open_again, desk, monkeypatch
 ):
     """It hears no notification and looks only when it must: whoever decides waits so long."""
-    monkeypatch.setattr(deciding, "_YOUNG", 0.3)
-    monkeypatch.setattr(deciding, "_LOOKS", 10)
+    monkeypatch.setattr(decisions, "_YOUNG", 0.3)
+    monkeypatch.setattr(decisions, "_LOOKS", 10)
     deaf = await open_again(replace(postgres_place, listen=False, poll=timedelta(hours=1)))
     await desk.carry(deaf, desk.document(), desk.fact(State.DEAD, reason=Reason.REFUSED))
     await deaf.append(desk.document())
@@ -242,7 +242,7 @@ async def test_a_decision_meets_a_claim_that_is_just_being_made(postgres_place, 
     owner, number = journal._lease.id, journal._lease.next_number()
     sql = statements(postgres_place.schema)["claim"]
     (row,) = await other.fetch(sql, "api", micros(desk.later), 10, 1 << 30, owner, number)
-    monkeypatch.setattr(deciding, "_LOOKS", 1)
+    monkeypatch.setattr(decisions, "_LOOKS", 1)
     dropping = asyncio.create_task(journal.drop([fact.ref]))
     await _until(lambda: _waits_for_a_lock(postgres_place))
     await claiming.commit()

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from bridge.journal import Position, sqlite
-from bridge.journal.sqlite import moving, stamping
+from bridge.journal.sqlite import dump, stamps
 from tests.journal.conftest import KINDS, PAIRS, lived_in
 
 
@@ -66,7 +66,7 @@ async def test_a_journal_that_was_put_back_by_other_means_is_doubted_when_a_pers
     assert await _restored(one, one.here, desk) is None
     before = _now()
     if one.is_file:
-        moving.doubt(one.here)
+        dump.doubt(one.here)
     else:
         await one.package.doubt(one.here)
     assert await _restored(one, one.here, desk) > before
@@ -96,7 +96,7 @@ async def test_positions_are_in_doubt_when_a_person_says_that_the_journal_was_pu
     async with one.package.opened(one.here, destinations=("api",)) as journal:
         assert Position(offset=7) == (await journal.positions("stream"))["orders", 0]
     if one.is_file:
-        moving.doubt(one.here)
+        dump.doubt(one.here)
     else:
         await one.package.doubt(one.here)
     async with one.package.opened(one.here, destinations=("api",)) as journal:
@@ -136,7 +136,7 @@ async def test_a_copy_that_is_put_back_is_noticed(path, desk, log):
 
 
 async def test_a_copy_of_the_running_journal_is_noticed_a_minute_later(path, desk, monkeypatch):
-    monkeypatch.setattr(stamping, "_EVERY", 0.0)
+    monkeypatch.setattr(stamps, "_EVERY", 0.0)
     async with sqlite.opened(path, destinations=("api",)) as journal:
         await journal.append(desk.document("1"))
         copy = path.with_name("copy")
@@ -177,7 +177,7 @@ async def test_an_export_that_is_put_back_where_its_journal_went_on_is_noticed(k
 
 async def test_a_clock_that_was_set_back_makes_no_stamp_older(path, desk, monkeypatch):
     await _served(path, desk, "1")
-    monkeypatch.setattr(stamping.time, "time_ns", lambda: 10**15)
+    monkeypatch.setattr(stamps.time, "time_ns", lambda: 10**15)
     assert (False, None) == (any((await _served(path, desk, "2"))[0]), (await _served(path, desk))[1])
 
 
@@ -186,5 +186,5 @@ async def test_until_when_is_never_before_what_the_journal_has_seen(kinds, desk,
     await lived_in(one, desk)
     content, _ = await one.read_out(one.here)
     await one.fill(one.there, content, doubt=True)
-    monkeypatch.setattr(stamping.time, "time_ns", lambda: 10**15)
+    monkeypatch.setattr(stamps.time, "time_ns", lambda: 10**15)
     assert _now() - await _restored(one, one.there, desk) < timedelta(days=1), "though the clock says 1970"

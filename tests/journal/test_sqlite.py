@@ -20,7 +20,7 @@ from msgspec import structs
 from bridge.contract import Reason, State
 from bridge.errors import JournalBroken, JournalBusy, JournalError, JournalInUse, JournalUnreadable
 from bridge.journal import Done, Erasure, Postponed, Record, Retention, Verdict
-from bridge.journal.sqlite import file, opened, reading, room
+from bridge.journal.sqlite import disk, file, opened, reading
 from bridge.journal.sqlite.statements import _expanded, schema, statements
 
 MEBIBYTE = 1 << 20
@@ -151,7 +151,7 @@ async def test_an_older_journal_is_upgraded_in_one_piece(path, desk, monkeypatch
     async with _opened(path) as journal:
         appended = await journal.append(desk.document())
     monkeypatch.setattr(file, "VERSION", file.VERSION + 2)
-    monkeypatch.setattr(sys.modules["bridge.journal.sqlite.reading"], "VERSION", file.VERSION)
+    monkeypatch.setattr(sys.modules["bridge.journal.sqlite.reader"], "VERSION", file.VERSION)
     last = file.VERSION
     scripts = {last - 1: "CREATE TABLE two (a);", last: "CREATE TABLE three (a); SELECT * FROM nowhere;"}
     monkeypatch.setattr(file, "upgrade", scripts.get)
@@ -215,7 +215,7 @@ async def test_aliases_are_stored_as_salted_hashes_only(path, tmp_path, desk):
 @pytest.fixture
 def looking(monkeypatch):
     """The free room is looked at before every group, not twice a second."""
-    monkeypatch.setattr(room, "_LOOK_EVERY", 0)
+    monkeypatch.setattr(disk, "_LOOK_EVERY", 0)
 
 
 @pytest.fixture
@@ -316,7 +316,7 @@ async def test_a_disk_that_was_full_takes_in_as_much_again_once_it_is_pruned(
     disk_of_64, desk, looking, monkeypatch, size
 ):
     """What is free inside the file is room; and a step of pruning needs little room itself, whatever it forgets."""
-    monkeypatch.setattr(room, "_FOR_THE_LOG", 4 * MEBIBYTE)
+    monkeypatch.setattr(disk, "_FOR_THE_LOG", 4 * MEBIBYTE)
     path = disk_of_64 / "journal.db"
 
     async def fill(journal):
@@ -345,7 +345,7 @@ async def test_a_disk_that_was_full_takes_in_as_much_again_once_it_is_pruned(
 
 async def test_below_min_free_nothing_is_taken_in_and_all_else_goes_on(path, desk, looking, monkeypatch):
     free = 10 * MEBIBYTE
-    monkeypatch.setattr(room.Room, "free", lambda _: free)
+    monkeypatch.setattr(disk.Room, "free", lambda _: free)
     async with _opened(path, min_free=MEBIBYTE, ballast=MEBIBYTE) as journal:
         await journal.append(desk.document())
         claim = await desk.claim(journal)
@@ -439,7 +439,7 @@ async def test_nobody_waits_where_an_erasure_or_a_prune_stands_beside_a_long_rea
 
 async def test_however_many_are_blocked_few_are_remembered_and_none_is_forgotten(path, desk, monkeypatch):
     """A request may name some 100,000 orders."""
-    monkeypatch.setattr("bridge.journal.sqlite.appending._BLOCKED_REMEMBERED", 10)
+    monkeypatch.setattr("bridge.journal.sqlite.append._BLOCKED_REMEMBERED", 10)
     async with _opened(path) as journal:
         await journal.block(Erasure(tenant="shop.example", orders=tuple(str(order) for order in range(50))))
         assert None is journal._writer.appending._blocked

@@ -13,7 +13,7 @@ from bridge import telemetry
 from bridge.config import read
 from bridge.errors import JournalBusy
 from bridge.journal.postgres import reading as opened_to_read
-from bridge.journal.sqlite.room import Room
+from bridge.journal.sqlite.disk import Room
 from tests.kafka import broker
 from tests.kafka.orders import committed, create_topic, delete_topic, orders, produce, producing
 

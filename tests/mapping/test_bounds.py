@@ -9,7 +9,7 @@ from bridge.contract import Event
 from bridge.mapping import values
 from bridge.mapping.functions import people
 from bridge.mapping.rules import Failure
-from tests.mapping.making import applied, envelope, given, one, order, rules, value
+from tests.mapping.rules_of import applied, envelope, given, one, order, rules, value
 
 LONG = "n" * 99_000
 LINES = [{"id": n, "name": "x", "quantity": 1} for n in range(1_000)]

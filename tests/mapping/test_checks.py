@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from bridge.errors import ConfigurationError
-from tests.mapping.making import SHAPE, problems, rules
+from tests.mapping.rules_of import SHAPE, problems, rules
 
 RULE = """\
 placed:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from bridge.mapping.values import Failed
-from tests.mapping.making import value
+from tests.mapping.rules_of import value
 
 EXPONENTS = {"JPY": 0, "KRW": 0, "EUR": 2, "USD": 2, "KWD": 3, "BHD": 3, "CLF": 4}
 CURRENCIES = some.sampled_from(sorted(EXPONENTS))

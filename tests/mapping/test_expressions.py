@@ -6,10 +6,10 @@ from decimal import Decimal
 import msgspec
 import pytest
 
-from bridge.mapping.checking import NotAllowed
 from bridge.mapping.expressions import compile_expression
+from bridge.mapping.type_check import NotAllowed
 from bridge.mapping.values import STEPS, Failed, exact
-from tests.mapping.making import DOCUMENT, decoded, given, names, one, order, value
+from tests.mapping.rules_of import DOCUMENT, decoded, given, names, one, order, value
 
 
 def refused(text, known=None):

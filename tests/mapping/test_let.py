@@ -9,7 +9,7 @@ from bridge.contract import Event
 from bridge.errors import ConfigurationError
 from bridge.mapping.expressions import MOST_TERMS
 from bridge.mapping.rule import scope_of
-from tests.mapping.making import applied, decoded, envelope, order, problems, rules
+from tests.mapping.rules_of import applied, decoded, envelope, order, problems, rules
 
 LET = """
 placed:

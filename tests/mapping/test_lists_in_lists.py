@@ -8,7 +8,7 @@ from bridge.contract import Event, Reason
 from bridge.mapping import values
 from bridge.mapping.rule import scope_of
 from bridge.mapping.rules import Failure, Passed
-from tests.mapping.making import applied, decoded, envelope, given, one, order, problems, rules
+from tests.mapping.rules_of import applied, decoded, envelope, given, one, order, problems, rules
 
 AT = "2026-11-20T13:30:00Z"
 REFUNDS = [

@@ -16,15 +16,15 @@ from hypothesis import strategies as some
 
 from bridge.config import read
 from bridge.contract import Event, Reason
-from bridge.mapping import reckoning, values
-from bridge.mapping.checking import NotAllowed
+from bridge.mapping import arithmetic, values
+from bridge.mapping.codegen import Writer, compiled, namespace
 from bridge.mapping.expressions import compile_expression
 from bridge.mapping.rule import scope_of
 from bridge.mapping.rules import Failure, Passed
+from bridge.mapping.type_check import NotAllowed
 from bridge.mapping.values import WHAT_DATA_CAN_RAISE, Failed, exact
-from bridge.mapping.writing import Writer, compiled, namespace
 from tests.mapping import by_hand
-from tests.mapping.making import DOCUMENT, ORDER, decoded, envelope, names, rules
+from tests.mapping.rules_of import DOCUMENT, ORDER, decoded, envelope, names, rules
 
 SHOPIFY = Path("connectors/shopify")
 EXAMPLE = json.loads((SHOPIFY / "examples/order.json").read_text())
@@ -331,7 +331,7 @@ NUMBERS = some.decimals(min_value=-(10**15), max_value=10**15, places=6) | some.
 
 @given(NUMBERS, NUMBERS, NUMBERS)
 def test_sums_and_products_are_exact(a, b, c):
-    result = reckoning.subtract(reckoning.add(a, reckoning.multiply(b, c)), a)
+    result = arithmetic.subtract(arithmetic.add(a, arithmetic.multiply(b, c)), a)
     assert Fraction(b) * Fraction(c) == Fraction(result)
 
 

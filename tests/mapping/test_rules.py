@@ -5,7 +5,7 @@ import pytest
 
 from bridge.contract import Event, Reason
 from bridge.mapping.rules import Failure, Passed
-from tests.mapping.making import RECEIVED, SHAPE, applied, envelope, order, rules
+from tests.mapping.rules_of import RECEIVED, SHAPE, applied, envelope, order, rules
 
 PLACED = """
 placed:

@@ -3,7 +3,7 @@ from decimal import Decimal
 
 import pytest
 
-from tests.mapping.making import given, one, order, problems
+from tests.mapping.rules_of import given, one, order, problems
 
 
 def failed(give, document=None):

@@ -6,7 +6,7 @@ import pytest
 
 from bridge.contract import Event, Reason
 from bridge.mapping.rule import Passed, scope_of
-from tests.mapping.making import decoded, envelope, order, problems, rules
+from tests.mapping.rules_of import decoded, envelope, order, problems, rules
 
 RULE = """
 refunded:

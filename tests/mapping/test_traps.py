@@ -6,7 +6,7 @@ import pytest
 
 from bridge.errors import ConfigurationError
 from bridge.mapping.loader import load
-from tests.mapping.making import problems
+from tests.mapping.rules_of import problems
 
 
 def said(text):

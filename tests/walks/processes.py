@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import aiohttp
 
-from bridge.cli.sending import example, fresh
+from bridge.cli.sender import example, fresh
 from tests.processes import Process
 
 CONFIG = """

@@ -4,7 +4,7 @@ import sqlite3
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
-from bridge.delivery import carrying, worker
+from bridge.delivery import document, worker
 
 
 def _a_year_ahead(tmp_path):
@@ -49,7 +49,7 @@ async def test_nothing_is_given_up_for_the_time_by_which_the_clock_was_set_ahead
         await bridge.fail(status=503)
         assert (200, "") == await bridge.post(body)
         await bridge.until(lambda: bridge.received("/v1/profiles"))
-        for room in (worker, carrying):
+        for room in (worker, document):
             monkeypatch.setattr(room, "_now", lambda: datetime.now(UTC) + timedelta(days=365))
         tried = len(await bridge.received("/v1/profiles"))
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from bridge import registry
-from bridge.delivery.trouble import trouble_of
+from bridge.delivery.outage import trouble_of
 from connectors.hellotext.strange import STRANGE
 
 

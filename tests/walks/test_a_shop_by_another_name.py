@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from bridge.cli import command
 from bridge.config import read
 from bridge.errors import ConfigurationError
-from bridge.upkeep.complying import REQUESTS
+from bridge.jobs.compliance import REQUESTS
 from tests.conftest import CONFIG, SHOP
 
 NEW = "example-new.myshopify.com"

@@ -7,7 +7,7 @@ import uuid
 from datetime import UTC, datetime
 
 from bridge.delivery import worker
-from bridge.delivery.carrying import Carrier
+from bridge.delivery.document import Carrier
 from bridge.mapping import values
 from bridge.mapping.rules import Rules
 

@@ -7,7 +7,7 @@ from importlib.metadata import version
 import pytest
 
 from bridge import service
-from bridge.renaming import Renamed
+from bridge.fact_names import Renamed
 
 
 async def test_an_order_reaches_the_api_once_as_every_fact_that_it_states(running, order):

@@ -6,7 +6,7 @@ import pytest
 
 from bridge.config import read_file
 from bridge.errors import ConfigurationError
-from tests.walks.test_reloading import reloadable, rules_of, until_refused, written  # noqa: F401 - fixtures
+from tests.walks.test_reload import reloadable, rules_of, until_refused, written  # noqa: F401 - fixtures
 
 RULE = """
 rules:
@@ -102,7 +102,7 @@ async def test_a_bug_in_reading_a_file_is_told_of_and_refused(reloadable, writte
         raise ZeroDivisionError("with a word that nobody shall read")
 
     async with reloadable() as bridge:
-        monkeypatch.setattr("bridge.reloading.read_file", broken)
+        monkeypatch.setattr("bridge.reload.read_file", broken)
         written("# changed\n")
         assert "ZeroDivisionError while reading it" in await until_refused(bridge)
         number, body = order()

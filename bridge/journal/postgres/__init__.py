@@ -1,7 +1,7 @@
 """The journal of many machines: one Postgres database, any number of processes, the same tables and promises.
 
 `append` and `record` return after the database has committed. A lane is owned by lease: who has lost it can neither
-mark a fact as departed nor settle it. See place.py for how it is reached, leasing.py for who owns what.
+mark a fact as departed nor settle it. See place.py for how it is reached, lease.py for who owns what.
 """
 
 import asyncio
@@ -17,7 +17,21 @@ from bridge.errors import ClaimRevoked, JournalBroken, JournalBusy, JournalError
 from bridge.journal import Appended, Claim, Hold, Incoming, Levels, Position, Postponed, Pruned, Record, Retention
 from bridge.journal.ages import limits_of
 from bridge.journal.backlog import Backlog
-from bridge.journal.cells import (
+from bridge.journal.doubt import SERVED_AGAIN, Doubt, doubt_of
+from bridge.journal.postgres import durability, schema
+from bridge.journal.postgres.append import Append, appended, columns
+from bridge.journal.postgres.database import Database, check, connected
+from bridge.journal.postgres.decisions import Decisions
+from bridge.journal.postgres.dump import doubt, given, taken
+from bridge.journal.postgres.group_commit import Group
+from bridge.journal.postgres.lease import Lease
+from bridge.journal.postgres.notifications import DECIDED, Waking
+from bridge.journal.postgres.operator import Actor, now
+from bridge.journal.postgres.place import Place
+from bridge.journal.postgres.progress import Entry, Recorded, Released, recorded
+from bridge.journal.postgres.reader import Reader
+from bridge.journal.postgres.retention import Pruning
+from bridge.journal.rows import (
     CLOCKS_APART,
     NEVER,
     Row,
@@ -35,20 +49,6 @@ from bridge.journal.cells import (
     positions_of,
     text,
 )
-from bridge.journal.doubt import SERVED_AGAIN, Doubt, doubt_of
-from bridge.journal.postgres import durability, making
-from bridge.journal.postgres.acting import Actor, now
-from bridge.journal.postgres.appending import Append, appended, columns
-from bridge.journal.postgres.database import Database, check, connected
-from bridge.journal.postgres.deciding import Decisions
-from bridge.journal.postgres.grouping import Group
-from bridge.journal.postgres.leasing import Lease
-from bridge.journal.postgres.moving import doubt, given, taken
-from bridge.journal.postgres.place import Place
-from bridge.journal.postgres.pruning import Pruning
-from bridge.journal.postgres.reading import Reader
-from bridge.journal.postgres.recording import Entry, Recorded, Released, recorded
-from bridge.journal.postgres.waking import DECIDED, Waking
 from bridge.telemetry import emit
 
 __all__ = ["Place", "PostgresJournal", "acting", "doubt", "given", "init", "opened", "reading", "taken"]
@@ -57,7 +57,7 @@ __all__ = ["Place", "PostgresJournal", "acting", "doubt", "given", "init", "open
 async def init(place: Place) -> bool:
     """Make the schema or bring it to this version; True: something was made. Raises JournalBusy, JournalUnreadable."""
     async with connected(place) as database:
-        return await making.made(database)
+        return await schema.made(database)
 
 
 async def weaknesses(place: Place) -> Sequence[str]:

@@ -11,10 +11,10 @@ from typing import Any, TypeVar
 import asyncpg
 
 from bridge.errors import JournalBusy, JournalUnreadable, NotStorable
-from bridge.journal.cells import text
-from bridge.journal.moving import TABLES
+from bridge.journal.dump import TABLES
 from bridge.journal.postgres.durability import check_commits, check_encoding, wait_for_the_disk
 from bridge.journal.postgres.place import Connection, Place
+from bridge.journal.rows import text
 
 T = TypeVar("T")
 VERSION = 3

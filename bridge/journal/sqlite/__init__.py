@@ -35,7 +35,8 @@ from bridge.journal import (
 from bridge.journal.ages import Limits, limits_of
 from bridge.journal.awaited import Awaited
 from bridge.journal.backlog import Backlog
-from bridge.journal.cells import (
+from bridge.journal.doubt import Doubt
+from bridge.journal.rows import (
     CLOCKS_APART,
     NEVER,
     Row,
@@ -51,17 +52,16 @@ from bridge.journal.cells import (
     positions_of,
     text,
 )
-from bridge.journal.doubt import Doubt
-from bridge.journal.sqlite import acting, claiming, erasing, stamping
-from bridge.journal.sqlite.claiming import NOTHING_KNOWN, Details
+from bridge.journal.sqlite import claim_search, erasures, operator, stamps
+from bridge.journal.sqlite.claim_search import NOTHING_KNOWN, Details
+from bridge.journal.sqlite.disk import Room
 from bridge.journal.sqlite.file import owned, writable
-from bridge.journal.sqlite.handing import Fresh, Handed, Handing
 from bridge.journal.sqlite.identity import Identity
 from bridge.journal.sqlite.operations import Act, Append, Entry
-from bridge.journal.sqlite.pruning import Pruning
-from bridge.journal.sqlite.reading import Reader, salt_of
-from bridge.journal.sqlite.room import Room
-from bridge.journal.sqlite.stamping import Stamp
+from bridge.journal.sqlite.reader import Reader, salt_of
+from bridge.journal.sqlite.ready import Fresh, Handed, Handing
+from bridge.journal.sqlite.retention import Pruning
+from bridge.journal.sqlite.stamps import Stamp
 from bridge.journal.sqlite.statements import run, statements
 from bridge.journal.sqlite.writer import Files, Writer
 from bridge.telemetry import emit
@@ -81,7 +81,7 @@ async def opened(
         identity = Identity(path, lock)
         identity.learn()
         stamp = Stamp(connection, lock)
-        doubt = stamping.begun(connection, stamp, path, is_served=bool(destinations))
+        doubt = stamps.begun(connection, stamp, path, is_served=bool(destinations))
         room = Room(path, min_free=min_free, ballast=ballast)
         files = Files(path=path, identity=identity, stamp=stamp, room=room)
         journal = SqliteJournal(files, connection, destinations=destinations, doubt=doubt)
@@ -219,7 +219,7 @@ class SqliteJournal(Reader):
                 append.tell(problem)
 
     def _packed(self, admitted: Sequence[tuple[Incoming, int]]) -> Sequence[Append]:
-        """Each step for all, then the next: see bridge.intake.gathering."""
+        """Each step for all, then the next: see bridge.intake.arrivals."""
         incoming, sizes = [one for one, _ in admitted], [size for _, size in admitted]
         envelopes = [one.envelope for one in incoming]
         headers = [packed_headers(envelope.headers) for envelope in envelopes]
@@ -261,7 +261,7 @@ class SqliteJournal(Reader):
         if handing.is_whole:
             return handing.due
         in_flight = frozenset(handing.in_flight)
-        return await self.ask(lambda connection: claiming.next_due(connection, dest, in_flight))
+        return await self.ask(lambda connection: claim_search.next_due(connection, dest, in_flight))
 
     async def hasten(self, dest: str, *, beyond: datetime, now: datetime) -> int:
         given = (micros(now), dest, micros(beyond), NEVER)
@@ -284,7 +284,9 @@ class SqliteJournal(Reader):
         handing.searching()
         in_flight = frozenset(handing.in_flight)
         try:
-            search = partial(claiming.due, dest=dest, now=micros(now), limit=limit, budget=budget, in_flight=in_flight)
+            search = partial(
+                claim_search.due, dest=dest, now=micros(now), limit=limit, budget=budget, in_flight=in_flight
+            )
             due = await self.ask(search)
             claims = await self._claimed(dest, due.rows) if due.rows else ()
         except BaseException:
@@ -297,7 +299,7 @@ class SqliteJournal(Reader):
         known = {row[3]: envelope for row in chosen if (envelope := self._fresh.take(row[3])) is not None}
         cold = [(row[3],) for row in chosen if row[3] not in known]
         lanes = [(row[0],) for row in chosen]
-        found = await self.ask(lambda connection: claiming.details(connection, dest, cold, lanes))
+        found = await self.ask(lambda connection: claim_search.details(connection, dest, cold, lanes))
         known.update((row[0], envelope_of(row)) for row in found.documents)
         return [self._claim(dest, row, known[row[3]], found) for row in chosen]
 
@@ -370,10 +372,10 @@ class SqliteJournal(Reader):
         return await future  # type: ignore[return-value]  # the writer answers with what the call returned
 
     async def retry(self, refs: Sequence[str]) -> int:
-        return await self._act(partial(acting.retry, refs=refs, now=_now()), lanes=lambda _: _lanes_of(refs))
+        return await self._act(partial(operator.retry, refs=refs, now=_now()), lanes=lambda _: _lanes_of(refs))
 
     async def resend(self, refs: Sequence[str]) -> int:
-        return await self._act(partial(acting.resend, refs=refs, now=_now()), lanes=lambda _: _lanes_of(refs))
+        return await self._act(partial(operator.resend, refs=refs, now=_now()), lanes=lambda _: _lanes_of(refs))
 
     async def reread(self, refs: Sequence[str]) -> int:
         return await self._ended(refs, State.DEAD, State.DROPPED, Reason.RETRIED_BY_HAND)
@@ -388,7 +390,7 @@ class SqliteJournal(Reader):
 
     async def _ended(self, refs: Sequence[str], parked: State, state: State, reason: Reason) -> int:
         return await self._act(
-            partial(acting.end, refs=refs, parked=parked, state=state, reason=reason, now=_now()),
+            partial(operator.end, refs=refs, parked=parked, state=state, reason=reason, now=_now()),
             lanes=lambda _: _lanes_of(refs),
             revoking=True,
         )
@@ -399,7 +401,7 @@ class SqliteJournal(Reader):
 
     async def release(self, dest: str, rule: str) -> int:
         released = 0
-        while page := await self._act(partial(acting.release, dest=dest, rule=rule, now=_now())):
+        while page := await self._act(partial(operator.release, dest=dest, rule=rule, now=_now())):
             released += page
         return released
 
@@ -407,7 +409,7 @@ class SqliteJournal(Reader):
         return await self._act(lambda connection: self._blocking(connection, erasure))
 
     def _blocking(self, connection: sqlite3.Connection, erasure: Erasure) -> int:
-        found = erasing.block(connection, self._salt, erasure, now=_now())
+        found = erasures.block(connection, self._salt, erasure, now=_now())
         self._writer.appending.reload_blocked()
         return found
 
@@ -415,7 +417,7 @@ class SqliteJournal(Reader):
         return await self._act(lambda connection: self._allowing(connection, erasure))
 
     def _allowing(self, connection: sqlite3.Connection, erasure: Erasure) -> int:
-        found = erasing.allow(connection, self._salt, erasure)
+        found = erasures.allow(connection, self._salt, erasure)
         self._writer.appending.reload_blocked()
         return found
 
@@ -429,20 +431,20 @@ class SqliteJournal(Reader):
         return replace(erased, is_lasting=not self._must_empty)
 
     def _erasing(self, connection: sqlite3.Connection, *, erasure: Erasure) -> Erased:
-        erased = erasing.erase(connection, erasure, now=_now())
+        erased = erasures.erase(connection, erasure, now=_now())
         self._writer.appending.reload_blocked()
         return erased
 
     async def _emptied(self) -> bool:
         """Readers are short: those of this process and of commands are gone a moment later."""
         for _ in range(_EMPTYING_TRIES):
-            if await self._act(erasing.emptied, after=True):
+            if await self._act(erasures.emptied, after=True):
                 return True
             await asyncio.sleep(_EMPTYING_PAUSE)
         return False
 
     async def conclude(self, ref: str) -> int:
-        return await self._act(partial(erasing.conclude, ref=ref, now=_now()))
+        return await self._act(partial(erasures.conclude, ref=ref, now=_now()))
 
     async def remember(self, name: str, value: str) -> None:
         await self._act(lambda connection: connection.execute(statements()["remember"], (name, text(value), _now())))
@@ -468,11 +470,11 @@ class SqliteJournal(Reader):
     async def prune(self, retention: Retention, *, now: datetime, limit: int = 500) -> Pruned:
         limits = limits_of(retention, now)
         if self._must_empty:
-            self._must_empty = not await self._act(erasing.emptied, after=True)
+            self._must_empty = not await self._act(erasures.emptied, after=True)
         return await self._act(lambda connection: self._prune(connection, limits, limit))
 
     def _prune(self, connection: sqlite3.Connection, limits: Limits, limit: int) -> Pruned:
-        with erasing.overwriting(connection):
+        with erasures.overwriting(connection):
             pruned = self._pruning.step(connection, limits, limit)
         if pruned.lanes:
             self._writer.appending.forget_lanes()

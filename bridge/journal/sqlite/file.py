@@ -190,7 +190,7 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
         connection.execute("PRAGMA journal_size_limit = 67108864")
         connection.execute("PRAGMA cache_size = -16384")
         # Whatever the build's default is: in pages that are written anyway what is deleted is overwritten; whole pages
-        # are where what is deleted told of persons, see erasing.py.
+        # are where what is deleted told of persons, see erasures.py.
         connection.execute("PRAGMA secure_delete = FAST")
         found = version_of(connection, path)
     except sqlite3.DatabaseError as problem:

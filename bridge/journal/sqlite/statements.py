@@ -9,7 +9,7 @@ from importlib.resources import files
 from itertools import chain
 from sqlite3 import Connection, Cursor
 
-from bridge.journal.cells import Row
+from bridge.journal.rows import Row
 
 _ROWS = re.compile(r"rows(\([?, \d]+\))")
 _GROUPS = (256, 64, 16, 4, 1)

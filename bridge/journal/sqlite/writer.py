@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bridge.errors import JournalBroken, JournalBusy, NotStorable
-from bridge.journal.sqlite.appending import Appending
+from bridge.journal.sqlite.append import Appending
+from bridge.journal.sqlite.disk import Room, free_inside
 from bridge.journal.sqlite.identity import Identity
 from bridge.journal.sqlite.operations import Act, Answer, Append, Entry, Operation, tell
-from bridge.journal.sqlite.recording import Recording
+from bridge.journal.sqlite.progress import Recording
 from bridge.journal.sqlite.rescue import saved
-from bridge.journal.sqlite.room import Room, free_inside
-from bridge.journal.sqlite.stamping import Stamp
+from bridge.journal.sqlite.stamps import Stamp
 from bridge.telemetry import emit
 
 _GROUP = 512

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Final
 from urllib.parse import unquote_plus
 
-from bridge.mapping import reckoning, values
+from bridge.mapping import arithmetic, values
 from bridge.mapping.functions.registry import FUNCTIONS, NEEDS, function
 from bridge.mapping.values import Value, short
 
@@ -57,7 +57,7 @@ def _tally(items: Value, by: Value, of: Value) -> Value:
     for item in items:
         if (key := values.field(item, by)) is not None:
             key = values.canonical(key)
-            sums[key] = reckoning.total((sums.get(key, 0), values.as_number(values.field(item, of))))
+            sums[key] = arithmetic.total((sums.get(key, 0), values.as_number(values.field(item, of))))
     return sums
 
 
@@ -78,11 +78,11 @@ def _all(items: Value) -> Value:
 @function("sum(list: list) -> number")
 def _sum(items: Value) -> Value:
     """The exact sum; empty if an element is."""
-    return None if items is None else reckoning.total(items)
+    return None if items is None else arithmetic.total(items)
 
 
 ROUNDED_SUM: Final = replace(
-    FUNCTIONS["sum"], run=lambda items: None if items is None else reckoning.total(items, reckoning.ROUNDED)
+    FUNCTIONS["sum"], run=lambda items: None if items is None else arithmetic.total(items, arithmetic.ROUNDED)
 )
 """For what is rounded by name a moment later: its elements may be shares that do not end."""
 
@@ -139,10 +139,10 @@ def _furthest(items: Value, further: Callable[[Value, Value], Value]) -> Value:
 @function("min(list: list) -> any")
 def _min(items: Value) -> Value:
     """The least number or earliest time; empty ones are left out."""
-    return _furthest(items, reckoning.less)
+    return _furthest(items, arithmetic.less)
 
 
 @function("max(list: list) -> any")
 def _max(items: Value) -> Value:
     """The greatest number or latest time; empty ones are left out."""
-    return _furthest(items, reckoning.greater)
+    return _furthest(items, arithmetic.greater)

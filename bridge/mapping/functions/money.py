@@ -5,7 +5,7 @@ from base64 import b64decode
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from typing import Final
 
-from bridge.mapping import reckoning, values
+from bridge.mapping import arithmetic, values
 from bridge.mapping.functions.registry import function
 from bridge.mapping.values import Failed, Value
 
@@ -80,7 +80,7 @@ def _integer(x: Value) -> Value:
 
 @function("abs(x: number) -> number")
 def _abs(x: Value) -> Value:
-    return None if x is None else reckoning.negative(x) if x < 0 else x
+    return None if x is None else arithmetic.negative(x) if x < 0 else x
 
 
 def _exponent(currency: str) -> int:
@@ -95,7 +95,7 @@ _UNITS: Final = [Decimal(1).scaleb(-digits) for digits in range(values.DIGITS + 
 def _quantized(x: Value, digits: int) -> Decimal:
     try:
         exact = x if type(x) is Decimal else Decimal(x)
-        return exact.quantize(_UNITS[digits], ROUND_HALF_UP, reckoning.ROUNDED)
+        return exact.quantize(_UNITS[digits], ROUND_HALF_UP, arithmetic.ROUNDED)
     except InvalidOperation:
         raise Failed("is given a number with too many digits") from None
 
@@ -136,7 +136,7 @@ def _from_minor(x: Value, currency: Value) -> Value:
     """Money from minor units: from_minor(1999, 'EUR') is 19.99."""
     if x is None or currency is None:
         return None
-    return reckoning.multiply(x, _UNITS[_exponent(currency)])
+    return arithmetic.multiply(x, _UNITS[_exponent(currency)])
 
 
 @function("to_minor(x: number, currency: text) -> integer", checks={1: _exponent})
@@ -144,7 +144,7 @@ def _to_minor(x: Value, currency: Value) -> Value:
     """Minor units of money; fails if there is a fraction of one, which must be rounded by name."""
     if x is None or currency is None:
         return None
-    return values.as_integer(reckoning.multiply(x, Decimal(10) ** _exponent(currency)))
+    return values.as_integer(arithmetic.multiply(x, Decimal(10) ** _exponent(currency)))
 
 
 _MOST_BYTES: Final = 2 * values.DIGITS
@@ -166,7 +166,7 @@ def _from_unscaled(x: Value, scale: Value) -> Value:
     number = int.from_bytes(unscaled, "big", signed=True)
     if abs(number) >= 10**values.DIGITS:
         raise Failed(f"is given a number of more than {values.DIGITS} digits")
-    return reckoning.multiply(number, _SCALES[scale])
+    return arithmetic.multiply(number, _SCALES[scale])
 
 
 _SCALES: Final = {digits: Decimal(1).scaleb(-digits) for digits in range(values.DIGITS + 1)} | {

@@ -5,7 +5,7 @@ from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from bridge.mapping import reckoning, values
+from bridge.mapping import arithmetic, values
 from bridge.mapping.functions.registry import function
 from bridge.mapping.functions.shapes import DateShape, date_shape
 from bridge.mapping.values import Failed, Value, named_kind
@@ -33,7 +33,7 @@ def _zoned(written: str) -> DateShape:
 def _dated(x: Value) -> str:
     """What is read in a shape: text, or the digits of a number such as 20261120."""
     if type(x) is int:
-        return values.canonical(reckoning.bounded(x))
+        return values.canonical(arithmetic.bounded(x))
     if type(x) is not str:
         raise Failed(f"is given {named_kind(x)} where text is needed")
     return x
@@ -63,7 +63,7 @@ def _since_epoch(x: Value, unit: int) -> Value:
     if x is None:
         return None
     try:
-        microseconds = values.as_integer(reckoning.multiply(values.as_number(x), unit))
+        microseconds = values.as_integer(arithmetic.multiply(values.as_number(x), unit))
         return _EPOCH + timedelta(microseconds=microseconds)
     except OverflowError:
         raise Failed("is given a time outside the years 1 to 9999") from None

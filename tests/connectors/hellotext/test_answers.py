@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from bridge.contract import Delivered, Moment, Paused, Reason, Rejected, Response, Retry, Uncertain
-from bridge.verdicts import Fate
+from bridge.status_table import Fate
 from connectors.hellotext.answers import EVENT, PROFILE, SESSION, Answers, described, named, retry_after
 from connectors.hellotext.bodies import errors, identified, outlined
 from connectors.hellotext.strange import STRANGE

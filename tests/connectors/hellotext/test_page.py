@@ -7,8 +7,8 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from bridge.status_table import TABLE
 from bridge.telemetry import REGISTRY
-from bridge.verdicts import TABLE
 from connectors.hellotext import Hellotext
 from connectors.hellotext.sandbox import serving
 

@@ -10,7 +10,7 @@ from multidict import CIMultiDict
 
 from bridge.contract import HttpArrival, Payload, Secret, Verified
 from bridge.errors import Malformed
-from connectors.shopify import Shopify, naming
+from connectors.shopify import Shopify, identity
 from connectors.shopify.answers import unpacked
 
 EXAMPLES = Path(__file__).parents[3] / "connectors/shopify/examples"
@@ -68,8 +68,8 @@ def test_whatever_is_no_answer_is_one_document_as_it_is(body):
 def test_a_document_is_known_by_its_shape(name):
     (found,) = unpacked((EXAMPLES / name).read_bytes())
     assert (EXAMPLES / name).read_bytes() == found.body
-    expected = "" if name == "orders_edited.json" else naming.TOPICS[TOPICS[name]]
-    assert expected == naming.TOPICS.get(found.topic, "")
+    expected = "" if name == "orders_edited.json" else identity.TOPICS[TOPICS[name]]
+    assert expected == identity.TOPICS.get(found.topic, "")
 
 
 @pytest.mark.parametrize("name", sorted(name for name in TOPICS if name.startswith(("customers_", "shop_"))))

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from bridge.contract import HttpArrival, Reason, Secret, Verified
 from bridge.errors import BridgeError, Malformed, NotAuthentic
-from bridge.signing import digest, signature_text
+from bridge.signatures import digest, signature_text
 from connectors.shopify import Shopify
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from connectors.shopify.fields import KINDS
-from connectors.shopify.naming import TOPICS
+from connectors.shopify.identity import TOPICS
 
 EXAMPLES = Path(__file__).parents[3] / "connectors" / "shopify" / "examples"
 ORDERS = {f"orders/{path.name}": "orders/updated" for path in sorted((EXAMPLES / "orders").glob("*.json"))}

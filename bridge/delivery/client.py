@@ -1,0 +1,206 @@
+"""The only room that knows HTTP going out: one aiohttp pool, a fresh connection for what must not be repeated.
+
+A pooled connection that the server closed a moment ago swallows a request without a trace, so pooled ones are dropped
+well before servers drop them (4 s), and unrepeatable requests never use one.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TypeAlias
+
+import aiohttp
+from aiohttp.http_exceptions import HttpProcessingError
+
+from bridge.contract import Request, Response, Share
+from bridge.delivery.rate import Pace
+from bridge.delivery.wire import Exchange, NoAuthority
+from bridge.status_table import SILENCES, Row, Silent
+
+_REMEMBERED = 20_000
+_REMEMBERED_BYTES = 16 * 1024 * 1024
+_OVERHEAD = 512
+"""Bytes that an answer which is remembered takes beside its own."""
+_SMOOTHING = 0.1
+_PROBLEMS: tuple[tuple[type[Exception], Silent], ...] = (
+    (NoAuthority, Silent.NO_TLS),
+    (aiohttp.ConnectionTimeoutError, Silent.NO_CONNECTION_IN_TIME),
+    (aiohttp.ClientConnectorDNSError, Silent.NO_NAME),
+    (aiohttp.ClientSSLError, Silent.NO_TLS),
+    (aiohttp.ClientConnectorError, Silent.NO_CONNECTION),
+    (aiohttp.ClientConnectionResetError, Silent.NO_CONNECTION),  # raised before anything was sent
+    (aiohttp.ClientResponseError, Silent.PROXY),  # of a proxy that was asked for a tunnel
+    (aiohttp.SocketTimeoutError, Silent.NO_BYTE_IN_TIME),
+    (TimeoutError, Silent.NOT_WHOLE_IN_TIME),
+    (aiohttp.ClientPayloadError, Silent.CUT),
+    (HttpProcessingError, Silent.NOT_HTTP),
+)
+"""The first that fits counts; whatever else is wrong, the connection is lost."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timeouts:
+    """For one request: to connect, between two pieces of an answer, and for all of it."""
+
+    connect: timedelta = timedelta(seconds=5)
+    read: timedelta = timedelta(seconds=15)
+    total: timedelta = timedelta(seconds=30)
+    keep_alive: timedelta = timedelta(seconds=4)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Silence:
+    """No whole answer."""
+
+    silent: Silent
+    detail: str
+
+    @property
+    def row(self) -> Row:
+        """What it means."""
+        return SILENCES[self.silent]
+
+
+Leaving: TypeAlias = Callable[[], Awaitable[None]]
+"""Asked when a request has its turn, before it leaves."""
+
+
+class Courier:
+    """Made by `travelling`. `latency`: of the last requests, smoothed, in seconds; a silence counts as it lasted."""
+
+    def __init__(self, pooled: Exchange, fresh: Exchange, *, pace: Pace | None = None) -> None:
+        self._pooled = pooled
+        self._fresh = fresh
+        self._pace = pace
+        self._clock = asyncio.get_running_loop().time
+        self.latency = 0.0
+        self._answers = _Memory(most=_REMEMBERED, bytes_=_REMEMBERED_BYTES)
+        self._asking: dict[str, asyncio.Future[Response | Silence]] = {}
+
+    def room(self) -> int | None:
+        """How many more conversations may begin so that none waits long for its turn; None: any number."""
+        return None if self._pace is None else self._pace.room(self._clock())
+
+    async def turn(self) -> None:
+        """Wait for a turn, where there is a rate to be kept."""
+        if self._pace is not None and (wait := self._pace.turn(self._clock())) > 0:
+            await asyncio.sleep(wait)
+
+    async def send(self, request: Request, *, leaving: Leaving | None = None) -> Response | Silence:
+        """Never raises for what the network or the other side does. Every request that really leaves takes a turn.
+        leaving: asked at the last moment; what it raises keeps the request from leaving."""
+        if request.share is not None:
+            return await self._shared(request, request.share, leaving)
+        return await self._turned(request, leaving)
+
+    async def _turned(self, request: Request, leaving: Leaving | None) -> Response | Silence:
+        await self.turn()
+        if leaving is not None:
+            await leaving()
+        return await self._send(request)
+
+    async def _send(self, request: Request) -> Response | Silence:
+        began = self._clock()
+        answer = await self._exchanged(request)
+        self.latency += _SMOOTHING * (self._clock() - began - self.latency)
+        return answer
+
+    async def _exchanged(self, request: Request) -> Response | Silence:
+        exchange = self._pooled if request.repeatable else self._fresh
+        try:
+            return await exchange.answer(request)
+        except (aiohttp.ClientError, HttpProcessingError, OSError) as problem:
+            silent = next((silent for kind, silent in _PROBLEMS if isinstance(problem, kind)), Silent.LOST)
+            return Silence(silent=silent, detail=_said(problem))
+
+    # -- requests that several facts share -----------------------------------------------------------------------------
+
+    async def _shared(self, request: Request, share: Share, leaving: Leaving | None) -> Response | Silence:
+        if share.fresh:
+            self._answers.forget(share.key)
+        while True:
+            if (known := self._answers.recall(share.key, self._clock())) is not None:
+                return known
+            if (asking := self._asking.get(share.key)) is None:
+                return await self._ask(request, share, leaving)
+            # Whoever asks may be cancelled; then somebody who waits asks anew.
+            await asyncio.wait((asking,))
+            if not asking.cancelled():
+                return asking.result()
+
+    async def _ask(self, request: Request, share: Share, leaving: Leaving | None) -> Response | Silence:
+        asking = self._asking[share.key] = asyncio.get_running_loop().create_future()
+        try:
+            answer = await self._turned(request, leaving)
+            asking.set_result(answer)
+        finally:
+            del self._asking[share.key]
+            asking.cancel()
+        if isinstance(answer, Response) and answer.is_whole and (kept := share.keep(answer)) is not None:
+            self._answers.remember(share.key, kept, until=self._clock() + share.ttl.total_seconds())
+        return answer
+
+
+class _Memory:
+    """Answers under their keys, at most so many and about so many bytes; the longest unused go first."""
+
+    def __init__(self, *, most: int, bytes_: int) -> None:
+        self._most = most
+        self._room = bytes_
+        self._kept: OrderedDict[str, tuple[float, int, Response]] = OrderedDict()
+
+    def recall(self, key: str, now: float) -> Response | None:
+        until, _, response = self._kept.get(key, (0.0, 0, None))
+        if response is None:
+            return None
+        if now >= until:
+            self.forget(key)
+            return None
+        self._kept.move_to_end(key)
+        return response
+
+    def remember(self, key: str, response: Response, *, until: float) -> None:
+        self.forget(key)
+        size = _OVERHEAD + len(key) + len(response.body) + sum(len(n) + len(t) for n, t in response.headers.items())
+        self._kept[key] = (until, size, response)
+        self._room -= size
+        while len(self._kept) > self._most or self._room < 0:
+            self.forget(next(iter(self._kept)))
+
+    def forget(self, key: str) -> None:
+        _, size, _ = self._kept.pop(key, (0.0, 0, None))
+        self._room += size
+
+
+@asynccontextmanager
+async def travelling(
+    *, timeouts: Timeouts, connections: int, user_agent: str, rate: float | None = None
+) -> AsyncIterator[Courier]:
+    """A courier with a pool of at most `connections` to each host, and at most `rate` requests a second."""
+    keep_alive = timeouts.keep_alive.total_seconds()
+    pooled = aiohttp.TCPConnector(limit=0, limit_per_host=connections, keepalive_timeout=keep_alive)
+    fresh = aiohttp.TCPConnector(limit=0, limit_per_host=connections, force_close=True)
+
+    def exchange(connector: aiohttp.TCPConnector) -> Exchange:
+        return Exchange(
+            connector, connect=timeouts.connect, read=timeouts.read, total=timeouts.total, user_agent=user_agent
+        )
+
+    async with pooled, fresh:
+        yield Courier(exchange(pooled), exchange(fresh), pace=Pace(rate) if rate is not None else None)
+
+
+def _said(problem: Exception) -> str:
+    """Which way it failed, in the system's words where it has some (a name, a certificate, a port), and what is known
+    of an answer that could not be read."""
+    reason: str | None = ""
+    if isinstance(problem, NoAuthority):
+        return str(problem)
+    if isinstance(problem, aiohttp.ClientConnectorCertificateError):
+        reason = getattr(problem.certificate_error, "verify_message", "")
+    elif isinstance(problem, aiohttp.ClientConnectorError):
+        reason = problem.os_error.strerror
+    return ": ".join(filter(None, (type(problem).__name__, reason, *getattr(problem, "__notes__", ()))))

@@ -1,0 +1,132 @@
+"""The core's side of a conversation: what is yielded goes to the courier, silence is judged by what may have left."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from bridge.contract import Destination, Event, Moment, Outcome, Reason, Rejected, Request, Response, Retry, Uncertain
+from bridge.delivery.client import Courier, Silence
+from bridge.delivery.concurrency import Bounds
+from bridge.delivery.policy import Patience
+from bridge.errors import ClaimRevoked, LaneLost
+from bridge.status_table import judged
+from bridge.telemetry import emit, frames
+
+_MOST_REQUESTS = 32
+_DEFINITE_NO = range(300, 500)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Road:
+    """Where a worker's facts go, and how."""
+
+    name: str
+    destination: Destination
+    shadow: bool = False
+    bounds: Bounds = field(default_factory=Bounds)
+    patience: Patience = field(default_factory=Patience)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leave:
+    """What the journal is asked before something leaves: whether it may, and to note that it does."""
+
+    confirm: Callable[[], Awaitable[None]]
+    depart: Callable[[], Awaitable[None]]
+
+
+class Conversing:
+    """One conversation about one fact. `departed` says that the mark was made."""
+
+    def __init__(
+        self,
+        road: Road,
+        courier: Courier,
+        event: Event,
+        leave: Leave,
+        *,
+        doubtful: bool = False,
+    ) -> None:
+        self._doubtful = doubtful
+        self._road = road
+        self._courier = courier
+        self._event = event
+        self._leave = leave
+        self._arrived = False
+        self.departed = False
+
+    async def held(self, moment: Moment) -> Outcome:
+        """The outcome. A bug in the connector parks the fact as dead; where something left before it, as uncertain."""
+        try:
+            return await self._held(moment)
+        except (LaneLost, ClaimRevoked):
+            raise
+        except Exception as bug:  # noqa: BLE001  the one boundary to connector code: the order is parked, not lost
+            emit(
+                "connector.failed",
+                dest=self._road.name,
+                rule=self._event.rule,
+                problem=type(bug).__name__,
+                frames=frames(bug),
+            )
+            detail = f"{type(bug).__name__} in the connector; see the log event connector.failed"
+            if self.departed:
+                return Uncertain(Reason.CONNECTOR_FAILED, detail)
+            return Rejected(Reason.CONNECTOR_FAILED, detail)
+
+    async def _held(self, moment: Moment) -> Outcome:
+        conversation = self._road.destination.converse(self._event, moment)
+        try:
+            request = next(conversation)
+            for _ in range(_MOST_REQUESTS):
+                if self._doubtful and not self._may_leave(request):
+                    conversation.close()
+                    return Uncertain(Reason.RESTORED, "it may have been sent after the backup was made")
+                answer = await self._answer(request)
+                if isinstance(answer, Silence):
+                    conversation.close()
+                    return self._silence(request, answer)
+                request = conversation.send(answer)
+        except StopIteration as end:
+            return self._doubted(end.value)
+        conversation.close()
+        raise RuntimeError(f"a conversation of more than {_MOST_REQUESTS} requests")
+
+    def _may_leave(self, request: Request) -> bool:
+        return self._repeatable(request) or (self._road.shadow and request.shadow is not None)
+
+    async def _answer(self, request: Request) -> Response | Silence:
+        if self._road.shadow and request.shadow is not None:
+            return request.shadow
+        repeatable = self._repeatable(request)
+        answer = await self._courier.send(request, leaving=self._confirmed if repeatable else self._departing)
+        if not repeatable and isinstance(answer, Response) and answer.status not in _DEFINITE_NO:
+            self._arrived = True
+        return answer
+
+    async def _confirmed(self) -> None:
+        """What has had its effect is carried to its end; before that a person's decision comes first."""
+        if not self._arrived:
+            await self._leave.confirm()
+
+    async def _departing(self) -> None:
+        await self._confirmed()
+        if not self.departed:
+            await self._leave.depart()
+            self.departed = True
+            await self._confirmed()
+
+    def _repeatable(self, request: Request) -> bool:
+        return request.repeatable or self._event.resend
+
+    def _silence(self, request: Request, silence: Silence) -> Outcome:
+        row = silence.row
+        outcome = judged(row, f"{row.happening} ({silence.detail})", repeatable=self._repeatable(request))
+        return self._doubted(outcome)
+
+    def _doubted(self, outcome: Outcome) -> Outcome:
+        """An unrepeatable request that may have had its effect is not begun again from the start."""
+        if isinstance(outcome, Retry) and self._arrived:
+            return Uncertain(outcome.reason, outcome.detail, outcome.after)
+        if isinstance(outcome, Uncertain) and self._event.resend:
+            return Retry(outcome.reason, outcome.detail, outcome.after)
+        return outcome

@@ -1,0 +1,482 @@
+"""One claimed document: mapped, its facts sent in rule order, and everything that became of it stored."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import TypeVar
+
+from msgspec import structs
+
+from bridge.contract import Event, Moment, Outcome, Paused, Reason, Rejected, Retry, State
+from bridge.delivery.client import Courier
+from bridge.delivery.conversation import Conversing, Leave, Road
+from bridge.delivery.doubt import NONE, doubted
+from bridge.delivery.evidence import Evidence, Scope
+from bridge.delivery.policy import CLOCK_WAS_SET, LONGEST_REST, Pass, Postpone, Settle, decide
+from bridge.errors import ClaimRevoked, JournalBusy, LaneLost, NotStorable
+from bridge.journal import HOLDS, Claim, Done, Hold, Journal, Key, Postponed, Record, Returned, Settled, Verdict
+from bridge.mapping.rule import LONGEST_MESSAGE
+from bridge.mapping.rulebook import Rulebook
+from bridge.mapping.rules import Failure, Passed, Rules, Step
+from bridge.telemetry import emit
+
+LIGHT = 64 * 1024
+"""Bytes of a document that is mapped in the event loop: a larger one would keep everybody waiting."""
+_REST = timedelta(seconds=10)
+"""Of a rule that alone is told to wait, where it is not told for how long."""
+_SENT = frozenset({State.DELIVERED, State.SHADOWED, State.UNCERTAIN})
+_LINES_IN_A_ROW = 100
+_MARKS = 64
+"""Names in the journal, of each destination, for documents that are being mapped: several replicas may be at it."""
+_ENDED = "two processes of the bridge ended while they mapped this document: it is not tried again by itself"
+_STORE_AGAIN = (0.2, 0.5, 1.0, 2.0, 5.0)
+
+
+_Found = TypeVar("_Found")
+
+
+@dataclass(slots=True)
+class Document:
+    """A claimed document on its way: the events to be sent, and what is known of it and not stored yet."""
+
+    claim: Claim
+    rules: Rules
+    events: Sequence[Event] = ()
+    doubted: frozenset[Key] = NONE
+    settled: list[Settled] = field(default_factory=list)
+    verdicts: list[Verdict] = field(default_factory=list)
+    released: list[Key] = field(default_factory=list)
+    ended: bool = False
+    """A fact of it was sent and became final in this claim: the next begins with patience of its own."""
+
+    def has_ended(self, key: Key) -> bool:
+        """This document made it dead when it was claimed before; only a later document, or a person, tries it again."""
+        return not self.claim.asked and key in self.claim.own and self.claim.held[key] is State.DEAD
+
+    def moment(self, now: datetime) -> Moment:
+        """What a conversation is told of the time."""
+        tried = 0 if self.ended else self.claim.attempt
+        first = None if self.ended else self.claim.first_tried_at
+        return Moment(now=now, first_tried_at=first or now, attempt=tried + 1)
+
+
+class Carrier:
+    """Carries documents of one destination. `feel` is told the outcome of every conversation that may say something of
+    the whole destination, and when it began (by the event loop's clock). `held`: rules whose facts wait, and why.
+    """
+
+    def __init__(
+        self,
+        road: Road,
+        *,
+        journal: Journal,
+        book: Rulebook,
+        courier: Courier,
+        feel: Callable[[Outcome, float], None],
+    ) -> None:
+        self._road = road
+        self._journal = journal
+        self._book = book
+        self._courier = courier
+        self._feel = feel
+        self._shape = road.destination.shape()
+        self._clock = asyncio.get_running_loop().time
+        self._began = _now() - timedelta(seconds=self._clock())
+        self._rests: dict[str, float] = {}
+        """Rules that alone are left alone for a while, until when."""
+        self.evidence = Evidence()
+        self.held: dict[str, Hold] = {}
+        self.unstored = 0
+        self._apart = asyncio.Lock()
+
+    async def learn_holds(self) -> None:
+        """Rules that the journal says are held; a rule that has changed since is released."""
+        for hold in await self._journal.holds():
+            if hold.dest != self._road.name:
+                continue
+            if hold.digest == self._book.rules.digest_of(hold.rule):
+                self.held[hold.rule] = hold
+            else:
+                self.release(hold.rule)
+                await self._journal.release(hold.dest, hold.rule)
+                emit("rule.released", dest=hold.dest, rule=hold.rule, detail="the rule has changed")
+
+    def _set_ahead(self) -> timedelta:
+        """By how much this machine's clock was set ahead since the start, as the one that nobody sets tells: nothing is
+        given up for a time that has not passed."""
+        moved = _now() - timedelta(seconds=self._clock()) - self._began
+        return moved if moved > CLOCK_WAS_SET else timedelta()
+
+    def release(self, rule: str) -> None:
+        """A person released the rule."""
+        self.held.pop(rule, None)
+        self._rests.pop(rule, None)
+        self.evidence.forget(rule)
+
+    def mapped(self, claim: Claim) -> Document:
+        """By the rules of now; what they give is still to be sent."""
+        document = Document(claim, self._book.rules)
+        sent = [key for key, state in claim.held.items() if state in _SENT] if document.rules.reads_told else ()
+        steps = document.rules.apply(claim.envelope, self._road.name, stale=claim.stale, sent=sent)
+        return self._given(document, steps)
+
+    def _given(self, document: Document, steps: Sequence[Step]) -> Document:
+        claim = document.claim
+        document.events = self._sifted(document, steps)
+        if claim.doubtful or claim.restored is not None:
+            document.doubted = doubted(claim, document.rules, steps)
+        return document
+
+    async def mapped_apart(self, claim: Claim) -> Document:
+        """As mapped, beside the event loop, one at a time.
+
+        The journal knows of it meanwhile. A process may end beside any document; one with which a second process ended
+        (what rules make of it may be more than a container may hold) would end each after it: it is dead, until a
+        person has it tried again.
+        """
+        once = str(claim.seq)
+        again = f"{once} again"
+        mark = f"mapping:{self._road.name}:{claim.seq % _MARKS}"
+        async with self._apart:
+            before = await self._until_stored(lambda: self._journal.recall(mark))
+            if before == again:
+                document = Document(claim, self._book.rules)
+                self._given(document, document.rules.unmapped(claim.envelope, self._road.name, _ENDED))
+            else:
+                told = again if before == once else once
+                await self._until_stored(lambda: self._journal.remember(mark, told))
+                document = await asyncio.to_thread(self.mapped, claim)
+            await self._until_stored(lambda: self._journal.remember(mark, ""))
+        return document
+
+    @property
+    def denied(self) -> Mapping[str, float]:
+        """Rules that were denied and still ask, and when the last time."""
+        return {rule: at for rule, at in self.evidence.denied.items() if rule not in self.held}
+
+    def first_rule(self, claim: Claim) -> str | None:
+        """Of the first fact that would be sent of it now. None: nothing would, or it is costly to know."""
+        if len(claim.envelope.raw) > LIGHT:
+            return None
+        return next((event.rule for event in self.mapped(claim).events), None)
+
+    async def step_back(self, claims: Sequence[Claim]) -> None:
+        """Behind all others that are due."""
+        detail = "while nothing is sent, others are looked at first"
+        end = Postponed(until=_now(), fact="", reason=Reason.NOT_ALLOWED, detail=detail)
+        await asyncio.gather(*[self._end(Document(claim, self._book.rules), end) for claim in claims])
+
+    async def carry(self, document: Document) -> None:
+        """To the end, or until it must wait; stored when it returns."""
+        try:
+            end = await self._delivered(document)
+        except LaneLost as lost:
+            self._lose(document.claim, lost)
+        else:
+            await self._end(document, end)
+
+    async def _end(self, document: Document, end: Done | Postponed | Returned) -> None:
+        try:
+            await self._store(document, end=end)
+            if isinstance(end, Postponed) and end.rule and end.rule not in self.held:
+                await self._journal.release(self._road.name, end.rule)  # it was released while this was stored
+        except LaneLost as lost:
+            self._lose(document.claim, lost)
+
+    def _lose(self, claim: Claim, lost: LaneLost) -> None:
+        """Whoever has the lane now decides: what departed is uncertain there, all else is sent from the start."""
+        emit("lane.lost", **_names(claim), dest=self._road.name, detail=str(lost))
+
+    async def give_back(self, claim: Claim) -> None:
+        """A claim of which nothing was begun."""
+        with suppress(LaneLost):
+            await self._store(Document(claim, self._book.rules), end=Returned())
+
+    async def _delivered(self, document: Document) -> Done | Postponed | Returned:
+        try:
+            await self._confirm(document.claim)
+            return await self._deliver(document)
+        except ClaimRevoked:
+            # It is mapped again by what the journal says then, if anything of it is still to be sent.
+            document.settled, document.verdicts = [], []
+            return Returned()
+
+    async def _deliver(self, document: Document) -> Done | Postponed:
+        for event in document.events:
+            if event.rule in self.held:
+                return Postponed(until=None, fact=event.fact, reason=Reason.RULE_HELD, rule=event.rule)
+            if (resting := self._resting(event)) is not None:
+                return resting
+            if document.settled:
+                await self._store(document, end=None)
+            postponed = await self._send(document, event)
+            if postponed is not None:
+                return postponed
+        if document.claim.asked and not document.settled and not document.events:
+            document.verdicts.append(Verdict(reason=Reason.NO_SUCH_KEY))
+        return Done()
+
+    def _sifted(self, document: Document, steps: Sequence[Step]) -> list[Event]:
+        """The events whose key is free; all else is noted."""
+        events: list[Event] = []
+        for step in steps:
+            match step:
+                case Passed():
+                    document.verdicts.append(Verdict(reason=step.reason, rule=step.rule or ""))
+                case Failure() | Event() if document.has_ended((step.fact, step.once or "")):
+                    pass
+                case Failure() | Event() if self._is_held(document, step.fact, step.once or ""):
+                    document.verdicts.append(Verdict(reason=Reason.ALREADY, rule=step.rule))
+                case Failure():
+                    failed = Settle(state=State.DEAD, reason=Reason.RULE_FAILED, detail=step.message)
+                    _note(document, (step.fact, step.once or ""), step.rule, failed)
+                case Event():
+                    events.append(step)
+        return events
+
+    def _is_held(self, document: Document, fact: str, once: str) -> bool:
+        """Under its name, or under one that is the same."""
+        held = document.claim.held
+        return bool(held) and any(held.get((name, once)) in HOLDS for name in self._names(document, fact))
+
+    def _names(self, document: Document, fact: str) -> Sequence[str]:
+        return document.rules.names_of(fact, self._road.name, document.claim.united)
+
+    async def _send(self, document: Document, event: Event) -> Postponed | None:
+        """Send one fact. What is final is noted in the document; what must wait postpones the lane."""
+        claim, moment = document.claim, document.moment(_now())
+        key = (event.fact, event.once)
+        leave = Leave(confirm=lambda: self._confirm(claim), depart=lambda: self._depart(claim, event))
+        conversing = Conversing(self._road, self._courier, event, leave, doubtful=key in document.doubted)
+        began = self._clock()
+        try:
+            outcome = await conversing.held(moment)
+        except ClaimRevoked:
+            if conversing.departed:
+                document.released.append(key)
+            raise
+        outcome = await self._weighed(document, event, outcome, began)
+        decision = decide(
+            outcome,
+            attempt=moment.attempt,
+            now=_now(),
+            first_tried_at=moment.first_tried_at + self._set_ahead(),
+            patience=self._road.patience,
+            chance=random.random(),  # noqa: S311  jitter, not a secret
+        )
+        if conversing.departed and not isinstance(decision, Settle):
+            document.released.append((event.fact, event.once))
+        match decision:
+            case Postpone():
+                return self._postponed(claim, event, decision)
+            case Pass(reason=reason, detail=detail):
+                document.verdicts.append(Verdict(reason=reason, rule=event.rule, detail=detail))
+            case Settle():
+                self._settle(document, event, decision)
+        return None
+
+    def _resting(self, event: Event) -> Postponed | None:
+        """Its rule alone is left alone."""
+        rest = self._rests.get(event.rule, 0.0) - self._clock()
+        if rest <= 0:
+            return None
+        detail = f"facts of the rule {event.rule} alone are told to wait"
+        return Postponed(
+            until=_now() + timedelta(seconds=rest), fact=event.fact, reason=Reason.THROTTLED, detail=detail
+        )
+
+    async def _weighed(self, document: Document, event: Event, outcome: Outcome, began: float) -> Outcome:
+        """What the outcome says of this fact; told on is what it may say of the whole destination."""
+        fact = (document.claim.lane, event.fact, event.once)
+        scope = self.evidence.scope(outcome, event.rule, fact, began=began, now=self._clock())
+        if scope is Scope.ALL or isinstance(outcome, Rejected):
+            self._feel(outcome, began)
+        match outcome:
+            case Retry() if scope is Scope.RULE:
+                rest = min(outcome.after or _REST, LONGEST_REST)
+                self._rests[event.rule] = self._clock() + rest.total_seconds()
+            case Paused(detail=detail) if scope is Scope.FACT:
+                return Rejected(Reason.NOT_ALLOWED, f"{detail}, while others of the rule are accepted")
+            case _ if scope is Scope.RULE:
+                others = "" if isinstance(outcome, Rejected) else ", while those of other rules are accepted"
+                await self._hold(document.rules, event.rule, f"{outcome.detail}{others}")
+        return outcome
+
+    def _postponed(self, claim: Claim, event: Event, decision: Postpone) -> Postponed:
+        if event.rule in self.held:
+            return Postponed(
+                until=None, fact=event.fact, reason=Reason.RULE_HELD, detail=decision.detail, rule=event.rule
+            )
+        emit(
+            "fact.postponed",
+            **_names(claim),
+            dest=self._road.name,
+            fact=event.fact,
+            rule=event.rule,
+            reason=decision.reason,
+            detail=decision.detail,
+            attempt=claim.attempt + 1,
+            until=decision.until.isoformat(timespec="milliseconds"),
+        )
+        return Postponed(until=decision.until, fact=event.fact, reason=decision.reason, detail=decision.detail)
+
+    def _settle(self, document: Document, event: Event, decision: Settle) -> None:
+        if event.left_out:
+            detail = "; ".join(filter(None, (decision.detail, *(f"left out: {each}" for each in event.left_out))))
+            decision = structs.replace(decision, detail=detail[:LONGEST_MESSAGE])
+        if self._road.shadow and decision.state is State.DELIVERED:
+            decision = Settle(state=State.SHADOWED, detail=decision.detail)
+        document.ended = True
+        amount = self._shape.worth_of(event) if decision.state in _SENT else ""
+        _note(document, (event.fact, event.once), event.rule, decision, occurred_at=event.at, amount=amount)
+        if decision.state is State.DEAD:
+            return
+        held = document.claim.held
+        for name in self._names(document, event.fact) if held else ():
+            # A rule that failed before its once was known: the next success of the fact in the lane ends its letter.
+            for key in dict.fromkeys(((name, event.once), (name, ""))):
+                if held.get(key) is State.DEAD:
+                    document.verdicts.append(Verdict(reason=Reason.HEALED, rule=event.rule))
+                    if key != (event.fact, event.once):
+                        document.released.append(key)
+
+    async def _hold(self, rules: Rules, rule: str, detail: str) -> None:
+        """What rules of before were refused says nothing of one that has changed since."""
+        digest = self._book.rules.digest_of(rule)
+        if rule in self.held or rules.digest_of(rule) != digest:
+            return
+        hold = Hold(dest=self._road.name, rule=rule, digest=digest, since=_now(), detail=detail)
+        await self._until_stored(lambda: self._journal.hold(hold))
+        if rule in self.held:  # by another fact meanwhile
+            return
+        self.held[rule] = hold  # not before: the journal would say of what waits for it that nobody holds it
+        emit("rule.held", dest=self._road.name, rule=rule, detail=detail)
+
+    # -- the journal ---------------------------------------------------------------------------------------------------
+
+    async def _confirm(self, claim: Claim) -> None:
+        await self._until_stored(lambda: self._journal.confirm(claim))
+
+    async def _store(self, document: Document, *, end: Done | Postponed | Returned | None) -> None:
+        """Durable when it returns; only then is it told."""
+        record = Record(
+            settled=tuple(document.settled),
+            verdicts=tuple(document.verdicts),
+            released=tuple(document.released),
+            end=end,
+        )
+        document.settled, document.verdicts, document.released = [], [], []
+        await self._recorded(document.claim, record)
+        await self._tell(document.claim, record)
+
+    async def _recorded(self, claim: Claim, record: Record) -> None:
+        """Of what the journal refuses for its content, what must be known of each fact is kept: its key and state.
+
+        Where it refuses that too, the journal itself is in the way: it is as with one that is busy.
+        """
+        try:
+            await self._until_stored(lambda: self._journal.record(claim, record, now=_now()))
+        except NotStorable as problem:
+            emit("journal.refused", **_names(claim), dest=self._road.name, detail=str(problem))
+            bare = _bare(record, str(problem))
+            await self._until_stored(lambda: self._stored_bare(claim, bare))
+
+    async def _stored_bare(self, claim: Claim, record: Record) -> None:
+        try:
+            await self._journal.record(claim, record, now=_now())
+        except NotStorable as problem:
+            raise JournalBusy(f"it refuses what must be known of an order: {problem}") from None
+
+    async def _until_stored(self, store: Callable[[], Awaitable[_Found]]) -> _Found:
+        """Again and again while the journal cannot take it: `unstored` tells the worker to send nothing more."""
+        tries = 0
+        while True:
+            try:
+                return await store()
+            except JournalBusy as problem:
+                emit("journal.busy", dest=self._road.name, detail=str(problem))
+                self.unstored += 1
+                await asyncio.sleep(_STORE_AGAIN[min(tries, len(_STORE_AGAIN) - 1)])
+                self.unstored -= 1
+                tries += 1
+
+    async def _depart(self, claim: Claim, event: Event) -> None:
+        departed = Settled(
+            fact=event.fact,
+            once=event.once,
+            rule=event.rule,
+            state=State.DEPARTED,
+            occurred_at=event.at,
+            amount=self._shape.worth_of(event),
+        )
+        await self._recorded(claim, Record(settled=(departed,)))
+        emit("fact.departed", **_names(claim), dest=self._road.name, fact=event.fact, once=event.once)
+
+    async def _tell(self, claim: Claim, record: Record) -> None:
+        seconds = round((_now() - claim.envelope.received_at).total_seconds(), 3)
+        for number, settled in enumerate(record.settled, 1):
+            if number % _LINES_IN_A_ROW == 0:
+                await asyncio.sleep(0)
+            emit(
+                "fact.settled",
+                **_names(claim),
+                dest=self._road.name,
+                rule=settled.rule,
+                fact=settled.fact,
+                once=settled.once,
+                state=settled.state,
+                reason=settled.reason,
+                detail=settled.detail,
+                attempt=claim.attempt + 1,
+                seconds=seconds,
+            )
+        if isinstance(record.end, Done) and not record.settled and record.verdicts:
+            reasons = {verdict.reason for verdict in record.verdicts}
+            reason = Reason.ALREADY if Reason.ALREADY in reasons else record.verdicts[0].reason
+            emit("document.skipped", **_names(claim), dest=self._road.name, reason=reason, seconds=seconds)
+
+
+def _bare(record: Record, why: str) -> Record:
+    """The same facts and verdicts, without what documents and others said."""
+    end = record.end
+    return structs.replace(
+        record,
+        settled=[structs.replace(each, detail=why, amount="", occurred_at=None) for each in record.settled],
+        verdicts=[structs.replace(each, detail=why) for each in record.verdicts],
+        end=replace(end, detail=why) if isinstance(end, Postponed) else end,
+    )
+
+
+def _note(
+    document: Document,
+    key: Key,
+    rule: str,
+    decision: Settle,
+    *,
+    occurred_at: datetime | None = None,
+    amount: str = "",
+) -> None:
+    fact, once = key
+    document.settled.append(
+        Settled(
+            fact=fact,
+            once=once,
+            rule=rule,
+            state=decision.state,
+            reason=decision.reason,
+            detail=decision.detail,
+            occurred_at=occurred_at,
+            amount=amount,
+        )
+    )
+
+
+def _names(claim: Claim) -> Mapping[str, object]:
+    return claim.envelope.names(claim.seq)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

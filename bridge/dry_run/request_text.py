@@ -1,0 +1,85 @@
+"""Requests and verdicts as people read and write them: exact JSON, numbers with the digits that are sent."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import msgspec
+
+from bridge.contract import Json, Request
+from bridge.dry_run import Verdict
+from bridge.mapping.values import exact
+
+_decode: Final = msgspec.json.Decoder(float_hook=exact).decode
+_encode: Final = msgspec.json.Encoder(decimal_format="number").encode
+_OF_NO_MATTER: Final = frozenset(("accept", "authorization", "content-length", "content-type", "user-agent"))
+
+
+def decoded(text: bytes) -> Json:
+    """JSON with its numbers exact, or msgspec.DecodeError."""
+    return _decode(text)
+
+
+def encoded(value: Json) -> bytes:
+    return _encode(value)
+
+
+def written(value: Json) -> str:
+    """Indented, as it stands in files and in differences."""
+    return msgspec.json.format(_encode(value), indent=2).decode() + "\n"
+
+
+def as_json(verdict: Verdict) -> dict[str, Json]:
+    """What is told of a verdict. Keys without a value are left out, and so are headers that hold a secret."""
+    told: dict[str, Json] = {
+        "destination": verdict.destination,
+        "rule": verdict.rule,
+        "fact": verdict.fact,
+        "once": "" if verdict.once == "[]" else verdict.once,
+        "verdict": str(verdict.word),
+        "why": verdict.why,
+        "left out": verdict.left_out,
+        "shown": verdict.shown,
+        "requests": [_request(each) for each in verdict.requests],
+    }
+    return {name: value for name, value in told.items() if value}
+
+
+def _request(request: Request) -> dict[str, Json]:
+    told: dict[str, Json] = {"method": request.method, "url": request.url}
+    if headers := _that_matter(request.headers):
+        told["headers"] = headers
+    if request.body is not None:
+        told["body"] = _body(request.body)
+    return told
+
+
+def _body(body: bytes) -> Json:
+    try:
+        return decoded(body)
+    except ValueError:
+        return body.decode(errors="backslashreplace")
+
+
+def _scalar(value: Json) -> str:
+    return value if isinstance(value, str) else written(value).rstrip("\n")
+
+
+def _that_matter(headers: Mapping[str, str]) -> Mapping[str, str]:
+    return {name: text for name, text in headers.items() if name.lower() not in _OF_NO_MATTER}
+
+
+def lines(verdicts: Sequence[Verdict], *, indent: str = "  ") -> Sequence[str]:
+    """For a terminal."""
+    out: list[str] = []
+    for verdict in verdicts:
+        of = " ".join(name for name in (verdict.rule, verdict.fact) if name)
+        why = f" ({verdict.why})" if verdict.why else ""
+        out.append(f"{indent}{of}{': ' if of else ''}{verdict.word}{why}")
+        out += [f"{indent}  left out: {reason}" for reason in verdict.left_out]
+        out += [f"{indent}  {label}: {_scalar(value)}" for label, value in verdict.shown.items()]
+        for request in verdict.requests:
+            out.append(f"{indent}  {request.method} {request.url}")
+            if request.body is not None:
+                text = written(_body(request.body)).rstrip("\n")
+                out += [f"{indent}    {line}" for line in text.splitlines()]
+    return out

@@ -1,0 +1,98 @@
+"""Erasing persons and orders, a page of lanes in one transaction. Bodies, aliases and history go, keys stay.
+
+Rows are gone for every question; their bytes leave the files with vacuum, and backups when these are let go.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+
+from bridge.contract import Reason, State
+from bridge.errors import JournalBusy
+from bridge.journal import Erased, Erasure
+from bridge.journal.postgres.append import columns
+from bridge.journal.postgres.database import Database
+from bridge.journal.postgres.decisions import revoke
+from bridge.journal.postgres.place import Connection
+from bridge.journal.rows import alias_hash, delivery_alias, lane_of, order_alias, reference
+
+PAGE = 100
+_PATIENCE = 60.0
+_PAUSE = 0.1
+
+
+def hashes(salt: bytes, erasure: Erasure) -> list[bytes]:
+    """What is kept of whom or what must not come again."""
+    aliases = (*erasure.aliases, *(order_alias(order) for order in erasure.orders))
+    return [alias_hash(salt, erasure.tenant, alias) for alias in aliases]
+
+
+async def block(database: Database, blocked: Sequence[bytes], at: int) -> int:
+    """Returns when every process knows: the lock waits for whoever is storing, and who stores later sees it."""
+
+    async def work(connection: Connection) -> int:
+        await connection.execute(database.sql["lock_blocked"])
+        status: str = await connection.execute(database.sql["block"], list(blocked), at)
+        return int(status.rpartition(" ")[2])
+
+    return await database.transaction(work)
+
+
+async def block_orders(database: Database, salt: bytes, lanes: Sequence[int], at: int) -> None:
+    """Later documents of these orders may not name their buyer: a parcel's address, a refund's note."""
+    names = await database.fetch("names_of", list(lanes))
+    await block(database, [alias_hash(salt, tenant, order_alias(name)) for tenant, name in names], at)
+
+
+async def erase(
+    database: Database, salt: bytes, lanes: Sequence[int], erasure: Erasure, acted: Callable[[], Awaitable[None]]
+) -> Erased:
+    """These lanes; the claims of those that are in flight are revoked, and what has left already is waited for."""
+    chosen, more, at = list(lanes[:PAGE]), len(lanes) > PAGE, time.time_ns() // 1000
+    left, bodies, until = chosen, 0, time.monotonic() + _PATIENCE
+    while left:
+        gone, left = await database.transaction(partial(_erase, database=database, salt=salt, lanes=left, at=at))
+        bodies += gone
+        if left:
+            await acted()
+        if left and time.monotonic() > until:
+            raise JournalBusy("an order of it is still being sent; what came before it is erased: ask again")
+        await asyncio.sleep(_PAUSE if left else 0)
+    return Erased(orders=len(chosen), bodies=bodies, last=chosen[-1] if chosen else erasure.after, more=more)
+
+
+async def _erase(
+    connection: Connection, database: Database, salt: bytes, lanes: list[int], at: int
+) -> tuple[int, list[int]]:
+    """Bodies that went, and lanes that are in flight: of these nothing was touched but their claims."""
+    sql = database.sql
+    await connection.fetch(sql["lock_lanes"], lanes)
+    destinations = [dest for (dest,) in await connection.fetch(sql["destinations"])]
+    turns = await connection.fetch(sql["lock_turns"], destinations, lanes)
+    busy = {lane for lane, owner in turns if owner is not None}
+    await revoke(database, connection, [(dest, lane) for dest in destinations for lane in busy])
+    free = [lane for lane in lanes if lane not in busy]
+    found = [tuple(row) for row in await connection.fetch(sql["documents_of"], free)]
+    documents = [(lane, seq) for lane, seq, _, _ in found]
+    await connection.execute(sql["drop_lane_work"], destinations, free)
+    await connection.execute(sql["drop_lane_turns"], destinations, free)
+    for name in ("drop_verdicts", "drop_attempts"):
+        await connection.execute(sql[name], *columns(documents, 2))
+    erased = [(lane, seq, "", "", Reason.ERASED.value, "", at) for lane, seq in documents]
+    await connection.execute(sql["put_verdicts"], *columns(erased, 7))
+    await connection.execute(sql["end_lane_facts"], State.DROPPED.value, Reason.ERASED.value, at, free)
+    kept = [alias_hash(salt, "", delivery_alias(source, delivery)) for _, _, source, delivery in found]
+    await connection.execute(sql["drop_lane_names"], free, kept)
+    await connection.execute(sql["hide_names"], free)
+    status: str = await connection.execute(sql["drop_bodies"], *columns(documents, 2))
+    return int(status.rpartition(" ")[2]), sorted(busy)
+
+
+async def conclude(database: Database, ref: str, at: int) -> int:
+    """A platform's request that was carried out; it may have erased itself."""
+    lane = lane_of(ref)
+    facts = [] if lane is None else await database.fetch("requests_of_lane", lane)
+    found = [(fact, once) for fact, once in facts if reference(lane or 0, "", fact, once) == ref]
+    done = (State.DELIVERED.value, Reason.CARRIED_OUT.value, at, lane)
+    return sum([len(await database.fetch("conclude", *done, *key)) for key in found])

@@ -1,0 +1,155 @@
+"""What happened to claimed documents, a group in one transaction, and only where the lane is still this process's."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from bridge.contract import State
+from bridge.errors import ClaimRevoked, LaneLost
+from bridge.journal import Claim, Done, Postponed, Record, Returned, Settled
+from bridge.journal.postgres.append import columns
+from bridge.journal.postgres.place import Connection
+from bridge.journal.rows import NEVER, Row, micros, micros_or_none, text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """What happened to a claimed document."""
+
+    claim: Claim
+    record: Record
+    now: int
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """The lane was to wait for a rule that is held no longer: it is due."""
+
+
+Key: TypeAlias = tuple[int, str, int, int]
+"""Lease, destination, lane and claim."""
+
+Recorded: TypeAlias = LaneLost | ClaimRevoked | Released | None
+
+_DECIDED = "a person has decided about this order since it was claimed"
+
+
+async def recorded(connection: Connection, sql: Mapping[str, str], group: Sequence[Entry]) -> Sequence[Recorded]:
+    """None for what is stored; LaneLost for what belongs to another claim now: the fence before a request leaves."""
+    found = await _found(connection, sql, group)
+    mine = found.keys()
+    revoked = {_key(entry) for entry in group if found.get(_key(entry)) and _departs(entry)}
+    entries = [entry for entry in group if _key(entry) in mine and not (_key(entry) in revoked and _departs(entry))]
+    await _let_go(connection, sql, entries)
+    free: Collection[tuple[str, int]] = ()
+    for name, rows in _writings(entries).items():
+        if rows:
+            answers = await connection.fetch(sql[name], *columns(rows, len(rows[0])))
+            if name == "postpone":
+                free = {(dest, lane) for dest, lane, is_free in answers if is_free}
+    return [ClaimRevoked(_DECIDED) if _key(e) in revoked and _departs(e) else _answer(e, mine, free) for e in group]
+
+
+def _answer(entry: Entry, mine: Collection[Key], free: Collection[tuple[str, int]]) -> Recorded:
+    if _key(entry) not in mine:
+        return LaneLost("this order's lane is no longer this claim's: another may have it")
+    is_free = isinstance(entry.record.end, Postponed) and (entry.claim.dest, entry.claim.lane) in free
+    return Released() if is_free else None
+
+
+def _key(entry: Entry) -> Key:
+    return entry.claim.lease, entry.claim.dest, entry.claim.lane, entry.claim.number
+
+
+def _departs(entry: Entry) -> bool:
+    return any(settled.state is State.DEPARTED for settled in entry.record.settled)
+
+
+async def _found(connection: Connection, sql: Mapping[str, str], group: Sequence[Entry]) -> Mapping[Key, bool]:
+    """The claims that stand, and whether a person has revoked them. Locked until the end of the transaction."""
+    found: dict[Key, bool] = {}
+    for lease in sorted({entry.claim.lease for entry in group}):
+        rows = {(e.claim.dest, e.claim.lane, e.claim.number) for e in group if e.claim.lease == lease}
+        owned = await connection.fetch(sql["owned"], *columns(sorted(rows), 3), lease)
+        found.update({(lease, dest, lane, number): revoked for dest, lane, number, revoked in owned})
+    return found
+
+
+async def _let_go(connection: Connection, sql: Mapping[str, str], entries: Sequence[Entry]) -> None:
+    keys = [(e.claim.lane, e.claim.dest, fact, once) for e in entries for fact, once in e.record.released]
+    if keys:
+        await connection.execute(sql["drop_facts"], *columns(keys, 4))
+
+
+def _writings(entries: Sequence[Entry]) -> Mapping[str, Sequence[Row]]:
+    """Statement to rows, in the order in which they run."""
+    facts = [_fact(entry, settled) for entry in entries for settled in entry.record.settled]
+    return {
+        "put_facts": list({row[:4]: row for row in facts}.values()),
+        "put_names": sorted({(row[1], row[2]) for row in facts}),
+        "put_verdicts": list({row[:4] + row[4:5]: row for row in _verdicts(entries)}.values()),
+        "put_versions": [_version(entry) for entry in entries if _is_newest(entry)],
+        "first_attempts": [(e.claim.dest, e.claim.lane) for e in entries if _ends_a_wait(e)],
+        "put_attempts": [_attempt(e, e.record.end) for e in entries if isinstance(e.record.end, Postponed)],
+        "postpone": [_postponed(e, e.record.end) for e in entries if isinstance(e.record.end, Postponed)],
+        "give_back": [(e.claim.dest, e.claim.lane, e.now) for e in entries if isinstance(e.record.end, Returned)],
+        "finish": [
+            (e.claim.dest, e.claim.lane, e.claim.seq, e.claim.asked, e.now)
+            for e in entries
+            if isinstance(e.record.end, Done)
+        ],
+    }
+
+
+def _fact(entry: Entry, settled: Settled) -> Row:
+    claim = entry.claim
+    return (
+        claim.lane,
+        claim.dest,
+        settled.fact,
+        text(settled.once),
+        settled.state.value,
+        claim.seq,
+        settled.rule,
+        micros_or_none(settled.occurred_at),
+        entry.now,
+        claim.attempt + 1,
+        settled.reason.value if settled.reason is not None else "",
+        settled.detail,
+        settled.amount,
+    )
+
+
+def _verdicts(entries: Sequence[Entry]) -> Iterable[Row]:
+    for entry in entries:
+        claim = entry.claim
+        for verdict in entry.record.verdicts:
+            detail = verdict.detail
+            yield (claim.lane, claim.seq, claim.dest, verdict.rule, verdict.reason.value, detail, entry.now)
+
+
+def _is_newest(entry: Entry) -> bool:
+    return isinstance(entry.record.end, Done) and entry.claim.envelope.version is not None and not entry.claim.stale
+
+
+def _version(entry: Entry) -> Row:
+    envelope = entry.claim.envelope
+    return (entry.claim.lane, entry.claim.dest, envelope.source, envelope.kind, micros_or_none(envelope.version))
+
+
+def _ends_a_wait(entry: Entry) -> bool:
+    """The next fact has its own patience: attempts are counted since something was final."""
+    final = any(settled.state is not State.DEPARTED for settled in entry.record.settled)
+    return entry.claim.first_tried_at is not None and final
+
+
+def _attempt(entry: Entry, end: Postponed) -> Row:
+    claim = entry.claim
+    reason, detail = end.reason.value, end.detail
+    return (claim.lane, claim.seq, claim.dest, entry.now, end.fact, reason, detail, micros_or_none(end.until))
+
+
+def _postponed(entry: Entry, end: Postponed) -> Row:
+    due = NEVER if end.until is None else micros(end.until)
+    held = end.rule if end.until is None else None
+    return (entry.claim.dest, entry.claim.lane, due, entry.now, held)

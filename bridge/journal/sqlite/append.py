@@ -1,0 +1,226 @@
+"""Documents on their way into the tables, a group at a time. All of it runs in the writer's thread."""
+
+import sqlite3
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import msgspec
+
+from bridge.contract import Envelope, Reason, State
+from bridge.journal import Appended
+from bridge.journal.rows import (
+    BUCKET,
+    DEAD_ON_ARRIVAL,
+    Row,
+    alias_hash,
+    alias_hashes,
+    came_at,
+    hashes_of,
+    in_its_lane,
+    is_one,
+    is_shut_out,
+    micros,
+    micros_or_none,
+    order_alias,
+    owners,
+    text,
+    told_apart,
+    without_person,
+)
+from bridge.journal.sqlite import erasures
+from bridge.journal.sqlite.operations import Answer, Append
+from bridge.journal.sqlite.statements import Batch, fetched, run
+
+_LANES_REMEMBERED = 16_384
+_BLOCKED_REMEMBERED = 65_536
+
+_Lanes: TypeAlias = dict[tuple[str, str], int]
+"""Tenant and name to number."""
+
+_Known: TypeAlias = dict[tuple[int, str], tuple[int, bytes | None]]
+"""Lane and id of a delivery to its number and its body as it is stored; None: the body is gone."""
+
+_Fresh: TypeAlias = tuple[Append, int, int]
+"""What is new, the number of its lane, its own."""
+
+
+@dataclass(slots=True)
+class _Counters:
+    """The last numbers given out; a number is never given twice, not even after a rollback."""
+
+    seq: int
+    lane: int
+
+
+class Appending:
+    """Knows the last numbers, the lanes that were asked for last, and who is blocked."""
+
+    def __init__(self, connection: sqlite3.Connection, *, salt: bytes, destinations: Sequence[str]) -> None:
+        self._connection = connection
+        self._salt = salt
+        self._destinations = tuple(destinations)
+        self._lanes: OrderedDict[tuple[str, str], int] = OrderedDict()
+        sequences = dict(connection.execute("SELECT name, seq FROM sqlite_sequence").fetchall())
+        self._counters = _Counters(seq=sequences.get("envelope", 0), lane=sequences.get("lane", 0))
+        self._blocked: set[bytes] | None = None
+        """None: they are too many to be remembered."""
+        self.reload_blocked()
+
+    def remember(self, lanes: _Lanes) -> None:
+        """What a group has found and made, when it is committed."""
+        self._lanes.update(lanes)
+        while len(self._lanes) > _LANES_REMEMBERED:
+            self._lanes.popitem(last=False)
+
+    def forget_lanes(self) -> None:
+        """After lanes were deleted."""
+        self._lanes.clear()
+
+    def reload_blocked(self) -> None:
+        """After it was changed, or its change was rolled back."""
+        blocked = erasures.blocked(self._connection, most=_BLOCKED_REMEMBERED + 1)
+        self._blocked = blocked if len(blocked) <= _BLOCKED_REMEMBERED else None
+
+    def _shut_out(self, appends: Sequence[Append]) -> None:
+        hashes = [self._hashes(append) for append in appends]
+        blocked = self._blocked
+        if blocked is None:
+            blocked = {
+                one for (one,) in fetched(self._connection, "blocked_of", [(one,) for own in hashes for one in own])
+            }
+        for append, own in zip(appends, hashes, strict=True):
+            if is_shut_out(append.envelope, own, blocked):
+                append.envelope = without_person(append.envelope)
+                append.raw, append.aliases = b"", append.aliases[-1:]
+
+    def _hashes(self, append: Append) -> Sequence[bytes]:
+        """By which it is known whether it is of somebody who was erased, under any name of its tenant."""
+        envelope = append.envelope
+        others = [one for name in envelope.also for one in hashes_of(self._salt, envelope, name)]
+        return (*append.aliases, alias_hash(self._salt, envelope.tenant, order_alias(envelope.lane)), *others)
+
+    def append(self, appends: Sequence[Append]) -> tuple[list[Answer], _Lanes]:
+        """Where each is kept, and the lanes to be remembered: all of it is so when the group is committed."""
+        seen: _Lanes = {}
+        if any(append.envelope.rivals or append.envelope.also for append in appends):
+            self._set_apart(appends)
+        if self._blocked is None or self._blocked:
+            self._shut_out(appends)
+        last_lane = self._counters.lane
+        lanes = self._lanes_of(appends, seen)
+        known = self._known(appends, lanes, last_lane)
+        fresh: list[_Fresh] = []
+        answers: list[Answer] = []
+        filled: set[int] = set()
+        for append in appends:
+            lane = lanes[append.envelope.tenant, append.envelope.lane]
+            seq = self._seq_of(append, lane, known)
+            opened = lane > last_lane and lane not in filled
+            filled.add(lane)
+            is_known, seq = seq is not None, seq or self._counters.seq + 1
+            verdict = append.envelope.verdict
+            answers.append((append, Appended(seq=seq, lane=lane, known=is_known, opened=opened, verdict=verdict)))
+            if not is_known:
+                self._counters.seq = seq
+                known[lane, append.envelope.id] = seq, append.raw
+                fresh.append((append, lane, seq))
+        self._add(fresh)
+        if erased := {lane for append, lane, _ in fresh if append.envelope.verdict is Reason.ERASED}:
+            run(self._connection, "hide_names", [(lane,) for lane in erased])
+        return answers, seen
+
+    def _seq_of(self, append: Append, lane: int, known: _Known) -> int | None:
+        """The number of the delivery that is known already. One with its id and another body is another delivery."""
+        seq, raw = known.get((lane, append.envelope.id), (None, None))
+        if seq is None or not append.envelope.by_header or is_one(raw, append.raw):
+            return seq
+        append.envelope = msgspec.structs.replace(append.envelope, id=told_apart(append.envelope.id, append.raw))
+        key = (lane, append.envelope.id)
+        known.update(self._stored([key] if key not in known else []))
+        return known.get(key, (None, None))[0]
+
+    def _set_apart(self, appends: Sequence[Append]) -> None:
+        """Orders that came for another tenant with the same secret first, or under another name of theirs. One whose
+        lane is remembered is its own."""
+        doubted = [each for each in appends if (each.envelope.tenant, each.envelope.lane) not in self._lanes]
+        wanted = {lane for append in doubted for lane in owners(append.envelope)}
+        there = {(tenant, name) for tenant, name, _ in fetched(self._connection, "lanes", list(wanted))}
+        for append in doubted:
+            found = in_its_lane(append.envelope, there)
+            if found.tenant != append.envelope.tenant:
+                append.aliases = [*alias_hashes(self._salt, found.tenant, found.aliases), append.aliases[-1]]
+            append.envelope = found
+
+    def _lanes_of(self, appends: Sequence[Append], seen: _Lanes) -> _Lanes:
+        names = {(append.envelope.tenant, append.envelope.lane): came_at(append.envelope) for append in appends}
+        lanes = {name: self._lanes[name] for name in names if name in self._lanes}
+        for tenant, name, lane in fetched(self._connection, "lanes", [name for name in names if name not in lanes]):
+            lanes[tenant, name] = seen[tenant, name] = lane
+        fresh: list[Row] = []
+        for name, came in names.items():
+            if name not in lanes:
+                self._counters.lane += 1
+                lanes[name] = seen[name] = self._counters.lane
+                fresh.append((self._counters.lane, *name, micros(came)))
+        run(self._connection, "add_lanes", fresh)
+        return lanes
+
+    def _known(self, appends: Sequence[Append], lanes: _Lanes, last_lane: int) -> _Known:
+        """Deliveries that are stored already. Lanes after last_lane were made just now: nothing is asked for them."""
+        keys = {
+            (lane, append.envelope.id)
+            for append in appends
+            if (lane := lanes[append.envelope.tenant, append.envelope.lane]) <= last_lane
+        }
+        return self._stored(list(keys))
+
+    def _stored(self, keys: Sequence[tuple[int, str]]) -> _Known:
+        return {(lane, delivery): (seq, raw) for lane, delivery, seq, raw in fetched(self._connection, "known", keys)}
+
+    def _add(self, fresh: Sequence[_Fresh]) -> None:
+        batch = Batch()
+        batch.extend("add_envelopes", [_envelope_row(append.envelope, lane, seq) for append, lane, seq in fresh])
+        batch.extend("add_bodies", [(seq, append.headers, append.raw) for append, _, seq in fresh if append.raw])
+        batch.extend(
+            "add_aliases", [(lane // BUCKET, alias, lane) for append, lane, _ in fresh for alias in append.aliases]
+        )
+        for append, lane, seq in fresh:
+            envelope = append.envelope
+            if envelope.verdict is None:
+                for dest in self._destinations:
+                    batch.add("add_work", (dest, lane, seq))
+                    batch.add("add_turns", (dest, lane, micros(envelope.received_at)))
+            else:
+                _end_on_arrival(batch, envelope, lane, seq)
+        batch.write(self._connection)
+
+
+def _envelope_row(envelope: Envelope, lane: int, seq: int) -> Row:
+    return (
+        seq,
+        lane,
+        envelope.id,
+        envelope.source,
+        envelope.topic,
+        envelope.kind,
+        micros_or_none(envelope.version),
+        micros_or_none(envelope.occurred_at),
+        micros(envelope.received_at),
+        len(envelope.raw),
+        micros(envelope.came_at) if envelope.came_at is not None else 0,
+    )
+
+
+def _end_on_arrival(batch: Batch, envelope: Envelope, lane: int, seq: int) -> None:
+    """The source knows the end: no destination is asked."""
+    received = micros(envelope.received_at)
+    reason = envelope.verdict or ""
+    if envelope.verdict in DEAD_ON_ARRIVAL:
+        once = msgspec.json.encode([envelope.id]).decode()
+        occurred = micros_or_none(envelope.occurred_at)
+        end = (seq, "", occurred, received, 0, str(reason), text(envelope.detail), "")
+        batch.add("put_facts", (lane, "", envelope.topic, once, State.DEAD.value, *end))
+    else:
+        batch.add("put_verdicts", (lane, seq, "", "", str(reason), "", received))

@@ -1,0 +1,131 @@
+"""A journal as one file: from any journal to any, with a proof; and a backup that sends nothing twice."""
+
+import io
+import struct
+
+import msgspec
+import pytest
+
+from bridge.contract import State
+from bridge.errors import JournalError
+from bridge.journal.dump import TABLES, Summing, header_of, sums_of
+from tests.journal.conftest import KINDS, PAIRS, lived_in
+
+
+@pytest.mark.parametrize(("source", "target"), PAIRS)
+async def test_a_journal_that_is_moved_is_all_there_and_works_on(kinds, desk, source, target):
+    here, there = await kinds(source), await kinds(target)
+    await lived_in(here, desk)
+    content, written = await here.read_out(here.here)
+    assert written == await there.fill(there.there, content)
+    assert all(written[table].count for table in TABLES)
+    _, again = await there.read_out(there.there)
+    assert {"fact"} >= {table for table in TABLES if again[table] != written[table]}  # one may have departed
+    async with there.package.opened(there.there, destinations=("api", "other")) as journal:
+        (lane,) = await journal.find("0@example.com")
+        assert {"placed": "delivered", "refund": "delivered"} == await desk.states(journal, lane)
+        (held,) = [claim for claim in await desk.claims(journal) if claim.envelope.lane == "4"]
+        assert {("placed", "[]"): State.UNCERTAIN} == dict(held.held)
+        assert b"document" in held.envelope.raw
+        assert {"a": "ü"} == held.envelope.headers
+        assert not held.doubtful
+        assert 20 == len(await desk.claims(journal, "other"))
+        appended = await journal.append(desk.document("new"))
+        assert (await journal.stats()).envelopes == appended.seq
+
+
+def _as_the_first_format(content):
+    """The same journal as a bridge of the first format would have written it: no amounts, no memory."""
+    file, out = io.BytesIO(content), io.BytesIO()
+    summing, widths = Summing(), {"fact": 12, "envelope": 10}
+    while frame := file.read(int.from_bytes(file.read(4), "big")):
+        match msgspec.msgpack.decode(frame):
+            case {"format": _} as header:
+                value = {**header, "format": "attribution-bridge journal 1"}
+            case ["memory" | "blocked" | "former" | "position", _]:
+                continue
+            case [table, rows]:
+                value = [table, [row[: widths.get(table)] for row in rows]]
+                summing.add(table, value[1])
+            case _:
+                value = {
+                    table: sums
+                    for table, sums in summing.sums().items()
+                    if table not in ("memory", "blocked", "former", "position")
+                }
+        frame = msgspec.msgpack.encode(value)
+        out.write(struct.pack(">I", len(frame)) + frame)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_backup_of_the_first_format_is_read_and_proved_too(kinds, desk, kind):
+    one = await kinds(kind)
+    await lived_in(one, desk)
+    content, written = await one.read_out(one.here)
+    read = await one.fill(one.there, _as_the_first_format(content))
+    assert written["fact"].count == read["fact"].count > 0
+
+
+async def test_a_changed_row_of_the_first_format_is_found(kinds, desk, tmp_path):
+    one = await kinds("sqlite")
+    await lived_in(one, desk)
+    content, _ = await one.read_out(one.here)
+    with pytest.raises(JournalError, match="differs from the file in: fact"):
+        await one.fill(one.there, _as_the_first_format(content).replace(b"refused", b"refuse!"))
+
+
+@pytest.mark.parametrize(("source", "target"), PAIRS)
+async def test_what_waits_in_a_restored_backup_is_in_doubt_until_a_person_speaks(kinds, desk, source, target):
+    here, there = await kinds(source), await kinds(target)
+    await lived_in(here, desk)
+    content, _ = await here.read_out(here.here)
+    await there.fill(there.there, content, doubt=True)
+    async with there.package.opened(there.there, destinations=("api", "other")) as journal:
+        claims = await desk.claims(journal)
+        assert {True} == {claim.doubtful for claim in claims}
+        (dead,) = await desk.parked(journal, dest="api")
+        await journal.retry([dead.ref])
+        (asked,) = await desk.claims(journal)
+        assert (dead.lane, False) == (asked.lane, asked.doubtful)
+        await journal.append(desk.document("new"))
+        assert not (await desk.claim(journal)).doubtful
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_file_that_is_cut_or_changed_makes_no_journal(kinds, desk, kind):
+    kind = await kinds(kind)
+    await lived_in(kind, desk)
+    content, _ = await kind.read_out(kind.here)
+    changed = content.replace(b"delivered", b"delivexed", 1)
+    for wrong, why in ((content[:-10], "not whole"), (content[: len(content) // 2], "not whole"), (changed, "fact")):
+        with pytest.raises(JournalError, match=why):
+            await kind.fill(kind.there, wrong)
+    assert await kind.fill(kind.there, content)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_journal_that_holds_something_is_not_filled(kinds, desk, kind):
+    kind = await kinds(kind)
+    await lived_in(kind, desk)
+    content, _ = await kind.read_out(kind.here)
+    with pytest.raises(JournalError, match="already"):
+        await kind.fill(kind.here, content)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_journal_at_work_can_be_backed_up_and_is_not_whole(kinds, desk, kind):
+    kind = await kinds(kind)
+    async with kind.package.opened(kind.here, destinations=("api",)) as journal:
+        await journal.append(desk.document())
+        content, sums = await kind.read_out(kind.here)
+        await desk.done(journal, await desk.claim(journal), desk.fact())
+    assert not header_of(io.BytesIO(content)).whole
+    assert (1, 1, 0) == (sums["envelope"].count, sums["work"].count, sums["fact"].count)
+    assert sums != await kind._in(kind.given(kind.here), sums_of)
+
+
+def test_another_file_is_refused():
+    for content in (b"", b"SQLite format 3\0", b"\0\0\0\x01\xc0"):
+        with pytest.raises(JournalError, match="no file of"):
+            header_of(io.BytesIO(content))
