@@ -15,6 +15,7 @@ PAGES = [
     "connectors/hellotext/README.md",
     "connectors/shopify/README.md",
     "docs/shopify.md",
+    "docs/kafka.md",
 ]
 MOST_WORDS = 35
 _BLOCK = re.compile(r"^( *)```.*?^\1```$", re.DOTALL | re.MULTILINE)
