@@ -16,6 +16,7 @@ PAGES = [
     "connectors/shopify/README.md",
     "docs/shopify.md",
     "docs/kafka.md",
+    "docs/mapping.md",
 ]
 MOST_WORDS = 35
 _BLOCK = re.compile(r"^( *)```.*?^\1```$", re.DOTALL | re.MULTILINE)
