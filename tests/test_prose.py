@@ -17,6 +17,8 @@ PAGES = [
     "docs/shopify.md",
     "docs/kafka.md",
     "docs/mapping.md",
+    "docs/testing.md",
+    "docs/scaling.md",
 ]
 MOST_WORDS = 35
 _BLOCK = re.compile(r"^( *)```.*?^\1```$", re.DOTALL | re.MULTILINE)

@@ -512,7 +512,7 @@ def test_after_the_claim_every_statement_names_its_lanes():
 async def test_the_roles_of_the_page_are_enough_and_make_no_tables(postgres_place, desk):
     """The grants as docs/scaling.md shows them, for a role that owns nothing."""
     page = (Path(__file__).parents[2] / "docs" / "scaling.md").read_text()
-    (grants,) = re.findall(r"```sql\n(.*?)```", page, flags=re.DOTALL)
+    (grants,) = re.findall(r"```sql\n(GRANT.*?)```", page, flags=re.DOTALL)
     role = f"role_{postgres_place.schema}"
     await _sql(postgres_place, f'CREATE ROLE "{role}" LOGIN')
     named = grants.replace("SCHEMA bridge", f'SCHEMA "{postgres_place.schema}"').replace("TO bridge", f'TO "{role}"')
