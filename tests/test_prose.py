@@ -19,6 +19,8 @@ PAGES = [
     "docs/mapping.md",
     "docs/testing.md",
     "docs/scaling.md",
+    "docs/performance.md",
+    "docs/kubernetes.md",
 ]
 MOST_WORDS = 35
 _BLOCK = re.compile(r"^( *)```.*?^\1```$", re.DOTALL | re.MULTILINE)
