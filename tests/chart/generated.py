@@ -126,11 +126,15 @@ def readme() -> str:
     rows = "\n".join(f"| `{name}` | {default} | {text} |" for name, default, text in documented())
     return f"""# attribution-bridge on Kubernetes
 
-Made from `values.yaml` by `make chart`. From nothing to a running shop: [docs/kubernetes.md](../../docs/kubernetes.md).
+`make chart` makes this page from `values.yaml`.
+From nothing to a running shop: [docs/kubernetes.md](../../docs/kubernetes.md).
 
-`config` is the bridge's own configuration. With `config.journal.kind: sqlite` the chart makes a StatefulSet of one with
-a volume, with `postgres` a Deployment of any number of replicas. For Kubernetes 1.27 and later; ReadWriteOncePod is
-stable from 1.29 on, before it set `persistence.accessMode: ReadWriteOnce`.
+`config` is the bridge's own configuration.
+With `config.journal.kind: sqlite` the chart makes a StatefulSet of one pod with a volume.
+With `postgres` it makes a Deployment of any number of replicas.
+
+The chart is for Kubernetes 1.27 and later.
+ReadWriteOncePod is stable from 1.29 on; before it set `persistence.accessMode: ReadWriteOnce`.
 
 | Value | Default | What it is |
 | --- | --- | --- |
