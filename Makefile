@@ -10,9 +10,10 @@ BIN := $(VENV)/bin
 RUN_READY := $(VENV)/.run-ready
 READY := $(VENV)/.ready
 BENCH_READY := $(VENV)/.bench-ready
+DIST_READY := $(VENV)/.dist-ready
 
 .DEFAULT_GOAL := help
-.PHONY: help run run-kafka run-replicas kafka test coverage lint bench clean chart same-python
+.PHONY: help run run-kafka run-replicas kafka test coverage lint bench dist clean chart same-python
 
 help:  ## Say what there is.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -49,6 +50,11 @@ chart: $(READY)  ## Make the chart's schema, README and snapshot anew.
 bench: $(BENCH_READY)  ## Measure, beside bare programs in the same run.
 	@$(BIN)/python -m tests.bench
 
+dist: $(DIST_READY)  ## Build wheel and sdist into dist/, and take an order through the wheel on each Python that is found.
+	@rm -rf dist
+	@$(BIN)/python -m build --outdir dist . > /dev/null
+	@$(BIN)/python -m tests.dist dist
+
 clean:  ## Remove the environment and caches, never the journal in ./var.
 	rm -rf $(VENV) .cache .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 
@@ -70,6 +76,10 @@ $(READY): $(RUN_READY) pyproject.toml
 
 $(BENCH_READY): $(READY)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --group bench
+	@touch $@
+
+$(DIST_READY): $(READY)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --group dist
 	@touch $@
 
 # Whoever names a Python gets that one, or is told that the environment has another one.
