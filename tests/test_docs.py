@@ -99,7 +99,7 @@ CITED = [
     for path in FILES
     if path.parent != ROOT / "docs/contracts" and path.name not in ("CHANGELOG.md", "test_prose.py")
     for name, sections in re.findall(
-        r"([\w./-]*\w\.md)\b((?:(?:,| and)? \d+(?:\.\d+)*(?![\w%]))*)", path.read_text(errors="replace")
+        r"((?:[\w.-]+/)*[\w.-]*\w\.md)\b((?:(?:,| and)? \d+(?:\.\d+)*(?![\w%]))*)", path.read_text(errors="replace")
     )
 ]
 
