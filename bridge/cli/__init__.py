@@ -36,7 +36,7 @@ class _Commands(click.Group):
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 def command() -> None:
-    """Takes order webhooks in, sends attribution events out, and can say of every order what became of it."""
+    """Receive orders, send attribution facts, and say what became of every order."""
 
 
 for part in (

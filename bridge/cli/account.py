@@ -21,7 +21,7 @@ _MOST = 20
 
 @click.command()
 @click.option("--since", required=True, help="Orders that changed from then on: 7d, 12h, or an instant with its zone.")
-@click.option("--until", help="Orders that changed up to then; unsaid: now.")
+@click.option("--until", help="Orders that changed up to then. Default: now.")
 @options.config
 @tenants.source
 @tenants.shop

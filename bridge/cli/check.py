@@ -14,11 +14,11 @@ from bridge.mapping.rules_yaml import WIDTH, shown
 
 @click.command()
 @options.config
-@click.option("--connect", is_flag=True, help="Open the journal too, and say what is set too weakly there.")
-@click.option("--show", is_flag=True, help="Print the rules as they result, each line with the place it comes from.")
+@click.option("--connect", is_flag=True, help="Open the journal too, and say which of its settings are too weak.")
+@click.option("--show", is_flag=True, help="Print the resulting rules, each line with the place that it comes from.")
 @options.as_json
 def check(config: Path | None, connect: bool, show: bool, as_json: bool) -> None:  # noqa: FBT001  click's flags
-    """Read a configuration as `run` would, and say everything that is wrong with it.
+    """Read a configuration as `run` does, and say everything that is wrong with it.
 
     Exits 2 with a line for each problem: file, line, path and what to write instead.
 

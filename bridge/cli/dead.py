@@ -10,7 +10,7 @@ from bridge.contract import State
 
 @click.group()
 def dead() -> None:
-    """Facts that were refused or could not be mapped. Each waits for a person, or for a later document of its order."""
+    """Facts that were refused or could not be mapped. Each waits for you, or for a later document of its order."""
 
 
 @dead.command("list")
@@ -45,7 +45,7 @@ def show(ref: str, **asked: Any) -> None:  # noqa: ANN401  click's parameters
 @dead.command()
 @parked.in_bulk
 def retry(refs: tuple[str, ...], **asked: Any) -> None:  # noqa: ANN401  click's parameters
-    """Map the newest stored document of each order again, with the rules of now. What could not be read is read again.
+    """Map the newest stored document of each order again, by the rules in force. Read again what could not be read.
 
     \b
     Examples:

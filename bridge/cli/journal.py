@@ -29,7 +29,7 @@ _NO_DESTINATION = "of no destination (requests of a platform, what could not be 
 
 @click.group()
 def journal() -> None:
-    """Look at the journal, make it, move it, back it up, forget what is old."""
+    """Look at the journal, make it, move it, back it up, remove what is old."""
 
 
 @journal.command()
@@ -62,7 +62,7 @@ def stats(config: Path | None, path: Path | None, as_json: bool) -> None:  # noq
 @journal.command()
 @options.journal
 def init(config: Path | None, path: Path | None) -> None:
-    """Make the journal, or bring it to the version of this program. Once made it is left as it is.
+    """Make the journal, or bring it to the version of this program. A journal of this version is left as it is.
 
     With Postgres this is the only command that needs the right to make tables; `run` refuses to start before it.
 
@@ -81,7 +81,7 @@ def init(config: Path | None, path: Path | None) -> None:
 @options.journal
 @options.as_json
 def prune(config: Path | None, path: Path | None, as_json: bool) -> None:  # noqa: FBT001
-    """Forget now what is past its retention, as a running bridge does every hour. A SQLite journal must not be in use.
+    """Remove now what is past its retention, as a running bridge does every hour. A SQLite journal must not be in use.
 
     \b
     Example:
@@ -103,7 +103,7 @@ def prune(config: Path | None, path: Path | None, as_json: bool) -> None:  # noq
 def export_(file: Path, config: Path | None, path: Path | None) -> None:
     """Write the whole journal into one file, to move it to another kind of journal. Stop the bridge first.
 
-    A FILE that is there is replaced, once the new one is whole.
+    An existing FILE is replaced once the new one is whole.
 
     \b
     Example:
@@ -118,7 +118,7 @@ def export_(file: Path, config: Path | None, path: Path | None) -> None:
 def backup(file: Path, config: Path | None, path: Path | None) -> None:
     """Write the journal of this moment into one file, also beside a running bridge.
 
-    A FILE that is there is replaced, once the new one is whole: until then, and where it fails, it stays as it was.
+    An existing FILE is replaced once the new one is whole. Until then, and if the backup fails, it stays as it was.
 
     \b
     Example:

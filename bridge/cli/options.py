@@ -33,13 +33,13 @@ config = click.option(
     "config",
     type=click.Path(path_type=Path, dir_okay=False),
     envvar="BRIDGE_CONFIG",
-    help="The configuration. Unsaid: BRIDGE_CONFIG, else ./bridge.yaml.",
+    help="The configuration. Default: BRIDGE_CONFIG, else ./bridge.yaml.",
 )
 _journal = click.option(
     "--journal",
     "path",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="The file of a SQLite journal. Unsaid: what the configuration says, else ./var/journal.db.",
+    help="The file of a SQLite journal. Default: what the configuration says, else ./var/journal.db.",
 )
 
 

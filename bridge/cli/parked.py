@@ -20,19 +20,20 @@ DROP = "drop"
 RETRY = "retry"
 RESEND = "send again"
 _FILTERS = ("dest", "fact", "rule", "reason")
+_SPOKEN = {"dest": "destination"}
 
 
 def filters(command: F) -> F:
     """The options that select parked facts."""
     for name in reversed(_FILTERS):
-        command = click.option(f"--{name}", default="", help=f"Only those of this {name}.")(command)
+        command = click.option(f"--{name}", default="", help=f"Only those of this {_SPOKEN.get(name, name)}.")(command)
     return options.journal(command)
 
 
 def in_bulk(command: F) -> F:
     """Which, how fast, and without being asked."""
     command = click.option("--yes", is_flag=True, help="Do not ask.")(command)
-    command = click.option("--rate", default=50.0, show_default=True, help="At most so many a second.")(command)
+    command = click.option("--rate", default=50.0, show_default=True, help="The most done in a second.")(command)
     command = click.option("--all", "everything", is_flag=True, help="All that the filters select.")(command)
     return filters(click.argument("refs", nargs=-1)(command))
 

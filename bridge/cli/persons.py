@@ -64,7 +64,7 @@ def _erasures(asked: dict[str, Any], tenants: Sequence[str]) -> list[Erasure]:
 @click.command()
 @click.argument("ref", default="")
 @_whom
-@click.option("--allow", is_flag=True, help="Let what comes of them in again; not of orders that were erased.")
+@click.option("--allow", is_flag=True, help="Take in again what comes of them; not of orders that were erased.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def erase(ref: str, **asked: Any) -> None:  # noqa: ANN401  click's parameters
     """Erase what is kept about a person, or of an order: bodies, names and history go; keys stay, so that nothing is
@@ -164,7 +164,7 @@ async def _waiting_requests(journal: Reading) -> tuple[int, ...]:
 @click.command()
 @click.argument("ref", default="")
 @_whom
-@click.option("--done", is_flag=True, help="The request REF has been answered: it is parked no longer.")
+@click.option("--done", is_flag=True, help="Say that the request REF has been answered, and end it.")
 def disclose(ref: str, **asked: Any) -> None:  # noqa: ANN401  click's parameters
     """Print as JSON all that is kept about a person: for a platform's request (REF, from `dead list --each --reason
     'not carried out yet'`), or by name. It is personal data.

@@ -36,10 +36,10 @@ _MEANING = {
 @click.option("--config", type=click.Path(path_type=Path, dir_okay=False, exists=True), required=True,
               help="The new configuration.")  # fmt: skip
 @click.option("--against", type=click.Path(path_type=Path, dir_okay=False, exists=True),
-              help="The configuration to compare with. Unsaid: ./bridge.yaml, if the new one is another file; "
-              "else the keys that are held.")  # fmt: skip
+              help="The configuration to compare with. Default: ./bridge.yaml, if the new one is another file; "
+              "else the keys in the journal.")  # fmt: skip
 @click.option("--journal", "path", type=click.Path(path_type=Path, dir_okay=False),
-              help="The file of a SQLite journal. Unsaid: what the new configuration says.")  # fmt: skip
+              help="The file of a SQLite journal. Default: what the new configuration says.")  # fmt: skip
 @click.option("--since", help="Only what came from then on: 7d, 12h, or an instant with its zone.")
 @click.option("--until", help="Only what came before then.")
 @click.option(
@@ -49,7 +49,7 @@ _MEANING = {
 )
 @options.as_json
 def plan(**asked: Any) -> None:  # noqa: ANN401  click's parameters
-    """Apply new rules to what the journal holds, and say which facts would differ. Nothing is sent, nothing is written.
+    """Apply new rules to what the journal holds, and say which facts would differ. Sends and writes nothing.
 
     Facts are counted once, by rule and key, with samples. Reads beside a running bridge. Exits 1 where `run` would
     refuse the rules because of what this journal has keys of: a fact that seems to be renamed.

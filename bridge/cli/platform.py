@@ -75,7 +75,7 @@ def doctor(ctx: click.Context, /, **asked: Any) -> None:  # noqa: ANN401  click'
 
 @click.command()
 @click.option("--since", required=True, help="What changed from then on: 7d, 12h, or an instant with its zone.")
-@click.option("--until", help="What changed up to then; unsaid: now.")
+@click.option("--until", help="Only what changed up to then. Default: now.")
 @options.config
 @tenants.source
 @tenants.shop

@@ -24,10 +24,10 @@ _BAD = (Reason.RULE_FAILED, Reason.REFUSED, Reason.CONNECTOR_FAILED)
 @click.command()
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True, allow_dash=True))
 @options.config
-@click.option("--source", help="The source's name in the configuration. Unsaid: the only one.")
-@click.option("--topic", help="Unsaid: one that brings a document of such a shape, else the source's first.")
-@click.option("--shop", help="The tenant. Unsaid: the source's first.")
-@click.option("--at", help="When it came: 2026-11-21T12:00:00Z, or 7d or 12h ago. Unsaid: now.")
+@click.option("--source", help="The source's name in the configuration. Default: the only source.")
+@click.option("--topic", help="The topic. Default: one that brings a document of this shape, else the source's first.")
+@click.option("--shop", help="The shop. Default: the source's first.")
+@click.option("--at", help="When it came: 2026-11-21T12:00:00Z, or 7d or 12h ago. Default: now.")
 @options.as_json
 def preview(paths: tuple[Path, ...], **asked: object) -> None:
     """Say what each rule makes of a payload (a file, the files of a folder, - for standard input). Nothing is sent.

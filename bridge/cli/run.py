@@ -14,9 +14,9 @@ from bridge.errors import ConfigurationError
 @click.command()
 @options.config
 def run(config: Path | None) -> None:
-    """Serve: take deliveries in, send facts out, until SIGTERM or Ctrl-C.
+    """Serve until SIGTERM or Ctrl-C: take deliveries in, send facts out.
 
-    Exits 0 after a clean stop, 2 for a configuration that is wrong, 74 when the journal's disk fails.
+    Exits 0 after a clean stop, 2 if the configuration is wrong, 74 if the journal's disk fails.
 
     \b
     Example:

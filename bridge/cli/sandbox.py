@@ -17,7 +17,7 @@ from bridge.errors import BridgeError
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", default=8089, show_default=True, type=click.IntRange(0, 65535))
 def sandbox(connector: str, host: str, port: int) -> None:
-    """Answer as the real API would, and keep what was received: GET /received.
+    """Answer as the real API does, and keep what was received: GET /received.
 
     Point a destination's `url` at it. POST /fail makes it fail, see the connector's README.
 

@@ -22,7 +22,7 @@ from bridge.surrogates import decoded
 def schema(context: click.Context) -> None:
     """Print a JSON Schema of the whole configuration, for editors and other tools.
 
-    In an editor that reads modelines, the first line of bridge.yaml may be:
+    If your editor reads modelines, make this the first line of bridge.yaml:
 
     # yaml-language-server: $schema=bridge.schema.json
 

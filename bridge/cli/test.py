@@ -18,7 +18,7 @@ _ROUNDS = 20
 @click.command()
 @click.argument("folder", default="tests", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @options.config
-@click.option("--update", is_flag=True, help="Write the expectations, after showing what changes.")
+@click.option("--update", is_flag=True, help="Show what changes, then write the expectations.")
 @click.option("--shuffle", is_flag=True, help="Repeat and reorder the deliveries: the facts must stay the same.")
 @click.option("--seed", default=1, show_default=True, help="For --shuffle: the same seed gives the same orders.")
 def test(folder: Path, config: Path | None, *, update: bool, shuffle: bool, seed: int) -> None:

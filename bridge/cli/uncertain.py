@@ -45,7 +45,7 @@ def show(ref: str, **asked: Any) -> None:  # noqa: ANN401  click's parameters
 @uncertain.command()
 @parked.in_bulk
 def send(refs: tuple[str, ...], **asked: Any) -> None:  # noqa: ANN401  click's parameters
-    """Send them again: the API does not have them. If it does, it has them twice.
+    """Send facts again that the API does not have. If it has one, it then has it twice.
 
     \b
     Example:
@@ -55,10 +55,10 @@ def send(refs: tuple[str, ...], **asked: Any) -> None:  # noqa: ANN401  click's 
 
 
 @uncertain.command()
-@parked.settled_as(help="The API has them (delivered), or they shall not be sent (dropped).")
+@parked.settled_as(help="delivered: the API has them. dropped: they are not to be sent.")
 @parked.in_bulk
 def settle(refs: tuple[str, ...], as_state: str, **asked: Any) -> None:  # noqa: ANN401  click's parameters
-    """Say what became of them.
+    """Say what became of uncertain facts.
 
     \b
     Example:

@@ -439,8 +439,8 @@ def _kinds(sources: Mapping[str, Source], included: Sequence[Described]) -> Mapp
 
 def _told(source: Source, included: Sequence[Described]) -> Mapping[str, Json]:
     """What a source tells rules of its settings, and what included rules go by where it does not."""
-    unsaid = {name: value for each in included for name, value in each.tells.items()}
-    return {**unsaid, **(source.tells() if isinstance(source, Tells) else {})}
+    defaults = {name: value for each in included for name, value in each.tells.items()}
+    return {**defaults, **(source.tells() if isinstance(source, Tells) else {})}
 
 
 def _kinds_of(written: Sequence[Written]) -> frozenset[str]:

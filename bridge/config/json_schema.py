@@ -23,7 +23,7 @@ _LITERAL_OR_EXPRESSION = {
 }
 _RULE: Mapping[str, Json] = {
     "for": {"type": ["string", "array"], "description": "the kind of document, such as order"},
-    "to": {**_TEXT, "description": "a destination; unsaid: the only one"},
+    "to": {**_TEXT, "description": "a destination. Default: the only one"},
     "when": {**_LITERAL_OR_EXPRESSION, "description": "what must be true"},
     "each": {
         "type": ["string", "array"],
@@ -48,7 +48,7 @@ _RULE: Mapping[str, Json] = {
         "description": "when it happened; {assumed: ...} is a time that may change with a later document",
     },
     "once": {"type": ["string", "array"], "description": "what makes it one fact within the order"},
-    "fact": {**_TEXT, "description": "the stable name of the fact; unsaid: the action"},
+    "fact": {**_TEXT, "description": "the stable name of the fact. Default: the action"},
     "formerly": {"type": ["string", "array"], "items": _TEXT, "description": "names that the fact had before"},
     "give": {"type": "object", "description": "what is sent; a key that ends with ? is left out where it is empty"},
     "show": {

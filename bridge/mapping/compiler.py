@@ -223,8 +223,8 @@ class Reading:
 
     def _over(self, written: Json, path: Path, names: Names, event: EventShape, name: Json) -> Expression | None:
         """The list that `each` goes through, which may be said by names of `let` that need no element of it."""
-        known = self._let(names, event, _unsaid)
-        later = self._let(names.unreadable(name), event, _unsaid) if isinstance(name, str) else known
+        known = self._let(names, event, _silent)
+        later = self._let(names.unreadable(name), event, _silent) if isinstance(name, str) else known
         late = [each for each in _WORD.findall(str(written)) if each in later.defined.keys() - known.defined.keys()]
         if late and late[0] != name:
             self.say(path, f"{late[0]} in let is worked out of each {name}: each goes through what needs none")
@@ -261,7 +261,7 @@ class Reading:
                 found = Builder(names, event, say, self._world.structures).needed(expression, (*path, name))
             if found is not None:
                 names = names.defining(name, found.term)
-            elif say is not _unsaid and name not in names.shapes:
+            elif say is not _silent and name not in names.shapes:
                 names = names.unreadable(name)
         return names
 
@@ -409,7 +409,7 @@ _MISSING: Final = {
 }
 
 
-def _unsaid(_path: Path, _message: str) -> None:
+def _silent(_path: Path, _message: str) -> None:
     """Of what is only tried, nothing is said."""
 
 

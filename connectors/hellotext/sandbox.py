@@ -40,16 +40,16 @@ _encode = msgspec.json.Encoder(decimal_format="number").encode
 class Failure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How requests fail until told otherwise.
 
-    status       the answer's, unsaid: as if nothing were wrong (with delay: slow)
+    status       the answer's; default: as if nothing were wrong (with delay: slow)
     processed    whether the request had its effect before the answer failed
-    body         of the failing answer, such as a proxy's page; unsaid: an error as JSON
+    body         of the failing answer, such as a proxy's page; default: an error as JSON
     delay        seconds before anything else
     reset        the connection is cut `before` the body is read, or `after` the request had its effect
     strange      an answer with a status of success that is not the API's, by its name in strange.py: `challenge`,
                  `text`, `page`, `errors`, `array`, `truncated`, `empty`, `other`, `typed`
     retry_after  a header with status
     share        of the matching requests fail: 0.25 is every fourth
-    times        so many fail, then no more; unsaid: all
+    times        so many fail, then no more; default: all
     path         only requests whose path begins so
     holds        only requests in whose body this text stands: an action, an address
     """

@@ -72,7 +72,7 @@ class _Section(BaseModel):
 class Topic(_Section):
     """How the records of a topic are read, and what they are called.
 
-    lane     gives the order's id; unsaid: the record's key
+    lane     gives the order's id; default: the record's key
     version  gives the time of the document's last change, by which a late one is known as stale
     aliases  give texts under which the order is found and erased
     """

@@ -8,10 +8,10 @@ from importlib.metadata import version
 
 import click
 import pytest
-from bridge.delivery.trouble import trouble_of
 
 from bridge.__main__ import main
 from bridge.cli import command
+from bridge.delivery.outage import trouble_of
 from bridge.errors import BridgeError
 from tests.cli.conftest import CONFIG
 
@@ -47,6 +47,11 @@ def test_all_commands_are_found():
 def test_every_command_and_group_explains_itself(typed, words):
     told = typed(*words, "--help")
     assert (0, True) == (told.exit_code, told.output.startswith("Usage: "))
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_a_default_is_called_a_default(typed, words):
+    assert "unsaid" not in typed(*words, "--help").output.lower()
 
 
 @pytest.mark.parametrize("words", LEAVES, ids=" ".join)

@@ -37,7 +37,7 @@ def test_a_backup_of_a_name_that_is_there_replaces_it_only_when_it_is_whole(type
     assert not (kept.parent / "nightly.part").exists()
     assert 0 == typed("journal", command, "var/nightly").exit_code
     assert 0 == typed("journal", "restore", "var/nightly", "--journal", "second.db").exit_code
-    assert "A FILE that is there is replaced" in typed("journal", command, "--help").output
+    assert "An existing FILE is replaced" in typed("journal", command, "--help").output
 
 
 def _full(_descriptor):
