@@ -6,7 +6,15 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-_GLOBS = ("README.md", "docs/*.md", "connectors/README.md", "connectors/*/README.md", "helm/*/README.md")
+_GLOBS = (
+    "README.md",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
+    "docs/*.md",
+    "connectors/README.md",
+    "connectors/*/README.md",
+    "helm/*/README.md",
+)
 PAGES = sorted(str(path.relative_to(ROOT)) for glob in _GLOBS for path in ROOT.glob(glob))
 MOST_WORDS = 35
 _BLOCK = re.compile(r"^( *)```.*?^\1```$", re.DOTALL | re.MULTILINE)
