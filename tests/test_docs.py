@@ -30,7 +30,7 @@ FOLDERS = ("bridge", "connectors", "docs", "helm", "tests")
 FILES = sorted(
     path
     for path in [*ROOT.glob("*"), *(path for folder in FOLDERS for path in (ROOT / folder).rglob("*"))]
-    if path.suffix in ("", ".liquid", ".md", ".py", ".toml", ".tpl", ".txt", ".yaml") and path.is_file()
+    if path.suffix in ("", ".liquid", ".md", ".py", ".sql", ".toml", ".tpl", ".txt", ".yaml") and path.is_file()
 )
 PAGES = [str(path.relative_to(ROOT)) for path in FILES if path.suffix == ".md"]
 OF_OTHER_FILES = ("docs/kubernetes.md", "docs/testing.md")
@@ -125,6 +125,17 @@ def _numbers(page):
         chapter = heading or chapter
         found.add(heading or f"{chapter}.{point}")
     return found
+
+
+MODULES = {f"/{path.relative_to(ROOT)}" for path in FILES if path.suffix in (".py", ".sql", ".tpl")}
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page != "CHANGELOG.md"])
+def test_every_module_that_a_page_names_is_there(page):
+    """By its whole path, or by the end of it. N stands for a number."""
+    named = {name for name in re.findall(r"`([\w./]+\.(?:py|sql|tpl))`", (ROOT / page).read_text()) if "_N" not in name}
+    ends = {name: f"/{name.removeprefix('../')}" for name in named}
+    assert [] == [name for name, end in ends.items() if not any(path.endswith(end) for path in MODULES)]
 
 
 SCOPE = Names(shapes={"vars": {"channels": {"web": "text"}}}, sure=frozenset({"vars"}))
