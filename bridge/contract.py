@@ -386,6 +386,7 @@ class EventShape:
     at_most_one groups of keys of which an event may have only one
     name        the key whose literal value names the fact where a rule has no `fact:`
     choices     key to the literal values it may have
+    settings    key to the setting of the destination that adds values to its choices
     worth       the keys of an amount and its currency: what an accepted event adds to accounts
     """
 
@@ -395,6 +396,7 @@ class EventShape:
     at_most_one: tuple[frozenset[str], ...] = ()
     name: str | None = None
     choices: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    settings: Mapping[str, str] = field(default_factory=dict)
     worth: tuple[str, ...] = ()
 
     def worth_of(self, event: Event) -> str:
@@ -570,7 +572,7 @@ class Signs(Protocol):
         """The headers of a signed delivery. tenant None: the only one, or the first configured."""
 
     def fitting_secret(self, body: bytes, *, tenant: str | None, signature: str) -> str | None:
-        """Says which configured secret (`example.myshopify.com: secret 1 of 2`) made the signature, or None."""
+        """Says which configured secret (`example.myshopify.com: secret 1 of 2 (env:NAME)`) made it, or None."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

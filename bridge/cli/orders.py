@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from bridge import journals
 from bridge.cli import options, tenants
 from bridge.cli.account import account
 from bridge.contract import Reason
@@ -39,13 +40,13 @@ def show(text: str, config: Path | None, path: Path | None, shop: str, as_json: 
     """
     if not text.strip():
         raise click.UsageError("name the order: by its id, name (#1042), e-mail, phone, customer, checkout or delivery")
-    stories = options.wait_for(_stories(config, path, text, shop))
+    stories, looked_in = options.wait_for(_stories(config, path, text, shop))
     if as_json:
         options.print_json([asdict(story) for story in stories])
     for story in () if as_json else stories:
         _tell(story)
     if not stories:
-        click.echo(f"nothing is known of {text}: no order or delivery that is kept goes by it{_advice(text)}", err=True)
+        click.echo(f"nothing is known of {text}: {looked_in}{_advice(text)}", err=True)
         sys.exit(1)
 
 
@@ -56,13 +57,22 @@ def _advice(text: str) -> str:
     return "; if it is a phone number, write it with the code of its country: +44 20 ..."
 
 
-async def _stories(config: Path | None, path: Path | None, text: str, shop: str) -> Sequence[Story]:
+async def _stories(config: Path | None, path: Path | None, text: str, shop: str) -> tuple[Sequence[Story], str]:
+    """The stories; where there is none, also what was looked through."""
     shops = tenants.names_of(config, shop) if shop else ("",)
     async with options.to_read(config, path) as journal:
         found = [lane for one in shops for lane in await journal.find(text, tenant=one)]
         lanes = dict.fromkeys(found or await _delivered(journal, text, config))
         stories = [story for lane in lanes if (story := await journal.story(lane)) is not None]
-        return [await _explained(journal, story) for story in stories if not shop or story.tenant in shops]
+        found_here = [await _explained(journal, story) for story in stories if not shop or story.tenant in shops]
+        return found_here, "" if found_here else await _looked_in(journal, config, path)
+
+
+async def _looked_in(journal: Reading, config: Path | None, path: Path | None) -> str:
+    count = (await journal.stats()).lanes
+    name = journals.name_of(options.journal_settings(config, path))
+    orders = "1 order" if count == 1 else f"{count} orders"
+    return f"no order or delivery goes by it in the journal {name}, which has {orders}"
 
 
 async def _delivered(journal: Reading, text: str, config: Path | None) -> Sequence[int]:

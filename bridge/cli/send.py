@@ -67,6 +67,8 @@ def send(files: tuple[Path, ...], **asked: object) -> None:
     private = _url("settled", asked["settled"]) if asked["settled"] else None
     answers = options.wait_for(_post(url, signer, _order(payloads, asked)))
     _tell(answers, url, as_json=bool(asked["as_json"]))
+    if any(status == HTTPStatus.UNAUTHORIZED for status, _ in answers.counts):
+        click.echo(_refused(signer, payloads[0], _shop(asked), url), err=True)
     within = float(str(asked["within"]))
     ended = options.wait_for(settled(private, name, _unique(answers.taken), within=within)) if private else {}
     _tell_ended(ended, within, as_json=bool(asked["as_json"]))
@@ -133,6 +135,17 @@ def _tell(answers: Answers, url: str, *, as_json: bool) -> None:
         click.echo("the rest was not sent: nobody listens there; is the bridge running, at this port?", err=True)
 
 
+def _refused(signer: Signs, payload: Payload, shop: str | None, url: str) -> str:
+    """What to do about a 401."""
+    headers = signer.sign(payload.body, topic=payload.topic, tenant=shop, delivery_id="")
+    found = (signer.fitting_secret(payload.body, tenant=shop, signature=value) for value in headers.values())
+    secret = next(filter(None, found), "the configured secret")
+    return (
+        f"signed with {secret}: the bridge at {url} has another secret for this shop, or does not know the shop. Give "
+        "both the same, and restart it. Which secret made a platform's signature: send FILE --verify SIGNATURE"
+    )
+
+
 def _tell_ended(ended: Mapping[str, str], within: float, *, as_json: bool) -> None:
     for delivery, outcome in () if as_json else ended.items():
         click.echo(f"{delivery}: {outcome}")
@@ -169,8 +182,19 @@ def _signer(settings: Settings, name: object) -> tuple[str, Signs]:
     if name is None and len(signing) == 1:
         name = next(iter(signing))
     if name not in signing:
-        raise click.UsageError(f"--source must be one of: {', '.join(signing)}")
+        raise click.UsageError(_no_signer(settings, list(signing), name))
     return str(name), signing[str(name)]
+
+
+def _no_signer(settings: Settings, signing: Sequence[str], name: object) -> str:
+    if signing:
+        return f"--source must be one of: {', '.join(signing)}"
+    there = ", ".join(f"{found} ({connector})" for found, connector in settings.connectors.items())
+    of = name if name in settings.sources else next(iter(settings.sources))
+    return (
+        f"no source of this configuration takes webhooks, and send posts nothing else; there is: {there}. "
+        f"To see what rules make of a document: preview FILE --source {of} --topic TOPIC"
+    )
 
 
 def _shop(asked: dict[str, object]) -> str | None:

@@ -135,7 +135,8 @@ def _text_of(path: Path) -> str:
     try:
         return text_of(path)
     except NoText as problem:
-        cure = "name a configuration with --config or BRIDGE_CONFIG"
+        cure = "mend it, or name another" if path.is_symlink() or path.exists() else "name one that is there"
+        cure = f"{cure} with --config or BRIDGE_CONFIG"
         raise ConfigurationError([Problem(message=f"cannot be read: {problem}; {cure}", file=str(path))]) from None
 
 
@@ -413,7 +414,8 @@ class _Reading:
             fields = {path: each for path, each in fields.items() if path.partition(".")[0] in kinds}
             kinds = {**dict.fromkeys(_kinds_of(self.written), _ANY), **kinds}
         # A destination that could not be read says nothing of the rules that go there; it still has a name.
-        checked = [each for each in self.written if _target(each.body, top.destinations) in shapes.keys() | {None}]
+        going = composing.going(self.written, list(top.destinations))
+        checked = [each for each in going if _target(each.body, top.destinations) in shapes.keys() | {None}]
         try:
             return compile_rules(
                 checked if top.destinations else (),

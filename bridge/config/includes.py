@@ -27,6 +27,7 @@ class Composing:
 
     switched_off  included rules that `NAME: false` switches off, each with the place that says so
     opt_in        included rules that are off until `NAME: true` switches them on
+    shipped       rules of connectors, each with the place in `include` that names them
     is_whole      all that is included could be read: what it lacks is known
     """
 
@@ -41,6 +42,7 @@ class Composing:
     files: list[Path] = field(default_factory=list)
     switched_off: dict[str, str] = field(default_factory=dict)
     opt_in: list[str] = field(default_factory=list)
+    shipped: dict[str, int] = field(default_factory=dict)
 
     def _add(self, message: str, path: Place) -> None:
         line, column = self.document.where(path)
@@ -114,6 +116,8 @@ class Composing:
                 if rule.name in rules:
                     self._add(f"rule {rule.name} is in {rules[rule.name].where(())[0]} too", ("include", index))
                 rules[rule.name] = rule
+                if not name.endswith((".yaml", ".yml")):
+                    self.shipped[rule.name] = index
         return rules
 
     def _chosen(self, rules: Mapping[str, Written]) -> dict[str, Written]:
@@ -179,6 +183,21 @@ class Composing:
         if not rules and not self.problems:
             self._add("there are no rules: write `include: [shopify/default]`, or rules of your own", ())
         return list(rules.values())
+
+    def going(self, rules: Sequence[Written], destinations: Sequence[str]) -> Sequence[Written]:
+        """Without rules of connectors that go to no destination of the file: each such destination is said once."""
+        lost: dict[tuple[int, str], list[str]] = {}
+        for rule in rules if destinations else ():
+            to = rule.body.get("to") if isinstance(rule.body, dict) else None
+            is_as_shipped = rule.name in self.shipped and rule.where(("to",))[0] != self.document.file
+            if is_as_shipped and isinstance(to, str) and to not in destinations:
+                lost.setdefault((self.shipped[rule.name], to), []).append(rule.name)
+        for (index, to), names in lost.items():
+            each = ", ".join(f"{name}: {{to: {destinations[0]}}}" for name in names)
+            cure = f"call a destination {to}, or say where its rules go: rules: {{{each}}}"
+            self._add(f"its rules go to {to}, and there is no such destination: {cure}", ("include", index))
+        gone = {name for names in lost.values() for name in names}
+        return [rule for rule in rules if rule.name not in gone]
 
     def _is_own(self, name: str, body: Json, included: Mapping[str, Written]) -> bool:
         """A rule of one's own, however wrong; what has no `for` may be meant for an included one."""

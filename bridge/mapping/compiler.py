@@ -85,6 +85,7 @@ class Reading:
         self._written = written
         self._world = world
         self._body: Mapping[str, Json] = written.body if isinstance(written.body, Mapping) else {}
+        self._to = ""
         self.problems: list[Problem] = []
 
     def say(self, path: Path, message: str) -> None:
@@ -106,6 +107,7 @@ class Reading:
         for key in self._body.keys() - set(KEYS):
             self.say((key,), f"a rule has no key {key}{nearest(key, KEYS) or ': there are ' + ', '.join(KEYS)}")
         destination = self._destination()
+        self._to = destination or ""
         kinds = self._kinds()
         for key in _MISSING.keys() - self._body.keys():
             self.say((), _MISSING[key])
@@ -232,7 +234,7 @@ class Reading:
         return self._builder(known, event).over(written, path)
 
     def _builder(self, names: Names, event: EventShape) -> Builder:
-        return Builder(names, event, self.say, self._world.structures)
+        return Builder(names, event, self.say, self._world.structures, self._to)
 
     def _let(self, names: Names, event: EventShape, say: Say) -> Names:
         """The names with those that the rule gives to expressions, each of which may use those before it."""

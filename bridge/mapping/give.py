@@ -1,7 +1,7 @@
 """From the YAML of `give` to structures, checked against the document's shape and the destination's."""
 
 import ast
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from typing import Final, TypeAlias
 
 from bridge.contract import EventShape, Json
@@ -21,9 +21,13 @@ _EACH: Final = frozenset(("each", "as", "when", "by", "group", "give"))
 class Builder:
     """Builds the structures of one rule, and says every problem that it finds."""
 
-    def __init__(self, names: Names, event: EventShape, say: Say, built: dict[Hashable, Structure]) -> None:
+    def __init__(
+        self, names: Names, event: EventShape, say: Say, built: dict[Hashable, Structure], to: str = ""
+    ) -> None:
+        """to: the destination's name."""
         self._names = names
         self._event = event
+        self._to = to
         self._tell = say
         self._built_before = built
         self._told = 0
@@ -124,14 +128,23 @@ class Builder:
         return Fixed(path=path, constant=written)
 
     def _check_literal(self, written: Json, path: Path, wanted: Shape) -> None:
-        choices = self._event.choices.get(path[1].removesuffix("?")) if len(path) == 2 else None  # noqa: PLR2004 - give.key
+        key = path[1].removesuffix("?") if len(path) == 2 else ""  # noqa: PLR2004 - give.key
+        choices = self._event.choices.get(key)
         if choices is not None and written not in choices:
-            hint = nearest(written, choices) if isinstance(written, str) else ""
-            self._say(path, f"is not one of its values{hint or ': ' + ', '.join(sorted(choices))}")
+            self._say(path, self._no_choice(key, written, choices))
             return
         complaint = _unfit(shape_of(written), wanted, repr(written) if isinstance(written, str) else str(written))
         if complaint:
             self._say(path, complaint)
+
+    def _no_choice(self, key: str, written: Json, choices: Collection[str]) -> str:
+        hint = nearest(written, choices) if isinstance(written, str) else ""
+        known = f"{hint}?" if hint else f": there are {', '.join(sorted(choices))}."
+        setting = self._event.settings.get(key)
+        if setting is None or not isinstance(written, str):
+            return f"is not one of its values{hint or ': ' + ', '.join(sorted(choices))}"
+        cure = f"If it is one of your own, write destinations.{self._to}.{setting}: [{written}]"
+        return f"is no {key} that {self._to or 'the destination'} knows{known} {cure}"
 
     def forgotten(self, written: str, path: Path) -> bool:
         """Whether this text is an expression that lacks its `=`; says so."""

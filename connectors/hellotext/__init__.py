@@ -101,6 +101,7 @@ class Hellotext(BaseModel):
             at_most_one=(frozenset(("object", "object_parameters")),),
             name="action",
             choices={"action": self._sendable},
+            settings={"action": "actions"},
             worth=("amount", "currency"),
         )
 

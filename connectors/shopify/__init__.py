@@ -255,7 +255,8 @@ class Shopify(BaseModel):
         for shop, known in self._known.items():
             index = matching_secret(known.keys, body, signature) if tenant in (None, shop) else None
             if index is not None:
-                return f"{shop}: secret {index + 1} of {len(known.keys)}"
+                origin = known.shop.secrets[index].origin
+                return f"{shop}: secret {index + 1} of {len(known.keys)}" + (f" ({origin})" if origin else "")
         return None
 
     def _verdict(self, name: identity.Name, topic: str, tenant: str) -> Reason | None:

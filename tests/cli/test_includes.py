@@ -97,6 +97,29 @@ def test_a_fault_in_an_included_part_of_an_overridden_rule_is_said_where_it_stan
     assert "more.yaml:4:9: rules.a.at" in wrong(text, composed)
 
 
+def test_a_destination_that_only_the_rules_of_a_connector_name_is_said_once_with_the_cure(composed):
+    said = wrong(CONFIG.replace("  hellotext:", "  hello_de:").replace("mode: live", ""), composed)
+    assert 1 == said.count("there is no such destination")
+    assert "bridge.yaml:6:11: include.0: its rules go to hellotext" in said
+    assert "call a destination hellotext, or say where its rules go: rules: {placed: {to: hello_de}, " in said
+    cure = said.partition("where its rules go: ")[2].splitlines()[0]
+    assert composed(CONFIG.replace("  hellotext:", "  hello_de:") + cure).rules.facts("hello_de")
+
+
+def test_a_destination_that_an_own_rule_misspells_is_said_where_it_stands(composed):
+    said = wrong(CONFIG + "rules: {placed: {to: hellotxt}}\n", composed)
+    assert "bridge.yaml:7:22: rules.placed.to: there is no destination hellotxt: did you mean hellotext?" in said
+
+
+def test_an_action_of_ones_own_is_named_with_the_setting_that_lists_it(composed):
+    gift = "rules: {placed: {give: {action: order.gift, person: {email: a@example.com}}}}\n"
+    said = wrong(CONFIG + gift, composed)
+    assert "rules.placed.give.action: is no action that hellotext knows: " in said
+    assert "write destinations.hellotext.actions: [order.gift]" in said
+    listed = CONFIG.replace("token: env:HELLOTEXT_TOKEN", "token: env:HELLOTEXT_TOKEN, actions: [order.gift]")
+    assert "order.gift" == composed(listed + gift).rules.facts("hellotext")["placed"]
+
+
 def test_an_included_rule_that_is_opted_in_is_off_until_the_configuration_names_it(composed, configured, tmp_path):
     for said in ("true", "{since: 2026-11-01T00:00:00Z}"):
         assert "redeemed" in composed(CONFIG + f"rules: {{redeemed: {said}}}\n").rules.facts("hellotext")

@@ -99,6 +99,30 @@ async def test_why_the_door_did_not_take_it_stands_beside_the_count(running, typ
         assert {"404": "no source has this path"} == json.loads(told.output)["reasons"]
 
 
+async def test_a_401_names_the_secret_that_signed_and_what_to_do(running, typed_beside, monkeypatch, tmp_path):
+    (tmp_path / "order.json").write_bytes(example("shopify", "order.json"))
+    async with running() as bridge:
+        monkeypatch.setenv("SHOPIFY_SECRET", "another")
+        told = await typed_beside("send", "order.json", "--url", bridge.door)
+    assert 1 == told.exit_code
+    assert "signed with example.myshopify.com: secret 1 of 1 (env:SHOPIFY_SECRET): the bridge at http" in told.output
+    assert "send FILE --verify SIGNATURE" in told.output
+
+
+def test_a_configuration_without_webhooks_has_nothing_to_sign_with(typed, tmp_path):
+    topic = "topics: {erp.orders: {tenant: a.example}}, kinds: {order: {id: text, at: time}}"
+    source = f"sources: {{erp: {{connector: kafka, brokers: ['k:9092'], group: g, {topic}}}}}\n"
+    destination = "destinations: {hellotext: {connector: hellotext, token: env:HELLOTEXT_TOKEN}}\n"
+    rule = "{for: order, at: = order.at, give: {action: order.placed, session: s}}"
+    (tmp_path / "bridge.yaml").write_text(f"{source}{destination}rules: {{placed: {rule}}}\n")
+    (tmp_path / "order.json").write_text("{}")
+    told = typed("send", "order.json")
+    assert 2 == told.exit_code
+    said = " ".join(told.output.split())
+    assert "no source of this configuration takes webhooks, and send posts nothing else; there is: erp (kafka)" in said
+    assert "preview FILE --source erp --topic TOPIC" in said
+
+
 async def test_where_nobody_listens_the_rest_is_not_sent(typed_beside, nobody):
     told = await typed_beside("send", "--example", "order", "--url", nobody, "--repeat", "100000000")
     assert 1 == told.exit_code
@@ -144,4 +168,4 @@ def test_which_secret_fits_is_told_with_the_variables_of_a_trial_too(typed, sett
     source = settings_for("http://127.0.0.1:1").sources["shop"]
     signed = source.sign((tmp_path / "order.json").read_bytes(), topic="orders/create", tenant=None, delivery_id="x")
     told = typed("send", "order.json", "--verify", signed["X-Shopify-Hmac-Sha256"])
-    assert (0, "example.myshopify.com: secret 1 of 1\n") == (told.exit_code, told.output)
+    assert (0, "example.myshopify.com: secret 1 of 1 (env:SHOPIFY_SECRET)\n") == (told.exit_code, told.output)

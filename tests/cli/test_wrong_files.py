@@ -114,9 +114,16 @@ def test_every_file_that_is_none_is_said_at_once(refused, tmp_path, make, said):
 def test_a_configuration_that_is_none_is_said(refused, configured, tmp_path, make, said):
     (tmp_path / "bridge.yaml").unlink()
     make(tmp_path / "bridge.yaml")
-    with pytest.raises(ConfigurationError, match="name a configuration with --config or BRIDGE_CONFIG") as wrong:
+    with pytest.raises(
+        ConfigurationError, match=r"; (mend it, or name another|name one that is there) with --config"
+    ) as wrong:
         configured("check")
     assert said in str(wrong.value)
+
+
+def test_a_configuration_that_is_not_there_is_said(typed):
+    with pytest.raises(ConfigurationError, match=r"No such file.*; name one that is there with --config"):
+        typed("check", "--config", "bridge.yml")
 
 
 @pytest.fixture
