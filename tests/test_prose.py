@@ -12,7 +12,7 @@ _GLOBS = (
     "SECURITY.md",
     "docs/*.md",
     "connectors/README.md",
-    "connectors/*/README.md",
+    "connectors/**/README.md",
     "helm/*/README.md",
 )
 PAGES = sorted(str(path.relative_to(ROOT)) for glob in _GLOBS for path in ROOT.glob(glob))
