@@ -11,7 +11,6 @@ _GLOBS = (
     "CONTRIBUTING.md",
     "SECURITY.md",
     "docs/*.md",
-    "connectors/README.md",
     "connectors/**/README.md",
     "helm/*/README.md",
 )

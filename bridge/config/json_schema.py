@@ -28,18 +28,18 @@ _RULE: Mapping[str, Json] = {
     "each": {
         "type": ["string", "array"],
         "items": _TEXT,
-        "description": "an expression that gives a list, one fact for each element; or several, each in the one before",
+        "description": "a list, one fact for each element; or several lists, each inside the one before",
     },
     "as": {
         "type": ["string", "array"],
         "items": _TEXT,
-        "description": "the name of the element; of several lists, each",
+        "description": "the name of the element; with several lists, a name for each",
     },
     "let": {
         "type": ["object", "array"],
         "additionalProperties": _TEXT,
         "items": {"type": "object", "additionalProperties": _TEXT},
-        "description": "names for expressions, used in what stands below; a list adds names to shared ones",
+        "description": "names for expressions, used in the keys below; a list adds names to shared ones",
     },
     "at": {
         "type": ["string", "object"],
@@ -47,7 +47,7 @@ _RULE: Mapping[str, Json] = {
         "additionalProperties": False,
         "description": "when it happened; {assumed: ...} is a time that may change with a later document",
     },
-    "once": {"type": ["string", "array"], "description": "what makes it one fact within the order"},
+    "once": {"type": ["string", "array"], "description": "what tells two facts of an order apart"},
     "fact": {**_TEXT, "description": "the stable name of the fact. Default: the action"},
     "formerly": {"type": ["string", "array"], "items": _TEXT, "description": "names that the fact had before"},
     "give": {"type": "object", "description": "what is sent; a key that ends with ? is left out where it is empty"},
@@ -56,8 +56,11 @@ _RULE: Mapping[str, Json] = {
         "additionalProperties": _TEXT,
         "description": "labels with expressions that preview shows beside the event (given); nothing of it is sent",
     },
-    "stale": {"enum": ["use", "skip"], "description": "what an older document than the newest one may still say"},
-    "uncertain": {"enum": ["park", "resend"], "description": "what is done where no answer came"},
+    "stale": {"enum": ["use", "skip"], "description": "whether a document that is older than the newest one is used"},
+    "uncertain": {
+        "enum": ["park", "resend"],
+        "description": "what becomes of an unrepeatable fact that was not answered",
+    },
     "max_age": {**_TEXT, "description": "older facts are not sent: 30d"},
     "since": {**_TEXT, "description": "earlier facts are not sent: an instant"},
 }
@@ -66,7 +69,7 @@ _OWN = {
     "destinations": {
         "mode": {"enum": ["live", "shadow"]},
         "delivery": OwnDelivery.model_json_schema(),
-        "formerly": {"type": "array", "maxItems": 0, "description": "[]: it is another one, not one that was renamed"},
+        "formerly": {"type": "array", "maxItems": 0, "description": "[]: it is another destination, not a renamed one"},
     },
 }
 
@@ -83,8 +86,8 @@ def schema() -> dict[str, Json]:
     definitions["Rule"] = {"type": "object", "properties": dict(_RULE), "additionalProperties": False}
     made["properties"]["rules"] |= {
         "additionalProperties": {"anyOf": [{"type": "boolean"}, {"$ref": "#/$defs/Rule"}]},
-        "description": "`false` switches an included rule off, `true` on (where it is off unless asked for); "
-        "a rule of an included one's name replaces its keys",
+        "description": "`false` switches an included rule off, `true` one that is off by default on; "
+        "a rule with the name of an included one replaces its keys",
     }
     whole: dict[str, Json] = _plain({**made, "title": None})
     return {"$schema": _ID, "title": "attribution-bridge configuration", **whole}
