@@ -179,9 +179,9 @@ class Envelope(Plain, frozen=True, kw_only=True):
                  Retention counts from it
     headers      those that rules may read; never the signature
     raw          the body as it came
-    verdict      set where the source knows the end already: TEST_ORDER is settled as skipped, NOT_CARRIED_OUT_YET and
+    reason       set where the source knows the end already: TEST_ORDER is settled as skipped, NOT_CARRIED_OUT_YET and
                  UNREADABLE are parked as dead; no rule sees such a document
-    detail       why the verdict, for people: nothing personal
+    detail       why, for people: nothing personal
     by_header    the id stands in a header, which nobody signed: only a delivery with the same body too is known. Set by
                  the core
     rivals       tenants to whom the same secret belongs: which of them it is, only a header says. Set by the core
@@ -201,7 +201,7 @@ class Envelope(Plain, frozen=True, kw_only=True):
     came_at: datetime | None = None
     headers: Mapping[str, str] = {}
     raw: bytes
-    verdict: Reason | None = None
+    reason: Reason | None = None
     detail: str = ""
     by_header: bool = False
     rivals: tuple[str, ...] = ()
@@ -301,12 +301,15 @@ class Request(Plain, frozen=True, kw_only=True):
     hidden: ClassVar = frozenset(("headers", "body"))
 
 
-class Moment(Plain, frozen=True, kw_only=True):
-    """The time a conversation is told: it never asks a clock."""
+class Attempt(Plain, frozen=True, kw_only=True):
+    """Which attempt at a fact this is, and when: a conversation never asks a clock.
+
+    number  counts from 1
+    """
 
     now: datetime
     first_tried_at: datetime
-    attempt: int
+    number: int
 
 
 # Outcomes of a conversation. `detail` is for people: never personal data, never the whole body.
@@ -561,7 +564,7 @@ class StreamSource(Source, Protocol):
         """
 
     def unreadable(self, record: Record, why: str) -> Envelope:
-        """Names a record that cannot be read: with the verdict UNREADABLE, in a lane of its own. Never raises."""
+        """Names a record that cannot be read: with the reason UNREADABLE, in a lane of its own. Never raises."""
 
 
 @runtime_checkable
@@ -639,7 +642,7 @@ class Destination(Protocol):
     def shape(self) -> EventShape:
         """What `give` may and must hold."""
 
-    def converse(self, event: Event, moment: Moment) -> Conversation:
+    def converse(self, event: Event, attempt: Attempt) -> Conversation:
         """Yields requests, is sent the responses, returns the outcome.
 
         Silence on the wire never comes back here: the core closes the generator, and judges by `repeatable`.

@@ -12,7 +12,7 @@ from typing import Final, TypeAlias
 
 from bridge.config import Settings
 from bridge.errors import ConfigurationError, JournalBusy, Problem
-from bridge.journal import Journal, Reading
+from bridge.journal import Journal, Reader
 from bridge.mapping.former_names import NONE, Pair
 from bridge.telemetry import emit
 
@@ -29,7 +29,7 @@ class Renamed(ConfigurationError):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Naming:
+class FactNames:
     """What a configuration calls its facts, beside what the journal has keys of and what was in force before.
 
     before  None where nothing was remembered: a journal that only versions before this memory have served
@@ -146,12 +146,12 @@ def _fact_of(fact: str, rules: Mapping[str, str]) -> str:
     return f"{fact} (rule {rules[fact]})" if rules.get(fact, fact) != fact else fact
 
 
-async def naming(journal: Reading, settings: Settings) -> Naming:
+async def naming(journal: Reader, settings: Settings) -> FactNames:
     """Both sides, to be compared."""
     names = await journal.fact_names()
     united = await united_names(journal)
     remembered = await journal.recall(_MEMORY)
-    return Naming(
+    return FactNames(
         settings=settings,
         kept={dest: frozenset(fact for to, fact in names if to == dest) for dest, _ in names},
         before=None if remembered is None else json.loads(remembered),
@@ -159,7 +159,7 @@ async def naming(journal: Reading, settings: Settings) -> Naming:
     )
 
 
-async def united_names(journal: Reading) -> United:
+async def united_names(journal: Reader) -> United:
     """What the journal remembers of names that are one."""
     united: dict[str, set[Pair]] = {}
     for dest, fact, former in await journal.united():
@@ -167,7 +167,7 @@ async def united_names(journal: Reading) -> United:
     return {dest: frozenset(pairs) for dest, pairs in united.items()}
 
 
-async def take_names(journal: Journal, settings: Settings) -> None:
+async def check_and_remember(journal: Journal, settings: Settings) -> None:
     """Before these rules are in force: raises Renamed, or says which facts are made no more, and remembers the rest."""
     found = await naming(journal, settings)
     if problems := found.renamed():

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from bridge.config.sections import JournalSettings, PostgresSettings, SqliteSettings
 from bridge.errors import BridgeError
-from bridge.journal import Acting, Feeding, Journal, Reading, control, sqlite
-from bridge.journal.dump import Giving, Taking
+from bridge.journal import Intake, Journal, Operator, Reader, control, sqlite
+from bridge.journal.dump import ExportSource, ImportTarget
 from bridge.journal.sqlite.dump import doubt as doubt_sqlite
-from bridge.journal.sqlite.dump import given as given_sqlite
-from bridge.journal.sqlite.dump import taken as taken_sqlite
+from bridge.journal.sqlite.dump import exporting as exporting_sqlite
+from bridge.journal.sqlite.dump import importing as importing_sqlite
 
 if TYPE_CHECKING:
     from bridge.journal.postgres import Place
@@ -38,34 +38,34 @@ async def serving(settings: JournalSettings, *, destinations: Sequence[str], rel
                 yield shared
 
 
-def reading(settings: JournalSettings) -> AbstractAsyncContextManager[Reading]:
+def reading(settings: JournalSettings) -> AbstractAsyncContextManager[Reader]:
     """Beside whoever works with it."""
     match settings:
         case SqliteSettings():
             return sqlite.reading(settings.path)
         case PostgresSettings():
-            found: AbstractAsyncContextManager[Reading] = _postgres().reading(place(settings))
+            found: AbstractAsyncContextManager[Reader] = _postgres().reading(place(settings))
             return found
 
 
-def acting(settings: JournalSettings) -> AbstractAsyncContextManager[Acting]:
+def acting(settings: JournalSettings) -> AbstractAsyncContextManager[Operator]:
     """For a command that acts: through the owner of a SQLite journal, or by itself with Postgres."""
     match settings:
         case SqliteSettings():
             return control.acting(settings.path, destinations=())
         case PostgresSettings():
-            found: AbstractAsyncContextManager[Acting] = _postgres().acting(place(settings))
+            found: AbstractAsyncContextManager[Operator] = _postgres().acting(place(settings))
             return found
 
 
-def is_served(journal: Acting) -> bool:
+def is_served(journal: Operator) -> bool:
     """Whether somebody else works with what `acting` gave: a SQLite journal is lent by its owner, or opened by nobody
     but us. With Postgres it is taken to be."""
     return not isinstance(journal, sqlite.SqliteJournal)
 
 
 @asynccontextmanager
-async def feeding(settings: JournalSettings, *, destinations: Sequence[str]) -> AsyncIterator[Feeding]:
+async def feeding(settings: JournalSettings, *, destinations: Sequence[str]) -> AsyncIterator[Intake]:
     """To bring documents in beside whoever works with it; what they wait for is done by whoever serves, or will."""
     match settings:
         case SqliteSettings():
@@ -88,26 +88,26 @@ async def init(settings: JournalSettings) -> bool:
 
 
 @asynccontextmanager
-async def given(settings: JournalSettings) -> AsyncIterator[Giving]:
+async def exporting(settings: JournalSettings) -> AsyncIterator[ExportSource]:
     """To read all of it out, as of one moment."""
     match settings:
         case SqliteSettings():
-            with given_sqlite(settings.path) as giving:
-                yield giving
+            with exporting_sqlite(settings.path) as source:
+                yield source
         case PostgresSettings():
-            async with _postgres().given(place(settings)) as shared:
+            async with _postgres().exporting(place(settings)) as shared:
                 yield shared
 
 
 @asynccontextmanager
-async def taken(settings: JournalSettings) -> AsyncIterator[Taking]:
+async def importing(settings: JournalSettings) -> AsyncIterator[ImportTarget]:
     """A new journal, to be filled: there as a whole, or not at all."""
     match settings:
         case SqliteSettings():
-            with taken_sqlite(settings.path) as taking:
-                yield taking
+            with importing_sqlite(settings.path) as target:
+                yield target
         case PostgresSettings():
-            async with _postgres().taken(place(settings)) as shared:
+            async with _postgres().importing(place(settings)) as shared:
                 yield shared
 
 

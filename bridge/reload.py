@@ -13,7 +13,7 @@ from typing import Final, Protocol, TypeAlias
 
 from bridge.config import Settings, read_file
 from bridge.errors import BridgeError, ConfigurationError, JournalBusy
-from bridge.fact_names import take_names
+from bridge.fact_names import check_and_remember
 from bridge.journal import Journal
 from bridge.mapping.rulebook import Rulebook
 from bridge.telemetry import GENERATION, RULES_CURRENT, emit, frames
@@ -32,7 +32,7 @@ class Carrying(Protocol):
 
 
 @dataclass(slots=True, kw_only=True)
-class Reloading:
+class Reload:
     """Takes changed rules over. `settings` are those of the start; only rules are ever changed."""
 
     settings: Settings
@@ -84,7 +84,7 @@ class Reloading:
             changed.append("vars that a source reads")
         if changed:
             raise BridgeError(f"{', '.join(changed)} changed, which needs a restart: nothing was taken over")
-        await take_names(self.journal, found)
+        await check_and_remember(self.journal, found)
         if found.rules.digest == self.book.rules.digest:
             self.book.refused = ""
             RULES_CURRENT.set(1)

@@ -1,4 +1,4 @@
-"""Opens the house from the back and closes it from the front: journal, courier, workers, private port, socket, door.
+"""Opens the house from the back and closes it from the front: journal, client, workers, private port, socket, door.
 
 SIGTERM and SIGINT set one event: the door closes first, what is in flight is finished or left to wait within the grace
 period, the journal closes last. A second signal ends the grace period at once. kill -9 needs none of this. SIGHUP reads
@@ -21,19 +21,19 @@ from bridge import journals
 from bridge.config import Settings
 from bridge.config.sections import DeliverySettings
 from bridge.contract import Renames, Request, Response, StreamSource, WebhookSource
-from bridge.delivery.client import Courier, Timeouts, travelling
-from bridge.delivery.concurrency import Bounds
-from bridge.delivery.conversation import Road
-from bridge.delivery.policy import Patience
+from bridge.delivery.client import Client, Timeouts, opened_client
+from bridge.delivery.concurrency import ConcurrencyBounds
+from bridge.delivery.conversation import Route
+from bridge.delivery.policy import RetryPolicy
 from bridge.delivery.worker import Worker
 from bridge.errors import JournalBroken, JournalBusy
-from bridge.fact_names import take_names
+from bridge.fact_names import check_and_remember
 from bridge.intake import connections, status, webhook
 from bridge.intake.stream import Stream
 from bridge.jobs.schedule import Upkeep
 from bridge.journal import Journal, Retention
 from bridge.mapping.rulebook import Rulebook
-from bridge.reload import Reloading, tell_loaded
+from bridge.reload import Reload, tell_loaded
 from bridge.telemetry import emit
 
 EXIT_BROKEN = 74
@@ -47,7 +47,7 @@ SWITCH_INTERVAL = 0.0005
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class House:
+class Running:
     """What is told of an open house."""
 
     journal: Journal
@@ -56,7 +56,7 @@ class House:
 
 
 @dataclass(slots=True)
-class Ending:
+class Shutdown:
     """stop: close the door and finish. hurry: end the grace period. reload: read the rules again."""
 
     stop: asyncio.Event = field(default_factory=asyncio.Event)
@@ -68,7 +68,7 @@ class Ending:
         (self.hurry if self.stop.is_set() else self.stop).set()
 
 
-async def serve(settings: Settings, ending: Ending, *, opened_as: Callable[[House], None] = lambda _: None) -> None:
+async def serve(settings: Settings, ending: Shutdown, *, opened_as: Callable[[Running], None] = lambda _: None) -> None:
     """The whole life of the service; `opened_as` is called when the door is open. Raises JournalBroken in a group."""
     async with AsyncExitStack() as stack:
         released = _Released()
@@ -77,14 +77,14 @@ async def serve(settings: Settings, ending: Ending, *, opened_as: Callable[[Hous
         workers = [
             await stack.enter_async_context(_worker(settings, name, book, journal)) for name in settings.destinations
         ]
-        courier = await stack.enter_async_context(_courier(settings.delivery.of({"rate": None})))
-        streams = _streams(settings, journal, courier)
+        client = await stack.enter_async_context(_client(settings.delivery.of({"rate": None})))
+        streams = _streams(settings, journal, client)
         told = status.Status(journal, workers, streams, book)
         private_port = await stack.enter_async_context(_private(settings, told))
         released.tell(workers)
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
         running = [tasks.create_task(worker.run()) for worker in workers]
-        reloading = Reloading(settings=settings, book=book, journal=journal, workers=workers)
+        reloading = Reload(settings=settings, book=book, journal=journal, workers=workers)
         upkeep = Upkeep(settings=settings, journal=journal, book=book)
         endless = (_guarded(journal), _pruning(journal, settings), reloading.run(ending.reload), upkeep.run())
         watching = [tasks.create_task(each) for each in endless]
@@ -92,7 +92,7 @@ async def serve(settings: Settings, ending: Ending, *, opened_as: Callable[[Hous
         async with _door(settings, journal, upkeep.wake) as port:
             _tell_started(settings, port, private_port)
             tell_loaded(book, settings)
-            opened_as(House(journal=journal, port=port, private_port=private_port))
+            opened_as(Running(journal=journal, port=port, private_port=private_port))
             await ending.stop.wait()
             emit("service.stopping", in_flight=sum(worker.in_flight for worker in workers))
             for stream in streams:
@@ -112,12 +112,12 @@ async def _journal(settings: Settings, released: journals.Told) -> AsyncIterator
     async with journals.serving(settings.journal, destinations=destinations, released=released) as journal:
         if is_new:
             emit("journal.made", journal=journals.whereabouts(settings.journal), detail="there was none: it is empty")
-        await take_names(journal, settings)
+        await check_and_remember(journal, settings)
         yield journal
 
 
 async def _finished(
-    workers: Sequence[Worker], running: Sequence[asyncio.Task[None]], ending: Ending, *, grace: timedelta
+    workers: Sequence[Worker], running: Sequence[asyncio.Task[None]], ending: Shutdown, *, grace: timedelta
 ) -> None:
     """Lanes in flight end, or are left to the next start: nothing was said of them that is not stored."""
     for worker in workers:
@@ -133,7 +133,7 @@ async def _finished(
         await ended
 
 
-async def _drained(flowing: Sequence[asyncio.Task[None]], ending: Ending, *, grace: timedelta) -> None:
+async def _drained(flowing: Sequence[asyncio.Task[None]], ending: Shutdown, *, grace: timedelta) -> None:
     """Streams commit what is stored and leave their groups; what they cannot commit comes again and is known."""
     if not flowing:
         return
@@ -162,7 +162,7 @@ def _private(settings: Settings, told: status.Status) -> AbstractAsyncContextMan
     return status.serving(told, host=private.host, port=private.port, names=private.hosts)
 
 
-def _courier(delivery: DeliverySettings) -> AbstractAsyncContextManager[Courier]:
+def _client(delivery: DeliverySettings) -> AbstractAsyncContextManager[Client]:
     timeouts = Timeouts(
         connect=delivery.connect_timeout,
         read=delivery.read_timeout,
@@ -170,30 +170,30 @@ def _courier(delivery: DeliverySettings) -> AbstractAsyncContextManager[Courier]
         keep_alive=delivery.keep_alive,
     )
     agent = f"attribution-bridge/{version('attribution-bridge')}"
-    return travelling(timeouts=timeouts, connections=delivery.concurrency, user_agent=agent, rate=delivery.rate)
+    return opened_client(timeouts=timeouts, connections=delivery.concurrency, user_agent=agent, rate=delivery.rate)
 
 
 @asynccontextmanager
 async def _worker(settings: Settings, name: str, book: Rulebook, journal: Journal) -> AsyncIterator[Worker]:
-    """With a courier of its own: connections that one destination keeps waiting are none of another's."""
+    """With a client of its own: connections that one destination keeps waiting are none of another's."""
     outlet = settings.destinations[name]
     delivery = settings.delivery.of(outlet.delivery)
-    road = Road(
+    route = Route(
         name=name,
         destination=outlet.destination,
         shadow=outlet.shadow,
-        bounds=Bounds(
+        bounds=ConcurrencyBounds(
             least=delivery.least_concurrency, most=delivery.concurrency, slow=delivery.slow_after.total_seconds()
         ),
-        patience=Patience(first_wait=delivery.first_wait, longest_wait=delivery.longest_wait, give_up=delivery.give_up),
+        retry=RetryPolicy(first_wait=delivery.first_wait, longest_wait=delivery.longest_wait, give_up=delivery.give_up),
     )
-    async with _courier(delivery) as courier:
-        yield Worker(road, journal=journal, book=book, courier=courier)
+    async with _client(delivery) as client:
+        yield Worker(route, journal=journal, book=book, client=client)
 
 
-def _streams(settings: Settings, journal: Journal, courier: Courier) -> Sequence[Stream]:
+def _streams(settings: Settings, journal: Journal, client: Client) -> Sequence[Stream]:
     async def ask(request: Request) -> Response | str:
-        answer = await courier.send(request)
+        answer = await client.send(request)
         return answer if isinstance(answer, Response) else f"{answer.row.happening} ({answer.detail})"
 
     sources = [(name, source) for name, source in settings.sources.items() if isinstance(source, StreamSource)]
@@ -256,7 +256,7 @@ async def _pruning(journal: Journal, settings: Settings) -> None:
         await asyncio.sleep(_PRUNE_EVERY)
 
 
-def run(settings: Settings, *, opened_as: Callable[[House], None] = lambda _: None) -> int:
+def run(settings: Settings, *, opened_as: Callable[[Running], None] = lambda _: None) -> int:
     """Serve until a signal says otherwise. Returns the exit code: 0, or EXIT_BROKEN."""
     sys.setswitchinterval(SWITCH_INTERVAL)
     # What is loaded by now lives as long as the process: the collector need not look at it again and again.
@@ -272,8 +272,8 @@ def run(settings: Settings, *, opened_as: Callable[[House], None] = lambda _: No
     return code
 
 
-async def _until_signalled(settings: Settings, opened_as: Callable[[House], None]) -> None:
-    ending = Ending()
+async def _until_signalled(settings: Settings, opened_as: Callable[[Running], None]) -> None:
+    ending = Shutdown()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ending.signal)

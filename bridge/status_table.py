@@ -1,6 +1,6 @@
 """What every answer and every silence means for a fact: one table, that the code obeys and the tests provoke.
 
-The courier names a silence, a destination looks at a status: each finds its row here. A destination may hold other
+The client names a silence, a destination looks at a status: each finds its row here. A destination may hold other
 fates for single statuses. A row says what becomes of the fact after a request that may be repeated, and after another.
 """
 

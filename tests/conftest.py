@@ -56,10 +56,10 @@ class Bridge:
     """A running bridge, and ways to look at it from outside."""
 
     settings: object
-    house: service.House
+    house: service.Running
     session: aiohttp.ClientSession
     api: str
-    ending: service.Ending
+    ending: service.Shutdown
     posted: list = field(default_factory=list)
 
     @property
@@ -174,7 +174,7 @@ async def running(settings_for, sandbox) -> AsyncIterator[Callable[..., object]]
     @asynccontextmanager
     async def opened(settings=None, **options):
         chosen = settings or settings_for(sandbox, **options)
-        ending, ready = service.Ending(), asyncio.get_running_loop().create_future()
+        ending, ready = service.Shutdown(), asyncio.get_running_loop().create_future()
         async with aiohttp.ClientSession() as session, asyncio.TaskGroup() as tasks:
             tasks.create_task(service.serve(chosen, ending, opened_as=ready.set_result))
             bridge = Bridge(chosen, await ready, session, sandbox, ending)

@@ -32,7 +32,7 @@ async def test_only_the_last_folder_of_a_path_is_made(tmp_path):
     with pytest.raises(JournalError, match=f"there is no folder {tmp_path}/vra for the journal"):
         await journals.init(mistyped)
     with pytest.raises(JournalError, match=f"there is no folder {tmp_path}/vra for the journal"):
-        async with journals.taken(mistyped):
+        async with journals.importing(mistyped):
             pass
     assert not (tmp_path / "vra").exists()
 

@@ -13,7 +13,7 @@ from bridge import journals
 from bridge.cli import options, tenants
 from bridge.config import read_file
 from bridge.fact_names import united_names
-from bridge.jobs.account import Account, Accounting, by_day
+from bridge.jobs.account import Account, Accountant, by_day
 from bridge.jobs.errands import performing
 
 _MOST = 20
@@ -56,7 +56,7 @@ async def _accounts(asked: Mapping[str, Any]) -> dict[tuple[str, str], Account]:
     async with performing(told=tenants.say) as performer, journals.reading(settings.journal) as journal:
         united = await united_names(journal)
         for source, tenant, admin in meant:
-            work = Accounting(
+            work = Accountant(
                 journal=journal,
                 rules=settings.rules,
                 outlets=settings.destinations,

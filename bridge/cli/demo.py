@@ -99,10 +99,10 @@ def _stood_in() -> None:
 
 
 async def _shown() -> None:
-    ending = service.Ending()
+    ending = service.Shutdown()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, ending.signal)
-    opened: asyncio.Future[service.House] = asyncio.get_running_loop().create_future()
+    opened: asyncio.Future[service.Running] = asyncio.get_running_loop().create_future()
     async with AsyncExitStack() as stack:
         serving = registry.sandbox("hellotext").serving
         try:
@@ -118,7 +118,7 @@ async def _shown() -> None:
         showing.cancel()
 
 
-async def _show(settings: Settings, opened: asyncio.Future[service.House], api: str) -> None:
+async def _show(settings: Settings, opened: asyncio.Future[service.Running], api: str) -> None:
     """One order through the real door, and what became of it, as anybody could ask."""
     house = await opened
     door, private = f"http://127.0.0.1:{house.port}{PATH}shop", f"http://127.0.0.1:{house.private_port}"

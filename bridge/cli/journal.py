@@ -14,7 +14,7 @@ from bridge import journals
 from bridge.cli import options
 from bridge.cli.parked import warn_of
 from bridge.config.sections import JournalSettings
-from bridge.delivery.outage import Trouble, trouble_of
+from bridge.delivery.outage import Outage, outage_of
 from bridge.errors import JournalError, JournalInUse
 from bridge.journal import Hold, Pruned, Retention, Stats
 from bridge.journal.dump import Sum, header_of, read_in, write_out
@@ -171,12 +171,12 @@ def doubt(config: Path | None, path: Path | None) -> None:
 
 async def _write_out(settings: JournalSettings, file: Path, *, whole: bool) -> None:
     with _written(file) as out:
-        async with journals.given(settings) as giving:
-            if whole and not giving.whole:
+        async with journals.exporting(settings) as source:
+            if whole and not source.whole:
                 raise JournalError("a bridge works with this journal: stop it to export, or make a `journal backup`")
-            giving.whole = whole
-            with options.progress("writing", await giving.count()) as bar:
-                sums = await write_out(giving, out, bar.update)
+            source.whole = whole
+            with options.progress("writing", await source.count()) as bar:
+                sums = await write_out(source, out, bar.update)
     click.echo(f"{file}: {_summed(sums)}")
 
 
@@ -202,12 +202,12 @@ async def _read_in(settings: JournalSettings, file: Path, *, restored: bool) -> 
         header = header_of(given)
         if not header.whole and not restored:
             raise JournalError("this is the backup of a moment, more was sent since: use `journal restore`")
-        async with journals.taken(settings) as taking:
+        async with journals.importing(settings) as target:
             with options.progress("reading", header.rows) as bar:
-                sums = await read_in(taking, given, header, bar.update)
+                sums = await read_in(target, given, header, bar.update)
             if restored:
-                await taking.doubt()
-            positions = [row async for rows in taking.pages("position") for row in rows]
+                await target.doubt()
+            positions = [row async for rows in target.pages("position") for row in rows]
     click.echo(f"{journals.name_of(settings)}: {_summed(sums)}; counts and digests agree")
     if restored:
         click.echo(_IN_DOUBT)
@@ -246,16 +246,16 @@ async def _prune(settings: JournalSettings) -> Pruned:
     return total
 
 
-async def _stats(config: Path | None, path: Path | None) -> tuple[Stats, Mapping[str, Trouble], Sequence[Hold]]:
+async def _stats(config: Path | None, path: Path | None) -> tuple[Stats, Mapping[str, Outage], Sequence[Hold]]:
     """And why nothing is sent where something waits."""
     async with options.to_read(config, path) as journal:
         found = await journal.stats()
-        troubles = {dest: await trouble_of(journal, dest) for dest in found.waiting}
+        troubles = {dest: await outage_of(journal, dest) for dest in found.waiting}
         holds = await journal.holds()
     return found, {dest: trouble for dest, trouble in troubles.items() if trouble is not None}, holds
 
 
-def _plain(found: Stats, troubles: Mapping[str, Trouble], holds: Sequence[Hold]) -> dict[str, object]:
+def _plain(found: Stats, troubles: Mapping[str, Outage], holds: Sequence[Hold]) -> dict[str, object]:
     return {
         "documents": found.envelopes,
         "orders": found.lanes,

@@ -17,7 +17,7 @@ from bridge import journals
 from bridge.config import journal_of, source_names
 from bridge.config.sections import PostgresSettings, SqliteSettings
 from bridge.errors import ConfigurationError
-from bridge.journal import Acting, Feeding, Parked, Reading
+from bridge.journal import Intake, Operator, Parked, Reader
 
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
@@ -93,21 +93,21 @@ def wait_for(work: Awaitable[T]) -> T:
 
 
 @asynccontextmanager
-async def to_read(config: Path | None, path: Path | None) -> AsyncIterator[Reading]:
+async def to_read(config: Path | None, path: Path | None) -> AsyncIterator[Reader]:
     """The journal, beside whoever owns it."""
     async with journals.reading(journal_settings(config, path)) as found:
         yield found
 
 
 @asynccontextmanager
-async def to_act(config: Path | None, path: Path | None) -> AsyncIterator[Acting]:
+async def to_act(config: Path | None, path: Path | None) -> AsyncIterator[Operator]:
     """The journal's owner, or the journal itself while nobody owns it."""
     async with journals.acting(journal_settings(config, path)) as found:
         yield found
 
 
 @asynccontextmanager
-async def to_feed(config: Path | None, path: Path | None) -> AsyncIterator[Feeding]:
+async def to_feed(config: Path | None, path: Path | None) -> AsyncIterator[Intake]:
     """As to_act; destinations are not asked for: nothing is taken in that waits."""
     async with journals.feeding(journal_settings(config, path), destinations=()) as found:
         yield found

@@ -12,8 +12,8 @@ from bridge import journals
 from bridge.cli import options, tenants
 from bridge.cli.account import account
 from bridge.contract import Reason
-from bridge.delivery.outage import trouble_of
-from bridge.journal import Reading, Story
+from bridge.delivery.outage import outage_of
+from bridge.journal import Reader, Story
 
 _BY_HAND = frozenset({Reason.RETRIED_BY_HAND, Reason.SENT_BY_HAND})
 
@@ -68,22 +68,22 @@ async def _stories(config: Path | None, path: Path | None, text: str, shop: str)
         return found_here, "" if found_here else await _looked_in(journal, config, path)
 
 
-async def _looked_in(journal: Reading, config: Path | None, path: Path | None) -> str:
+async def _looked_in(journal: Reader, config: Path | None, path: Path | None) -> str:
     count = (await journal.stats()).lanes
     name = journals.name_of(options.journal_settings(config, path))
     orders = "1 order" if count == 1 else f"{count} orders"
     return f"no order or delivery goes by it in the journal {name}, which has {orders}"
 
 
-async def _delivered(journal: Reading, text: str, config: Path | None) -> Sequence[int]:
+async def _delivered(journal: Reader, text: str, config: Path | None) -> Sequence[int]:
     """Lanes with a delivery of this id."""
     sources = options.sources(config)
     return [lane for source in sources for lane in await journal.find_delivery(source, text.strip())]
 
 
-async def _explained(journal: Reading, story: Story) -> Story:
+async def _explained(journal: Reader, story: Story) -> Story:
     """With the trouble of each destination that it waits for."""
-    troubles = {dest: await trouble_of(journal, dest) for dest in {str(row["dest"]) for row in story.waiting}}
+    troubles = {dest: await outage_of(journal, dest) for dest in {str(row["dest"]) for row in story.waiting}}
     return replace(story, waiting=[{**row, "trouble": troubles[str(row["dest"])]} for row in story.waiting])
 
 
@@ -122,12 +122,10 @@ def _tell(story: Story) -> None:
         click.echo(" attempts that came to nothing")
         options.table([("  ", options.when(a["at"]), a["dest"], a["fact"], _why(a)) for a in story.attempts])
     for heading, is_meant in ((" by hand", True), (" nothing to send", False)):
-        verdicts = [v for v in story.verdicts if (v["reason"] in _BY_HAND) == is_meant]
-        if verdicts:
+        skips = [v for v in story.skips if (v["reason"] in _BY_HAND) == is_meant]
+        if skips:
             click.echo(heading)
-            options.table(
-                [("  ", options.when(v["at"]), v["dest"] or "-", v["rule"] or "-", _why(v)) for v in verdicts]
-            )
+            options.table([("  ", options.when(v["at"]), v["dest"] or "-", v["rule"] or "-", _why(v)) for v in skips])
 
 
 def _why(row: Mapping[str, object]) -> str:

@@ -10,7 +10,7 @@ from typing import Any, Final
 import click
 
 from bridge.contract import State
-from bridge.journal import Parked, Reading, Story
+from bridge.journal import Parked, Reader, Story
 
 PATIENCE: Final = 10.0
 """Seconds for which it is looked at; what takes longer is said to wait."""
@@ -20,7 +20,7 @@ _NOT_TRIED: Final = "not tried yet"
 _AGAIN: Final = {State.DEAD: "dead again", State.UNCERTAIN: "uncertain again"}
 
 
-async def followed(facts: Sequence[Parked], journal: Reading, *, patience: float) -> Counter[str]:
+async def followed(facts: Sequence[Parked], journal: Reader, *, patience: float) -> Counter[str]:
     """How many of them ended how, or wait for what. Each order is looked at until nothing more is about to happen, or
     for so many seconds."""
     ends: Counter[str] = Counter()

@@ -12,7 +12,7 @@ import click
 from bridge import journals
 from bridge.cli import options, outcomes, reread
 from bridge.contract import Envelope, Reason, State
-from bridge.journal import Acting, Hold, Parked, Selection
+from bridge.journal import Hold, Operator, Parked, Selection
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -117,7 +117,7 @@ def act_on_many(
     refs: Sequence[str],
     asked: dict[str, Any],
     *,
-    act: Callable[[Acting], Callable[[Sequence[str]], Awaitable[int]]],
+    act: Callable[[Operator], Callable[[Sequence[str]], Awaitable[int]]],
     doing: str,
 ) -> None:
     """Ask first, then act in pages with a progress bar, and say what became of what was sent again.
@@ -173,7 +173,7 @@ _CURE = (
 async def _act(
     facts: Sequence[Parked],
     asked: dict[str, Any],
-    act: Callable[[Acting], Callable[[Sequence[str]], Awaitable[int]]],
+    act: Callable[[Operator], Callable[[Sequence[str]], Awaitable[int]]],
     doing: str,
 ) -> tuple[int, bool]:
     """How many were acted on, and whether somebody serves the journal."""

@@ -14,9 +14,9 @@ from bridge.cli import options
 from bridge.cli import tenants as tenants_of
 from bridge.config import read_file
 from bridge.contract import Envelope, known_as
-from bridge.jobs.compliance import REQUESTS, Complying, instruction_of
+from bridge.jobs.compliance import REQUESTS, Compliance, instruction_of
 from bridge.jobs.compliance import erase as erase_all
-from bridge.journal import Erasure, Reading, Story
+from bridge.journal import Erasure, Reader, Story
 from bridge.journal.rows import lane_of
 from bridge.surrogates import decoded
 
@@ -88,7 +88,7 @@ async def _erase_requested(ref: str, asked: dict[str, Any]) -> None:
     if not asked["yes"]:
         click.confirm("erase what this request asks for? This cannot be undone", abort=True, err=True)
     async with options.to_feed(asked["config"], asked["path"]) as journal:
-        erased = await Complying(journal=journal, sources=sources).carry_out_again(ref)
+        erased = await Compliance(journal=journal, sources=sources).carry_out_again(ref)
     if erased is None:
         raise click.UsageError(f"{ref} is no request to erase that waits")
     click.echo(f"erased: {erased.bodies} documents of {erased.orders} orders; the request is carried out")
@@ -124,7 +124,7 @@ async def _erase(asked: dict[str, Any]) -> None:
         click.echo("a reader keeps an older picture: its pages leave the journal's log when it is done", err=True)
 
 
-async def _recognisable(journal: Reading, asked: dict[str, Any], tenants: Sequence[str]) -> None:
+async def _recognisable(journal: Reader, asked: dict[str, Any], tenants: Sequence[str]) -> None:
     """Nobody believes somebody dealt with whom the journal does not recognise by what was typed."""
     for phone in asked["phone"]:
         if not _FROM_ABROAD.match(phone) and not await _kept(journal, tenants, aliases=(f"phone:{phone.strip()}",)):
@@ -139,13 +139,13 @@ async def _recognisable(journal: Reading, asked: dict[str, Any], tenants: Sequen
             )
 
 
-async def _named(journal: Reading, tenants: Sequence[str], text: str) -> Sequence[str]:
+async def _named(journal: Reader, tenants: Sequence[str], text: str) -> Sequence[str]:
     """Orders that go by it, by their ids."""
     lanes = [lane for tenant in tenants for lane in await journal.find(text, tenant=tenant)]
     return [story.order for lane in lanes if (story := await journal.story(lane)) is not None]
 
 
-async def _kept(journal: Reading, tenants: Sequence[str], **whom: Any) -> bool:  # noqa: ANN401  parts of an erasure
+async def _kept(journal: Reader, tenants: Sequence[str], **whom: Any) -> bool:  # noqa: ANN401  parts of an erasure
     """Whether anything is."""
     return any([await journal.lanes(Erasure(tenant=tenant, **whom), limit=1) for tenant in tenants])
 
@@ -156,7 +156,7 @@ def _question(total: int) -> str:
     return f"erase {total} orders and other documents? This cannot be undone"
 
 
-async def _waiting_requests(journal: Reading) -> tuple[int, ...]:
+async def _waiting_requests(journal: Reader) -> tuple[int, ...]:
     """Lanes of what a platform asked for and is still to be done: erased with the rest it would be forgotten."""
     return tuple([parked.lane async for parked in journal.parked(REQUESTS)])
 
@@ -203,7 +203,7 @@ async def _disclosed(ref: str, asked: dict[str, Any]) -> list[dict[str, object]]
         return [await _told(journal, lane) for lane in sorted(lanes)]
 
 
-async def _requested(journal: Reading, ref: str, config: Path | None) -> list[Erasure]:
+async def _requested(journal: Reader, ref: str, config: Path | None) -> list[Erasure]:
     """Whom the request is about."""
     lane = lane_of(ref)
     story = await journal.story(lane) if lane is not None else None
@@ -217,7 +217,7 @@ async def _requested(journal: Reading, ref: str, config: Path | None) -> list[Er
     raise click.UsageError(f"{ref} is no request for what is kept about a person")
 
 
-async def _told(journal: Reading, lane: int) -> dict[str, object]:
+async def _told(journal: Reader, lane: int) -> dict[str, object]:
     story = await journal.story(lane)
     if story is None:
         return {}

@@ -19,7 +19,7 @@ from bridge.dry_run.deliveries import Posted, documents, settings_of
 from bridge.dry_run.plan import SORTS, Plan, Planner
 from bridge.errors import Problem, Refusal
 from bridge.fact_names import naming, united_names
-from bridge.journal import Reading
+from bridge.journal import Reader
 from bridge.journal.sqlite import opened
 
 _PAGE = 64
@@ -96,7 +96,7 @@ async def _planned(settings: Settings, old: Settings | None, asked: dict[str, An
 
 
 @asynccontextmanager
-async def _journal(asked: dict[str, Any], settings: Settings) -> AsyncIterator[Reading]:
+async def _journal(asked: dict[str, Any], settings: Settings) -> AsyncIterator[Reader]:
     if asked["envelopes"] is None:
         async with options.to_read(asked["config"], asked["path"]) as journal:
             yield journal

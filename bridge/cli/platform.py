@@ -14,7 +14,7 @@ from bridge.config import Settings, read_file
 from bridge.config.sections import SqliteSettings
 from bridge.errand import Admin, Finding
 from bridge.jobs.compliance import paused_mark
-from bridge.jobs.errands import Performer, performing
+from bridge.jobs.errands import ErrandRunner, performing
 from bridge.jobs.reconciliation import Reconciliation, Tally
 
 _MARKS = {"well": "ok", "mended": "mended", "would": "would", "wrong": "WRONG", "other": "-"}
@@ -176,7 +176,11 @@ async def _reconciled(ctx: click.Context, asked: Mapping[str, Any]) -> dict[tupl
 
 
 async def _shown(
-    work: Reconciliation, admin: Admin, performer: Performer, asked: Mapping[str, Any], span: tuple[datetime, datetime]
+    work: Reconciliation,
+    admin: Admin,
+    performer: ErrandRunner,
+    asked: Mapping[str, Any],
+    span: tuple[datetime, datetime],
 ) -> Tally:
     """With a progress bar, and from where the last one was broken off."""
     since, until = span

@@ -12,7 +12,7 @@ from bridge.cli import options
 from bridge.cli.sender import unpacked
 from bridge.config import Settings
 from bridge.contract import Payload, Reason, Source, StreamSource
-from bridge.dry_run import Rehearsal, Verdict
+from bridge.dry_run import DryRun, Verdict
 from bridge.dry_run.deliveries import Posted, Streamed, only_source, settings_of
 from bridge.dry_run.request_text import as_json as told
 from bridge.dry_run.request_text import lines, written
@@ -85,7 +85,7 @@ def _verdicts(settings: Settings, source: str, payload: Payload, asked: dict[str
     else:
         shop = None if asked["shop"] is None else str(asked["shop"])
         delivery = Posted(source=source, topic=topic, body=body, received_at=received_at, shop=shop, id="preview")
-    return delivery.walk(Rehearsal(settings), settings)
+    return delivery.walk(DryRun(settings), settings)
 
 
 def _topic(source: Source | None, given: object) -> str:

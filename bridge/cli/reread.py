@@ -14,8 +14,8 @@ from bridge.config import read_file
 from bridge.contract import Envelope, Reason, Source
 from bridge.errors import BridgeError
 from bridge.intake.unreadable import read_again
-from bridge.jobs.errands import Performer, performing
-from bridge.journal import Feeding, Parked
+from bridge.jobs.errands import ErrandRunner, performing
+from bridge.journal import Intake, Parked
 
 
 def is_unread(fact: Parked) -> bool:
@@ -38,8 +38,8 @@ async def reread(facts: Sequence[Parked], asked: dict[str, Any]) -> int:
 
 @dataclass(slots=True)
 class _Rereading:
-    journal: Feeding
-    performer: Performer
+    journal: Intake
+    performer: ErrandRunner
     sources: Mapping[str, Source]
     facts: Mapping[str, Parked] = field(repr=False)
 
@@ -61,6 +61,6 @@ class _Rereading:
         if source is None or document is None:
             raise BridgeError(f"there is no source {fact.source}" if source is None else "its document is gone")
         read = await self.performer.perform(read_again(source, document))
-        if read.verdict is Reason.UNREADABLE:
+        if read.reason is Reason.UNREADABLE:
             raise BridgeError(read.detail)
         return read

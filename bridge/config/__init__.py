@@ -18,7 +18,7 @@ from pydantic import (
 )
 
 from bridge import registry
-from bridge.config.includes import Composing, Place
+from bridge.config.includes import Includes, Place
 from bridge.config.messages import complaint
 from bridge.config.sections import (
     JOURNALS,
@@ -143,7 +143,7 @@ def _text_of(path: Path) -> str:
 def read(text: str, *, file: str = "bridge.yaml", environ: Mapping[str, str] | None = None) -> Settings:
     """As read_file, from text. Included files are looked for beside `file`."""
     document = load(text, file)
-    reading = _Reading(document, os.environ if environ is None else environ)
+    reading = _ConfigReader(document, os.environ if environ is None else environ)
     settings = reading.settings()
     if settings is None:
         raise ConfigurationError(sorted(reading.problems, key=lambda p: (p.file != file, p.file, p.line, p.column)))
@@ -164,14 +164,14 @@ _SAME_INSTANCE = "is that of source {other} in the same group: they would take t
 
 
 @dataclass(slots=True)
-class _Reading:
+class _ConfigReader:
     """One pass over a configuration; collects problems instead of stopping at the first."""
 
     document: Document
     environ: Mapping[str, str]
     problems: list[Problem] = field(default_factory=list)
     written: list[Written] = field(default_factory=list)
-    composing: Composing | None = None
+    composing: Includes | None = None
     expressions: RecordExpressions = field(default_factory=RecordExpressions)
     alike_sources: dict[str, Source] = field(default_factory=dict)
     alike_destinations: dict[str, Destination] = field(default_factory=dict)
@@ -379,7 +379,7 @@ class _Reading:
 
     def _variables(self, top: File) -> Mapping[str, Json]:
         """Those of the file with its tables, which expressions of sources may read too."""
-        self.composing = Composing(
+        self.composing = Includes(
             document=self.document, include=top.include, rules=top.rules, vars=top.vars, tables=top.tables,
             fields=top.fields, problems=self.problems, is_whole="include" not in self.unread,
         )  # fmt: skip
@@ -464,7 +464,7 @@ def journal_of(path: Path | None) -> SqliteSettings | PostgresSettings:
     """The journal alone, for commands that need nothing else: no secret but its own has to be at hand."""
     if path is None:
         return SqliteSettings()
-    reading = _Reading(load(_text_of(path), str(path)), os.environ)
+    reading = _ConfigReader(load(_text_of(path), str(path)), os.environ)
     found = reading.journal()
     if found is None:
         raise ConfigurationError(reading.problems)

@@ -22,7 +22,7 @@ Place = tuple[str | int, ...]
 
 
 @dataclass(slots=True, kw_only=True)
-class Composing:
+class Includes:
     """The sections of one configuration that make its rules; collects problems, and the files that were read.
 
     switched_off  included rules that `NAME: false` switches off, each with the place that says so

@@ -47,7 +47,7 @@ _MIB = 1024 * 1024
 
 Limit = Annotated[Duration, between("100ms", "1h")]
 """For one answer: shorter, and nothing is ever answered in time; longer, and what hangs is never noticed."""
-Patience = Annotated[Duration, between("0s", "1h")]
+Grace = Annotated[Duration, between("0s", "1h")]
 Lease = Annotated[Duration, between("1s", "1h")]
 
 
@@ -163,13 +163,13 @@ class OwnDelivery(Section):
     connect_timeout: Limit = timedelta(seconds=5)
     read_timeout: Limit = timedelta(seconds=15)
     total_timeout: Limit = timedelta(seconds=30)
-    keep_alive: Patience = timedelta(seconds=4)
+    keep_alive: Grace = timedelta(seconds=4)
 
 
 class DeliverySettings(OwnDelivery):
     """For every destination; each may have its own `delivery` with the same keys but `grace`."""
 
-    grace: Patience = timedelta(seconds=25)
+    grace: Grace = timedelta(seconds=25)
 
     def of(self, own: Mapping[str, Any]) -> "DeliverySettings":
         """With what a destination says itself."""

@@ -26,7 +26,7 @@ _UNHEARD = frozenset({Reason.RULE_FAILED, Reason.CONNECTOR_FAILED, Reason.RESTOR
 """Outcomes that are made here, whatever the other side would say."""
 
 
-class Mood(StrEnum):
+class BreakerState(StrEnum):
     """How a destination is thought of."""
 
     WELL = "well"
@@ -38,11 +38,11 @@ class Mood(StrEnum):
     @property
     def sends_nothing(self) -> bool:
         """But for probes."""
-        return self in (Mood.RESTING, Mood.DOWN, Mood.PAUSED)
+        return self in (BreakerState.RESTING, BreakerState.DOWN, BreakerState.PAUSED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Health:
+class Breaker:
     """How a destination is.
 
     since     when it became so
@@ -53,7 +53,7 @@ class Health:
     has_read  that read was answered: the next probe is a fact
     """
 
-    mood: Mood = Mood.WELL
+    state: BreakerState = BreakerState.WELL
     since: float = 0.0
     troubles: int = 0
     probes: int = 0
@@ -64,28 +64,28 @@ class Health:
 
     def rest(self, now: float) -> float:
         """Seconds until it is asked again; 0.0 where it is asked anyway."""
-        return max(0.0, self.probe_at - now) if self.mood.sends_nothing else 0.0
+        return max(0.0, self.probe_at - now) if self.state.sends_nothing else 0.0
 
 
-def after(health: Health, outcome: Outcome, *, began: float, now: float) -> Health:
+def after(breaker: Breaker, outcome: Outcome, *, began: float, now: float) -> Breaker:
     """The health that follows from the outcome of one fact. Where nothing was heard of the other side, it stays.
 
     began  when the fact was begun: what began before nothing was sent any more says nothing of the time since; what was
            on its way then, or is tried before the probe is due, is no probe, and a no to it makes nobody wait longer
     """
-    is_old = health.mood.sends_nothing and began < health.since
-    is_no_probe = health.mood.sends_nothing and began < health.probe_at
+    is_old = breaker.state.sends_nothing and began < breaker.since
+    is_no_probe = breaker.state.sends_nothing and began < breaker.probe_at
     match outcome:
         case Paused() | Uncertain(reason=Reason.NOT_UNDERSTOOD):
-            return _refused(health, outcome, now, is_no_probe=is_no_probe)
+            return _refused(breaker, outcome, now, is_no_probe=is_no_probe)
         case Retry(reason=Reason.THROTTLED) | Retry(after=timedelta()) | Uncertain(after=timedelta()):
-            return _throttled(health, outcome, now, is_no_probe=is_no_probe)
+            return _throttled(breaker, outcome, now, is_no_probe=is_no_probe)
         case Retry() | Uncertain() if outcome.reason in _TROUBLESOME:
-            return health if is_no_probe else _troubled(health, outcome.reason, now)
+            return breaker if is_no_probe else _troubled(breaker, outcome.reason, now)
         case _ if is_old or not _is_heard(outcome):
-            return health
+            return breaker
         case _:
-            return Health(since=health.since if health.mood is Mood.WELL else now)
+            return Breaker(since=breaker.since if breaker.state is BreakerState.WELL else now)
 
 
 def _is_heard(outcome: Outcome) -> bool:
@@ -93,85 +93,87 @@ def _is_heard(outcome: Outcome) -> bool:
     return isinstance(outcome, Delivered) or not (isinstance(outcome, Skipped) or outcome.reason in _UNHEARD)
 
 
-def after_probe(health: Health, *, answered: bool, now: float) -> Health:
+def after_probe(breaker: Breaker, *, answered: bool, now: float) -> Breaker:
     """The health that follows from the harmless read."""
     if not answered:
-        return _waiting(health, health.mood, now, health.reason)
-    if health.mood is Mood.PAUSED:
-        return replace(health, has_read=True)
-    return Health(mood=Mood.SUSPICIOUS, since=now, troubles=1)
+        return _waiting(breaker, breaker.state, now, breaker.reason)
+    if breaker.state is BreakerState.PAUSED:
+        return replace(breaker, has_read=True)
+    return Breaker(state=BreakerState.SUSPICIOUS, since=now, troubles=1)
 
 
-def allowed(health: Health, *, in_flight: int, concurrency: int, now: float) -> int:
+def allowed(breaker: Breaker, *, in_flight: int, concurrency: int, now: float) -> int:
     """How many more lanes may start. While down the probe is no lane: see probe_is_due."""
-    match health.mood:
-        case Mood.WELL:
+    match breaker.state:
+        case BreakerState.WELL:
             return max(0, concurrency - in_flight)
-        case Mood.SUSPICIOUS:
+        case BreakerState.SUSPICIOUS:
             return 1 if in_flight == 0 else 0
-        case Mood.PAUSED | Mood.RESTING:
-            may_try = now >= health.probe_at and (health.has_read or not health.is_costly)
+        case BreakerState.PAUSED | BreakerState.RESTING:
+            may_try = now >= breaker.probe_at and (breaker.has_read or not breaker.is_costly)
             return 1 if in_flight == 0 and may_try else 0
-        case Mood.DOWN:
+        case BreakerState.DOWN:
             return 0
 
 
-def probe_is_due(health: Health, now: float) -> bool:
+def probe_is_due(breaker: Breaker, now: float) -> bool:
     """Time for the harmless read."""
-    reads = health.mood is Mood.DOWN or (health.mood is Mood.PAUSED and health.is_costly and not health.has_read)
-    return reads and now >= health.probe_at
+    reads = breaker.state is BreakerState.DOWN or (
+        breaker.state is BreakerState.PAUSED and breaker.is_costly and not breaker.has_read
+    )
+    return reads and now >= breaker.probe_at
 
 
-def _refused(health: Health, outcome: Paused | Uncertain, now: float, *, is_no_probe: bool) -> Health:
-    is_costly = health.is_costly or isinstance(outcome, Uncertain)
-    if is_no_probe and health.mood is Mood.PAUSED:
-        return replace(health, is_costly=is_costly)
-    return _waiting(replace(health, is_costly=is_costly), Mood.PAUSED, now, outcome.detail or outcome.reason)
+def _refused(breaker: Breaker, outcome: Paused | Uncertain, now: float, *, is_no_probe: bool) -> Breaker:
+    is_costly = breaker.is_costly or isinstance(outcome, Uncertain)
+    if is_no_probe and breaker.state is BreakerState.PAUSED:
+        return replace(breaker, is_costly=is_costly)
+    return _waiting(replace(breaker, is_costly=is_costly), BreakerState.PAUSED, now, outcome.detail or outcome.reason)
 
 
-def _throttled(health: Health, outcome: Retry | Uncertain, now: float, *, is_no_probe: bool) -> Health:
+def _throttled(breaker: Breaker, outcome: Retry | Uncertain, now: float, *, is_no_probe: bool) -> Breaker:
     """It wants less. Where it does not say for how long, the window alone answers; a probe waits as any other."""
     if outcome.reason in _TROUBLESOME and not is_no_probe:
-        health = _troubled(health, outcome.reason, now)
+        breaker = _troubled(breaker, outcome.reason, now)
     if outcome.after:
         rest = min(outcome.after, LONGEST_REST).total_seconds()
         asked = f"asks to be left alone for {outcome.after}"
-        return _resting(health, now, max(health.rest(now), rest), f"{outcome.detail or outcome.reason}: {asked}")
-    if health.mood in (Mood.RESTING, Mood.PAUSED) and not is_no_probe:
-        return _waiting(health, health.mood, now, health.reason)
-    return health
+        return _resting(breaker, now, max(breaker.rest(now), rest), f"{outcome.detail or outcome.reason}: {asked}")
+    if breaker.state in (BreakerState.RESTING, BreakerState.PAUSED) and not is_no_probe:
+        return _waiting(breaker, breaker.state, now, breaker.reason)
+    return breaker
 
 
-def _resting(health: Health, now: float, rest: float, reason: str) -> Health:
-    if health.mood in (Mood.DOWN, Mood.PAUSED):
-        return replace(health, probe_at=now + rest, has_read=False)
-    is_new = health.mood is not Mood.RESTING
-    since, probes = (now, 0) if is_new else (health.since, health.probes)
-    return replace(health, mood=Mood.RESTING, since=since, probes=probes, probe_at=now + rest, reason=reason)
+def _resting(breaker: Breaker, now: float, rest: float, reason: str) -> Breaker:
+    if breaker.state in (BreakerState.DOWN, BreakerState.PAUSED):
+        return replace(breaker, probe_at=now + rest, has_read=False)
+    is_new = breaker.state is not BreakerState.RESTING
+    since, probes = (now, 0) if is_new else (breaker.since, breaker.probes)
+    return replace(breaker, state=BreakerState.RESTING, since=since, probes=probes, probe_at=now + rest, reason=reason)
 
 
-def _troubled(health: Health, reason: Reason, now: float) -> Health:
-    if health.mood in (Mood.DOWN, Mood.PAUSED):
-        return _waiting(health, health.mood, now, reason if health.mood is Mood.DOWN else health.reason)
-    troubles = health.troubles + 1
+def _troubled(breaker: Breaker, reason: Reason, now: float) -> Breaker:
+    if breaker.state in (BreakerState.DOWN, BreakerState.PAUSED):
+        return _waiting(breaker, breaker.state, now, reason if breaker.state is BreakerState.DOWN else breaker.reason)
+    troubles = breaker.troubles + 1
     if troubles < _TROUBLES:
-        since = health.since if health.mood is Mood.SUSPICIOUS else now
-        return replace(health, mood=Mood.SUSPICIOUS, since=since, troubles=troubles, reason=reason)
-    return _waiting(replace(health, troubles=troubles), Mood.DOWN, now, reason)
+        since = breaker.since if breaker.state is BreakerState.SUSPICIOUS else now
+        return replace(breaker, state=BreakerState.SUSPICIOUS, since=since, troubles=troubles, reason=reason)
+    return _waiting(replace(breaker, troubles=troubles), BreakerState.DOWN, now, reason)
 
 
-def _waiting(health: Health, mood: Mood, now: float, reason: str) -> Health:
+def _waiting(breaker: Breaker, state: BreakerState, now: float, reason: str) -> Breaker:
     """Probes come ever more rarely, but at least once a minute; once an hour where a fact is the price."""
-    same = health.mood is mood
-    probes = health.probes if same else 0
-    longest = _LONGEST_COSTLY_PROBE if health.is_costly and health.has_read else _LONGEST_PROBE
+    same = breaker.state is state
+    probes = breaker.probes if same else 0
+    longest = _LONGEST_COSTLY_PROBE if breaker.is_costly and breaker.has_read else _LONGEST_PROBE
     wait = min(_FIRST_PROBE * 2 ** min(probes, _LARGEST_EXPONENT), longest)
     return replace(
-        health,
-        mood=mood,
-        since=health.since if same else now,
+        breaker,
+        state=state,
+        since=breaker.since if same else now,
         probes=probes + 1,
-        probe_at=max(now + wait, health.probe_at if same else 0.0),
+        probe_at=max(now + wait, breaker.probe_at if same else 0.0),
         reason=reason,
         has_read=False,
     )

@@ -16,8 +16,8 @@ import aiohttp
 from aiohttp.http_exceptions import HttpProcessingError
 
 from bridge.contract import Request, Response, Share
-from bridge.delivery.rate import Pace
-from bridge.delivery.wire import Exchange, NoAuthority
+from bridge.delivery.rate import RateLimit
+from bridge.delivery.wire import NoAuthority, Wire
 from bridge.status_table import SILENCES, Row, Silent
 
 _REMEMBERED = 20_000
@@ -68,25 +68,25 @@ Leaving: TypeAlias = Callable[[], Awaitable[None]]
 """Asked when a request has its turn, before it leaves."""
 
 
-class Courier:
-    """Made by `travelling`. `latency`: of the last requests, smoothed, in seconds; a silence counts as it lasted."""
+class Client:
+    """made by `opened_client`. `latency`: of the last requests, smoothed, in seconds; a silence counts as it lasted."""
 
-    def __init__(self, pooled: Exchange, fresh: Exchange, *, pace: Pace | None = None) -> None:
+    def __init__(self, pooled: Wire, fresh: Wire, *, rate_limit: RateLimit | None = None) -> None:
         self._pooled = pooled
         self._fresh = fresh
-        self._pace = pace
+        self._rate = rate_limit
         self._clock = asyncio.get_running_loop().time
         self.latency = 0.0
         self._answers = _Memory(most=_REMEMBERED, bytes_=_REMEMBERED_BYTES)
         self._asking: dict[str, asyncio.Future[Response | Silence]] = {}
 
-    def room(self) -> int | None:
+    def available(self) -> int | None:
         """How many more conversations may begin so that none waits long for its turn; None: any number."""
-        return None if self._pace is None else self._pace.room(self._clock())
+        return None if self._rate is None else self._rate.available(self._clock())
 
-    async def turn(self) -> None:
+    async def wait_for_rate(self) -> None:
         """Wait for a turn, where there is a rate to be kept."""
-        if self._pace is not None and (wait := self._pace.turn(self._clock())) > 0:
+        if self._rate is not None and (wait := self._rate.delay(self._clock())) > 0:
             await asyncio.sleep(wait)
 
     async def send(self, request: Request, *, leaving: Leaving | None = None) -> Response | Silence:
@@ -94,27 +94,27 @@ class Courier:
         leaving: asked at the last moment; what it raises keeps the request from leaving."""
         if request.share is not None:
             return await self._shared(request, request.share, leaving)
-        return await self._turned(request, leaving)
+        return await self._send_at_rate(request, leaving)
 
-    async def _turned(self, request: Request, leaving: Leaving | None) -> Response | Silence:
-        await self.turn()
+    async def _send_at_rate(self, request: Request, leaving: Leaving | None) -> Response | Silence:
+        await self.wait_for_rate()
         if leaving is not None:
             await leaving()
         return await self._send(request)
 
     async def _send(self, request: Request) -> Response | Silence:
         began = self._clock()
-        answer = await self._exchanged(request)
+        answer = await self._answer_or_silence(request)
         self.latency += _SMOOTHING * (self._clock() - began - self.latency)
         return answer
 
-    async def _exchanged(self, request: Request) -> Response | Silence:
-        exchange = self._pooled if request.repeatable else self._fresh
+    async def _answer_or_silence(self, request: Request) -> Response | Silence:
+        wire = self._pooled if request.repeatable else self._fresh
         try:
-            return await exchange.answer(request)
+            return await wire.answer(request)
         except (aiohttp.ClientError, HttpProcessingError, OSError) as problem:
             silent = next((silent for kind, silent in _PROBLEMS if isinstance(problem, kind)), Silent.LOST)
-            return Silence(silent=silent, detail=_said(problem))
+            return Silence(silent=silent, detail=_failure_detail(problem))
 
     # -- requests that several facts share -----------------------------------------------------------------------------
 
@@ -134,7 +134,7 @@ class Courier:
     async def _ask(self, request: Request, share: Share, leaving: Leaving | None) -> Response | Silence:
         asking = self._asking[share.key] = asyncio.get_running_loop().create_future()
         try:
-            answer = await self._turned(request, leaving)
+            answer = await self._send_at_rate(request, leaving)
             asking.set_result(answer)
         finally:
             del self._asking[share.key]
@@ -149,7 +149,7 @@ class _Memory:
 
     def __init__(self, *, most: int, bytes_: int) -> None:
         self._most = most
-        self._room = bytes_
+        self._bytes_left = bytes_
         self._kept: OrderedDict[str, tuple[float, int, Response]] = OrderedDict()
 
     def recall(self, key: str, now: float) -> Response | None:
@@ -166,34 +166,34 @@ class _Memory:
         self.forget(key)
         size = _OVERHEAD + len(key) + len(response.body) + sum(len(n) + len(t) for n, t in response.headers.items())
         self._kept[key] = (until, size, response)
-        self._room -= size
-        while len(self._kept) > self._most or self._room < 0:
+        self._bytes_left -= size
+        while len(self._kept) > self._most or self._bytes_left < 0:
             self.forget(next(iter(self._kept)))
 
     def forget(self, key: str) -> None:
         _, size, _ = self._kept.pop(key, (0.0, 0, None))
-        self._room += size
+        self._bytes_left += size
 
 
 @asynccontextmanager
-async def travelling(
+async def opened_client(
     *, timeouts: Timeouts, connections: int, user_agent: str, rate: float | None = None
-) -> AsyncIterator[Courier]:
-    """A courier with a pool of at most `connections` to each host, and at most `rate` requests a second."""
+) -> AsyncIterator[Client]:
+    """A client with a pool of at most `connections` to each host, and at most `rate` requests a second."""
     keep_alive = timeouts.keep_alive.total_seconds()
     pooled = aiohttp.TCPConnector(limit=0, limit_per_host=connections, keepalive_timeout=keep_alive)
     fresh = aiohttp.TCPConnector(limit=0, limit_per_host=connections, force_close=True)
 
-    def exchange(connector: aiohttp.TCPConnector) -> Exchange:
-        return Exchange(
+    def wire(connector: aiohttp.TCPConnector) -> Wire:
+        return Wire(
             connector, connect=timeouts.connect, read=timeouts.read, total=timeouts.total, user_agent=user_agent
         )
 
     async with pooled, fresh:
-        yield Courier(exchange(pooled), exchange(fresh), pace=Pace(rate) if rate is not None else None)
+        yield Client(wire(pooled), wire(fresh), rate_limit=RateLimit(rate) if rate is not None else None)
 
 
-def _said(problem: Exception) -> str:
+def _failure_detail(problem: Exception) -> str:
     """Which way it failed, in the system's words where it has some (a name, a certificate, a port), and what is known
     of an answer that could not be read."""
     reason: str | None = ""

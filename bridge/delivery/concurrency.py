@@ -20,7 +20,7 @@ _LONG_AGO = float("-inf")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Bounds:
+class ConcurrencyBounds:
     """The limit stays between `least` and `most`; answers slower than `slow` seconds on the average lower it."""
 
     least: int = 1
@@ -28,12 +28,12 @@ class Bounds:
     slow: float = 2.0
 
 
-class Window:
+class ConcurrencyLimit:
     """Begins wide open."""
 
     __slots__ = ("_bounds", "_cut_at", "_limit", "_slow_at")
 
-    def __init__(self, bounds: Bounds) -> None:
+    def __init__(self, bounds: ConcurrencyBounds) -> None:
         self._bounds = bounds
         self._limit = float(bounds.most)
         self._cut_at = _LONG_AGO
@@ -43,7 +43,7 @@ class Window:
     def limit(self) -> int:
         return int(self._limit)
 
-    def felt(self, outcome: Outcome, *, began: float, now: float, latency: float, in_flight: int) -> str:
+    def on_outcome(self, outcome: Outcome, *, began: float, now: float, latency: float, in_flight: int) -> str:
         """Why the limit is another one now, or nothing. latency: of the last requests, in seconds."""
         reason = None if isinstance(outcome, Delivered) else outcome.reason
         if isinstance(outcome, Paused | Skipped) or reason is Reason.NOT_UNDERSTOOD:

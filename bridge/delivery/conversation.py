@@ -1,12 +1,12 @@
-"""The core's side of a conversation: what is yielded goes to the courier, silence is judged by what may have left."""
+"""The core's side of a conversation: what is yielded goes to the client, silence is judged by what may have left."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
-from bridge.contract import Destination, Event, Moment, Outcome, Reason, Rejected, Request, Response, Retry, Uncertain
-from bridge.delivery.client import Courier, Silence
-from bridge.delivery.concurrency import Bounds
-from bridge.delivery.policy import Patience
+from bridge.contract import Attempt, Destination, Event, Outcome, Reason, Rejected, Request, Response, Retry, Uncertain
+from bridge.delivery.client import Client, Silence
+from bridge.delivery.concurrency import ConcurrencyBounds
+from bridge.delivery.policy import RetryPolicy
 from bridge.errors import ClaimRevoked, LaneLost
 from bridge.status_table import judged
 from bridge.telemetry import emit, frames
@@ -16,54 +16,54 @@ _DEFINITE_NO = range(300, 500)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Road:
+class Route:
     """Where a worker's facts go, and how."""
 
     name: str
     destination: Destination
     shadow: bool = False
-    bounds: Bounds = field(default_factory=Bounds)
-    patience: Patience = field(default_factory=Patience)
+    bounds: ConcurrencyBounds = field(default_factory=ConcurrencyBounds)
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Leave:
+class BeforeSending:
     """What the journal is asked before something leaves: whether it may, and to note that it does."""
 
     confirm: Callable[[], Awaitable[None]]
-    depart: Callable[[], Awaitable[None]]
+    mark_departed: Callable[[], Awaitable[None]]
 
 
-class Conversing:
+class Conversation:
     """One conversation about one fact. `departed` says that the mark was made."""
 
     def __init__(
         self,
-        road: Road,
-        courier: Courier,
+        route: Route,
+        client: Client,
         event: Event,
-        leave: Leave,
+        before_sending: BeforeSending,
         *,
         doubtful: bool = False,
     ) -> None:
         self._doubtful = doubtful
-        self._road = road
-        self._courier = courier
+        self._route = route
+        self._client = client
         self._event = event
-        self._leave = leave
+        self._before_sending = before_sending
         self._arrived = False
         self.departed = False
 
-    async def held(self, moment: Moment) -> Outcome:
+    async def run(self, attempt: Attempt) -> Outcome:
         """The outcome. A bug in the connector parks the fact as dead; where something left before it, as uncertain."""
         try:
-            return await self._held(moment)
+            return await self._exchange(attempt)
         except (LaneLost, ClaimRevoked):
             raise
         except Exception as bug:  # noqa: BLE001  the one boundary to connector code: the order is parked, not lost
             emit(
                 "connector.failed",
-                dest=self._road.name,
+                dest=self._route.name,
                 rule=self._event.rule,
                 problem=type(bug).__name__,
                 frames=frames(bug),
@@ -73,8 +73,8 @@ class Conversing:
                 return Uncertain(Reason.CONNECTOR_FAILED, detail)
             return Rejected(Reason.CONNECTOR_FAILED, detail)
 
-    async def _held(self, moment: Moment) -> Outcome:
-        conversation = self._road.destination.converse(self._event, moment)
+    async def _exchange(self, attempt: Attempt) -> Outcome:
+        conversation = self._route.destination.converse(self._event, attempt)
         try:
             request = next(conversation)
             for _ in range(_MOST_REQUESTS):
@@ -92,13 +92,13 @@ class Conversing:
         raise RuntimeError(f"a conversation of more than {_MOST_REQUESTS} requests")
 
     def _may_leave(self, request: Request) -> bool:
-        return self._repeatable(request) or (self._road.shadow and request.shadow is not None)
+        return self._repeatable(request) or (self._route.shadow and request.shadow is not None)
 
     async def _answer(self, request: Request) -> Response | Silence:
-        if self._road.shadow and request.shadow is not None:
+        if self._route.shadow and request.shadow is not None:
             return request.shadow
         repeatable = self._repeatable(request)
-        answer = await self._courier.send(request, leaving=self._confirmed if repeatable else self._departing)
+        answer = await self._client.send(request, leaving=self._confirmed if repeatable else self._departing)
         if not repeatable and isinstance(answer, Response) and answer.status not in _DEFINITE_NO:
             self._arrived = True
         return answer
@@ -106,12 +106,12 @@ class Conversing:
     async def _confirmed(self) -> None:
         """What has had its effect is carried to its end; before that a person's decision comes first."""
         if not self._arrived:
-            await self._leave.confirm()
+            await self._before_sending.confirm()
 
     async def _departing(self) -> None:
         await self._confirmed()
         if not self.departed:
-            await self._leave.depart()
+            await self._before_sending.mark_departed()
             self.departed = True
             await self._confirmed()
 

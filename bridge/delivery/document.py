@@ -10,14 +10,14 @@ from typing import TypeVar
 
 from msgspec import structs
 
-from bridge.contract import Event, Moment, Outcome, Paused, Reason, Rejected, Retry, State
-from bridge.delivery.client import Courier
-from bridge.delivery.conversation import Conversing, Leave, Road
+from bridge.contract import Attempt, Event, Outcome, Paused, Reason, Rejected, Retry, State
+from bridge.delivery.client import Client
+from bridge.delivery.conversation import BeforeSending, Conversation, Route
 from bridge.delivery.doubt import NONE, doubted
 from bridge.delivery.evidence import Evidence, Scope
 from bridge.delivery.policy import CLOCK_WAS_SET, LONGEST_REST, Pass, Postpone, Settle, decide
 from bridge.errors import ClaimRevoked, JournalBusy, LaneLost, NotStorable
-from bridge.journal import HOLDS, Claim, Done, Hold, Journal, Key, Postponed, Record, Returned, Settled, Verdict
+from bridge.journal import HOLDS, Claim, Done, Hold, Journal, Key, Postponed, Progress, Returned, Settled, Skip
 from bridge.mapping.rule import LONGEST_MESSAGE
 from bridge.mapping.rulebook import Rulebook
 from bridge.mapping.rules import Failure, Passed, Rules, Step
@@ -39,7 +39,7 @@ _Found = TypeVar("_Found")
 
 
 @dataclass(slots=True)
-class Document:
+class ClaimedDocument:
     """A claimed document on its way: the events to be sent, and what is known of it and not stored yet."""
 
     claim: Claim
@@ -47,7 +47,7 @@ class Document:
     events: Sequence[Event] = ()
     doubted: frozenset[Key] = NONE
     settled: list[Settled] = field(default_factory=list)
-    verdicts: list[Verdict] = field(default_factory=list)
+    skips: list[Skip] = field(default_factory=list)
     released: list[Key] = field(default_factory=list)
     ended: bool = False
     """A fact of it was sent and became final in this claim: the next begins with patience of its own."""
@@ -56,33 +56,33 @@ class Document:
         """This document made it dead when it was claimed before; only a later document, or a person, tries it again."""
         return not self.claim.asked and key in self.claim.own and self.claim.held[key] is State.DEAD
 
-    def moment(self, now: datetime) -> Moment:
+    def attempt(self, now: datetime) -> Attempt:
         """What a conversation is told of the time."""
         tried = 0 if self.ended else self.claim.attempt
         first = None if self.ended else self.claim.first_tried_at
-        return Moment(now=now, first_tried_at=first or now, attempt=tried + 1)
+        return Attempt(now=now, first_tried_at=first or now, number=tried + 1)
 
 
-class Carrier:
+class DocumentDelivery:
     """Carries documents of one destination. `feel` is told the outcome of every conversation that may say something of
     the whole destination, and when it began (by the event loop's clock). `held`: rules whose facts wait, and why.
     """
 
     def __init__(
         self,
-        road: Road,
+        route: Route,
         *,
         journal: Journal,
         book: Rulebook,
-        courier: Courier,
-        feel: Callable[[Outcome, float], None],
+        client: Client,
+        on_outcome: Callable[[Outcome, float], None],
     ) -> None:
-        self._road = road
+        self._route = route
         self._journal = journal
         self._book = book
-        self._courier = courier
-        self._feel = feel
-        self._shape = road.destination.shape()
+        self._client = client
+        self._on_outcome = on_outcome
+        self._shape = route.destination.shape()
         self._clock = asyncio.get_running_loop().time
         self._began = _now() - timedelta(seconds=self._clock())
         self._rests: dict[str, float] = {}
@@ -95,7 +95,7 @@ class Carrier:
     async def learn_holds(self) -> None:
         """Rules that the journal says are held; a rule that has changed since is released."""
         for hold in await self._journal.holds():
-            if hold.dest != self._road.name:
+            if hold.dest != self._route.name:
                 continue
             if hold.digest == self._book.rules.digest_of(hold.rule):
                 self.held[hold.rule] = hold
@@ -116,21 +116,21 @@ class Carrier:
         self._rests.pop(rule, None)
         self.evidence.forget(rule)
 
-    def mapped(self, claim: Claim) -> Document:
+    def mapped(self, claim: Claim) -> ClaimedDocument:
         """By the rules of now; what they give is still to be sent."""
-        document = Document(claim, self._book.rules)
+        document = ClaimedDocument(claim, self._book.rules)
         sent = [key for key, state in claim.held.items() if state in _SENT] if document.rules.reads_told else ()
-        steps = document.rules.apply(claim.envelope, self._road.name, stale=claim.stale, sent=sent)
+        steps = document.rules.apply(claim.envelope, self._route.name, stale=claim.stale, sent=sent)
         return self._given(document, steps)
 
-    def _given(self, document: Document, steps: Sequence[Step]) -> Document:
+    def _given(self, document: ClaimedDocument, steps: Sequence[Step]) -> ClaimedDocument:
         claim = document.claim
-        document.events = self._sifted(document, steps)
+        document.events = self._free_events(document, steps)
         if claim.doubtful or claim.restored is not None:
             document.doubted = doubted(claim, document.rules, steps)
         return document
 
-    async def mapped_apart(self, claim: Claim) -> Document:
+    async def mapped_apart(self, claim: Claim) -> ClaimedDocument:
         """As mapped, beside the event loop, one at a time.
 
         The journal knows of it meanwhile. A process may end beside any document; one with which a second process ended
@@ -139,12 +139,12 @@ class Carrier:
         """
         once = str(claim.seq)
         again = f"{once} again"
-        mark = f"mapping:{self._road.name}:{claim.seq % _MARKS}"
+        mark = f"mapping:{self._route.name}:{claim.seq % _MARKS}"
         async with self._apart:
             before = await self._until_stored(lambda: self._journal.recall(mark))
             if before == again:
-                document = Document(claim, self._book.rules)
-                self._given(document, document.rules.unmapped(claim.envelope, self._road.name, _ENDED))
+                document = ClaimedDocument(claim, self._book.rules)
+                self._given(document, document.rules.unmapped(claim.envelope, self._route.name, _ENDED))
             else:
                 told = again if before == once else once
                 await self._until_stored(lambda: self._journal.remember(mark, told))
@@ -167,9 +167,9 @@ class Carrier:
         """Behind all others that are due."""
         detail = "while nothing is sent, others are looked at first"
         end = Postponed(until=_now(), fact="", reason=Reason.NOT_ALLOWED, detail=detail)
-        await asyncio.gather(*[self._end(Document(claim, self._book.rules), end) for claim in claims])
+        await asyncio.gather(*[self._end(ClaimedDocument(claim, self._book.rules), end) for claim in claims])
 
-    async def carry(self, document: Document) -> None:
+    async def carry(self, document: ClaimedDocument) -> None:
         """To the end, or until it must wait; stored when it returns."""
         try:
             end = await self._delivered(document)
@@ -178,33 +178,33 @@ class Carrier:
         else:
             await self._end(document, end)
 
-    async def _end(self, document: Document, end: Done | Postponed | Returned) -> None:
+    async def _end(self, document: ClaimedDocument, end: Done | Postponed | Returned) -> None:
         try:
             await self._store(document, end=end)
             if isinstance(end, Postponed) and end.rule and end.rule not in self.held:
-                await self._journal.release(self._road.name, end.rule)  # it was released while this was stored
+                await self._journal.release(self._route.name, end.rule)  # it was released while this was stored
         except LaneLost as lost:
             self._lose(document.claim, lost)
 
     def _lose(self, claim: Claim, lost: LaneLost) -> None:
         """Whoever has the lane now decides: what departed is uncertain there, all else is sent from the start."""
-        emit("lane.lost", **_names(claim), dest=self._road.name, detail=str(lost))
+        emit("lane.lost", **_names(claim), dest=self._route.name, detail=str(lost))
 
     async def give_back(self, claim: Claim) -> None:
         """A claim of which nothing was begun."""
         with suppress(LaneLost):
-            await self._store(Document(claim, self._book.rules), end=Returned())
+            await self._store(ClaimedDocument(claim, self._book.rules), end=Returned())
 
-    async def _delivered(self, document: Document) -> Done | Postponed | Returned:
+    async def _delivered(self, document: ClaimedDocument) -> Done | Postponed | Returned:
         try:
             await self._confirm(document.claim)
             return await self._deliver(document)
         except ClaimRevoked:
             # It is mapped again by what the journal says then, if anything of it is still to be sent.
-            document.settled, document.verdicts = [], []
+            document.settled, document.skips = [], []
             return Returned()
 
-    async def _deliver(self, document: Document) -> Done | Postponed:
+    async def _deliver(self, document: ClaimedDocument) -> Done | Postponed:
         for event in document.events:
             if event.rule in self.held:
                 return Postponed(until=None, fact=event.fact, reason=Reason.RULE_HELD, rule=event.rule)
@@ -216,20 +216,20 @@ class Carrier:
             if postponed is not None:
                 return postponed
         if document.claim.asked and not document.settled and not document.events:
-            document.verdicts.append(Verdict(reason=Reason.NO_SUCH_KEY))
+            document.skips.append(Skip(reason=Reason.NO_SUCH_KEY))
         return Done()
 
-    def _sifted(self, document: Document, steps: Sequence[Step]) -> list[Event]:
+    def _free_events(self, document: ClaimedDocument, steps: Sequence[Step]) -> list[Event]:
         """The events whose key is free; all else is noted."""
         events: list[Event] = []
         for step in steps:
             match step:
                 case Passed():
-                    document.verdicts.append(Verdict(reason=step.reason, rule=step.rule or ""))
+                    document.skips.append(Skip(reason=step.reason, rule=step.rule or ""))
                 case Failure() | Event() if document.has_ended((step.fact, step.once or "")):
                     pass
                 case Failure() | Event() if self._is_held(document, step.fact, step.once or ""):
-                    document.verdicts.append(Verdict(reason=Reason.ALREADY, rule=step.rule))
+                    document.skips.append(Skip(reason=Reason.ALREADY, rule=step.rule))
                 case Failure():
                     failed = Settle(state=State.DEAD, reason=Reason.RULE_FAILED, detail=step.message)
                     _note(document, (step.fact, step.once or ""), step.rule, failed)
@@ -237,43 +237,45 @@ class Carrier:
                     events.append(step)
         return events
 
-    def _is_held(self, document: Document, fact: str, once: str) -> bool:
+    def _is_held(self, document: ClaimedDocument, fact: str, once: str) -> bool:
         """Under its name, or under one that is the same."""
         held = document.claim.held
         return bool(held) and any(held.get((name, once)) in HOLDS for name in self._names(document, fact))
 
-    def _names(self, document: Document, fact: str) -> Sequence[str]:
-        return document.rules.names_of(fact, self._road.name, document.claim.united)
+    def _names(self, document: ClaimedDocument, fact: str) -> Sequence[str]:
+        return document.rules.names_of(fact, self._route.name, document.claim.united)
 
-    async def _send(self, document: Document, event: Event) -> Postponed | None:
+    async def _send(self, document: ClaimedDocument, event: Event) -> Postponed | None:
         """Send one fact. What is final is noted in the document; what must wait postpones the lane."""
-        claim, moment = document.claim, document.moment(_now())
+        claim, attempt = document.claim, document.attempt(_now())
         key = (event.fact, event.once)
-        leave = Leave(confirm=lambda: self._confirm(claim), depart=lambda: self._depart(claim, event))
-        conversing = Conversing(self._road, self._courier, event, leave, doubtful=key in document.doubted)
+        before_sending = BeforeSending(
+            confirm=lambda: self._confirm(claim), mark_departed=lambda: self._mark_departed(claim, event)
+        )
+        conversation = Conversation(self._route, self._client, event, before_sending, doubtful=key in document.doubted)
         began = self._clock()
         try:
-            outcome = await conversing.held(moment)
+            outcome = await conversation.run(attempt)
         except ClaimRevoked:
-            if conversing.departed:
+            if conversation.departed:
                 document.released.append(key)
             raise
-        outcome = await self._weighed(document, event, outcome, began)
+        outcome = await self._in_scope(document, event, outcome, began)
         decision = decide(
             outcome,
-            attempt=moment.attempt,
+            attempt=attempt.number,
             now=_now(),
-            first_tried_at=moment.first_tried_at + self._set_ahead(),
-            patience=self._road.patience,
+            first_tried_at=attempt.first_tried_at + self._set_ahead(),
+            retry=self._route.retry,
             chance=random.random(),  # noqa: S311  jitter, not a secret
         )
-        if conversing.departed and not isinstance(decision, Settle):
+        if conversation.departed and not isinstance(decision, Settle):
             document.released.append((event.fact, event.once))
         match decision:
             case Postpone():
                 return self._postponed(claim, event, decision)
             case Pass(reason=reason, detail=detail):
-                document.verdicts.append(Verdict(reason=reason, rule=event.rule, detail=detail))
+                document.skips.append(Skip(reason=reason, rule=event.rule, detail=detail))
             case Settle():
                 self._settle(document, event, decision)
         return None
@@ -288,12 +290,12 @@ class Carrier:
             until=_now() + timedelta(seconds=rest), fact=event.fact, reason=Reason.THROTTLED, detail=detail
         )
 
-    async def _weighed(self, document: Document, event: Event, outcome: Outcome, began: float) -> Outcome:
+    async def _in_scope(self, document: ClaimedDocument, event: Event, outcome: Outcome, began: float) -> Outcome:
         """What the outcome says of this fact; told on is what it may say of the whole destination."""
         fact = (document.claim.lane, event.fact, event.once)
         scope = self.evidence.scope(outcome, event.rule, fact, began=began, now=self._clock())
         if scope is Scope.ALL or isinstance(outcome, Rejected):
-            self._feel(outcome, began)
+            self._on_outcome(outcome, began)
         match outcome:
             case Retry() if scope is Scope.RULE:
                 rest = min(outcome.after or _REST, LONGEST_REST)
@@ -313,7 +315,7 @@ class Carrier:
         emit(
             "fact.postponed",
             **_names(claim),
-            dest=self._road.name,
+            dest=self._route.name,
             fact=event.fact,
             rule=event.rule,
             reason=decision.reason,
@@ -323,11 +325,11 @@ class Carrier:
         )
         return Postponed(until=decision.until, fact=event.fact, reason=decision.reason, detail=decision.detail)
 
-    def _settle(self, document: Document, event: Event, decision: Settle) -> None:
+    def _settle(self, document: ClaimedDocument, event: Event, decision: Settle) -> None:
         if event.left_out:
             detail = "; ".join(filter(None, (decision.detail, *(f"left out: {each}" for each in event.left_out))))
             decision = structs.replace(decision, detail=detail[:LONGEST_MESSAGE])
-        if self._road.shadow and decision.state is State.DELIVERED:
+        if self._route.shadow and decision.state is State.DELIVERED:
             decision = Settle(state=State.SHADOWED, detail=decision.detail)
         document.ended = True
         amount = self._shape.worth_of(event) if decision.state in _SENT else ""
@@ -339,7 +341,7 @@ class Carrier:
             # A rule that failed before its once was known: the next success of the fact in the lane ends its letter.
             for key in dict.fromkeys(((name, event.once), (name, ""))):
                 if held.get(key) is State.DEAD:
-                    document.verdicts.append(Verdict(reason=Reason.HEALED, rule=event.rule))
+                    document.skips.append(Skip(reason=Reason.HEALED, rule=event.rule))
                     if key != (event.fact, event.once):
                         document.released.append(key)
 
@@ -348,45 +350,45 @@ class Carrier:
         digest = self._book.rules.digest_of(rule)
         if rule in self.held or rules.digest_of(rule) != digest:
             return
-        hold = Hold(dest=self._road.name, rule=rule, digest=digest, since=_now(), detail=detail)
+        hold = Hold(dest=self._route.name, rule=rule, digest=digest, since=_now(), detail=detail)
         await self._until_stored(lambda: self._journal.hold(hold))
         if rule in self.held:  # by another fact meanwhile
             return
         self.held[rule] = hold  # not before: the journal would say of what waits for it that nobody holds it
-        emit("rule.held", dest=self._road.name, rule=rule, detail=detail)
+        emit("rule.held", dest=self._route.name, rule=rule, detail=detail)
 
     # -- the journal ---------------------------------------------------------------------------------------------------
 
     async def _confirm(self, claim: Claim) -> None:
         await self._until_stored(lambda: self._journal.confirm(claim))
 
-    async def _store(self, document: Document, *, end: Done | Postponed | Returned | None) -> None:
+    async def _store(self, document: ClaimedDocument, *, end: Done | Postponed | Returned | None) -> None:
         """Durable when it returns; only then is it told."""
-        record = Record(
+        progress = Progress(
             settled=tuple(document.settled),
-            verdicts=tuple(document.verdicts),
+            skips=tuple(document.skips),
             released=tuple(document.released),
             end=end,
         )
-        document.settled, document.verdicts, document.released = [], [], []
-        await self._recorded(document.claim, record)
-        await self._tell(document.claim, record)
+        document.settled, document.skips, document.released = [], [], []
+        await self._recorded(document.claim, progress)
+        await self._emit_settled(document.claim, progress)
 
-    async def _recorded(self, claim: Claim, record: Record) -> None:
+    async def _recorded(self, claim: Claim, progress: Progress) -> None:
         """Of what the journal refuses for its content, what must be known of each fact is kept: its key and state.
 
         Where it refuses that too, the journal itself is in the way: it is as with one that is busy.
         """
         try:
-            await self._until_stored(lambda: self._journal.record(claim, record, now=_now()))
+            await self._until_stored(lambda: self._journal.record(claim, progress, now=_now()))
         except NotStorable as problem:
-            emit("journal.refused", **_names(claim), dest=self._road.name, detail=str(problem))
-            bare = _bare(record, str(problem))
+            emit("journal.refused", **_names(claim), dest=self._route.name, detail=str(problem))
+            bare = _bare(progress, str(problem))
             await self._until_stored(lambda: self._stored_bare(claim, bare))
 
-    async def _stored_bare(self, claim: Claim, record: Record) -> None:
+    async def _stored_bare(self, claim: Claim, progress: Progress) -> None:
         try:
-            await self._journal.record(claim, record, now=_now())
+            await self._journal.record(claim, progress, now=_now())
         except NotStorable as problem:
             raise JournalBusy(f"it refuses what must be known of an order: {problem}") from None
 
@@ -397,13 +399,13 @@ class Carrier:
             try:
                 return await store()
             except JournalBusy as problem:
-                emit("journal.busy", dest=self._road.name, detail=str(problem))
+                emit("journal.busy", dest=self._route.name, detail=str(problem))
                 self.unstored += 1
                 await asyncio.sleep(_STORE_AGAIN[min(tries, len(_STORE_AGAIN) - 1)])
                 self.unstored -= 1
                 tries += 1
 
-    async def _depart(self, claim: Claim, event: Event) -> None:
+    async def _mark_departed(self, claim: Claim, event: Event) -> None:
         departed = Settled(
             fact=event.fact,
             once=event.once,
@@ -412,18 +414,18 @@ class Carrier:
             occurred_at=event.at,
             amount=self._shape.worth_of(event),
         )
-        await self._recorded(claim, Record(settled=(departed,)))
-        emit("fact.departed", **_names(claim), dest=self._road.name, fact=event.fact, once=event.once)
+        await self._recorded(claim, Progress(settled=(departed,)))
+        emit("fact.departed", **_names(claim), dest=self._route.name, fact=event.fact, once=event.once)
 
-    async def _tell(self, claim: Claim, record: Record) -> None:
+    async def _emit_settled(self, claim: Claim, progress: Progress) -> None:
         seconds = round((_now() - claim.envelope.received_at).total_seconds(), 3)
-        for number, settled in enumerate(record.settled, 1):
+        for number, settled in enumerate(progress.settled, 1):
             if number % _LINES_IN_A_ROW == 0:
                 await asyncio.sleep(0)
             emit(
                 "fact.settled",
                 **_names(claim),
-                dest=self._road.name,
+                dest=self._route.name,
                 rule=settled.rule,
                 fact=settled.fact,
                 once=settled.once,
@@ -433,25 +435,25 @@ class Carrier:
                 attempt=claim.attempt + 1,
                 seconds=seconds,
             )
-        if isinstance(record.end, Done) and not record.settled and record.verdicts:
-            reasons = {verdict.reason for verdict in record.verdicts}
-            reason = Reason.ALREADY if Reason.ALREADY in reasons else record.verdicts[0].reason
-            emit("document.skipped", **_names(claim), dest=self._road.name, reason=reason, seconds=seconds)
+        if isinstance(progress.end, Done) and not progress.settled and progress.skips:
+            reasons = {skip.reason for skip in progress.skips}
+            reason = Reason.ALREADY if Reason.ALREADY in reasons else progress.skips[0].reason
+            emit("document.skipped", **_names(claim), dest=self._route.name, reason=reason, seconds=seconds)
 
 
-def _bare(record: Record, why: str) -> Record:
-    """The same facts and verdicts, without what documents and others said."""
-    end = record.end
+def _bare(progress: Progress, why: str) -> Progress:
+    """The same facts and skips, without what documents and others said."""
+    end = progress.end
     return structs.replace(
-        record,
-        settled=[structs.replace(each, detail=why, amount="", occurred_at=None) for each in record.settled],
-        verdicts=[structs.replace(each, detail=why) for each in record.verdicts],
+        progress,
+        settled=[structs.replace(each, detail=why, amount="", occurred_at=None) for each in progress.settled],
+        skips=[structs.replace(each, detail=why) for each in progress.skips],
         end=replace(end, detail=why) if isinstance(end, Postponed) else end,
     )
 
 
 def _note(
-    document: Document,
+    document: ClaimedDocument,
     key: Key,
     rule: str,
     decision: Settle,

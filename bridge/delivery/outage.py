@@ -5,22 +5,22 @@ from datetime import datetime
 
 import msgspec
 
-from bridge.delivery.breaker import Health, Mood
-from bridge.journal import Reading
+from bridge.delivery.breaker import Breaker, BreakerState
+from bridge.journal import Reader
 
 _SHORT = 5.0
 """Seconds of rest that nobody needs to be told of."""
 
 
-class Trouble(msgspec.Struct, frozen=True, kw_only=True):
+class Outage(msgspec.Struct, frozen=True, kw_only=True):
     """Why nothing is sent there, and since when. Of replicas the last to notice a change has the say."""
 
-    mood: Mood
+    state: BreakerState
     since: datetime
     reason: str
 
     def __str__(self) -> str:
-        return f"is {self.mood} since {self.since:%Y-%m-%d %H:%M:%S}: {self.reason}"
+        return f"is {self.state} since {self.since:%Y-%m-%d %H:%M:%S}: {self.reason}"
 
 
 def mark(dest: str) -> str:
@@ -28,15 +28,15 @@ def mark(dest: str) -> str:
     return f"destination:{dest}"
 
 
-def noted(health: Health, since: datetime | None, now: float) -> str:
+def noted(breaker: Breaker, since: datetime | None, now: float) -> str:
     """What is to be remembered; empty where something is sent, or will be in a moment. now: by the clock of health."""
-    is_short = health.mood is Mood.RESTING and health.rest(now) < _SHORT
-    if not health.mood.sends_nothing or is_short or since is None:
+    is_short = breaker.state is BreakerState.RESTING and breaker.rest(now) < _SHORT
+    if not breaker.state.sends_nothing or is_short or since is None:
         return ""
-    return msgspec.json.encode(Trouble(mood=health.mood, since=since, reason=health.reason)).decode()
+    return msgspec.json.encode(Outage(state=breaker.state, since=since, reason=breaker.reason)).decode()
 
 
-async def trouble_of(journal: Reading, dest: str) -> Trouble | None:
+async def outage_of(journal: Reader, dest: str) -> Outage | None:
     """None: there is none that anybody has noticed."""
     told = await journal.recall(mark(dest))
-    return msgspec.json.decode(told, type=Trouble) if told else None
+    return msgspec.json.decode(told, type=Outage) if told else None

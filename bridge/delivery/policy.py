@@ -14,7 +14,7 @@ _LARGEST_EXPONENT = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Patience:
+class RetryPolicy:
     """How long a fact is tried. Waits double from `first_wait` to `longest_wait`, each drawn between zero and that."""
 
     first_wait: timedelta = timedelta(seconds=1)
@@ -49,7 +49,7 @@ Decision: TypeAlias = Settle | Pass | Postpone
 
 
 def decide(
-    outcome: Outcome, *, attempt: int, now: datetime, first_tried_at: datetime, patience: Patience, chance: float
+    outcome: Outcome, *, attempt: int, now: datetime, first_tried_at: datetime, retry: RetryPolicy, chance: float
 ) -> Decision:
     """attempt counts from 1; chance is from 0 to 1."""
     match outcome:
@@ -65,8 +65,8 @@ def decide(
             return Postpone(until=now, reason=reason, detail=detail)
         case Retry():
             told = min(outcome.after or timedelta(), LONGEST_REST)
-            wait = max(backoff(attempt, patience=patience, chance=chance), told)
-            return _again(outcome, now=now, wait=wait, given_up=now - first_tried_at >= patience.give_up)
+            wait = max(backoff(attempt, retry=retry, chance=chance), told)
+            return _again(outcome, now=now, wait=wait, given_up=now - first_tried_at >= retry.give_up)
         case _:
             assert_never(outcome)
 
@@ -77,7 +77,7 @@ def _again(outcome: Retry, *, now: datetime, wait: timedelta, given_up: bool) ->
     return Postpone(until=now + wait, reason=outcome.reason, detail=outcome.detail)
 
 
-def backoff(attempt: int, *, patience: Patience, chance: float) -> timedelta:
+def backoff(attempt: int, *, retry: RetryPolicy, chance: float) -> timedelta:
     """Full jitter: between zero and the doubled wait. The exponent is capped, for a timedelta overflows."""
-    doubled: timedelta = patience.first_wait * (1 << min(max(attempt - 1, 0), _LARGEST_EXPONENT))
-    return min(doubled, patience.longest_wait) * chance
+    doubled: timedelta = retry.first_wait * (1 << min(max(attempt - 1, 0), _LARGEST_EXPONENT))
+    return min(doubled, retry.longest_wait) * chance

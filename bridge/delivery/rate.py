@@ -3,7 +3,7 @@
 _AHEAD = 1.0
 
 
-class Pace:
+class RateLimit:
     """Turns at even distances, in the order in which they were taken."""
 
     __slots__ = ("_distance", "_next")
@@ -12,13 +12,13 @@ class Pace:
         self._distance = 1 / per_second
         self._next = 0.0
 
-    def turn(self, now: float) -> float:
+    def delay(self, now: float) -> float:
         """Takes the next turn: how long to wait for it."""
         at = max(self._next, now)
         self._next = at + self._distance
         return at - now
 
-    def room(self, now: float) -> int:
+    def available(self, now: float) -> int:
         """How many turns may be asked for so that nobody waits much longer than a second; one if nobody waits."""
         ahead = max(0.0, self._next - now - self._distance)
         return 0 if ahead > _AHEAD else max(int(not ahead), int((_AHEAD - ahead) / self._distance))

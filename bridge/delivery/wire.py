@@ -75,7 +75,7 @@ class _Protocol(ResponseHandler):
 
 
 @dataclass(slots=True)
-class _Way:
+class _Endpoint:
     """To one host with one set of headers: how aiohttp is asked for a connection, and the lines of each request."""
 
     connecting: ClientRequest
@@ -97,7 +97,7 @@ class NoAuthority(OSError):
     """The file of authorities that a request names cannot be used; nothing was sent."""
 
 
-class Exchange:
+class Wire:
     """Made in a running event loop. connect, read, total: see Timeouts."""
 
     def __init__(
@@ -114,7 +114,7 @@ class Exchange:
             "Accept-Encoding": "identity",
             **({"Connection": "close"} if connector.force_close else {}),
         }
-        self._ways: dict[object, _Way] = {}
+        self._endpoints: dict[object, _Endpoint] = {}
         self._authorities: dict[str, tuple[int, ssl.SSLContext]] = {}
         self._is_proxied = bool(getproxies())
 
@@ -122,8 +122,8 @@ class Exchange:
         """Sent once, whatever happens. Raises aiohttp.ClientError, HttpProcessingError, TimeoutError, OSError."""
         with self._deadlines.one():
             url = _url(request.url)
-            way = self._way(request, url)
-            connection, protocol, transport = await self._connected(way)
+            endpoint = self._endpoint(request, url)
+            connection, protocol, transport = await self._connected(endpoint)
             try:
                 protocol.began = b""
                 protocol.set_response_params(
@@ -132,7 +132,7 @@ class Exchange:
                     max_field_size=_LONGEST_LINE,
                     max_headers=_MOST_HEADERS,
                 )
-                transport.write(way.head(request, url) + (request.body or b""))
+                transport.write(endpoint.head(request, url) + (request.body or b""))
                 response = await self._read(protocol, request.longest)
             except BaseException:
                 connection.close()
@@ -143,17 +143,17 @@ class Exchange:
                 connection.close()
             return response
 
-    def _way(self, request: Request, url: URL) -> _Way:
+    def _endpoint(self, request: Request, url: URL) -> _Endpoint:
         trusted = self._trusted(request.ca) if request.ca else None
         key = (url.scheme, url.raw_authority, trusted, *request.headers.items())
-        way = self._ways.get(key)
-        if way is None:
-            if len(self._ways) >= _MOST_WAYS:
-                del self._ways[next(iter(self._ways))]
+        endpoint = self._endpoints.get(key)
+        if endpoint is None:
+            if len(self._endpoints) >= _MOST_WAYS:
+                del self._endpoints[next(iter(self._endpoints))]
             headers = CIMultiDict(self._own)
             headers.update(request.headers)
-            way = self._ways[key] = _Way(self._connecting(url, headers, trusted))
-        return way
+            endpoint = self._endpoints[key] = _Endpoint(self._connecting(url, headers, trusted))
+        return endpoint
 
     def _trusted(self, ca: str) -> ssl.SSLContext:
         """One for each state of the file: it is renewed while the process lives."""
@@ -183,11 +183,11 @@ class Exchange:
         tls = True if trusted is None else trusted
         return ClientRequest("GET", url, headers=headers, loop=loop, proxy=proxy, proxy_auth=auth, ssl=tls)
 
-    async def _connected(self, way: _Way) -> tuple[Connection, _Protocol, asyncio.Transport]:
+    async def _connected(self, endpoint: _Endpoint) -> tuple[Connection, _Protocol, asyncio.Transport]:
         """One on which nothing has come that nobody asked for: it would be taken for the answer."""
         for _ in range(_TRIES):
             try:
-                connection = await self._connector.connect(way.connecting, [], self._timeout)
+                connection = await self._connector.connect(endpoint.connecting, [], self._timeout)
             except TimeoutError as problem:
                 raise ConnectionTimeoutError("no connection in time") from problem
             protocol, transport = cast("_Protocol | None", connection.protocol), connection.transport
@@ -207,7 +207,7 @@ class Exchange:
             status = protocol.status
             if status and status not in _SUCCESS:
                 return Response(status=status, headers=headers, is_whole=False)
-            raise _told(problem, status) from problem
+            raise _with_notes(problem, status) from problem
         return Response(status=message.code, headers=headers, body=body, is_whole=is_whole)
 
     async def _answered(self, protocol: ResponseHandler) -> tuple[RawResponseMessage, StreamReader]:
@@ -226,14 +226,14 @@ class Exchange:
         return body[:longest], len(body) <= longest
 
 
-def _told(problem: Exception, status: int) -> Exception:
+def _with_notes(problem: Exception, status: int) -> Exception:
     """The same, with what is known beside it in its notes."""
-    told = SocketTimeoutError("no byte in time") if isinstance(problem, TimeoutError) else problem
+    noted = SocketTimeoutError("no byte in time") if isinstance(problem, TimeoutError) else problem
     if isinstance(problem.__cause__, LineTooLong):
-        told.add_note(f"a line of its head is longer than {_LONGEST_LINE} bytes")
+        noted.add_note(f"a line of its head is longer than {_LONGEST_LINE} bytes")
     if status:
-        told.add_note(f"after the status {status}")
-    return told
+        noted.add_note(f"after the status {status}")
+    return noted
 
 
 def _url(text: str) -> URL:

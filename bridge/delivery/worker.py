@@ -7,14 +7,14 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 from bridge.contract import Outcome, Response
-from bridge.delivery.breaker import Health, Mood, after, after_probe, allowed, probe_is_due
-from bridge.delivery.client import Courier
-from bridge.delivery.concurrency import Window
-from bridge.delivery.conversation import Road
-from bridge.delivery.document import LIGHT, Carrier, Document
+from bridge.delivery.breaker import Breaker, BreakerState, after, after_probe, allowed, probe_is_due
+from bridge.delivery.client import Client
+from bridge.delivery.concurrency import ConcurrencyLimit
+from bridge.delivery.conversation import Route
+from bridge.delivery.document import LIGHT, ClaimedDocument, DocumentDelivery
 from bridge.delivery.outage import mark, noted
 from bridge.delivery.policy import CLOCK_WAS_SET, LONGEST_REST
-from bridge.delivery.ready import Ready
+from bridge.delivery.send_queue import SendQueue
 from bridge.errors import JournalBusy
 from bridge.journal import Claim, Hold, Journal
 from bridge.mapping.rulebook import Rulebook
@@ -36,15 +36,15 @@ _MOST_HEAVY = 4
 class Worker:
     """Runs until told to stop; then finishes what is in flight."""
 
-    def __init__(self, road: Road, *, journal: Journal, book: Rulebook, courier: Courier) -> None:
-        self._road = road
+    def __init__(self, route: Route, *, journal: Journal, book: Rulebook, client: Client) -> None:
+        self._route = route
         self._journal = journal
-        self._courier = courier
+        self._client = client
         self._clock = asyncio.get_running_loop().time
-        self._carrier = Carrier(road, journal=journal, book=book, courier=courier, feel=self._feel)
-        self._health = Health()
-        self._window = Window(road.bounds)
-        self._ready = Ready(self._carrier.first_rule)
+        self._delivery = DocumentDelivery(route, journal=journal, book=book, client=client, on_outcome=self._on_outcome)
+        self._breaker = Breaker()
+        self._concurrency = ConcurrencyLimit(route.bounds)
+        self._queue = SendQueue(self._delivery.first_rule)
         self._tries_another = self._another_waits = False
         self._another_at = -_ANOTHER_AGAIN
         self._in_flight = 0
@@ -57,27 +57,27 @@ class Worker:
         self._note = ""
         self._remembered: str | None = None
         self._wake = asyncio.Event()
-        journal.watch(road.name, self._something_due)
-        UP.labels(road.name).set(1)
-        BREAKER.labels(road.name).set(0)
-        LIMIT.labels(road.name).set(self._window.limit)
+        journal.watch(route.name, self._something_due)
+        UP.labels(route.name).set(1)
+        BREAKER.labels(route.name).set(0)
+        LIMIT.labels(route.name).set(self._concurrency.limit)
 
     @property
     def name(self) -> str:
-        return self._road.name
+        return self._route.name
 
     @property
-    def mood(self) -> str:
-        return self._health.mood.value
+    def state(self) -> str:
+        return self._breaker.state.value
 
     @property
     def reason(self) -> str:
         """Why it is not well; empty where it is."""
-        return self._health.reason
+        return self._breaker.reason
 
     @property
     def since(self) -> datetime | None:
-        """When the mood became what it is; None: it never was another."""
+        """When its state became what it is; None: it never was another."""
         return self._since
 
     @property
@@ -87,26 +87,26 @@ class Worker:
     @property
     def limit(self) -> int:
         """How many may be in flight at once, as the destination's answers have taught."""
-        return self._window.limit
+        return self._concurrency.limit
 
     @property
     def latency(self) -> float:
         """Of the last requests, in seconds."""
-        return self._courier.latency
+        return self._client.latency
 
     @property
     def asks_again_in(self) -> float:
         """Seconds until it is asked again, where nothing is sent; else 0.0."""
-        return self._health.rest(self._clock())
+        return self._breaker.rest(self._clock())
 
     @property
     def holds(self) -> Sequence[Hold]:
         """The rules that are held, and why."""
-        return sorted(self._carrier.held.values(), key=lambda hold: hold.rule)
+        return sorted(self._delivery.held.values(), key=lambda hold: hold.rule)
 
     def release(self, rule: str) -> None:
         """A person released the rule; the journal makes its lanes due."""
-        self._carrier.release(rule)
+        self._delivery.release(rule)
 
     def learn_holds(self) -> None:
         """The rules have changed: those that were held and are others now go on. Until that is known nothing begins."""
@@ -136,7 +136,7 @@ class Worker:
                 await self._look_ahead()
                 await self._start(lanes)
                 await self._remember()
-                if probe_is_due(self._health, self._clock()):
+                if probe_is_due(self._breaker, self._clock()):
                     await self._probe()
                 else:
                     await self._sleep()
@@ -144,7 +144,7 @@ class Worker:
     async def _learned(self) -> bool:
         self._knows_holds = True  # said before the question: rules that change meanwhile are asked for again
         try:
-            await self._carrier.learn_holds()
+            await self._delivery.learn_holds()
         except JournalBusy as problem:
             emit("journal.busy", dest=self.name, detail=str(problem))
             self._knows_holds = False
@@ -155,7 +155,7 @@ class Worker:
         at = timedelta(seconds=time.time() - time.monotonic())
         if self._clock_at is not None and abs(at - self._clock_at) < CLOCK_WAS_SET:
             return
-        now, longest = _now(), max(self._road.patience.longest_wait, LONGEST_REST)
+        now, longest = _now(), max(self._route.retry.longest_wait, LONGEST_REST)
         try:
             count = await self._journal.hasten(self.name, beyond=now + longest, now=now)
         except JournalBusy as problem:
@@ -183,71 +183,71 @@ class Worker:
     def _is_remembered(self) -> bool:
         return self._remembered == self._note
 
-    def _has_room(self) -> bool:
-        room = self._window.limit - len(self._ready)
-        return self._health.mood is not Mood.DOWN and room >= (self._window.limit + 1) // 2
+    def _has_capacity(self) -> bool:
+        capacity = self._concurrency.limit - len(self._queue)
+        return self._breaker.state is not BreakerState.DOWN and capacity >= (self._concurrency.limit + 1) // 2
 
     def _give_back(self, lanes: asyncio.TaskGroup) -> None:
         """What waits here, and a person has decided about: whoever asks the journal is not to find it in flight."""
-        if not self._ready or not (revoked := self._journal.revoked(self.name)):
+        if not self._queue or not (revoked := self._journal.revoked(self.name)):
             return
-        for claim in self._ready.taken_out(revoked):
-            lanes.create_task(self._carrier.give_back(claim))
+        for claim in self._queue.taken_out(revoked):
+            lanes.create_task(self._delivery.give_back(claim))
 
     async def _refill(self) -> None:
         """Claim in bulk: one question to the journal serves many lanes."""
-        if not self._has_room() or not self._is_due():
+        if not self._has_capacity() or not self._is_due():
             return
         self._maybe_due = False
         try:
             claims = await self._claimed()
-            self._next_due = None if self._maybe_due else await self._journal.next_due(self._road.name)
+            self._next_due = None if self._maybe_due else await self._journal.next_due(self._route.name)
         except JournalBusy as problem:
-            emit("journal.busy", dest=self._road.name, detail=str(problem))
+            emit("journal.busy", dest=self._route.name, detail=str(problem))
             self._next_due = _now() + timedelta(seconds=_JOURNAL_AGAIN)
             return
-        self._ready.claims.extend(claims)
+        self._queue.claims.extend(claims)
 
     async def _claimed(self) -> Sequence[Claim]:
-        room = self._window.limit - len(self._ready)
-        claims = await self._journal.claim(self._road.name, now=_now(), limit=room, budget=_BUDGET)
+        capacity = self._concurrency.limit - len(self._queue)
+        claims = await self._journal.claim(self._route.name, now=_now(), limit=capacity, budget=_BUDGET)
         self._maybe_due |= bool(claims)
         return claims
 
     async def _look_ahead(self) -> None:
         """While it is paused a fact of a rule that was not denied is tried at once: the pause may not be about it."""
         self._tries_another = self._another_waits = False
-        if self._health.mood is not Mood.PAUSED:
-            self._ready.resume()
+        if self._breaker.state is not BreakerState.PAUSED:
+            self._queue.resume()
             return
-        denied = self._carrier.denied
-        if not denied or self._in_flight or not self._ready:
+        denied = self._delivery.denied
+        if not denied or self._in_flight or not self._queue:
             return
-        is_another = await self._ready.put_first(denied, self._claim_further)
-        if is_another and not self._health.is_costly:
+        is_another = await self._queue.put_first(denied, self._claim_further)
+        if is_another and not self._breaker.is_costly:
             self._another_waits = True
             if self._another_in() <= 0:
                 self._tries_another, self._another_waits, self._another_at = True, False, self._clock()
-                self._ready.try_first()
+                self._queue.try_first()
         elif not is_another and self._free() > 0:
-            await self._carrier.step_back(self._ready.cut())
+            await self._delivery.step_back(self._queue.cut())
 
     def _another_in(self) -> float:
         return self._another_at + _ANOTHER_AGAIN - self._clock()
 
     async def _claim_further(self) -> bool:
         """Beyond what may be in flight."""
-        if not self._is_due() or self._ready.is_full:
+        if not self._is_due() or self._queue.is_full:
             return False
         self._maybe_due = False
         try:
-            claims = await self._journal.claim(self.name, now=_now(), limit=self._window.limit, budget=_BUDGET)
+            claims = await self._journal.claim(self.name, now=_now(), limit=self._concurrency.limit, budget=_BUDGET)
         except JournalBusy as problem:
             emit("journal.busy", dest=self.name, detail=str(problem))
             self._maybe_due = True
             return False
         self._maybe_due |= bool(claims)
-        self._ready.claims.extend(claims)
+        self._queue.claims.extend(claims)
         return bool(claims)
 
     def _is_due(self) -> bool:
@@ -255,15 +255,15 @@ class Worker:
 
     async def _start(self, lanes: asyncio.TaskGroup) -> None:
         """Slice by slice, so that the event loop has its turn, and what was mapped is stored before there is more."""
-        while self._ready and not (self._carrier.unstored or self._stopping):
-            claims = [self._ready.claims.popleft() for _ in range(min(self._free(), len(self._ready)))]
+        while self._queue and not (self._delivery.unstored or self._stopping):
+            claims = [self._queue.claims.popleft() for _ in range(min(self._free(), len(self._queue)))]
             if not claims:
                 return
             self._in_flight += len(claims)
             # All of a slice are mapped before the first is sent: in a row it costs half of what it costs apart.
             began = time.perf_counter()
             documents = self._slice(claims, lanes)
-            self._ready.claims.extendleft(reversed(claims))
+            self._queue.claims.extendleft(reversed(claims))
             self._in_flight -= len(claims)
             for document in documents:
                 lanes.create_task(self._carry(document))
@@ -271,7 +271,7 @@ class Worker:
             # the last one, for what was claimed meanwhile begins at once.
             await asyncio.sleep(max(0.0, time.perf_counter() - began - SLICE))
 
-    def _slice(self, claims: list[Claim], lanes: asyncio.TaskGroup) -> Sequence[Document]:
+    def _slice(self, claims: list[Claim], lanes: asyncio.TaskGroup) -> Sequence[ClaimedDocument]:
         """As many as can be mapped in a slice of time, taken from the claims. What is heavy goes its own way."""
         documents, until = [], time.perf_counter() + SLICE
         while claims:
@@ -279,7 +279,7 @@ class Worker:
             if len(claim.envelope.raw) > LIGHT:
                 lanes.create_task(self._carry_heavy(claim))
             else:
-                documents.append(self._carrier.mapped(claim))
+                documents.append(self._delivery.mapped(claim))
             if time.perf_counter() > until:
                 break
         return documents
@@ -288,7 +288,7 @@ class Worker:
         try:
             async with self._heavy:
                 if not self._stopping:
-                    await self._carrier.carry(await self._carrier.mapped_apart(claim))
+                    await self._delivery.carry(await self._delivery.mapped_apart(claim))
         finally:
             self._in_flight -= 1
             self._wake.set()
@@ -296,15 +296,15 @@ class Worker:
     def _free(self) -> int:
         """How many more may start: as many as the breaker, the window and the rate allow."""
         now = self._clock()
-        free = allowed(self._health, in_flight=self._in_flight, concurrency=self._window.limit, now=now)
+        free = allowed(self._breaker, in_flight=self._in_flight, concurrency=self._concurrency.limit, now=now)
         if self._tries_another and not self._in_flight:
             free = 1
-        room = self._courier.room()
-        return free if room is None else min(free, room)
+        available = self._client.available()
+        return free if available is None else min(free, available)
 
-    async def _carry(self, document: Document) -> None:
+    async def _carry(self, document: ClaimedDocument) -> None:
         try:
-            await self._carrier.carry(document)
+            await self._delivery.carry(document)
         finally:
             self._in_flight -= 1
             self._wake.set()
@@ -316,63 +316,69 @@ class Worker:
 
     def _seconds_to_sleep(self) -> float | None:
         """Until a lane is due or a probe is; None: until something happens (a lane that ends, an append)."""
-        if self._carrier.unstored or not self._is_remembered():
+        if self._delivery.unstored or not self._is_remembered():
             return _JOURNAL_AGAIN
         waits = [max(_PROBE_AGAIN, self.asks_again_in)] if self._awaits_a_probe() else []
         if self._another_waits:
             waits.append(self._another_in())
-        if self._next_due is not None and self._has_room():
+        if self._next_due is not None and self._has_capacity():
             # The journal's times are a clock's that can be set: now and then it is looked at again.
             waits.append(min((self._next_due - _now()).total_seconds(), _LONGEST_SLEEP))
         return max(0.001, min(waits)) if waits else None
 
     def _awaits_a_probe(self) -> bool:
         """Time alone brings it: a read, or a fact that is there and may go when the last one has ended."""
-        health = self._health
-        reads = health.mood is Mood.DOWN or (health.is_costly and not health.has_read)
-        return health.mood.sends_nothing and (reads or self._can_probe_with_a_lane())
+        breaker = self._breaker
+        reads = breaker.state is BreakerState.DOWN or (breaker.is_costly and not breaker.has_read)
+        return breaker.state.sends_nothing and (reads or self._can_probe_with_a_lane())
 
     def _can_probe_with_a_lane(self) -> bool:
-        return bool(self._ready) and not self._in_flight
+        return bool(self._queue) and not self._in_flight
 
     async def _probe(self) -> None:
-        answer = await self._courier.send(self._road.destination.probe())
-        answered = isinstance(answer, Response) and self._road.destination.is_answer(answer)
-        self._become(after_probe(self._health, answered=answered, now=self._clock()))
+        answer = await self._client.send(self._route.destination.probe())
+        answered = isinstance(answer, Response) and self._route.destination.is_answer(answer)
+        self._become(after_probe(self._breaker, answered=answered, now=self._clock()))
 
-    def _feel(self, outcome: Outcome, began: float) -> None:
-        now, before = self._clock(), self._window.limit
-        self._become(after(self._health, outcome, began=began, now=now))
-        reason = self._window.felt(
-            outcome, began=began, now=now, latency=self._courier.latency, in_flight=self._in_flight
+    def _on_outcome(self, outcome: Outcome, began: float) -> None:
+        now, before = self._clock(), self._concurrency.limit
+        self._become(after(self._breaker, outcome, began=began, now=now))
+        reason = self._concurrency.on_outcome(
+            outcome, began=began, now=now, latency=self._client.latency, in_flight=self._in_flight
         )
         if reason:
-            LIMIT.labels(self._road.name).set(self._window.limit)
-            emit("concurrency.changed", dest=self._road.name, before=before, limit=self._window.limit, reason=reason)
+            LIMIT.labels(self._route.name).set(self._concurrency.limit)
+            emit(
+                "concurrency.changed",
+                dest=self._route.name,
+                before=before,
+                limit=self._concurrency.limit,
+                reason=reason,
+            )
 
-    def _become(self, health: Health) -> None:
-        before, self._health = self._health, health
-        is_new = health.mood is not before.mood
+    def _become(self, breaker: Breaker) -> None:
+        before, self._breaker = self._breaker, breaker
+        is_new = breaker.state is not before.state
         if is_new:
             self._since = _now()
-            self._tell()
-        if is_new or health.mood.sends_nothing:
-            self._note = noted(health, self._since, self._clock())
+            self._publish_state()
+        if is_new or breaker.state.sends_nothing:
+            self._note = noted(breaker, self._since, self._clock())
             self._wake.set()
 
-    def _tell(self) -> None:
+    def _publish_state(self) -> None:
         """Gauges and a line: what the destination has become."""
-        mood, reason = self._health.mood, self._health.reason
-        UP.labels(self.name).set(0 if mood.sends_nothing else 1)
-        BREAKER.labels(self.name).set(2 if mood.sends_nothing else int(mood is Mood.SUSPICIOUS))
-        match mood:
-            case Mood.PAUSED | Mood.DOWN:
-                emit("destination.paused", dest=self.name, reason=mood, detail=reason)
-            case Mood.RESTING:
+        state, reason = self._breaker.state, self._breaker.reason
+        UP.labels(self.name).set(0 if state.sends_nothing else 1)
+        BREAKER.labels(self.name).set(2 if state.sends_nothing else int(state is BreakerState.SUSPICIOUS))
+        match state:
+            case BreakerState.PAUSED | BreakerState.DOWN:
+                emit("destination.paused", dest=self.name, reason=state, detail=reason)
+            case BreakerState.RESTING:
                 emit("destination.resting", dest=self.name, seconds=round(self.asks_again_in, 1), detail=reason)
-            case Mood.SUSPICIOUS:
+            case BreakerState.SUSPICIOUS:
                 emit("destination.suspicious", dest=self.name, reason=reason)
-            case Mood.WELL:
+            case BreakerState.WELL:
                 emit("destination.resumed", dest=self.name)
 
 

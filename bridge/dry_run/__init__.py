@@ -1,7 +1,7 @@
 """Deliveries walked through the rules without a network or a journal: what each rule says, and what would be sent.
 
-rehearsal = Rehearsal(settings)
-for verdict in rehearsal.deliver("shop", arrival): ...
+dry_run = DryRun(settings)
+for verdict in dry_run.deliver("shop", arrival): ...
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -11,13 +11,13 @@ from typing import Final, TypeAlias, assert_never
 
 from bridge.config import Outlet, Settings
 from bridge.contract import (
+    Attempt,
     Conversation,
     Delivered,
     Envelope,
     Event,
     HttpArrival,
     Json,
-    Moment,
     Outcome,
     Paused,
     Reason,
@@ -70,7 +70,7 @@ def stand_in(request: Request) -> Response:
     return request.shadow or _FINE
 
 
-class Rehearsal:
+class DryRun:
     """Remembers what was sent and which document of a lane is the newest, as the journal would."""
 
     def __init__(self, settings: Settings, answers: Answers = stand_in) -> None:
@@ -110,8 +110,8 @@ class Rehearsal:
         if delivery in self._seen:
             return (Verdict(destination="", rule="", word=Reason.ALREADY, why="a duplicate: this id came before"),)
         self._seen.add(delivery)
-        if envelope.verdict is not None:
-            return (Verdict(destination="", rule="", word=envelope.verdict, why="no rule sees such a document"),)
+        if envelope.reason is not None:
+            return (Verdict(destination="", rule="", word=envelope.reason, why="no rule sees such a document"),)
         stale = self._is_stale(envelope)
         return [
             self._verdict(envelope, name, outlet, step)
@@ -158,8 +158,8 @@ class Rehearsal:
         requests: Sequence[Request] = ()
         word, why = str(Reason.ALREADY), ""
         if key not in self._held:
-            moment = Moment(now=envelope.received_at, first_tried_at=envelope.received_at, attempt=1)
-            requests, outcome = self._held_with(outlet.destination.converse(event, moment))
+            attempt = Attempt(now=envelope.received_at, first_tried_at=envelope.received_at, number=1)
+            requests, outcome = self._held_with(outlet.destination.converse(event, attempt))
             word, why = _said(outcome)
             if isinstance(outcome, Delivered | Uncertain):
                 self._held.add(key)

@@ -19,7 +19,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 from bridge.config import Settings
 from bridge.config.messages import complaint
 from bridge.contract import Json, Payload, Request, Response
-from bridge.dry_run import Rehearsal, stand_in
+from bridge.dry_run import DryRun, stand_in
 from bridge.dry_run.deliveries import Posted, Streamed, documents, only_source
 from bridge.dry_run.request_text import as_json, decoded, encoded, written
 from bridge.errors import ConfigurationError, Problem, Refusal
@@ -82,8 +82,8 @@ class Case:
 
     def outcome(self, settings: Settings) -> str:
         """What becomes of the deliveries in their order, as it stands in `expected.json`."""
-        rehearsal = Rehearsal(settings, self._answer)
-        return written([_told(rehearsal, settings, delivery) for delivery in self.deliveries])
+        dry_run = DryRun(settings, self._answer)
+        return written([_told(dry_run, settings, delivery) for delivery in self.deliveries])
 
     def expected(self) -> str:
         """Empty where nothing is written yet. The digits of numbers count, spaces and line breaks do not."""
@@ -102,10 +102,10 @@ class Case:
 
     def facts(self, settings: Settings, deliveries: Sequence[Delivery]) -> frozenset[tuple[str, ...]]:
         """The keys of all facts that these deliveries send."""
-        rehearsal = Rehearsal(settings, self._answer)
+        dry_run = DryRun(settings, self._answer)
         for delivery in deliveries:
-            _told(rehearsal, settings, delivery)
-        return frozenset(rehearsal.keys())
+            _told(dry_run, settings, delivery)
+        return frozenset(dry_run.keys())
 
     def shuffled(self, chance: random.Random) -> Sequence[Delivery]:
         """Every delivery, some again with their id or with a new one, in any order."""
@@ -122,10 +122,10 @@ class Case:
         return stand_in(request)
 
 
-def _told(rehearsal: Rehearsal, settings: Settings, posted: Delivery) -> Json:
+def _told(dry_run: DryRun, settings: Settings, posted: Delivery) -> Json:
     delivery = " ".join(text for text in (posted.source, posted.topic, posted.id) if text)
     try:
-        verdicts = posted.walk(rehearsal, settings)
+        verdicts = posted.walk(dry_run, settings)
     except Refusal as refusal:
         return {"delivery": delivery, "refused": f"{refusal.status} {refusal}"}
     return {"delivery": delivery, "verdicts": [as_json(verdict) for verdict in verdicts]}

@@ -1,4 +1,4 @@
-"""Deliveries and records for a rehearsal: signed with secrets that are only made up, since nothing leaves."""
+"""Deliveries and records for a dry run: signed with secrets that are only made up, since nothing leaves."""
 
 import random
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ from multidict import CIMultiDict
 
 from bridge.config import Settings, read_file
 from bridge.contract import HttpArrival, MadeUp, Payload, Record, Signs, Unpacks
-from bridge.dry_run import Rehearsal, Verdict
+from bridge.dry_run import DryRun, Verdict
 from bridge.errors import BridgeError
 
 
@@ -41,9 +41,9 @@ class Posted:
         headers = CIMultiDict({name: text for name, text in made.items() if name.lower() not in given} | unsigned)
         return HttpArrival(source=self.source, headers=headers, body=self.body, received_at=self.received_at)
 
-    def walk(self, rehearsal: Rehearsal, settings: Settings) -> Sequence[Verdict]:
+    def walk(self, dry_run: DryRun, settings: Settings) -> Sequence[Verdict]:
         """In at the door. Raises Refusal."""
-        return rehearsal.deliver(self.source, self.arrival(settings))
+        return dry_run.deliver(self.source, self.arrival(settings))
 
     def again(self, chance: random.Random) -> "Posted":
         """Delivered again, with its id or, as another topic's delivery of the same document, with a new one."""
@@ -74,7 +74,7 @@ class Streamed:
     def id(self) -> str:
         return str(self.offset)
 
-    def walk(self, rehearsal: Rehearsal, settings: Settings) -> Sequence[Verdict]:  # noqa: ARG002 - as Posted
+    def walk(self, dry_run: DryRun, settings: Settings) -> Sequence[Verdict]:  # noqa: ARG002 - as Posted
         """Out of the stream. Raises Refusal."""
         record = Record(
             source=self.source,
@@ -87,7 +87,7 @@ class Streamed:
             value=self.value,
             headers=[(name, text.encode()) for name, text in self.headers.items()],
         )
-        return rehearsal.take(record)
+        return dry_run.take(record)
 
     def again(self, chance: random.Random) -> "Streamed":
         """Read again, or written to the topic again."""

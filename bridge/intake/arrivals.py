@@ -109,7 +109,7 @@ _MOST_BYTES = 1024 * 1024
 """Of bodies that are gone through together; larger ones come alone. Each step costs a few milliseconds a megabyte."""
 
 
-class Gathering:
+class ArrivalBatch:
     """Made in a running event loop."""
 
     def __init__(self, journal: Journal, rivals: Rivals | None = None) -> None:

@@ -39,7 +39,7 @@ class Working(Protocol):
     @property
     def asks_again_in(self) -> float: ...
     @property
-    def mood(self) -> str: ...
+    def state(self) -> str: ...
     @property
     def reason(self) -> str: ...
     @property
@@ -106,7 +106,7 @@ def _told_of(book: Rulebook) -> Mapping[str, object]:
 def _told(worker: Working) -> Mapping[str, object]:
     return {
         "name": worker.name,
-        "state": worker.mood,
+        "state": worker.state,
         "reason": worker.reason,
         "since": worker.since,
         "in_flight": worker.in_flight,
@@ -128,7 +128,7 @@ def _told_of_stream(stream: Stream) -> Mapping[str, object]:
 
 
 def _delivery(story: Story, source: str, delivery: str) -> Mapping[str, object]:
-    """The states of one delivery: its facts, its verdicts and where it waits."""
+    """The states of one delivery: its facts, what was skipped and where it waits."""
     documents = [d for d in story.documents if is_delivery(str(d["id"]), delivery) and d["source"] == source]
     numbers = {document["seq"] for document in documents}
 
@@ -140,7 +140,7 @@ def _delivery(story: Story, source: str, delivery: str) -> Mapping[str, object]:
         "id": delivery,
         "seq": sorted(str(number) for number in numbers),
         "facts": of_this(story.facts, "dest", "fact", "once", "state", "reason", "settled"),
-        "skipped": of_this(story.verdicts, "dest", "rule", "reason", "at"),
+        "skipped": of_this(story.skips, "dest", "rule", "reason", "at"),
         "waiting": of_this(story.waiting, "dest", "due", "attempt", "held"),
     }
 

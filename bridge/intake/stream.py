@@ -602,7 +602,7 @@ _CHOICE = (
 def _tell(envelope: Envelope, appended: Appended, seconds: float) -> None:
     """The one line of a record."""
     names = envelope.names(appended.seq)
-    if envelope.verdict is Reason.UNREADABLE and not appended.known:
-        emit("record.dead", **names, reason=envelope.verdict, detail=envelope.detail)
-    result = "known" if appended.known else "dead" if envelope.verdict is Reason.UNREADABLE else "stored"
+    if envelope.reason is Reason.UNREADABLE and not appended.known:
+        emit("record.dead", **names, reason=envelope.reason, detail=envelope.detail)
+    result = "known" if appended.known else "dead" if envelope.reason is Reason.UNREADABLE else "stored"
     emit("record.received", **names, result=result, bytes=len(envelope.raw), seconds=round(seconds, 4))

@@ -40,7 +40,7 @@ _SECRETS = ("signature", "hmac", "authorization", "cookie", "token", "secret", "
 
 
 def named(source: WebhookSource, arrival: HttpArrival, verified: Verified) -> Envelope:
-    """The document of a verified delivery; parked with the verdict UNREADABLE where the source cannot read it.
+    """The document of a verified delivery; parked with the reason UNREADABLE where the source cannot read it.
 
     Raises a Refusal that has another status than 400: by it the source says more than that. Raises Examined for the
     body by which a person examines the door.
@@ -93,7 +93,7 @@ def _parked(source: WebhookSource, arrival: HttpArrival, verified: Verified, det
                 received_at=arrival.received_at,
                 headers=label.headers,
                 raw=arrival.body,
-                verdict=Reason.UNREADABLE,
+                reason=Reason.UNREADABLE,
                 detail=detail,
             )
         )
@@ -166,7 +166,7 @@ def bare(envelope: Envelope, why: str) -> Envelope:
         received_at=datetime.now(UTC),
         headers={name: text for name, text in envelope.headers.items() if _is_plain(name) and _is_plain(text)},
         raw=envelope.raw,
-        verdict=Reason.UNREADABLE,
+        reason=Reason.UNREADABLE,
         detail=why,
         by_header=envelope.by_header,
     )

@@ -16,7 +16,7 @@ from aiohttp.http_parser import RawRequestMessage
 from bridge.contract import HeaderCheck, HttpArrival, Reason, WebhookSource
 from bridge.deadlines import Deadlines
 from bridge.errors import JournalError, Refusal
-from bridge.intake.arrivals import Delivery, Gathering, rivals_of
+from bridge.intake.arrivals import ArrivalBatch, Delivery, rivals_of
 from bridge.intake.responses import CONTINUE
 from bridge.journal import Journal
 from bridge.telemetry import emit, frames
@@ -115,7 +115,7 @@ class Door:
         self._max_body = limits.max_body
         self._budget = _Budget(limits.max_bodies_in_flight)
         self._deadlines = Deadlines(limits.answer_within.total_seconds() * 0.9)
-        self._gathering = Gathering(journal, rivals_of(sources))
+        self._gathering = ArrivalBatch(journal, rivals_of(sources))
 
     def take(self, message: RawRequestMessage, payload: StreamReader, answered: Callable[[int], None]) -> bool:
         """Take in a request whose body came together with its head, without a task of its own.
@@ -188,7 +188,7 @@ class Door:
         if delivery.problem is not None:
             return _refused(delivery.arrival.source, delivery.problem)
         _tell(delivery, time.perf_counter() - started)
-        if delivery.envelope.verdict is Reason.NOT_CARRIED_OUT_YET:
+        if delivery.envelope.reason is Reason.NOT_CARRIED_OUT_YET:
             self._told()
         return 200
 
@@ -261,14 +261,14 @@ def _tell(delivery: Delivery, seconds: float) -> None:
     """The one line of a delivery."""
     envelope, appended = delivery.envelope, delivery.appended
     names = envelope.names(appended.seq)
-    verdict = appended.verdict or envelope.verdict
-    if verdict in (Reason.UNREADABLE, Reason.TENANT_IN_DOUBT) and not appended.known:
-        emit("delivery.dead", **names, reason=verdict, detail=envelope.detail)
+    reason = appended.reason or envelope.reason
+    if reason in (Reason.UNREADABLE, Reason.TENANT_IN_DOUBT) and not appended.known:
+        emit("delivery.dead", **names, reason=reason, detail=envelope.detail)
     emit(
         "delivery.duplicate" if appended.known else "delivery.received",
         **names,
         secret=delivery.verified.secret + 1,
-        verdict=verdict,
+        reason=reason,
         bytes=len(envelope.raw),
         seconds=round(seconds, 4),
     )

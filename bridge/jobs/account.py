@@ -16,9 +16,9 @@ import msgspec
 from bridge.config import Outlet
 from bridge.contract import Envelope, Event, EventShape, Reason, State
 from bridge.errand import Admin, Lists, Page
-from bridge.jobs.errands import Performer, Taking
+from bridge.jobs.errands import ErrandRunner, Handlers
 from bridge.jobs.standings import with_standings
-from bridge.journal import UNKNOWN, Erasure, Fact, Reading, Selection, Standing
+from bridge.journal import UNKNOWN, Erasure, Fact, Reader, Selection, Standing
 from bridge.mapping.former_names import NONE, Pair
 from bridge.mapping.rules import Failure, Rules
 
@@ -79,10 +79,10 @@ class Account:
 
 
 @dataclass(slots=True, kw_only=True)
-class Accounting:
+class Accountant:
     """Makes the account of one tenant of one source."""
 
-    journal: Reading
+    journal: Reader
     rules: Rules
     outlets: Mapping[str, Outlet]
     source: str
@@ -98,11 +98,11 @@ class Accounting:
         self._shapes = {dest: outlet.destination.shape() for dest, outlet in self.outlets.items()}
 
     async def made(
-        self, admin: Admin, performer: Performer, *, since: datetime, until: datetime, now: datetime
+        self, admin: Admin, performer: ErrandRunner, *, since: datetime, until: datetime, now: datetime
     ) -> Account:
         """Raises ErrandFailed where the shop or the API cannot be asked."""
         errand = admin.documents(self.tenant, since=since, until=until, now=now)
-        await performer.perform(errand, Taking(page=self._page))
+        await performer.perform(errand, Handlers(page=self._page))
         for dest, events in self._listed.items():
             await self._look(performer, dest, events)
         mine = (self.source, self.tenant)
@@ -115,8 +115,8 @@ class Accounting:
 
     async def _document(self, document: Envelope, standing: Standing | None) -> None:
         self.account.orders += 1
-        if document.verdict is not None:
-            self.account.skipped[document.verdict] += 1
+        if document.reason is not None:
+            self.account.skipped[document.reason] += 1
             return
         # As old as it was when it changed: what is too old only now was sent in its time.
         as_it_came = msgspec.structs.replace(document, received_at=document.version or document.received_at)
@@ -170,8 +170,8 @@ class Accounting:
         for number in await self.journal.lanes(Erasure(tenant=self.tenant, orders=(lane,)), limit=1):
             story = await self.journal.story(number)
             # Of the whole document no rule and no destination is named: stale, erased.
-            verdicts = story.verdicts if story is not None else ()
-            said = [v["reason"] for v in verdicts if v["dest"] in ("", dest) and v["rule"] in ("", rule)]
+            skips = story.skips if story is not None else ()
+            said = [v["reason"] for v in skips if v["dest"] in ("", dest) and v["rule"] in ("", rule)]
             return str(said[-1]) if said else ""
         return ""
 
@@ -189,7 +189,7 @@ class Accounting:
             if reference is not None:
                 self._listed.setdefault(dest, {}).setdefault(reference, (order, event))
 
-    async def _look(self, performer: Performer, dest: str, events: Mapping[str, tuple[str, Event]]) -> None:
+    async def _look(self, performer: ErrandRunner, dest: str, events: Mapping[str, tuple[str, Event]]) -> None:
         destination = self.outlets[dest].destination
         if not isinstance(destination, Lists):
             return

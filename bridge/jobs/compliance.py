@@ -11,7 +11,7 @@ from datetime import datetime
 from bridge.contract import Envelope, Reason, Source, State, known_as
 from bridge.errand import Instruction, Instructs
 from bridge.errors import JournalError
-from bridge.journal import Erased, Erasure, Feeding, Parked, Selection
+from bridge.journal import Erased, Erasure, Intake, Parked, Selection
 from bridge.telemetry import emit
 
 REQUESTS = Selection(state=State.DEAD, reason=Reason.NOT_CARRIED_OUT_YET)
@@ -26,10 +26,10 @@ def paused_mark(source: str, tenant: str) -> str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Complying:
+class Compliance:
     """Carries out what is parked."""
 
-    journal: Feeding
+    journal: Intake
     sources: Mapping[str, Source]
 
     async def carry_out(self) -> None:
@@ -125,7 +125,7 @@ def instruction_of(sources: Mapping[str, Source], document: Envelope | None) -> 
 _ORDERS_AT_ONCE = 500
 
 
-async def erase(journal: Feeding, erasure: Erasure, *, came_to: Callable[[int], None] = lambda _orders: None) -> Erased:
+async def erase(journal: Intake, erasure: Erasure, *, came_to: Callable[[int], None] = lambda _orders: None) -> Erased:
     """Page by page, after what comes later is blocked (not for all of a shop: it may be installed again).
 
     A request may name some 100,000 orders: they are looked for a few at a time, so that others get their turn.
@@ -155,7 +155,7 @@ def _parts(erasure: Erasure) -> Sequence[Erasure]:
     return [*(replace(erasure, orders=some, aliases=()) for some in orders), replace(erasure, orders=())]
 
 
-async def _erase(journal: Feeding, erasure: Erasure, came_to: Callable[[int], None]) -> Erased:
+async def _erase(journal: Intake, erasure: Erasure, came_to: Callable[[int], None]) -> Erased:
     orders = bodies = 0
     after = erasure.after
     while True:

@@ -1,4 +1,4 @@
-"""Performs errands: requests go to a courier of their own, blocking calls to one thread, waits are waited."""
+"""Performs errands: requests go to a client of their own, blocking calls to one thread, waits are waited."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
@@ -11,7 +11,7 @@ from threading import Thread
 from typing import TypeVar, assert_never
 
 from bridge.contract import Request, Response
-from bridge.delivery.client import Courier, Silence, Timeouts, travelling
+from bridge.delivery.client import Client, Silence, Timeouts, opened_client
 from bridge.errand import Blocking, Errand, Note, Offer, Page, Step, Wait
 from bridge.errors import BridgeError, ErrandFailed, NoAnswer
 from bridge.telemetry import emit, frames
@@ -29,7 +29,7 @@ async def _all(offer: Offer) -> Collection[str]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Taking:
+class Handlers:
     """What becomes of the documents of an errand. offered: which of those that could be fetched are wanted."""
 
     page: Callable[[Page], Awaitable[None]] = _nothing
@@ -67,17 +67,17 @@ class _OneThread:
 
 
 @dataclass(slots=True, kw_only=True)
-class Performer:
+class ErrandRunner:
     """Made by `performing`. told: called with what a person who waits should see."""
 
-    courier: Courier
+    client: Client
     told: Callable[[str], None] = lambda _text: None
     _thread: _OneThread = field(default_factory=_OneThread)
 
-    async def perform(self, errand: Errand[T], taking: Taking | None = None) -> T:
+    async def perform(self, errand: Errand[T], handlers: Handlers | None = None) -> T:
         """To its end. Raises ErrandFailed, also for a bug in the connector's code."""
         try:
-            return await self._performed(errand, taking or Taking())
+            return await self._performed(errand, handlers or Handlers())
         except BridgeError:
             raise
         except Exception as bug:  # noqa: BLE001  the boundary to connector code, as for conversations
@@ -86,12 +86,12 @@ class Performer:
         finally:
             errand.close()
 
-    async def _performed(self, errand: Errand[T], taking: Taking) -> T:
+    async def _performed(self, errand: Errand[T], handlers: Handlers) -> T:
         try:
             step = next(errand)
             while True:
                 try:
-                    answer = await self._answered(step, taking)
+                    answer = await self._answered(step, handlers)
                 except NoAnswer as silence:
                     step = errand.throw(silence)
                 else:
@@ -100,7 +100,7 @@ class Performer:
             result: T = end.value
             return result
 
-    async def _answered(self, step: Step, taking: Taking) -> object:
+    async def _answered(self, step: Step, handlers: Handlers) -> object:
         match step:
             case Request():
                 return await self._sent(step)
@@ -110,9 +110,9 @@ class Performer:
                 self.told(f"waiting {step.span.total_seconds():g} s: {step.because}")
                 await asyncio.sleep(step.span.total_seconds())
             case Page():
-                await taking.page(step)
+                await handlers.page(step)
             case Offer():
-                return await taking.offered(step)
+                return await handlers.offered(step)
             case Note():
                 emit("errand.noted", detail=step.text)
                 self.told(step.text)
@@ -121,7 +121,7 @@ class Performer:
         return None
 
     async def _sent(self, request: Request) -> Response:
-        answer = await self.courier.send(request)
+        answer = await self.client.send(request)
         if isinstance(answer, Silence):
             raise NoAnswer(f"{request.url}: {answer.row.happening} ({answer.detail})")
         return answer
@@ -141,11 +141,11 @@ class Performer:
 
 
 @asynccontextmanager
-async def performing(*, told: Callable[[str], None] = lambda _text: None) -> AsyncIterator[Performer]:
-    """A performer with a courier of its own: errands never wait for deliveries, nor these for them."""
+async def performing(*, told: Callable[[str], None] = lambda _text: None) -> AsyncIterator[ErrandRunner]:
+    """A performer with a client of its own: errands never wait for deliveries, nor these for them."""
     agent = f"attribution-bridge/{version('attribution-bridge')}"
-    async with travelling(timeouts=Timeouts(), connections=_CONNECTIONS, user_agent=agent) as courier:
-        performer = Performer(courier=courier, told=told)
+    async with opened_client(timeouts=Timeouts(), connections=_CONNECTIONS, user_agent=agent) as client:
+        performer = ErrandRunner(client=client, told=told)
         try:
             yield performer
         finally:

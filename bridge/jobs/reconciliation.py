@@ -11,9 +11,9 @@ from datetime import datetime
 
 from bridge.contract import Envelope
 from bridge.errand import Admin, Offer, Page
-from bridge.jobs.errands import Performer, Taking
+from bridge.jobs.errands import ErrandRunner, Handlers
 from bridge.jobs.standings import with_standings
-from bridge.journal import Feeding, Standing
+from bridge.journal import Intake, Standing
 
 
 @dataclass(slots=True, kw_only=True)
@@ -41,7 +41,7 @@ class Tally:
 class Reconciliation:
     """Of one tenant of one source. came_to: told after every page."""
 
-    journal: Feeding
+    journal: Intake
     source: str
     tenant: str
     dry_run: bool = False
@@ -51,11 +51,11 @@ class Reconciliation:
     tally: Tally = field(default_factory=Tally)
 
     async def made(
-        self, admin: Admin, performer: Performer, *, since: datetime, until: datetime, now: datetime
+        self, admin: Admin, performer: ErrandRunner, *, since: datetime, until: datetime, now: datetime
     ) -> Tally:
         """Raises ErrandFailed, JournalError; what was taken in until then stays."""
         errand = admin.documents(self.tenant, since=since, until=until, now=now)
-        await performer.perform(errand, Taking(page=self._page, offered=self._offered))
+        await performer.perform(errand, Handlers(page=self._page, offered=self._offered))
         return self.tally
 
     async def _offered(self, offer: Offer) -> Collection[str]:
@@ -76,8 +76,8 @@ class Reconciliation:
         self.tally.found += 1
         if _has(standing, document.version) or not (self.dry_run or await self._taken_in(document)):
             self.tally.already += 1
-        elif document.verdict is not None:
-            self.tally.skipped[document.verdict] += 1
+        elif document.reason is not None:
+            self.tally.skipped[document.reason] += 1
         elif standing is None or standing.newest is None:
             self.tally.missing += 1
         else:

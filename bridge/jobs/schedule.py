@@ -15,8 +15,8 @@ from functools import partial
 from bridge.config import Settings
 from bridge.errand import Admin
 from bridge.errors import ErrandFailed, JournalError
-from bridge.jobs.compliance import Complying, paused_mark
-from bridge.jobs.errands import Performer, performing
+from bridge.jobs.compliance import Compliance, paused_mark
+from bridge.jobs.errands import ErrandRunner, performing
 from bridge.jobs.reconciliation import Reconciliation, Tally
 from bridge.journal import Journal
 from bridge.mapping.rulebook import Rulebook
@@ -72,7 +72,7 @@ class Upkeep:
 
     async def _comply(self) -> None:
         """At the start, when something is told, and now and then: another replica may have taken it in."""
-        complying = Complying(journal=self.journal, sources=self.settings.sources)
+        complying = Compliance(journal=self.journal, sources=self.settings.sources)
         while True:
             self._told.clear()
             try:
@@ -100,7 +100,7 @@ class Upkeep:
         shortest = min(job.every for job in jobs)
         return min(shortest / 4, _LONGEST_SLEEP, _AGAIN_AFTER_FAILURE if self._failed else _LONGEST_SLEEP)
 
-    def _jobs(self, found: Mapping[str, Admin], performer: Performer) -> list[_Job]:
+    def _jobs(self, found: Mapping[str, Admin], performer: ErrandRunner) -> list[_Job]:
         jobs: list[_Job] = []
         for source, admin in found.items():
             plan = admin.schedule
@@ -128,7 +128,7 @@ class Upkeep:
         else:
             self._failed.pop(job.name, None)
 
-    async def _checked(self, performer: Performer, admin: Admin, source: str, tenant: str) -> None:
+    async def _checked(self, performer: ErrandRunner, admin: Admin, source: str, tenant: str) -> None:
         """Shopify deletes a subscription that fails: it is made again, or told. By itself a bridge takes none over: two
         with one app's token, such as one for trials, would take each other's deliveries in turns."""
         kinds = self.book.rules.kinds & self.settings.sources[source].kinds().keys()
@@ -139,7 +139,7 @@ class Upkeep:
                 name = "subscription.mended" if finding.state == "mended" else "subscription.missing"
                 emit(name, source=source, tenant=tenant, subject=finding.subject, detail=finding.detail)
 
-    async def _reconciled(self, performer: Performer, admin: Admin, source: str, tenant: str) -> None:
+    async def _reconciled(self, performer: ErrandRunner, admin: Admin, source: str, tenant: str) -> None:
         now = datetime.now(UTC)
         mark = f"reconciled:{source}:{tenant}"
         came_to = await self.journal.recall(mark)

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 from bridge.contract import Envelope
 from bridge.errand import Page
-from bridge.journal import Reading, Standing
+from bridge.journal import Reader, Standing
 
 
 async def with_standings(
-    page: Page, journal: Reading, *, source: str, tenant: str
+    page: Page, journal: Reader, *, source: str, tenant: str
 ) -> Sequence[tuple[Envelope, Standing | None]]:
     """Each document with its order's standing, as it was before any of them; None: nothing is known of the order."""
     by_kind: dict[str, list[Envelope]] = {}

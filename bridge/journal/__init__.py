@@ -26,14 +26,14 @@ class Appended(Plain, frozen=True, kw_only=True):
 
     known   it had this id in this lane already
     opened  the lane was made for it: nothing waits or is held there
-    verdict the end that it has, where it was one on arrival: the journal may know one that its source did not
+    reason  why no rule sees it, where that was known on arrival: the journal may know one that its source did not
     """
 
     seq: int
     lane: int
     known: bool
     opened: bool = False
-    verdict: Reason | None = None
+    reason: Reason | None = None
 
 
 class Claim(Plain, frozen=True, kw_only=True):
@@ -90,7 +90,7 @@ class Settled(Plain, frozen=True, kw_only=True):
     amount: str = ""
 
 
-class Verdict(Plain, frozen=True, kw_only=True):
+class Skip(Plain, frozen=True, kw_only=True):
     """What gave no new fact, for the history."""
 
     reason: Reason
@@ -119,7 +119,7 @@ class Returned:
     """The lane is given back as it was claimed: what a person has decided meanwhile is to be seen first."""
 
 
-class Record(Plain, frozen=True, kw_only=True):
+class Progress(Plain, frozen=True, kw_only=True):
     """What happened to a claimed document, stored in one piece.
 
     released    keys that are let go: of a departed fact whose request was definitely refused, of a healed dead letter
@@ -127,7 +127,7 @@ class Record(Plain, frozen=True, kw_only=True):
     """
 
     settled: Sequence[Settled] = ()
-    verdicts: Sequence[Verdict] = ()
+    skips: Sequence[Skip] = ()
     released: Sequence[Key] = ()
     end: Done | Postponed | Returned | None = None
 
@@ -236,7 +236,7 @@ class Story:
     order: str
     documents: Sequence[Mapping[str, object]]
     facts: Sequence[Mapping[str, object]]
-    verdicts: Sequence[Mapping[str, object]]
+    skips: Sequence[Mapping[str, object]]
     attempts: Sequence[Mapping[str, object]]
     waiting: Sequence[Mapping[str, object]] = field(default=())
 
@@ -329,7 +329,7 @@ class Position:
     doubtful: bool = False
 
 
-class Reading(Protocol):
+class Reader(Protocol):
     """The calls that change nothing. They work beside a running owner, and are safe to repeat."""
 
     async def stats(self) -> Stats:
@@ -377,7 +377,7 @@ class Reading(Protocol):
         """What `remember` was told last under this name."""
 
 
-class Acting(Reading, Protocol):
+class Operator(Reader, Protocol):
     """The calls by which a person acts. The owner performs them; see control.py for the way to it."""
 
     async def retry(self, refs: Sequence[str]) -> int:
@@ -413,7 +413,7 @@ class Acting(Reading, Protocol):
         """A platform's request (parked as `not carried out yet`) has been carried out. Returns how many were."""
 
 
-class Feeding(Acting, Protocol):
+class Intake(Operator, Protocol):
     """The calls by which documents come in that nobody posted: reconciliation, by hand or on a schedule."""
 
     async def append(self, envelope: Envelope) -> Appended:
@@ -437,7 +437,7 @@ class Incoming(Protocol):
         """As `append` raises it."""
 
 
-class Journal(Feeding, Protocol):
+class Journal(Intake, Protocol):
     """What the rooms need. Raises JournalBusy where nothing could be stored, JournalBroken where the disk fails, and
     LaneLost where a claim is not this process's any more.
     """
@@ -482,7 +482,7 @@ class Journal(Feeding, Protocol):
     def watch(self, dest: str, changed: Callable[[], None]) -> None:
         """Calls back, in the event loop, whenever something may be due that was not before: nobody polls."""
 
-    async def record(self, claim: Claim, record: Record, *, now: datetime) -> None:
+    async def record(self, claim: Claim, progress: Progress, *, now: datetime) -> None:
         """Durable when it returns. Raises ClaimRevoked, as `confirm` does, for a departed mark."""
 
     async def confirm(self, claim: Claim) -> None:

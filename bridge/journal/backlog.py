@@ -22,7 +22,7 @@ class Backlog:
 
     def take(self, envelope: Envelope) -> int:
         """Bytes to be given back when it is stored or refused. Raises JournalBusy."""
-        if not self._destinations and envelope.verdict is None:
+        if not self._destinations and envelope.reason is None:
             # It would be no destination's work, and never be sent.
             raise JournalBusy(
                 "the journal is kept by a command that knows no destinations: nothing new is taken in before it ends"

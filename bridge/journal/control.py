@@ -17,11 +17,11 @@ import msgspec
 
 from bridge.contract import Envelope, State
 from bridge.errors import BridgeError, JournalError, JournalInUse
-from bridge.journal import Appended, Erased, Erasure, Feeding
+from bridge.journal import Appended, Erased, Erasure, Intake
 from bridge.journal.ownership import bound, check_peer, check_socket, private_folder, trusted
 from bridge.journal.sqlite import opened, reading
 from bridge.journal.sqlite.identity import beside
-from bridge.journal.sqlite.reader import Reader
+from bridge.journal.sqlite.reader import SqliteReader
 
 _LONGEST_PATH = 100
 _USUAL = "/run/user/{}"
@@ -61,7 +61,7 @@ def _places(journal: Path) -> Sequence[Path]:
 
 @asynccontextmanager
 async def answering(
-    journal: Feeding, path: Path, *, released: Callable[[str, str], None] = lambda _dest, _rule: None
+    journal: Intake, path: Path, *, released: Callable[[str, str], None] = lambda _dest, _rule: None
 ) -> AsyncIterator[None]:
     """The owner listens, for this user only (mode 0600). `released` is told of rules that a person released.
 
@@ -144,7 +144,7 @@ _CALLS: Mapping[str, type[msgspec.Struct]] = {
 """Names of calls of the journal, each with its arguments."""
 
 
-async def _answer(journal: Feeding, line: bytes, released: Callable[[str, str], None]) -> Mapping[str, object]:
+async def _answer(journal: Intake, line: bytes, released: Callable[[str, str], None]) -> Mapping[str, object]:
     try:
         asked = msgspec.json.decode(line, type=_Asked)
         if asked.call not in _CALLS:
@@ -158,7 +158,7 @@ async def _answer(journal: Feeding, line: bytes, released: Callable[[str, str], 
         return {"error": f"cannot be stored: {type(problem).__name__}"}
 
 
-async def _done(journal: Feeding, asked: _Asked, released: Callable[[str, str], None]) -> object:
+async def _done(journal: Intake, asked: _Asked, released: Callable[[str, str], None]) -> object:
     """What arrives is checked before the journal sees it: nobody's garbage reaches the writer."""
     arguments = msgspec.json.decode(asked.arguments, type=_CALLS[asked.call])
     if isinstance(arguments, _Rule):
@@ -166,7 +166,7 @@ async def _done(journal: Feeding, asked: _Asked, released: Callable[[str, str], 
     return await getattr(journal, asked.call)(**msgspec.structs.asdict(arguments))
 
 
-class Remote(Reader):
+class Remote(SqliteReader):
     """Feeding, over the owner's socket; what only reads is read from the file."""
 
     def __init__(self, path: Path, stream: tuple[asyncio.StreamReader, asyncio.StreamWriter]) -> None:
@@ -228,7 +228,7 @@ class Remote(Reader):
 
 
 @asynccontextmanager
-async def acting(path: Path, *, destinations: Sequence[str]) -> AsyncIterator[Feeding]:
+async def acting(path: Path, *, destinations: Sequence[str]) -> AsyncIterator[Intake]:
     """The journal's owner, or the journal itself where nobody owns it. Raises JournalUnreadable where there is none."""
     async with reading(path):
         pass  # a command makes no journal

@@ -105,7 +105,7 @@ class Summing:
         return {name: Sum(self._counts[name], self._digests[name].hexdigest()) for name in TABLES}
 
 
-class Giving(Protocol):
+class ExportSource(Protocol):
     """What a journal that is read out offers."""
 
     whole: bool
@@ -117,7 +117,7 @@ class Giving(Protocol):
         """All rows of a table by key, from one moment."""
 
 
-class Taking(Giving, Protocol):
+class ImportTarget(ExportSource, Protocol):
     """What a new journal that is read into offers."""
 
     async def put(self, table: str, rows: Sequence[Row]) -> None:
@@ -134,7 +134,7 @@ class Progress(Protocol):
     def __call__(self, rows: int, /) -> object: ...
 
 
-async def write_out(journal: Giving, file: IO[bytes], progress: Progress) -> Mapping[str, Sum]:
+async def write_out(journal: ExportSource, file: IO[bytes], progress: Progress) -> Mapping[str, Sum]:
     """All of a journal into a file; what it holds."""
     summing = Summing()
     _write(file, Header(FORMAT, journal.whole, await journal.count(), int(time.time())))
@@ -159,7 +159,7 @@ def header_of(file: IO[bytes]) -> Header:
     return header
 
 
-async def read_in(journal: Taking, file: IO[bytes], header: Header, progress: Progress) -> Mapping[str, Sum]:
+async def read_in(journal: ImportTarget, file: IO[bytes], header: Header, progress: Progress) -> Mapping[str, Sum]:
     """What follows the header into a new journal, read back and compared. Raises JournalError where they differ."""
     told: dict[str, Sum] | None = None
     widths = _OLDER.get(header.format, {})
@@ -182,7 +182,7 @@ def _widened(table: str, row: Row) -> Row:
     return row + (0 if table == "envelope" else "",) * (len(TABLES[table].columns) - len(row))
 
 
-async def sums_of(journal: Giving, widths: Mapping[str, int] | None = None) -> Mapping[str, Sum]:
+async def sums_of(journal: ExportSource, widths: Mapping[str, int] | None = None) -> Mapping[str, Sum]:
     """Read anew; of a table that had fewer columns, only those count."""
     summing = Summing(widths=widths or {})
     for table in TABLES:

@@ -129,7 +129,7 @@ def came_at(envelope: Envelope) -> datetime:
 
 def without_person(envelope: Envelope) -> Envelope:
     """What is kept of a document of somebody who was erased."""
-    return msgspec.structs.replace(envelope, verdict=Reason.ERASED, raw=b"", aliases=(), headers={}, detail="")
+    return msgspec.structs.replace(envelope, reason=Reason.ERASED, raw=b"", aliases=(), headers={}, detail="")
 
 
 DEAD_ON_ARRIVAL = frozenset({Reason.NOT_CARRIED_OUT_YET, Reason.UNREADABLE, Reason.TENANT_IN_DOUBT})
@@ -172,7 +172,7 @@ def in_its_lane(envelope: Envelope, there: set[tuple[str, str]]) -> Envelope:
     return msgspec.structs.replace(
         envelope,
         lane=f"in doubt:{envelope.lane}",
-        verdict=Reason.TENANT_IN_DOUBT,
+        reason=Reason.TENANT_IN_DOUBT,
         detail=f"the order came for {owner} first, which has the same secret: whose it is, only a header says",
     )
 
@@ -184,7 +184,7 @@ def hashes_of(salt: bytes, envelope: Envelope, tenant: str) -> list[bytes]:
 
 def is_shut_out(envelope: Envelope, hashes: Iterable[bytes], blocked: set[bytes]) -> bool:
     """Of somebody who was erased no body comes in again; but what a platform tells of them is still to be done."""
-    return not blocked.isdisjoint(hashes) and envelope.verdict is not Reason.NOT_CARRIED_OUT_YET
+    return not blocked.isdisjoint(hashes) and envelope.reason is not Reason.NOT_CARRIED_OUT_YET
 
 
 def as_attempts(facts: Iterable[Parked]) -> list[Row]:

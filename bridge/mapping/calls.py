@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from bridge.mapping import values
-from bridge.mapping.codegen import Writer, compiled, variable
+from bridge.mapping.codegen import PythonSource, compiled, variable
 from bridge.mapping.fields import element_of, is_list, is_mapping, sort_of
 from bridge.mapping.functions import NEEDS, Function
 from bridge.mapping.terms import BUDGET, Literal, Scope, Term, told, typed, typed_python, weight_of
@@ -20,7 +20,7 @@ class Has(Term):
     def meaning(self, scope: Scope) -> Value:
         return self.of.never_empty() or self.of.value(scope) is not None
 
-    def python(self, writer: Writer) -> str:
+    def python(self, writer: PythonSource) -> str:
         return "True" if self.of.never_empty() else f"({self.of.python(writer)} is not None)"
 
     def parts(self) -> Sequence[Term]:
@@ -39,7 +39,7 @@ class Default(Term):
     def meaning(self, scope: Scope) -> Value:
         return next((value for each in self.options if (value := each.value(scope)) is not None), None)
 
-    def python(self, writer: Writer) -> str:
+    def python(self, writer: PythonSource) -> str:
         name = writer.fresh()
         *others, last = (each.python(writer) for each in self.options)
         found = " or ".join(f"({name} := {source}) is not None" for source in others)
@@ -72,7 +72,7 @@ class Call(Term):
         found = self.function.run(*arguments)
         return values.made(found, budget) if self.function.makes else found
 
-    def python(self, writer: Writer) -> str:
+    def python(self, writer: PythonSource) -> str:
         arguments, cost = [], self.function.cost
         for needed, term in zip(self.function.needs(len(self.given)), self.given, strict=True):
             source = term.python(writer)
@@ -99,7 +99,7 @@ def _fits(term: Term, needed: str) -> bool:
     return needed in ("any", term.shape) or needed == sort == "number"
 
 
-def _costs(writer: Writer, term: Term) -> bool:
+def _costs(writer: PythonSource, term: Term) -> bool:
     return bool(writer.loops) or is_list(term.shape) or is_mapping(term.shape) or term.shape == "any"
 
 
@@ -129,9 +129,9 @@ class Walk(Term):
             else:
                 yield from self._level(level + 1, self.overs[level + 1].value(scope), scope)
 
-    def python(self, writer: Writer) -> str:
+    def python(self, writer: PythonSource) -> str:
         """Call a generator function of its own, with the first list, which Python too evaluates outside."""
-        inner, name = Writer(writer.space), writer.fresh("w")
+        inner, name = PythonSource(writer.space), writer.fresh("w")
         inner.loops = 1
         self._loops(inner, 0)
         parameters = "".join(f", {variable(each)}" for each in self.free)
@@ -139,7 +139,7 @@ class Walk(Term):
         items = writer.fresh()
         return f"(None if ({items} := {self.overs[0].python(writer)}) is None else {name}(budget, {items}{parameters}))"
 
-    def _loops(self, writer: Writer, level: int) -> None:
+    def _loops(self, writer: PythonSource, level: int) -> None:
         if level == len(self.names):
             writer.line(f"yield {self.each.python(writer)}")
             return
@@ -189,7 +189,7 @@ class Gathered(Term):
         found = self.function.run(over, *others)
         return values.made(found, scope[BUDGET]) if self.function.makes else found
 
-    def python(self, writer: Writer) -> str:
+    def python(self, writer: PythonSource) -> str:
         over = self.over.python(writer)
         if not isinstance(self.over, Walk):
             over = f"spent({writer.known(NEEDS['list'])}({over}), budget, {self.function.cost})"

@@ -13,7 +13,7 @@ _BUILT_IN: Final = (str, int, len, Exception, AttributeError)
 _GIVEN: Final = {name: thing for room in (values, arithmetic) for name, thing in vars(room).items() if name[0] != "_"}
 
 
-class Writer:
+class PythonSource:
     """Gathers the source of one function. Functions that it needs are written beside it, into the same namespace."""
 
     def __init__(self, space: dict[str, Any], indent: int = 1) -> None:
@@ -52,11 +52,11 @@ class Writer:
         self.space[name] = thing
         return name
 
-    def function(self, key: int, parameters: str, write: Callable[["Writer"], None]) -> str:
+    def function(self, key: int, parameters: str, write: Callable[["PythonSource"], None]) -> str:
         """The name of a function beside this one that does what is written; of each key there is one in a namespace."""
         names: dict[int, str] = self.space.setdefault("functions", {})
         if key not in names:
-            name, inner = self.fresh("f"), Writer(self.space)
+            name, inner = self.fresh("f"), PythonSource(self.space)
             write(inner)
             compiled(f"def {name}({parameters}):", inner, self.space)
             names[key] = name
@@ -78,7 +78,7 @@ def namespace() -> dict[str, Any]:
     return {**_GIVEN, "__builtins__": {}, **{thing.__name__: thing for thing in _BUILT_IN}}
 
 
-def compiled(head: str, writer: Writer, space: dict[str, Any]) -> Callable[..., Any]:
+def compiled(head: str, writer: PythonSource, space: dict[str, Any]) -> Callable[..., Any]:
     """The function that starts with this line. Only constants that repr() wrote and checked names are in the source."""
     source = writer.source(head)
     exec(compile(source, "<rule>", "exec"), space)  # noqa: S102 - we wrote it from checked terms: no text of a rule is in it but as repr()

@@ -61,7 +61,7 @@ class Written:
 
 
 @dataclass(frozen=True, kw_only=True)
-class World:
+class Context:
     """What rules are checked against."""
 
     kinds: Mapping[str, Fields]
@@ -78,10 +78,10 @@ class EnoughSaid(Exception):
     """So much is wrong with a rule that the rest of it is not looked at."""
 
 
-class Reading:
+class RuleCompiler:
     """One written rule on its way to the rules that run; problems gather in `problems`."""
 
-    def __init__(self, written: Written, world: World) -> None:
+    def __init__(self, written: Written, world: Context) -> None:
         self._written = written
         self._world = world
         self._body: Mapping[str, Json] = written.body if isinstance(written.body, Mapping) else {}

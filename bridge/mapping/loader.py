@@ -113,7 +113,7 @@ def load(text: str, file: str) -> Document:
         wrong = ConfigurationError([_syntax(problem, text, file)])
         wrong.add_note("what stands behind it was not read: there may be more once this is right")
         raise wrong from None
-    reading = _Reading(text, file)
+    reading = _YamlReader(text, file)
     value = None if node is None else reading.value(node, ())
     if reading.problems:
         raise ConfigurationError(sorted(dict.fromkeys(reading.problems), key=lambda each: (each.line, each.column)))
@@ -135,7 +135,7 @@ def _syntax(problem: yaml.YAMLError, text: str, file: str) -> Problem:
     return traps.syntax(said, text, file, (line, column), context.line if context is not None else line)
 
 
-class _Reading:
+class _YamlReader:
     """One pass over the nodes of a document that gathers its value and everything that is wrong with it."""
 
     def __init__(self, text: str, file: str) -> None:

@@ -6,7 +6,7 @@ from decimal import Context
 from typing import Final
 
 from bridge.mapping import arithmetic, values
-from bridge.mapping.codegen import Writer
+from bridge.mapping.codegen import PythonSource
 from bridge.mapping.fields import is_list, sort_of
 from bridge.mapping.terms import BUDGET, Defined, Literal, Scope, Several, Term
 from bridge.mapping.values import Failed, Value
@@ -19,7 +19,7 @@ class Not(Term):
     def meaning(self, scope: Scope) -> Value:
         return not self.of.value(scope)
 
-    def python(self, writer: Writer) -> str:
+    def python(self, writer: PythonSource) -> str:
         return f"(not {self.of.python(writer)})"
 
     def parts(self) -> Sequence[Term]:
@@ -43,7 +43,7 @@ class Joined(Term):
                 return value
         return self.sides[-1].value(scope)
 
-    def python(self, writer: Writer) -> str:
+    def python(self, writer: PythonSource) -> str:
         return "(" + f" {self.word} ".join(each.python(writer) for each in self.sides) + ")"
 
     def parts(self) -> Sequence[Term]:
@@ -73,7 +73,7 @@ class Choice(Term):
     def meaning(self, scope: Scope) -> Value:
         return (self.yes if self.test.value(scope) else self.no).value(scope)
 
-    def python(self, writer: Writer) -> str:
+    def python(self, writer: PythonSource) -> str:
         return f"({self.yes.python(writer)} if {self.test.python(writer)} else {self.no.python(writer)})"
 
     def parts(self) -> Sequence[Term]:
@@ -98,7 +98,7 @@ class Comparison(Term):
         sides = [left, *(each.value(scope) for each in others)]
         return arithmetic.compared(self.operators, sides, scope[BUDGET])
 
-    def python(self, writer: Writer) -> str:
+    def python(self, writer: PythonSource) -> str:
         sources = [each.python(writer) for each in self.sides]
         if len(self.operators) > 1:
             return f"compared({tuple(self.operators)!r}, ({', '.join(sources)}), budget)"
@@ -176,7 +176,7 @@ class Arithmetic(Term):
             return arithmetic.divide(left, right, context)  # it words its own failures
         return getattr(context, _ARITHMETIC[self.operator].__name__)(left, right)
 
-    def python(self, writer: Writer) -> str:
+    def python(self, writer: PythonSource) -> str:
         context = "ROUNDED" if self.rounded else "EXACT"
         name = _ARITHMETIC[self.operator].__name__
         left, right = self.left.python(writer), self.right.python(writer)
@@ -198,7 +198,7 @@ class Negative(Term):
     def meaning(self, scope: Scope) -> Value:
         return arithmetic.negative(self.of.value(scope))
 
-    def python(self, writer: Writer) -> str:
+    def python(self, writer: PythonSource) -> str:
         return f"negative({self.of.python(writer)})"
 
     def parts(self) -> Sequence[Term]:

@@ -14,7 +14,7 @@ from msgspec import structs
 
 from bridge.contract import Envelope, Event, Json, Reason
 from bridge.mapping import values
-from bridge.mapping.codegen import Writer, compiled, namespace, variable
+from bridge.mapping.codegen import PythonSource, compiled, namespace, variable
 from bridge.mapping.expressions import Expression
 from bridge.mapping.fields import is_list
 from bridge.mapping.operations import untrue
@@ -346,14 +346,14 @@ def generated_part(rule: Rule, structure: Structure) -> Callable[..., Any]:
     return compiled(f"def part(budget, {DOCUMENT}):", writer, writer.space)
 
 
-def _writer(rule: Rule) -> Writer:
-    writer = Writer({**namespace(), "Event": Event, "v_vars": rule.variables})
+def _writer(rule: Rule) -> PythonSource:
+    writer = PythonSource({**namespace(), "Event": Event, "v_vars": rule.variables})
     if rule.kind.isidentifier():
         writer.line(f"{variable(rule.kind)} = v_doc")
     return writer
 
 
-def _write_each(writer: Writer, rule: Rule, each: Each) -> None:
+def _write_each(writer: PythonSource, rule: Rule, each: Each) -> None:
     reason, before, collected = writer.fresh("r"), writer.fresh("n"), writer.fresh()
     writer.line(f"{reason} = []")
     writer.line(f"{before} = out.__len__()")
@@ -377,7 +377,7 @@ class _Body(Fixed):
     before: str
     constant: Json = None
 
-    def python(self, writer: Writer, target: str, *, strict: bool) -> None:  # noqa: ARG002 - it gives nothing
+    def python(self, writer: PythonSource, target: str, *, strict: bool) -> None:  # noqa: ARG002 - it gives nothing
         rule, step, failure = self.rule, writer.fresh(), writer.fresh()
         levels = () if rule.each is None else rule.each.levels
         elements = "".join(f"{variable(level.name)}, " for level in levels)
@@ -393,7 +393,7 @@ class _Body(Fixed):
         writer.line(f"{target} = None")
 
 
-def _write_step(writer: Writer, rule: Rule, leave: str, reasons: str = "out") -> None:
+def _write_step(writer: PythonSource, rule: Rule, leave: str, reasons: str = "out") -> None:
     def leaving(condition: str, reason: Reason) -> None:
         with writer.indented(f"if {condition}:"):
             writer.line(f"{reasons}.append({writer.known(rule.passed(reason))})")
@@ -417,7 +417,7 @@ def _write_step(writer: Writer, rule: Rule, leave: str, reasons: str = "out") ->
     )
 
 
-def _once_python(writer: Writer, parts: Sequence[Expression]) -> str:
+def _once_python(writer: PythonSource, parts: Sequence[Expression]) -> str:
     if not parts:
         return repr("[]")
     sources = [each.term.python(writer) for each in parts]

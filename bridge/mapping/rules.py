@@ -18,7 +18,7 @@ import msgspec
 from bridge.contract import Envelope, Event, EventShape, Fields, Json, Reason
 from bridge.errors import ConfigurationError, Problem
 from bridge.mapping import values
-from bridge.mapping.compiler import MOST_SAID, EnoughSaid, Reading, World, Written, digest_of
+from bridge.mapping.compiler import MOST_SAID, Context, EnoughSaid, RuleCompiler, Written, digest_of
 from bridge.mapping.fields import merged
 from bridge.mapping.former_names import NONE, Pair, family
 from bridge.mapping.projection import decoder
@@ -245,12 +245,12 @@ def compile_rules(  # noqa: PLR0913 - one for each part of a configuration that 
     told    what sources say of themselves to rules, by the source's name
     """
     shapes, problems = merged(kinds, fields)
-    world = World(kinds=shapes, topics=topics, destinations=destinations, variables=variables, told=told)
+    world = Context(kinds=shapes, topics=topics, destinations=destinations, variables=variables, told=told)
     rules: dict[_Apart, Rule] = {}
     found: list[Problem] = list(problems)
     formerly: dict[tuple[str, str], Sequence[str]] = {}
     for each in written:
-        reading = Reading(each, world)
+        reading = RuleCompiler(each, world)
         with suppress(EnoughSaid):
             made = reading.rules()
             former = reading.formerly()
@@ -293,7 +293,7 @@ _Apart: TypeAlias = tuple[str, str, str]
 """Kind, destination and fact of a rule: no two have the same."""
 
 
-def _check_apart(rules: Mapping[_Apart, Rule], made: Sequence[Rule], reading: Reading) -> None:
+def _check_apart(rules: Mapping[_Apart, Rule], made: Sequence[Rule], reading: RuleCompiler) -> None:
     """Two rules of one fact would each hold the other's key."""
     for rule in made:
         if (other := rules.get((rule.kind, rule.destination, rule.fact))) is not None:

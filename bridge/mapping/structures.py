@@ -11,7 +11,7 @@ from typing import Final
 
 from bridge.contract import Json
 from bridge.mapping import values
-from bridge.mapping.codegen import Writer, variable
+from bridge.mapping.codegen import PythonSource, variable
 from bridge.mapping.expressions import Expression
 from bridge.mapping.fields import element_of, is_list
 from bridge.mapping.terms import BUDGET, KEPT, Scope, typed, typed_python, weight_of
@@ -75,11 +75,11 @@ class Structure:
         """What to raise where it is empty and must not be."""
         raise NotImplementedError
 
-    def python(self, writer: Writer, target: str, *, strict: bool) -> None:
+    def python(self, writer: PythonSource, target: str, *, strict: bool) -> None:
         """Write the lines that assign to target. strict: where it would be empty, they may raise at once."""
         raise NotImplementedError
 
-    def weigh(self, writer: Writer, name: str) -> None:
+    def weigh(self, writer: PythonSource, name: str) -> None:
         """Write the line that takes what it gave, which is not None, from the bytes that are left.
 
         What is made here (a mapping, a list) was weighed when it was made.
@@ -104,7 +104,7 @@ class Fixed(Structure):
     def value(self, scope: Scope) -> Value:
         return values.plain(self.constant, scope[BUDGET])
 
-    def python(self, writer: Writer, target: str, *, strict: bool) -> None:  # noqa: ARG002 - never empty
+    def python(self, writer: PythonSource, target: str, *, strict: bool) -> None:  # noqa: ARG002 - never empty
         if isinstance(self.constant, str | bool | int):
             writer.line(f"{target} = {self.constant!r}")
         else:
@@ -140,7 +140,7 @@ class Leaf(Structure):
     def why_empty(self, scope: Scope) -> Unmapped:
         return missing(self.expression, self.path, scope)
 
-    def python(self, writer: Writer, target: str, *, strict: bool) -> None:  # noqa: ARG002 - the caller asks for None
+    def python(self, writer: PythonSource, target: str, *, strict: bool) -> None:  # noqa: ARG002 - the caller asks for None
         if not self.is_number:
             self._assign(writer, target)
             return
@@ -151,7 +151,7 @@ class Leaf(Structure):
             writer.line("problem.of_shape = False")
             writer.line("raise")
 
-    def _assign(self, writer: Writer, target: str) -> None:
+    def _assign(self, writer: PythonSource, target: str) -> None:
         source, shape = self.expression.term.python(writer), self.expression.shape
         if shape in ("text", "integer", "number", "money", "boolean"):
             writer.line(f"{target} = {source}")
@@ -160,7 +160,7 @@ class Leaf(Structure):
         else:
             writer.line(f"{target} = plain({source}, budget)")
 
-    def weigh(self, writer: Writer, name: str) -> None:
+    def weigh(self, writer: PythonSource, name: str) -> None:
         shape = self.expression.shape
         if shape == "text":
             writer.line(f"budget[1] -= len({name})")
@@ -218,7 +218,7 @@ class Members(Structure):
                 return structure.why_empty(scope)
         return Unmapped(self.path, "", "all its keys are empty")
 
-    def python(self, writer: Writer, target: str, *, strict: bool) -> None:
+    def python(self, writer: PythonSource, target: str, *, strict: bool) -> None:
         result, lacking = writer.fresh("m"), writer.fresh("l")
         defer = not strict and any(not each.optional and not each.of.never_empty() for each in self.members)
         writer.line(f"{result} = {{}}")
@@ -233,7 +233,7 @@ class Members(Structure):
         surely = any(_is_surely_there(each, strict=strict) for each in self.members)
         writer.line(f"{target} = {result}" if surely else f"{target} = {result} or None")
 
-    def _member(self, writer: Writer, member: Member, result: str, lacking: str) -> None:
+    def _member(self, writer: PythonSource, member: Member, result: str, lacking: str) -> None:
         place, name = f"{result}[{member.key!r}]", writer.fresh()
         surely = isinstance(member.of, Fixed | Leaf) and member.of.never_empty() and not member.optional
         with _leaving_out(writer, name) if member.optional else nullcontext():
@@ -252,7 +252,7 @@ class Members(Structure):
             writer.line(f"if {name} is None: raise Failed")
             self._kept(writer, member.of, place, name)
 
-    def _kept(self, writer: Writer, of: Structure, place: str, name: str) -> None:
+    def _kept(self, writer: PythonSource, of: Structure, place: str, name: str) -> None:
         writer.line(f"{place} = {name}")
         of.weigh(writer, name)
 
@@ -260,7 +260,7 @@ class Members(Structure):
         return [each for member in self.members for each in member.of.expressions()]
 
 
-def _remembered(writer: Writer, structure: Structure, target: str, *, strict: bool) -> None:
+def _remembered(writer: PythonSource, structure: Structure, target: str, *, strict: bool) -> None:
     """Write a structure; one that several rules share is worked out once for a document, by a function of its own."""
     function = writer.shared.get(id(structure))
     if function is None:
@@ -273,7 +273,7 @@ def _remembered(writer: Writer, structure: Structure, target: str, *, strict: bo
 
 
 @contextmanager
-def _leaving_out(writer: Writer, target: str, problem: str = "") -> Iterator[None]:
+def _leaving_out(writer: PythonSource, target: str, problem: str = "") -> Iterator[None]:
     """Around lines that assign to target: it is None where a value has another shape.
 
     problem  the name to which that failure is assigned
@@ -323,7 +323,7 @@ class Items(Structure):
     def why_empty(self, scope: Scope) -> Unmapped:
         return next(each.why_empty(scope) for each in self.items if each.value(scope) is None)
 
-    def python(self, writer: Writer, target: str, *, strict: bool) -> None:  # noqa: ARG002 - decided by the elements
+    def python(self, writer: PythonSource, target: str, *, strict: bool) -> None:  # noqa: ARG002 - decided by the elements
         names = [writer.fresh() for _ in self.items]
         for name, each in zip(names, self.items, strict=True):
             each.python(writer, name, strict=False)
@@ -437,7 +437,7 @@ class Each(Structure):
     def why_empty(self, scope: Scope) -> Unmapped:
         return missing(self.levels[0].over, self.levels[0].path, scope)
 
-    def python(self, writer: Writer, target: str, *, strict: bool) -> None:  # noqa: ARG002 - the caller asks for None
+    def python(self, writer: PythonSource, target: str, *, strict: bool) -> None:  # noqa: ARG002 - the caller asks for None
         over, result, groups = writer.fresh(), writer.fresh("m"), writer.fresh("g")
         writer.line(f"{over} = {self.levels[0].over.term.python(writer)}")
         if self.by is not None:
@@ -464,7 +464,7 @@ class Each(Structure):
                 self._append(writer, result)
         writer.line(f"{target} = {result}")
 
-    def _append(self, writer: Writer, result: str) -> None:
+    def _append(self, writer: PythonSource, result: str) -> None:
         given = writer.fresh()
         self.give.python(writer, given, strict=True)
         if not self.give.never_empty():
@@ -486,7 +486,7 @@ class Each(Structure):
         return [*(level.over for level in self.levels), *own, *self.give.expressions()]
 
 
-def _collect(writer: Writer, by: Expression, name: str, groups: str) -> None:
+def _collect(writer: PythonSource, by: Expression, name: str, groups: str) -> None:
     key, same = writer.fresh(), writer.fresh()
     writer.line(f"{key} = {by.term.python(writer)}")
     writer.line(f"if {key} is None: raise Failed")
@@ -525,7 +525,7 @@ class FirstOf(Structure):
         reasons = [str(each.why_empty(scope)) for each in self.options]
         return Unmapped(self.path, "", f"none has a value ({'; '.join(reasons)})")
 
-    def python(self, writer: Writer, target: str, *, strict: bool) -> None:  # noqa: ARG002 - the next one may be full
+    def python(self, writer: PythonSource, target: str, *, strict: bool) -> None:  # noqa: ARG002 - the next one may be full
         problem = writer.fresh() if self.is_optional else ""
         writer.line(f"{target} = {problem + ' = ' if problem else ''}None")
         for each in self.options:
@@ -538,7 +538,7 @@ class FirstOf(Structure):
         if problem:
             writer.line(f"if {target} is None and {problem} is not None: raise {problem}")
 
-    def weigh(self, writer: Writer, name: str) -> None:
+    def weigh(self, writer: PythonSource, name: str) -> None:
         writer.line(f"weighed({name}, budget)")
 
     def never_empty(self) -> bool:

@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any, Final, TypeAlias
 
 from bridge.mapping import values
-from bridge.mapping.codegen import Writer, variable
+from bridge.mapping.codegen import PythonSource, variable
 from bridge.mapping.fields import Shape, is_list
 from bridge.mapping.values import Beyond, Failed, Value
 
@@ -59,7 +59,7 @@ class Term:
     def meaning(self, scope: Scope) -> Value:
         raise NotImplementedError
 
-    def python(self, writer: Writer) -> str:
+    def python(self, writer: PythonSource) -> str:
         raise NotImplementedError
 
     def parts(self) -> Sequence["Term"]:
@@ -100,7 +100,7 @@ class Literal(Term):
     def meaning(self, scope: Scope) -> Value:  # noqa: ARG002 - the same everywhere
         return self.constant
 
-    def python(self, writer: Writer) -> str:
+    def python(self, writer: PythonSource) -> str:
         if isinstance(self.constant, Decimal):
             return writer.known(self.constant)
         return repr(self.constant)
@@ -119,7 +119,7 @@ class Name(Term):
     def meaning(self, scope: Scope) -> Value:
         return scope[self.name]
 
-    def python(self, writer: Writer) -> str:  # noqa: ARG002 - a parameter or local of the function
+    def python(self, writer: PythonSource) -> str:  # noqa: ARG002 - a parameter or local of the function
         return variable(self.name)
 
     def never_empty(self) -> bool:
@@ -148,7 +148,7 @@ class Defined(Term):
             kept[id(self.of)] = self.of.value(scope)
         return kept[id(self.of)]
 
-    def python(self, writer: Writer) -> str:
+    def python(self, writer: PythonSource) -> str:
         if not self.once:
             return self.of.python(writer)
         given, found = ", ".join(("budget", *map(variable, self.once))), writer.fresh()
@@ -156,7 +156,7 @@ class Defined(Term):
         known = f"({found} := budget[{KEPT}].get({id(self.of)}, budget)) is not budget"
         return f"({found} if {known} else {function}({given}))"
 
-    def _keep(self, writer: Writer) -> None:
+    def _keep(self, writer: PythonSource) -> None:
         writer.line(f"found = budget[{KEPT}][{id(self.of)}] = {self.of.python(writer)}")
         writer.line("return found")
 
@@ -182,7 +182,7 @@ def typed(value: Value, shape: Shape) -> Value:
     return _READERS[shape][1](value) if isinstance(shape, str) and shape in _READERS else value
 
 
-def typed_python(raw: str, shape: Shape, writer: Writer) -> str:
+def typed_python(raw: str, shape: Shape, writer: PythonSource) -> str:
     if not isinstance(shape, str) or shape not in _READERS:
         return raw
     return "(" + _READERS[shape][0].format(t=writer.fresh(), raw=raw) + ")"
@@ -201,7 +201,7 @@ class Field(Term):
         found = told(self.of.text, values.field, holder, self.key)
         return found if self.raw else typed(found, self.shape)
 
-    def python(self, writer: Writer) -> str:
+    def python(self, writer: PythonSource) -> str:
         of = self.of.python(writer)
         if isinstance(self.of, Name) and self.of.never_empty():
             found = f"{of}.get({self.key!r})"
@@ -230,7 +230,7 @@ class Element(Term):
     def meaning(self, scope: Scope) -> Value:
         return typed(values.element(self.of.value(scope), self.index.value(scope)), self.shape)
 
-    def python(self, writer: Writer) -> str:
+    def python(self, writer: PythonSource) -> str:
         return typed_python(f"element({self.of.python(writer)}, {self.index.python(writer)})", self.shape, writer)
 
     def parts(self) -> Sequence[Term]:
@@ -254,7 +254,7 @@ class Part(Term):
             of = told(self.of.text, values.as_list, of)
         return values.part(of, self.start.value(scope), self.stop.value(scope), scope[BUDGET])
 
-    def python(self, writer: Writer) -> str:
+    def python(self, writer: PythonSource) -> str:
         of, start, stop = (each.python(writer) for each in self.parts())
         return f"part({f'as_list({of})' if is_list(self.of.shape) else of}, {start}, {stop}, budget)"
 
@@ -271,7 +271,7 @@ class Several(Term):
     def meaning(self, scope: Scope) -> Value:
         return [each.value(scope) for each in self.items]
 
-    def python(self, writer: Writer) -> str:
+    def python(self, writer: PythonSource) -> str:
         return f"[{', '.join(each.python(writer) for each in self.items)}]"
 
     def parts(self) -> Sequence[Term]:

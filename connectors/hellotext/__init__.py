@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 from pydantic_core import PydanticCustomError
 
-from bridge.contract import Conversation, Duration, Event, EventShape, Fields, Moment, Request, Response, Secret
+from bridge.contract import Attempt, Conversation, Duration, Event, EventShape, Fields, Request, Response, Secret
 from bridge.errand import Errand
 from bridge.status_table import Fate
 from connectors.hellotext.actions import BUILT_IN, CONSENT, GENERATED
@@ -54,7 +54,7 @@ class Hellotext(BaseModel):
     session_conflict  which refusal of an event with profile and session is tried without the session: one that names
                       either of them (`named`), or `any`
     repeat_orders     an order's event with a profile is sent again after silence, for the API keeps one (`current`)
-    answers           statuses that mean something else than the table of verdicts says: `{402: dead}`. A 2xx that is
+    answers           statuses that mean something else than the status table says: `{402: dead}`. A 2xx that is
                       named here (`{200: delivered}`) is taken whatever its body says, but for a page in HTML
     """
 
@@ -105,12 +105,12 @@ class Hellotext(BaseModel):
             worth=("amount", "currency"),
         )
 
-    def converse(self, event: Event, moment: Moment) -> Conversation:
+    def converse(self, event: Event, attempt: Attempt) -> Conversation:
         talk = Talk(
             api=self._api,
             answers=self._answers,
             event=event,
-            moment=moment,
+            attempt=attempt,
             patience=self.session_patience,
             actions=self._sendable,
             any_refusal_is_a_conflict=self.session_conflict == "any",

@@ -1,4 +1,4 @@
-"""What an answer of the API means: its row in the table of verdicts."""
+"""What an answer of the API means: its row in the status table."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
-from bridge.contract import Moment, Outcome, Response
+from bridge.contract import Attempt, Outcome, Response
 from bridge.status_table import CHALLENGE, NO_STATUS, PAGE, UNKNOWN, YES, Fate, Row, judged, statuses
 from connectors.hellotext.bodies import (
     errors,
@@ -40,7 +40,7 @@ LIST = Asked("GET list", is_listing)
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """Reads answers by the table of verdicts, in which the setting `answers` may have changed some statuses."""
+    """Reads answers by the status table, in which the setting `answers` may have changed some statuses."""
 
     rows: Mapping[int, Row]
 
@@ -63,7 +63,7 @@ class Answers:
     def is_no(self, response: Response, asked: Asked) -> bool:
         return self.row(response, asked).is_no
 
-    def verdict(self, response: Response, asked: Asked, moment: Moment, *, repeatable: bool) -> Outcome:
+    def outcome(self, response: Response, asked: Asked, attempt: Attempt, *, repeatable: bool) -> Outcome:
         """The outcome of a fact whose request was answered so. A yes is none here: what was asked for is not in it."""
         row = self.row(response, asked)
         if row.is_yes:
@@ -71,7 +71,7 @@ class Answers:
         detail = f"{asked.what}: {described(response)}"
         if row in _STRANGE or (row.other is Fate.PAUSED and response.status in _ELSEWHERE):
             detail += f" ({outlined(response)}), which is not the API's answer: is the setting url right?"
-        return judged(row, detail, repeatable=repeatable, after=retry_after(response, moment.now))
+        return judged(row, detail, repeatable=repeatable, after=retry_after(response, attempt.now))
 
     def is_answer(self, response: Response) -> bool:
         """The API itself answers a list that was asked for, be it with a refusal."""

@@ -17,11 +17,11 @@ from decimal import Decimal
 from typing import TypeAlias
 
 from bridge.contract import (
+    Attempt,
     Conversation,
     Delivered,
     Event,
     Json,
-    Moment,
     Outcome,
     Reason,
     Rejected,
@@ -48,7 +48,7 @@ class Talk:
     api: Api
     answers: Answers
     event: Event
-    moment: Moment
+    attempt: Attempt
     patience: timedelta
     actions: Collection[str]
     any_refusal_is_a_conflict: bool = False
@@ -78,7 +78,7 @@ class Talk:
         response = yield self.api.find_profile(self.event.give["person"], anew=anew)
         if self.answers.is_yes(response, PROFILE) and (profile := identity(response)) is not None:
             return profile
-        return self.answers.verdict(response, PROFILE, self.moment, repeatable=True)
+        return self.answers.outcome(response, PROFILE, self.attempt, repeatable=True)
 
     def _with_profile(self, profile: str, session: str | None) -> Conversation:
         if session is not None:
@@ -115,7 +115,7 @@ class Talk:
         if self.answers.is_yes(response, SESSION):
             return frozenset()
         if not self.answers.is_no(response, SESSION):
-            return self.answers.verdict(response, SESSION, self.moment, repeatable=True)
+            return self.answers.outcome(response, SESSION, self.attempt, repeatable=True)
         if "profile" in named(response) and self.may_ask_anew:
             return frozenset(("profile",))
         if response.status == 404 and self._is_patient():  # noqa: PLR2004
@@ -145,10 +145,10 @@ class Talk:
             both = "profile+session" if session else "profile"
             return Delivered(f"{response.status} {both if profile else 'session'}{self.left_out}")
         repeatable = self.api.is_kept_once(self.event, profile)
-        return self.answers.verdict(response, EVENT, self.moment, repeatable=repeatable)
+        return self.answers.outcome(response, EVENT, self.attempt, repeatable=repeatable)
 
     def _is_patient(self) -> bool:
-        return self.moment.now - self.moment.first_tried_at < self.patience
+        return self.attempt.now - self.attempt.first_tried_at < self.patience
 
 
 def _fault(give: Mapping[str, Json], actions: Collection[str]) -> str:

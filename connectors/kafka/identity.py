@@ -33,7 +33,7 @@ _LONGEST_NUMBER = 40
 Alias: TypeAlias = Literal["name", "email", "phone", "customer", "checkout"]
 
 
-class Naming(Protocol):
+class Names(Protocol):
     """The part of a topic's settings that names its records."""
 
     @property
@@ -61,7 +61,7 @@ class _Parts(NamedTuple):
     aliases: tuple[str, ...] = ()
 
 
-def named(record: Record, found: Unwrapped, naming: Naming) -> Envelope:
+def named(record: Record, found: Unwrapped, naming: Names) -> Envelope:
     """The envelope of a document, of a tombstone, or of a notice about no row. Raises Malformed."""
     key, identity = _key(record), _id(record)
     headers = {**_headers(record), **_told(found)}
@@ -83,7 +83,7 @@ def named(record: Record, found: Unwrapped, naming: Naming) -> Envelope:
     )
 
 
-def _parts(record: Record, found: Unwrapped, naming: Naming, scope: dict[str, Json]) -> _Parts:
+def _parts(record: Record, found: Unwrapped, naming: Names, scope: dict[str, Json]) -> _Parts:
     if found.raw is None:
         if found.key is not None:
             record = replace(record, key=found.key)
@@ -102,7 +102,7 @@ def _parts(record: Record, found: Unwrapped, naming: Naming, scope: dict[str, Js
     )
 
 
-def _of_gone(record: Record, gone: bytes, naming: Naming, scope: dict[str, Json]) -> _Parts:
+def _of_gone(record: Record, gone: bytes, naming: Names, scope: dict[str, Json]) -> _Parts:
     """By what remains of a document: the columns as they were, and those of its key, which are never placeholders.
 
     Where they name no order, its key does.
@@ -128,7 +128,7 @@ def _columns(written: bytes) -> Mapping[str, msgspec.Raw]:
         return {}
 
 
-def unreadable(record: Record, why: str, naming: Naming) -> Envelope:
+def unreadable(record: Record, why: str, naming: Names) -> Envelope:
     """The raw bytes with their coordinates, parked as dead."""
     identity, key = _id(record), _key(record)
     return Envelope(
@@ -142,7 +142,7 @@ def unreadable(record: Record, why: str, naming: Naming) -> Envelope:
         received_at=record.at,
         headers=_headers(record) if key is None else {**_headers(record), KEY: key},
         raw=record.value or b"",
-        verdict=Reason.UNREADABLE,
+        reason=Reason.UNREADABLE,
         detail=f"{record.topic} partition {record.partition} offset {record.offset}: {why}",
     )
 
@@ -188,7 +188,7 @@ def _document(raw: bytes) -> dict[str, Json]:
     return document
 
 
-def _lane(record: Record, naming: Naming, scope: Mapping[str, Json]) -> str | None:
+def _lane(record: Record, naming: Names, scope: Mapping[str, Json]) -> str | None:
     return _fit(_said(record) if naming.lane is None else naming.lane(scope))
 
 
@@ -198,13 +198,13 @@ def _fit(lane: str | None) -> str | None:
     return lane
 
 
-def _without_lane(naming: Naming) -> str:
+def _without_lane(naming: Names) -> str:
     if naming.lane is None:
         raise Malformed("the record has no key to name its order by: say `lane: = doc....` for this topic")
     raise Malformed(f"{naming.lane.source} is empty: nothing names the order")
 
 
-def _aliases(naming: Naming, scope: Mapping[str, Json], *, is_gone: bool = False) -> tuple[str, ...]:
+def _aliases(naming: Names, scope: Mapping[str, Json], *, is_gone: bool = False) -> tuple[str, ...]:
     found: dict[str, None] = {}
     for name, expression in naming.aliases.items():
         try:

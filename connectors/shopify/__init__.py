@@ -201,7 +201,7 @@ class Shopify(BaseModel):
             received_at=arrival.received_at,
             headers=headers,
             raw=body,
-            verdict=self._verdict(name, topic, tenant),
+            reason=self._known_end(name, topic, tenant),
             also=also,
         )
 
@@ -223,7 +223,7 @@ class Shopify(BaseModel):
             occurred_at=name.version,
             received_at=now,
             raw=raw,
-            verdict=self._verdict(name, topic, tenant),
+            reason=self._known_end(name, topic, tenant),
             also=also,
         )
 
@@ -259,7 +259,7 @@ class Shopify(BaseModel):
                 return f"{shop}: secret {index + 1} of {len(known.keys)}" + (f" ({origin})" if origin else "")
         return None
 
-    def _verdict(self, name: identity.Name, topic: str, tenant: str) -> Reason | None:
+    def _known_end(self, name: identity.Name, topic: str, tenant: str) -> Reason | None:
         known = self._known.get(tenant)
         if topic in TASKS:
             return Reason.NOT_CARRIED_OUT_YET

@@ -11,7 +11,7 @@ import pytest
 
 from bridge.__main__ import main
 from bridge.cli import command
-from bridge.delivery.outage import trouble_of
+from bridge.delivery.outage import outage_of
 from bridge.errors import BridgeError
 from tests.cli.conftest import CONFIG
 
@@ -201,7 +201,7 @@ async def test_orders_show_says_why_an_order_waits_that_was_never_tried(
         return told if "down" in told else ""
 
     async def is_forgotten():
-        return await trouble_of(bridge.house.journal, "hellotext") is None
+        return await outage_of(bridge.house.journal, "hellotext") is None
 
     async with running(settings_for("http://127.0.0.1:1")) as bridge:
         await bridge.post(body)
@@ -214,7 +214,7 @@ async def test_orders_show_says_why_an_order_waits_that_was_never_tried(
     assert re.search(r"hellotext: 2 orders wait, .*; it is down since 20[0-9: -]+: unreachable", told.output)
     told = await typed_beside(*asked, "--json")
     (waiting,) = json.loads(told.output)[0]["waiting"]
-    assert {"mood": "down", "reason": "unreachable"}.items() <= waiting["trouble"].items()
+    assert {"state": "down", "reason": "unreachable"}.items() <= waiting["trouble"].items()
     async with running() as bridge:
         await bridge.settled(first)
         await bridge.settled(never)

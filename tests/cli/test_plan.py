@@ -16,8 +16,8 @@ from bridge.cli.sender import example
 from bridge.config import read
 from bridge.contract import HttpArrival, State, Verified
 from bridge.dry_run.plan import mapped
-from bridge.fact_names import take_names
-from bridge.journal import Done, Record, Settled
+from bridge.fact_names import check_and_remember
+from bridge.journal import Done, Progress, Settled
 from bridge.journal.sqlite import opened
 from tests.cli.conftest import CONFIG
 
@@ -110,7 +110,7 @@ def test_without_another_configuration_the_held_keys_are_compared_beside_a_runni
             await journal.append(arrived)
             (claim,) = await journal.claim("hellotext", now=arrived.received_at.replace(year=2027), limit=1, budget=1)
             settled = Settled(fact="order.placed", once="[]", rule="placed", state=State.DELIVERED)
-            await journal.record(claim, Record(settled=(settled,), end=Done()), now=arrived.received_at)
+            await journal.record(claim, Progress(settled=(settled,), end=Done()), now=arrived.received_at)
             (tmp_path / "bridge.yaml").write_text(CONFIG + "rules: {placed: false}\n")
             return await asyncio.to_thread(configured, "plan", "--config", "bridge.yaml", "--json")
 
@@ -122,12 +122,12 @@ def test_without_another_configuration_the_held_keys_are_compared_beside_a_runni
 def test_what_run_would_refuse_is_said_by_plan_and_run_refuses_it_with_2_and_the_line(configured, tmp_path):
     async def filled():
         async with opened(tmp_path / "var" / "journal.db", destinations=["hellotext"]) as journal:
-            await take_names(journal, read(CONFIG, environ=ENVIRON))
+            await check_and_remember(journal, read(CONFIG, environ=ENVIRON))
             arrived = envelope(1)
             await journal.append(arrived)
             (claim,) = await journal.claim("hellotext", now=arrived.received_at.replace(year=2027), limit=1, budget=1)
             settled = Settled(fact="order.placed", once="[]", rule="placed", state=State.DELIVERED)
-            await journal.record(claim, Record(settled=(settled,), end=Done()), now=arrived.received_at)
+            await journal.record(claim, Progress(settled=(settled,), end=Done()), now=arrived.received_at)
 
     asyncio.run(filled())
     assert (0, []) == _planned_refusals(configured)

@@ -51,7 +51,7 @@ def at_the_door(body, *, currency="shop", test_orders="skip"):
 
 
 def events(rules, envelope):
-    steps = [] if envelope.verdict else rules.apply(envelope, "hellotext")
+    steps = [] if envelope.reason else rules.apply(envelope, "hellotext")
     return [(step, step.give) for step in steps if isinstance(step, Event)]
 
 

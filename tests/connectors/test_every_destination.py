@@ -15,7 +15,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bridge import contract
-from bridge.contract import Event, Moment, Outcome, Request, Response, Retry
+from bridge.contract import Attempt, Event, Outcome, Request, Response, Retry
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 MOST_REQUESTS = 10
@@ -62,14 +62,14 @@ def event_of(story) -> Event:
     return Event(rule=given_["rule"], fact=given_["give"]["action"], once="[]", at=at, give=given_["give"])
 
 
-def moment_of(story) -> Moment:
-    given_ = story.get("moment")
+def attempt_of(story) -> Attempt:
+    given_ = story.get("attempt")
     if given_ is None:
-        return Moment(now=NOON, first_tried_at=NOON, attempt=1)
-    return Moment(
+        return Attempt(now=NOON, first_tried_at=NOON, number=1)
+    return Attempt(
         now=datetime.fromisoformat(given_["now"]),
         first_tried_at=datetime.fromisoformat(given_["first_tried_at"]),
-        attempt=given_["attempt"],
+        number=given_["number"],
     )
 
 
@@ -131,7 +131,7 @@ def test_conversations_go_as_told(destination_folder, subtests):
         environ = {"environ": _Anything()}
         destination = destination_folder.CONNECTOR.model_validate(chosen, context=environ)
         with subtests.test(path.stem):
-            conversation = destination.converse(event_of(story), moment_of(story))
+            conversation = destination.converse(event_of(story), attempt_of(story))
             assert outcome_of(story["outcome"]) == replayed(conversation, story["exchanges"])
 
 
@@ -149,7 +149,7 @@ def test_it_tells_at_least_one_conversation(destination_folder):
 def test_no_secret_shows_in_its_text(destination, destination_folder):
     texts = [repr(destination), str(destination), repr(destination.probe())]
     for path in conversations(destination_folder):
-        conversation = destination.converse(event_of(told(path)), moment_of(told(path)))
+        conversation = destination.converse(event_of(told(path)), attempt_of(told(path)))
         texts.extend(repr(request) for request in conversation_start(conversation))
     assert [] == [text for text in texts if "secret-of-" in text or "ada.sample" in text]
 
@@ -179,7 +179,7 @@ def test_any_answers_end_in_an_outcome(destination, destination_folder):
     @given(story=st.sampled_from(stories), responses=st.lists(answers, min_size=MOST_REQUESTS, max_size=MOST_REQUESTS))
     @example(story=stories[0], responses=[Response(status=422, body=b'{"errors":' * 9_000)] * MOST_REQUESTS)
     def holds(story, responses):
-        outcome, _ = finished(destination.converse(event_of(story), moment_of(story)), iter(responses))
+        outcome, _ = finished(destination.converse(event_of(story), attempt_of(story)), iter(responses))
         assert isinstance(outcome, Outcome)
         assert 300 > len(outcome.detail)
         assert "ada.sample" not in outcome.detail
@@ -221,7 +221,7 @@ def _interrupted(destination, story, step, strange):
     """The story up to this step; from then on every answer is the strange one."""
     answers = [response_of(exchange["response"]) for exchange in story["exchanges"][:step]]
     return finished(
-        destination.converse(event_of(story), moment_of(story)), itertools.chain(answers, itertools.repeat(strange))
+        destination.converse(event_of(story), attempt_of(story)), itertools.chain(answers, itertools.repeat(strange))
     )
 
 
@@ -231,7 +231,7 @@ def test_the_probe_is_answered_by_nobody_else(destination):
 
 def test_in_shadow_every_write_has_an_answer_that_leads_on(destination, destination_folder):
     for path in conversations(destination_folder):
-        conversation = destination.converse(event_of(told(path)), moment_of(told(path)))
+        conversation = destination.converse(event_of(told(path)), attempt_of(told(path)))
         try:
             request = next(conversation)
             for _ in range(MOST_REQUESTS):
@@ -244,13 +244,13 @@ def test_in_shadow_every_write_has_an_answer_that_leads_on(destination, destinat
 
 def test_only_what_reads_is_without_a_shadow(destination, destination_folder):
     for path in conversations(destination_folder):
-        for request in conversation_start(destination.converse(event_of(told(path)), moment_of(told(path)))):
+        for request in conversation_start(destination.converse(event_of(told(path)), attempt_of(told(path)))):
             assert (request.method == "GET") == (request.shadow is None)
 
 
 def test_what_is_shared_is_repeatable_and_tells_nothing_of_a_person(destination, destination_folder):
     for path in conversations(destination_folder):
-        for request in conversation_start(destination.converse(event_of(told(path)), moment_of(told(path)))):
+        for request in conversation_start(destination.converse(event_of(told(path)), attempt_of(told(path)))):
             if request.share is not None:
                 assert request.repeatable
                 assert "ada" not in request.share.key

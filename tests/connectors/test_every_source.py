@@ -201,7 +201,7 @@ def test_a_stream_says_what_to_read(stream):
 def test_every_example_record_is_named(stream, source_folder):
     for topic, body in documents(source_folder):
         envelope = named(stream, record(topic, body))
-        assert (topic, stream.topics()[topic], None) == (envelope.topic, envelope.kind, envelope.verdict)
+        assert (topic, stream.topics()[topic], None) == (envelope.topic, envelope.kind, envelope.reason)
         assert (body, NOON, "here") == (envelope.raw, envelope.received_at, envelope.source)
         assert envelope == named(stream, record(topic, body))
 
@@ -231,8 +231,8 @@ def test_no_record_makes_it_raise_anything_but_a_refusal_and_what_it_names_can_b
         texts = (envelope.id, envelope.lane, *envelope.aliases, *envelope.headers, *envelope.headers.values())
         assert [] == [text for text in texts if not text.isprintable()]
         assert envelope.lane
-        if envelope.verdict is not None:
-            assert (Reason.UNREADABLE, value) == (envelope.verdict, envelope.raw)
+        if envelope.reason is not None:
+            assert (Reason.UNREADABLE, value) == (envelope.reason, envelope.raw)
             assert "offset 7" in envelope.detail
 
     holds()

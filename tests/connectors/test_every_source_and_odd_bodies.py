@@ -14,7 +14,7 @@ from multidict import CIMultiDict
 import bridge.journal
 from bridge.contract import HttpArrival, Reason, Record, State
 from bridge.errors import Malformed
-from bridge.intake.arrivals import Gathering
+from bridge.intake.arrivals import ArrivalBatch
 from bridge.intake.unreadable import reason_of, storable
 from bridge.journal import Selection
 
@@ -83,14 +83,14 @@ async def _are_kept(journal, came):
     dead = await _dead(journal)
     for envelope, body, seq in came:
         assert body == (await journal.document(seq)).raw
-        if envelope.verdict is Reason.UNREADABLE:
+        if envelope.reason is Reason.UNREADABLE:
             assert ("unreadable", envelope.id) == (dead[seq].reason, dead[seq].id)
             assert dead[seq].detail
-    return [envelope for envelope, _, _ in came if envelope.verdict is Reason.UNREADABLE]
+    return [envelope for envelope, _, _ in came if envelope.reason is Reason.UNREADABLE]
 
 
 async def test_every_odd_body_that_is_signed_is_kept_with_its_bytes(webhook, source_folder, journal):
-    gathering = Gathering(journal)
+    gathering = ArrivalBatch(journal)
     topics = [*_topics(source_folder), *TOPICS]
     deliveries = [
         gathering.over(
@@ -119,7 +119,7 @@ async def test_a_signed_body_without_the_headers_that_name_it_is_kept(webhook, s
     """But for those by which it is known whose it is."""
     body = ODD["list"]
     signed = webhook.sign(body, topic=_topics(source_folder)[0], tenant=None, delivery_id="1")
-    gathering = Gathering(journal)
+    gathering = ArrivalBatch(journal)
     for missing in signed:
         headers = CIMultiDict({name: text for name, text in signed.items() if name != missing})
         over = await gathering.over(webhook, HttpArrival(source="here", headers=headers, body=body, received_at=NOON))

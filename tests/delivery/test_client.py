@@ -8,19 +8,19 @@ import pytest
 from aiohttp import web
 
 from bridge.contract import Request, Response, Share
-from bridge.delivery.client import Timeouts, travelling
+from bridge.delivery.client import Timeouts, opened_client
 from bridge.status_table import Fate, Silent
 
 
-def _courier(*, read):
+def _client(*, read):
     patient = timedelta(seconds=30)
     timeouts = Timeouts(connect=patient, read=read, total=patient)
-    return travelling(timeouts=timeouts, connections=8, user_agent="tests")
+    return opened_client(timeouts=timeouts, connections=8, user_agent="tests")
 
 
 @pytest.fixture
-async def courier():
-    async with _courier(read=timedelta(seconds=30)) as made:
+async def client():
+    async with _client(read=timedelta(seconds=30)) as made:
         yield made
 
 
@@ -68,44 +68,44 @@ def _share(key="k", *, ttl=timedelta(hours=1), keep=_good, **more):
     return Share(key=key, ttl=ttl, keep=keep, **more)
 
 
-async def test_an_answer_comes_back_with_status_headers_and_body(courier, serve):
+async def test_an_answer_comes_back_with_status_headers_and_body(client, serve):
     async def handler(request):
         return web.Response(status=418, body=await request.read(), headers={"X-Tea": "yes"})
 
     url = await serve(handler)
-    answer = await courier.send(Request(method="POST", url=url, body=b"pot", headers={"A": "b"}))
+    answer = await client.send(Request(method="POST", url=url, body=b"pot", headers={"A": "b"}))
     assert (418, "yes", b"pot") == (answer.status, answer.headers["x-tea"], answer.body)
 
 
-async def test_a_redirect_is_not_followed(courier, serve):
+async def test_a_redirect_is_not_followed(client, serve):
     async def handler(_):
         return web.Response(status=302, headers={"Location": "http://127.0.0.1:1/"})
 
-    assert 302 == (await courier.send(_get(await serve(handler)))).status
+    assert 302 == (await client.send(_get(await serve(handler)))).status
 
 
-async def test_a_body_is_cut_at_64_kib(courier, serve):
+async def test_a_body_is_cut_at_64_kib(client, serve):
     async def handler(_):
         return web.Response(body=b"x" * 1_000_000)
 
-    assert 65_536 == len((await courier.send(_get(await serve(handler)))).body)
+    assert 65_536 == len((await client.send(_get(await serve(handler)))).body)
 
 
-async def test_a_port_that_nobody_listens_at(courier, unused_tcp_port):
-    silence = await courier.send(_get(f"http://127.0.0.1:{unused_tcp_port}/"))
+async def test_a_port_that_nobody_listens_at(client, unused_tcp_port):
+    silence = await client.send(_get(f"http://127.0.0.1:{unused_tcp_port}/"))
     assert (Silent.NO_CONNECTION, Fate.POSTPONED) == (silence.silent, silence.row.other)
 
 
-async def test_a_name_that_does_not_resolve(courier):
-    silence = await courier.send(_get("http://no-such-host.invalid/"))
+async def test_a_name_that_does_not_resolve(client):
+    silence = await client.send(_get("http://no-such-host.invalid/"))
     assert (Silent.NO_NAME, Fate.POSTPONED) == (silence.silent, silence.row.other)
 
 
-async def test_tls_to_a_server_without_it(courier, serve):
+async def test_tls_to_a_server_without_it(client, serve):
     async def handler(_):
         return web.Response()
 
-    silence = await courier.send(_get((await serve(handler)).replace("http://", "https://")))
+    silence = await client.send(_get((await serve(handler)).replace("http://", "https://")))
     assert (Silent.NO_TLS, Fate.POSTPONED) == (silence.silent, silence.row.other)
 
 
@@ -114,8 +114,8 @@ async def test_an_answer_that_does_not_come_in_time_may_have_arrived(serve):
         await asyncio.sleep(2)
         return web.Response()
 
-    async with _courier(read=timedelta(milliseconds=200)) as courier:
-        silence = await courier.send(_get(await serve(handler)))
+    async with _client(read=timedelta(milliseconds=200)) as client:
+        silence = await client.send(_get(await serve(handler)))
     assert (Silent.NO_BYTE_IN_TIME, Fate.UNCERTAIN) == (silence.silent, silence.row.other)
 
 
@@ -129,9 +129,9 @@ async def test_an_answer_that_does_not_come_in_time_may_have_arrived(serve):
     ],
     ids=["closed", "cut body", "no http", "half a header"],
 )
-async def test_half_an_answer_is_none_and_may_have_arrived(courier, silent, answer):
+async def test_half_an_answer_is_none_and_may_have_arrived(client, silent, answer):
     async with _bytes_server(answer) as url:
-        silence = await courier.send(Request(method="POST", url=url, body=b"x"))
+        silence = await client.send(Request(method="POST", url=url, body=b"x"))
     assert (silent, Fate.UNCERTAIN) == (silence.silent, silence.row.other)
 
 
@@ -145,20 +145,20 @@ async def test_half_an_answer_is_none_and_may_have_arrived(courier, silent, answ
     ],
     ids=["cut body", "a long header", "half a header", "no length"],
 )
-async def test_a_no_counts_by_its_status_though_the_rest_cannot_be_read(courier, answer):
+async def test_a_no_counts_by_its_status_though_the_rest_cannot_be_read(client, answer):
     async with _bytes_server(answer) as url:
-        found = await courier.send(Request(method="POST", url=url, body=b"x"))
+        found = await client.send(Request(method="POST", url=url, body=b"x"))
     assert (422, b"", False) == (found.status, found.body, found.is_whole)
 
 
-async def test_a_yes_that_cannot_be_read_is_told_with_its_status_and_the_limit(courier):
+async def test_a_yes_that_cannot_be_read_is_told_with_its_status_and_the_limit(client):
     async with _bytes_server(b"HTTP/1.1 200 OK\r\nX: " + b"x" * 100_000 + b"\r\n\r\n") as url:
-        silence = await courier.send(Request(method="POST", url=url, body=b"x"))
+        silence = await client.send(Request(method="POST", url=url, body=b"x"))
     assert (Silent.NOT_HTTP, Fate.UNCERTAIN) == (silence.silent, silence.row.other)
     assert "a line of its head is longer than 65536 bytes: after the status 200" in silence.detail
 
 
-async def test_what_must_not_be_repeated_never_takes_a_used_connection(courier, serve):
+async def test_what_must_not_be_repeated_never_takes_a_used_connection(client, serve):
     peers = []
 
     async def handler(request):
@@ -167,10 +167,10 @@ async def test_what_must_not_be_repeated_never_takes_a_used_connection(courier, 
 
     url = await serve(handler)
     for _ in range(3):
-        await courier.send(Request(method="POST", url=url, repeatable=False))
+        await client.send(Request(method="POST", url=url, repeatable=False))
     assert 3 == len(set(peers))
     for _ in range(3):
-        await courier.send(Request(method="POST", url=url, repeatable=True))
+        await client.send(Request(method="POST", url=url, repeatable=True))
     assert 4 == len(set(peers))
 
 
@@ -187,32 +187,32 @@ class _Counting:
         return web.Response(status=self.statuses.pop(0) if self.statuses else 200, text=str(self.asked))
 
 
-async def test_who_asks_the_same_shares_one_request_in_flight_and_its_answer(courier, serve):
+async def test_who_asks_the_same_shares_one_request_in_flight_and_its_answer(client, serve):
     handler = _Counting()
     request = _get(await serve(handler), share=_share())
-    answers = await asyncio.gather(*[courier.send(request) for _ in range(20)])
-    answers.append(await courier.send(request))
+    answers = await asyncio.gather(*[client.send(request) for _ in range(20)])
+    answers.append(await client.send(request))
     assert (1, {b"1"}) == (handler.asked, {answer.body for answer in answers})
 
 
-async def test_a_failure_is_told_to_all_who_wait_and_not_remembered(courier, serve):
+async def test_a_failure_is_told_to_all_who_wait_and_not_remembered(client, serve):
     handler = _Counting(503)
     request = _get(await serve(handler), share=_share())
-    answers = await asyncio.gather(*[courier.send(request) for _ in range(3)])
+    answers = await asyncio.gather(*[client.send(request) for _ in range(3)])
     assert [503, 503, 503] == [answer.status for answer in answers]
-    assert Response(status=200, headers={}, body=b"2").status == (await courier.send(request)).status
+    assert Response(status=200, headers={}, body=b"2").status == (await client.send(request)).status
 
 
-async def test_an_answer_is_remembered_no_longer_than_it_may_be(courier, serve):
+async def test_an_answer_is_remembered_no_longer_than_it_may_be(client, serve):
     handler = _Counting()
     request = _get(await serve(handler), share=_share(ttl=timedelta()))
-    await courier.send(request)
-    await courier.send(request)
+    await client.send(request)
+    await client.send(request)
     assert 2 == handler.asked
 
 
 async def _asked(serve, monkeypatch, *, keys, body=b"", **bounds):
-    """How many requests a courier with these bounds sends for these keys."""
+    """How many requests a client with these bounds sends for these keys."""
     asked = []
 
     async def handler(request):
@@ -222,9 +222,9 @@ async def _asked(serve, monkeypatch, *, keys, body=b"", **bounds):
     url = await serve(handler)
     for name, value in bounds.items():
         monkeypatch.setattr(f"bridge.delivery.client.{name}", value)
-    async with _courier(read=timedelta(seconds=30)) as courier:
+    async with _client(read=timedelta(seconds=30)) as client:
         for key in keys:
-            await courier.send(_get(url, share=_share(key)))
+            await client.send(_get(url, share=_share(key)))
     return len(asked)
 
 
@@ -237,7 +237,7 @@ async def test_what_is_remembered_is_bounded_in_bytes(serve, monkeypatch):
     assert 6 == await _asked(serve, monkeypatch, keys="aaaaaa", body=b"x" * 30_000, _REMEMBERED_BYTES=25_000)
 
 
-async def test_only_what_was_understood_is_remembered_and_no_more_of_it_than_is_needed(courier, serve):
+async def test_only_what_was_understood_is_remembered_and_no_more_of_it_than_is_needed(client, serve):
     answers = ["garbage", "good: id 1, and much more"]
 
     async def handler(_):
@@ -247,26 +247,26 @@ async def test_only_what_was_understood_is_remembered_and_no_more_of_it_than_is_
         return Response(status=200, body=b"id 1") if response.body.startswith(b"good") else None
 
     request = _get(await serve(handler), share=_share(keep=keep))
-    bodies = [(await courier.send(request)).body for _ in range(3)]
+    bodies = [(await client.send(request)).body for _ in range(3)]
     assert [b"garbage", b"good: id 1, and much more", b"id 1"] == bodies
 
 
-async def test_what_was_cut_is_not_remembered_and_says_so(courier, serve):
+async def test_what_was_cut_is_not_remembered_and_says_so(client, serve):
     handler = _Counting()
     request = _get(await serve(handler), share=_share(), longest=0)
-    assert [False, False] == [(await courier.send(request)).is_whole for _ in range(2)]
+    assert [False, False] == [(await client.send(request)).is_whole for _ in range(2)]
     assert 2 == handler.asked
 
 
-async def test_a_fresh_request_replaces_what_was_remembered(courier, serve):
+async def test_a_fresh_request_replaces_what_was_remembered(client, serve):
     handler = _Counting()
     url = await serve(handler)
     known = _get(url, share=_share())
     anew = _get(url, share=_share(fresh=True))
-    assert [b"1", b"2", b"2"] == [(await courier.send(request)).body for request in (known, anew, known)]
+    assert [b"1", b"2", b"2"] == [(await client.send(request)).body for request in (known, anew, known)]
 
 
-async def test_when_the_one_who_asks_is_cancelled_somebody_who_waits_asks_anew(courier, serve):
+async def test_when_the_one_who_asks_is_cancelled_somebody_who_waits_asks_anew(client, serve):
     asked, answers = asyncio.Semaphore(0), asyncio.Event()
 
     async def handler(_):
@@ -275,9 +275,9 @@ async def test_when_the_one_who_asks_is_cancelled_somebody_who_waits_asks_anew(c
         return web.Response()
 
     request = _get(await serve(handler), share=_share())
-    first = asyncio.create_task(courier.send(request))
+    first = asyncio.create_task(client.send(request))
     await asked.acquire()
-    second = asyncio.create_task(courier.send(request))
+    second = asyncio.create_task(client.send(request))
     await asyncio.sleep(0)  # it waits for the first one's answer
     first.cancel()
     await asked.acquire()

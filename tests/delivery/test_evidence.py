@@ -55,17 +55,17 @@ def test_what_is_accepted_in_the_end_was_not_about_its_rule():
 
 def test_what_was_begun_before_the_refusal_is_no_evidence():
     evidence = Evidence()
-    for moment in range(0, 100, 10):
-        assert Scope.ALL is evidence.scope(NO, "redeemed", ("a",), began=moment, now=moment + 1)
-        evidence.scope(YES, "placed", ("b",), began=moment, now=moment + 5)
+    for attempt in range(0, 100, 10):
+        assert Scope.ALL is evidence.scope(NO, "redeemed", ("a",), began=attempt, now=attempt + 1)
+        evidence.scope(YES, "placed", ("b",), began=attempt, now=attempt + 5)
 
 
 def test_refusals_of_many_at_once_are_one():
     evidence = Evidence()
-    for moment in range(4):
+    for attempt in range(4):
         for lane in range(64):
-            assert Scope.ALL is evidence.scope(NO, "redeemed", (lane,), began=10 * moment, now=10 * moment + 1)
-        evidence.scope(YES, "placed", ("b",), began=10 * moment + 2, now=10 * moment + 3)
+            assert Scope.ALL is evidence.scope(NO, "redeemed", (lane,), began=10 * attempt, now=10 * attempt + 1)
+        evidence.scope(YES, "placed", ("b",), began=10 * attempt + 2, now=10 * attempt + 3)
 
 
 def test_the_same_refusal_of_facts_by_themselves_twenty_times_running_is_about_the_rule():
@@ -83,8 +83,8 @@ def test_what_says_nothing_is_no_evidence():
 
 def test_the_rules_that_were_denied_are_known_until_one_of_their_facts_is_accepted_or_they_are_others():
     evidence = Evidence()
-    for rule, moment in (("a", 1), ("b", 2), ("c", 3), ("a", 4)):
-        evidence.scope(NO, rule, (rule,), began=moment, now=moment)
+    for rule, attempt in (("a", 1), ("b", 2), ("c", 3), ("a", 4)):
+        evidence.scope(NO, rule, (rule,), began=attempt, now=attempt)
     evidence.scope(WAIT, "d", ("d",), began=5, now=5)
     evidence.scope(YES, "b", ("x",), began=6, now=6)
     evidence.forget("c")

@@ -7,14 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.contract import Delivered, Paused, Reason, Rejected, Retry, Skipped, State, Uncertain
-from bridge.delivery.policy import Pass, Patience, Postpone, Settle, backoff, decide
+from bridge.delivery.policy import Pass, Postpone, RetryPolicy, Settle, backoff, decide
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
-PATIENCE = Patience(first_wait=timedelta(seconds=1), longest_wait=timedelta(minutes=10), give_up=timedelta(days=14))
+PATIENCE = RetryPolicy(first_wait=timedelta(seconds=1), longest_wait=timedelta(minutes=10), give_up=timedelta(days=14))
 
 
 def _decided(outcome, **changes):
-    given = {"attempt": 1, "now": NOW, "first_tried_at": NOW, "patience": PATIENCE, "chance": 0.5}
+    given = {"attempt": 1, "now": NOW, "first_tried_at": NOW, "retry": PATIENCE, "chance": 0.5}
     return decide(outcome, **(given | changes))
 
 
@@ -50,6 +50,6 @@ def test_a_pause_never_gives_up():
 
 @given(attempt=st.integers(0, 10**9), chance=st.floats(0, 1))
 def test_waits_grow_never_overflow_and_stay_between_zero_and_the_longest(attempt, chance):
-    wait = backoff(attempt, patience=PATIENCE, chance=chance)
+    wait = backoff(attempt, retry=PATIENCE, chance=chance)
     assert timedelta() <= wait <= PATIENCE.longest_wait
-    assert backoff(attempt, patience=PATIENCE, chance=1) <= backoff(attempt + 1, patience=PATIENCE, chance=1)
+    assert backoff(attempt, retry=PATIENCE, chance=1) <= backoff(attempt + 1, retry=PATIENCE, chance=1)

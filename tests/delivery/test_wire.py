@@ -11,7 +11,7 @@ from datetime import timedelta
 import pytest
 
 from bridge.contract import Request, Response
-from bridge.delivery.client import Timeouts, travelling
+from bridge.delivery.client import Timeouts, opened_client
 from bridge.status_table import Silent
 
 QUICK = Timeouts(connect=timedelta(seconds=5), read=timedelta(seconds=5), total=timedelta(seconds=5))
@@ -74,8 +74,8 @@ async def serving(*answers):
 
 
 @pytest.fixture
-async def courier():
-    async with travelling(timeouts=QUICK, connections=8, user_agent="tests/1") as made:
+async def client():
+    async with opened_client(timeouts=QUICK, connections=8, user_agent="tests/1") as made:
         yield made
 
 
@@ -95,10 +95,10 @@ def _lines(head):
     return first, dict(line.split(": ", 1) for line in lines)
 
 
-async def test_a_request_has_its_own_headers_and_ours_and_its_body(courier):
+async def test_a_request_has_its_own_headers_and_ours_and_its_body(client):
     async with serving() as server:
         headers = {"Authorization": "Bearer x", "Content-Type": "application/json", "user-agent": "mine"}
-        answer = await courier.send(_post(server.port, "/v1/caf\u00e9?a=b c#end", headers=headers))
+        answer = await client.send(_post(server.port, "/v1/caf\u00e9?a=b c#end", headers=headers))
         assert (200, b"ok") == (answer.status, answer.body)
         ((head, body),) = server.connections[0]
         first, lines = _lines(head)
@@ -111,21 +111,21 @@ async def test_a_request_has_its_own_headers_and_ours_and_its_body(courier):
         assert "Connection" not in lines
 
 
-async def test_a_request_without_a_body(courier):
+async def test_a_request_without_a_body(client):
     async with serving() as server:
         url = f"http://127.0.0.1:{server.port}"
-        await courier.send(Request(method="GET", url=url, repeatable=True))
-        await courier.send(Request(method="POST", url=url, repeatable=True))
+        await client.send(Request(method="GET", url=url, repeatable=True))
+        await client.send(Request(method="POST", url=url, repeatable=True))
         heads = [_lines(head) for came in server.connections for head, _ in came]
         assert ["GET / HTTP/1.1", "POST / HTTP/1.1"] == [first for first, _ in heads]
         assert [None, "0"] == [lines.get("Content-Length") for _, lines in heads]
         assert {"tests/1"} == {lines["User-Agent"] for _, lines in heads}
 
 
-async def test_repeatable_requests_share_a_connection_and_others_have_one_each_that_is_closed(courier):
+async def test_repeatable_requests_share_a_connection_and_others_have_one_each_that_is_closed(client):
     async with serving() as server:
         for repeatable in (True, True, False, False):
-            assert 200 == (await courier.send(_post(server.port, repeatable=repeatable))).status
+            assert 200 == (await client.send(_post(server.port, repeatable=repeatable))).status
         assert [2, 1, 1] == [len(came) for came in server.connections]
         closing = [[_lines(head)[1].get("Connection") for head, _ in came] for came in server.connections]
         assert [[None, None], ["close"], ["close"]] == closing
@@ -145,22 +145,22 @@ async def test_repeatable_requests_share_a_connection_and_others_have_one_each_t
     ],
     ids=["length", "204", "304", "chunked", "103 before", "close", "1.0", "left over"],
 )
-async def test_a_connection_serves_again_if_nothing_is_left_on_it(courier, answer, serves_again):
+async def test_a_connection_serves_again_if_nothing_is_left_on_it(client, answer, serves_again):
     async with serving(answer) as server:
-        first, second = [await courier.send(_post(server.port)) for _ in range(2)]
+        first, second = [await client.send(_post(server.port)) for _ in range(2)]
         assert isinstance(first, Response)
         assert first.body in (b"ok", b"")
         assert (200, b"ok") == (second.status, second.body)
         assert (1 if serves_again else 2) == len(server.connections)
 
 
-async def test_a_packed_answer_is_unpacked_and_cut(courier):
+async def test_a_packed_answer_is_unpacked_and_cut(client):
     packed = gzip.compress(b"x" * 1_000_000)
     head = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(packed)
     async with serving(head + packed) as server:
-        answer = await courier.send(_post(server.port, longest=1000))
+        answer = await client.send(_post(server.port, longest=1000))
         assert b"x" * 1000 == answer.body
-        assert 200 == (await courier.send(_post(server.port))).status
+        assert 200 == (await client.send(_post(server.port))).status
         assert 2 == len(server.connections)
 
 
@@ -169,64 +169,64 @@ async def test_a_packed_answer_is_unpacked_and_cut(courier):
     [b"X-Policy: " + b"x" * 60_000 + b"\r\n", b"".join(b"X-%d: x\r\n" % number for number in range(500))],
     ids=["a long one", "many"],
 )
-async def test_an_answer_is_read_whatever_headers_a_gateway_adds(courier, headers):
+async def test_an_answer_is_read_whatever_headers_a_gateway_adds(client, headers):
     async with serving(b"HTTP/1.1 200 OK\r\n" + headers + b"Content-Length: 2\r\n\r\nok") as server:
-        answer = await courier.send(_post(server.port))
+        answer = await client.send(_post(server.port))
         assert (200, b"ok") == (answer.status, answer.body)
-        assert 200 == (await courier.send(_post(server.port))).status
+        assert 200 == (await client.send(_post(server.port))).status
         assert 1 == len(server.connections)
 
 
-async def test_nobody_is_asked_to_pack_an_answer(courier):
+async def test_nobody_is_asked_to_pack_an_answer(client):
     async with serving() as server:
-        await courier.send(_post(server.port))
+        await client.send(_post(server.port))
         assert "identity" == _lines(server.connections[0][0][0])[1]["Accept-Encoding"]
 
 
-async def test_who_is_cancelled_gives_no_connection_back(courier):
+async def test_who_is_cancelled_gives_no_connection_back(client):
     async with serving(b"") as server:
-        task = asyncio.create_task(courier.send(_post(server.port)))
+        task = asyncio.create_task(client.send(_post(server.port)))
         async with asyncio.timeout(10):
             while not (server.connections and server.connections[0]):
                 await asyncio.sleep(0.01)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        assert 200 == (await courier.send(_post(server.port))).status
+        assert 200 == (await client.send(_post(server.port))).status
         assert [1, 1] == [len(came) for came in server.connections]
 
 
-async def test_what_is_said_before_it_was_asked_is_nobodys_answer(courier):
+async def test_what_is_said_before_it_was_asked_is_nobodys_answer(client):
     async with serving() as server:
         for _ in range(2):
-            assert 200 == (await courier.send(_post(server.port))).status
+            assert 200 == (await client.send(_post(server.port))).status
             server.writers[-1].write(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nstale")
             await server.writers[-1].drain()
             await asyncio.sleep(0.05)  # it must have come, and nothing tells
-        assert b"ok" == (await courier.send(_post(server.port))).body
+        assert b"ok" == (await client.send(_post(server.port))).body
         assert [1, 1, 1] == [len(came) for came in server.connections]
 
 
-async def test_the_body_of_a_get_is_no_request_of_its_own(courier):
+async def test_the_body_of_a_get_is_no_request_of_its_own(client):
     async with serving() as server:
         body = b"POST /other HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n"
         url = f"http://127.0.0.1:{server.port}/search"
-        assert 200 == (await courier.send(Request(method="GET", url=url, body=body, repeatable=True))).status
+        assert 200 == (await client.send(Request(method="GET", url=url, body=body, repeatable=True))).status
         assert [[body]] == [[body for _, body in came] for came in server.connections]
 
 
-async def test_an_unrepeatable_request_arrives_once_whatever_its_method(courier):
+async def test_an_unrepeatable_request_arrives_once_whatever_its_method(client):
     async with serving(b"") as server:
         server.hangs_up = True
         request = Request(method="PUT", url=f"http://127.0.0.1:{server.port}/", body=b"{}")
-        assert Silent.LOST is (await courier.send(request)).silent
+        assert Silent.LOST is (await client.send(request)).silent
         assert [1] == [len(came) for came in server.connections]
 
 
-async def test_how_long_a_request_is_and_what_it_holds_is_said_once(courier):
+async def test_how_long_a_request_is_and_what_it_holds_is_said_once(client):
     async with serving() as server:
         headers = {"content-length": "7", "transfer-encoding": "chunked", "host": "other.example"}
-        assert 200 == (await courier.send(_post(server.port, headers=headers))).status
+        assert 200 == (await client.send(_post(server.port, headers=headers))).status
         ((head, body),) = server.connections[0]
         names = [line.partition(b":")[0].lower() for line in head.split(b"\r\n")]
         assert b"{}" == body
@@ -239,10 +239,10 @@ async def test_how_long_a_request_is_and_what_it_holds_is_said_once(courier):
 @pytest.mark.parametrize(
     ("name", "text"), [("X-Note", "a\r\nX-Other: b"), ("X-Note", "a\0"), ("X Note", "a"), ("", "")]
 )
-async def test_a_header_cannot_hold_another_line(courier, name, text):
+async def test_a_header_cannot_hold_another_line(client, name, text):
     async with serving() as server:
         with pytest.raises(ValueError, match="cannot be sent"):
-            await courier.send(_post(server.port, headers={name: text}))
+            await client.send(_post(server.port, headers={name: text}))
         assert not any(server.connections)
 
 
@@ -250,16 +250,16 @@ async def test_a_proxy_is_told_the_address_without_what_is_secret(monkeypatch):
     async with serving() as proxy:
         monkeypatch.setenv("http_proxy", f"http://me:word@127.0.0.1:{proxy.port}")
         monkeypatch.delenv("no_proxy", raising=False)
-        async with travelling(timeouts=QUICK, connections=8, user_agent="tests/1") as courier:
+        async with opened_client(timeouts=QUICK, connections=8, user_agent="tests/1") as client:
             url = "http://you:secret@dest.example/p?q=1#part"
-            assert 200 == (await courier.send(Request(method="POST", url=url, body=b"x"))).status
+            assert 200 == (await client.send(Request(method="POST", url=url, body=b"x"))).status
         first, lines = _lines(proxy.connections[0][0][0])
         assert "POST http://dest.example/p?q=1 HTTP/1.1" == first
         assert "dest.example" == lines["Host"]
         assert lines["Proxy-Authorization"].startswith("Basic ")
 
 
-async def test_requests_that_are_cancelled_or_late_leave_nothing_behind_and_cross_no_answer(courier):
+async def test_requests_that_are_cancelled_or_late_leave_nothing_behind_and_cross_no_answer(client):
     chance = random.Random(7)
 
     async def talk(reader, writer):
@@ -278,25 +278,25 @@ async def test_requests_that_are_cancelled_or_late_leave_nothing_behind_and_cros
     async def one(number):
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(chance.choice((0.005, 0.05, 3))):
-                answer = await courier.send(_post(port, f"/{number}"))
+                answer = await client.send(_post(port, f"/{number}"))
                 assert not isinstance(answer, Response) or str(number).encode() == answer.body
 
     async with listening(talk) as port:
         await asyncio.gather(*(one(number) for number in range(300)))
-    exchange = courier._pooled
+    exchange = client._pooled
     assert not exchange._connector._acquired
     assert not exchange._deadlines._open
     assert not exchange._pieces._open
 
 
 @pytest.mark.parametrize("url", ["ftp://127.0.0.1/", "http:///nowhere", "http://[::1", "nothing"])
-async def test_what_is_no_address_of_the_web(courier, url):
-    silence = await courier.send(Request(method="GET", url=url, repeatable=True))
+async def test_what_is_no_address_of_the_web(client, url):
+    silence = await client.send(Request(method="GET", url=url, repeatable=True))
     assert Silent.LOST is silence.silent
 
 
-async def test_a_pooled_connection_that_the_server_has_closed_is_not_used(courier):
+async def test_a_pooled_connection_that_the_server_has_closed_is_not_used(client):
     async with serving(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok") as server:
-        assert 200 == (await courier.send(_post(server.port))).status
+        assert 200 == (await client.send(_post(server.port))).status
     async with serving() as server:
-        assert 200 == (await courier.send(_post(server.port))).status
+        assert 200 == (await client.send(_post(server.port))).status

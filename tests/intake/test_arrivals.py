@@ -9,7 +9,7 @@ import pytest
 
 from bridge.contract import Envelope, HttpArrival, Reason, Verified
 from bridge.errors import JournalBroken, NotAuthentic
-from bridge.intake.arrivals import Delivery, Gathering
+from bridge.intake.arrivals import ArrivalBatch, Delivery
 from bridge.journal.sqlite import opened
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
@@ -51,7 +51,7 @@ class Source:
 @pytest.fixture
 async def gathering(tmp_path):
     async with opened(tmp_path / "journal.db", destinations=("api",)) as journal:
-        yield Gathering(journal)
+        yield ArrivalBatch(journal)
 
 
 @pytest.fixture
@@ -97,7 +97,7 @@ async def test_what_the_database_refuses_is_parked_with_its_bytes(gathering, tmp
         )
     (first,) = await _over(gathering, source, b"1")
     assert (None, "1", "unreadable") == (first.problem, first.envelope.id, first.envelope.kind)
-    assert (b"1", Reason.UNREADABLE) == (first.envelope.raw, first.envelope.verdict)
+    assert (b"1", Reason.UNREADABLE) == (first.envelope.raw, first.envelope.reason)
     assert "it cannot be stored: SQLite refuses it (IntegrityError)" == first.envelope.detail
     (again,) = await _over(gathering, source, b"1")
     assert again.appended.known
@@ -135,7 +135,7 @@ async def test_what_is_late_ends_once_whatever_comes_after(gathering, source):
 
 async def test_a_journal_that_has_ended_is_told_to_each(tmp_path, source):
     async with opened(tmp_path / "journal.db", destinations=("api",)) as journal:
-        gathering = Gathering(journal)
+        gathering = ArrivalBatch(journal)
     await asyncio.sleep(0)
     over = await _over(gathering, source, b"1", b"2")
     assert [JournalBroken, JournalBroken] == [type(delivery.problem) for delivery in over]

@@ -350,7 +350,7 @@ async def test_what_is_no_http_is_400_and_the_end_also_after_good_requests(runni
 async def test_a_503_ends_the_connection_and_the_next_one_is_taken(running, connected, order, monkeypatch):
     async with running() as bridge:
         async with connected(bridge) as client:
-            monkeypatch.setattr(bridge.house.journal._room, "refuses_appends", lambda: JournalBusy("full"))
+            monkeypatch.setattr(bridge.house.journal._disk_guard, "refuses_appends", lambda: JournalBusy("full"))
             await client.send(client.request(order()[1]) * 2)
             status, head = await client.answer()
             assert (503, True, True) == (status, "Retry-After: 10" in head, "Connection: close" in head)

@@ -54,7 +54,7 @@ async def test_a_port_that_is_taken_is_said_with_the_setting_that_chooses_anothe
         taken = replace(settings, door=settings.door.model_copy(update={"port": bridge.house.port}))
         said = pytest.RaisesExc(NotListening, match=r"already in use; .* choose another with `door: \{port: ...\}`")
         with pytest.RaisesGroup(said):
-            await service.serve(taken, service.Ending())
+            await service.serve(taken, service.Shutdown())
 
 
 @pytest.mark.parametrize(
@@ -155,7 +155,7 @@ async def test_half_a_header_is_closed_by_the_watchdog(running, monkeypatch):
 async def test_a_journal_that_cannot_write_is_503_with_retry_after_and_not_ready(running, order, monkeypatch):
     _, body = order()
     async with running() as bridge:
-        monkeypatch.setattr(bridge.house.journal._room, "refuses_appends", lambda: JournalBusy("full"))
+        monkeypatch.setattr(bridge.house.journal._disk_guard, "refuses_appends", lambda: JournalBusy("full"))
         assert 503 == (await bridge.post(body))[0]
         async with bridge.session.get(f"{bridge.private}/readyz") as answer:
             assert 503 == answer.status

@@ -16,8 +16,8 @@ from bridge.cli.sender import example
 from bridge.config import read
 from bridge.errand import Note, Page, Wait
 from bridge.fact_names import united_names
-from bridge.jobs.account import Accounting
-from bridge.jobs.errands import Taking, performing
+from bridge.jobs.account import Accountant
+from bridge.jobs.errands import Handlers, performing
 from connectors.shopify.admin import made
 from tests.jobs.shop import serving
 
@@ -112,8 +112,8 @@ class Done:
         async def page(found: Page):
             self.pages.append(found)
 
-        taking = Taking(page=page, **({"offered": offered} if offered else {}))
-        return await self.performer.perform(self._watched(errand), taking)
+        handlers = Handlers(page=page, **({"offered": offered} if offered else {}))
+        return await self.performer.perform(self._watched(errand), handlers)
 
     def _watched(self, errand):
         """Waits are noted instead of waited."""
@@ -220,7 +220,7 @@ def typed():
 @pytest.fixture
 def account(errands, do):
     async def make(bridge):
-        work = Accounting(
+        work = Accountant(
             journal=bridge.house.journal,
             rules=bridge.settings.rules,
             outlets=bridge.settings.destinations,

@@ -8,7 +8,7 @@ import pytest
 
 from bridge import registry
 from bridge.contract import Envelope, Reason, State
-from bridge.jobs.compliance import Complying
+from bridge.jobs.compliance import Compliance
 from bridge.journal import Erasure, Selection
 from bridge.journal.sqlite import opened
 
@@ -87,7 +87,7 @@ async def test_a_redacted_customer_is_erased_the_keys_stay_and_the_next_order_do
         later = an_order(3, created_at=_recent(), processed_at=_recent())
         assert 200 == (await one.post(json.dumps(later).encode()))[0]
         story = await one.settled(str(later["id"]))
-        assert ["erased"] == [verdict["reason"] for verdict in story.verdicts]
+        assert ["erased"] == [skip["reason"] for skip in story.skips]
         assert before == len(await one.received())
         (erased,) = await one.until(lambda: events("erased"))
         assert (2, 2) == (erased["orders"], erased["bodies"])  # the order, and the request itself
@@ -126,7 +126,7 @@ async def test_a_request_that_came_while_the_bridge_could_not_write_is_carried_o
         pass
 
     with monkeypatch.context() as patched:
-        patched.setattr(Complying, "carry_out", never)
+        patched.setattr(Compliance, "carry_out", never)
         async with bridge() as one:
             await sent(one)
             await one.post(request_of("customers_redact"), topic="customers/redact")
@@ -253,7 +253,7 @@ async def test_a_person_is_erased_by_hand_and_allowed_again(
     async with bridge() as one:
         order = an_order(5, created_at=_recent(), processed_at=_recent())
         await one.post(json.dumps(order).encode())
-        assert "erased" == (await one.settled(str(order["id"]))).verdicts[0]["reason"]
+        assert "erased" == (await one.settled(str(order["id"]))).skips[0]["reason"]
         code, out, _ = await typed(*erase, "--allow")
         assert (0, "1 names are blocked no longer\n") == (code, out)
         await sent(one, 6)

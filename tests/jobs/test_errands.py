@@ -64,7 +64,7 @@ async def test_an_order_that_was_found_is_named_as_its_webhook_would_have_been(f
 async def test_a_test_order_brings_its_verdict(fake, errands, do, put):
     put(1, test=True)
     await do(_documents(errands()))
-    assert [Reason.TEST_ORDER] == [document.verdict for document in do.documents]
+    assert [Reason.TEST_ORDER] == [document.reason for document in do.documents]
 
 
 async def test_an_order_that_cannot_be_named_is_noted_and_the_others_go_on(fake, errands, do, put):

@@ -51,7 +51,7 @@ async def test_a_shop_is_reconciled_once_by_all_replicas_and_a_person_erased_by_
         assert (0, "erased: 1 documents of 1 orders") == (code, out.partition(";")[0]), err
         later = an_order(2, created_at=_recent(), processed_at=_recent())
         assert 200 == (await second.post(json.dumps(later).encode()))[0]
-        assert "erased" == (await second.settled(str(later["id"]))).verdicts[0]["reason"]
+        assert "erased" == (await second.settled(str(later["id"]))).skips[0]["reason"]
 
         request = {"shop_id": 1, "shop_domain": SHOP}
         assert 200 == (await first.post(json.dumps(request).encode(), topic="shop/redact"))[0]

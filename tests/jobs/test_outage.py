@@ -13,7 +13,7 @@ from multidict import CIMultiDict
 from bridge.config import read
 from bridge.contract import HttpArrival, Reason, State, Verified
 from bridge.errors import JournalBusy
-from bridge.jobs.compliance import Complying
+from bridge.jobs.compliance import Compliance
 from bridge.journal import Selection, sqlite
 from bridge.journal.sqlite import SqliteJournal
 from tests.jobs.conftest import ENVIRON
@@ -137,7 +137,7 @@ async def desk(settings_of, tmp_path):
             return [parked.id async for parked in self.journal.parked(selection)]
 
         async def carry_out(self):
-            await Complying(journal=self.journal, sources=settings.sources).carry_out()
+            await Compliance(journal=self.journal, sources=settings.sources).carry_out()
 
     made = Desk()
     async with sqlite.opened(tmp_path / "journal.db", destinations=("hellotext",)) as made.journal:

@@ -11,7 +11,7 @@ import pytest
 
 import bridge.journal
 from bridge.contract import Envelope, Reason, State
-from bridge.journal import Done, Erasure, Hold, Postponed, Record, Selection, Settled
+from bridge.journal import Done, Erasure, Hold, Postponed, Progress, Selection, Settled
 from bridge.journal.dump import header_of, read_in, write_out
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -111,7 +111,7 @@ class Desk:
 
     async def record(self, journal, claim, *settled, at=NOW, **more):
         """Without an end, unless one is given."""
-        await journal.record(claim, Record(settled=settled, **more), now=at)
+        await journal.record(claim, Progress(settled=settled, **more), now=at)
 
     async def done(self, journal, claim, *settled, at=NOW, **more):
         await self.record(journal, claim, *settled, at=at, end=Done(), **more)
@@ -144,24 +144,26 @@ class Kind:
 
         self.is_file = name == "sqlite"
         self.package = {"sqlite": sqlite, "postgres": postgres}[name]
-        self.given, self.taken = (dump.given, dump.taken) if self.is_file else (postgres.given, postgres.taken)
+        self.exporting, self.importing = (
+            (dump.exporting, dump.importing) if self.is_file else (postgres.exporting, postgres.importing)
+        )
         self.here = tmp_path / "here.db" if self.is_file else postgres_place
         self.there = tmp_path / "there.db" if self.is_file else replace(postgres_place, schema="there_of_" + "x" * 8)
 
     async def read_out(self, place):
         file = io.BytesIO()
-        sums = await self._in(self.given(place), lambda giving: write_out(giving, file, lambda _rows: None))
+        sums = await self._in(self.exporting(place), lambda source: write_out(source, file, lambda _rows: None))
         return file.getvalue(), sums
 
     async def fill(self, place, content, *, doubt=False):
-        async def filled(taking):
+        async def filled(target):
             file = io.BytesIO(content)
-            sums = await read_in(taking, file, header_of(file), lambda _rows: None)
+            sums = await read_in(target, file, header_of(file), lambda _rows: None)
             if doubt:
-                await taking.doubt()
+                await target.doubt()
             return sums
 
-        return await self._in(self.taken(place), filled)
+        return await self._in(self.importing(place), filled)
 
     async def _in(self, context, work):
         if self.is_file:
@@ -199,8 +201,8 @@ async def lived_in(kind, desk):
         await desk.record(journal, claims[2], end=postponed)
         await desk.record(journal, claims[3], end=Postponed(until=None, fact="x", reason=Reason.RULE_HELD, rule="r"))
         await journal.hold(Hold(dest="api", rule="r", digest="d", since=desk.now, detail="422"))
-        await journal.append(desk.document("21", verdict=Reason.TEST_ORDER))
-        await journal.append(desk.document("22", verdict=Reason.UNREADABLE))
+        await journal.append(desk.document("21", reason=Reason.TEST_ORDER))
+        await journal.append(desk.document("22", reason=Reason.UNREADABLE))
         await desk.record(journal, claims[4], desk.fact(State.DEPARTED))
         await journal.remember("mark", "seen")
         await journal.keep_positions("stream", {("orders", 0): 7, ("orders", 1): 0})

@@ -122,7 +122,7 @@ async def test_a_journal_at_work_can_be_backed_up_and_is_not_whole(kinds, desk, 
         await desk.done(journal, await desk.claim(journal), desk.fact())
     assert not header_of(io.BytesIO(content)).whole
     assert (1, 1, 0) == (sums["envelope"].count, sums["work"].count, sums["fact"].count)
-    assert sums != await kind._in(kind.given(kind.here), sums_of)
+    assert sums != await kind._in(kind.exporting(kind.here), sums_of)
 
 
 def test_another_file_is_refused():

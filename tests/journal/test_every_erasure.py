@@ -10,7 +10,7 @@ import pytest
 
 from bridge.contract import Reason, State
 from bridge.jobs import compliance
-from bridge.journal import Done, Erasure, Postponed, Record, Retention
+from bridge.journal import Done, Erasure, Postponed, Progress, Retention
 from bridge.journal.rows import unpacked
 
 SHOP = "shop.example"
@@ -39,7 +39,7 @@ async def test_bodies_aliases_and_history_go_and_the_keys_stay(journal, desk, he
     assert {"placed": ("delivered", ""), "refused": ("dropped", "")} == {
         fact["fact"]: (fact["state"], fact["detail"]) for fact in story.facts
     }
-    assert ["erased"] == [verdict["reason"] for verdict in story.verdicts]
+    assert ["erased"] == [skip["reason"] for skip in story.skips]
     assert not story.attempts
     assert [False] == [document["body"] for document in story.documents]
     assert b"" == (await journal.document(appended.seq)).raw
@@ -55,7 +55,7 @@ async def test_a_delivery_is_found_by_its_id_before_and_after_and_says_what_beca
     for delivery, order in (("before", "1"), ("after", "2")):
         (lane,) = await journal.find_delivery("shop", delivery)
         story = await journal.story(lane)
-        assert (order, ["erased"]) == (story.order, [verdict["reason"] for verdict in story.verdicts])
+        assert (order, ["erased"]) == (story.order, [skip["reason"] for skip in story.skips])
     assert [] == list(await journal.find("ada@example.com"))
 
 
@@ -72,7 +72,7 @@ async def test_what_waits_and_what_is_postponed_is_not_sent_any_more(journal, de
     for lane in (first.lane, second.lane):
         story = await journal.story(lane)
         assert (["erased"], [], []) == (
-            [v["reason"] for v in story.verdicts],
+            [v["reason"] for v in story.skips],
             list(story.attempts),
             list(story.waiting),
         )
@@ -166,7 +166,7 @@ async def test_what_comes_later_of_an_erased_person_is_kept_without_body_and_ski
         kept = await journal.document(appended.seq)
         assert (b"", {}) == (kept.raw, kept.headers)
         story = await journal.story(appended.lane)
-        assert "erased" == story.verdicts[-1]["reason"]
+        assert "erased" == story.skips[-1]["reason"]
         assert [] == list(await journal.find("ada@example.com"))
         again = await journal.append(hers(order, id=kept.id, aliases=aliases))
         assert again.known
@@ -259,7 +259,7 @@ async def test_who_was_storing_when_she_was_blocked_has_ended_when_that_returns(
 
 
 async def test_a_request_that_was_carried_out_is_concluded_also_if_it_erased_itself(journal, desk, hers):
-    request = hers("delivery:9", topic="customers/redact", kind="compliance", verdict=Reason.NOT_CARRIED_OUT_YET)
+    request = hers("delivery:9", topic="customers/redact", kind="compliance", reason=Reason.NOT_CARRIED_OUT_YET)
     await journal.append(request)
     (parked,) = await desk.parked(journal)
     assert "not carried out yet" == parked.reason
@@ -282,7 +282,7 @@ async def test_only_a_platforms_request_can_be_concluded(journal, desk, hers):
 async def test_a_request_about_somebody_who_was_erased_before_is_not_shut_out(journal, desk, hers):
     """It may name orders that her other names did not find."""
     await journal.block(_ada())
-    request = hers("delivery:9", topic="customers/redact", kind="compliance", verdict=Reason.NOT_CARRIED_OUT_YET)
+    request = hers("delivery:9", topic="customers/redact", kind="compliance", reason=Reason.NOT_CARRIED_OUT_YET)
     appended = await journal.append(request)
     assert ["not carried out yet"] == [parked.reason for parked in await desk.parked(journal)]
     assert BODY == (await journal.document(appended.seq)).raw
@@ -300,7 +300,7 @@ async def test_lanes_that_are_left_stay_whole(journal, desk, hers, everything):
 
 
 async def test_what_cannot_be_read_is_no_request_that_could_be_concluded(journal, desk, hers):
-    await journal.append(hers(verdict=Reason.UNREADABLE))
+    await journal.append(hers(reason=Reason.UNREADABLE))
     (parked,) = await desk.parked(journal)
     assert 0 == await journal.conclude(parked.ref)
     assert 1 == len(await desk.parked(journal))
@@ -322,7 +322,7 @@ async def test_a_search_of_the_stored_and_of_the_decompressed_bytes_finds_nothin
             document = hers(str(number), raw=raw if number % 3 else BODY, headers={"x-name": "Ada Sample-Lovelace"})
             await journal.append(document if number % 5 else desk.document(f"other-{number}", raw=b"{}" * 900))
         for claim in await desk.claims(journal, limit=100):
-            await journal.record(claim, Record(settled=(desk.fact(detail="201"),), end=Done()), now=desk.now)
+            await journal.record(claim, Progress(settled=(desk.fact(detail="201"),), end=Done()), now=desk.now)
         pruned = 0
         while (step := await journal.prune(replace(Retention(), bodies=timedelta()), now=desk.later, limit=40)).more:
             pruned += step.bodies

@@ -14,12 +14,12 @@ from bridge.journal import (
     Hold,
     Position,
     Postponed,
-    Record,
+    Progress,
     Retention,
     Returned,
     Selection,
     Settled,
-    Verdict,
+    Skip,
 )
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -35,7 +35,7 @@ async def _claimed(journal, *, dest="api", now=LATER, limit=100, budget=10**9):
 
 
 async def _done(journal, claim, *settled, now=LATER, **more):
-    await journal.record(claim, Record(settled=settled, end=Done(), **more), now=now)
+    await journal.record(claim, Progress(settled=settled, end=Done(), **more), now=now)
 
 
 async def _facts(journal, lane):
@@ -151,10 +151,10 @@ async def test_nothing_that_comes_together_is_nothing(journal):
 
 
 async def test_what_the_source_knows_the_end_of_is_no_work(journal, envelope):
-    skipped = await journal.append(envelope("1", verdict=Reason.TEST_ORDER))
-    parked = await journal.append(envelope("2", verdict=Reason.NOT_CARRIED_OUT_YET))
+    skipped = await journal.append(envelope("1", reason=Reason.TEST_ORDER))
+    parked = await journal.append(envelope("2", reason=Reason.NOT_CARRIED_OUT_YET))
     assert [] == await _claimed(journal)
-    assert ["test order"] == [v["reason"] for v in (await journal.story(skipped.lane)).verdicts]
+    assert ["test order"] == [v["reason"] for v in (await journal.story(skipped.lane)).skips]
     (fact,) = await _parked(journal)
     assert ("", "not carried out yet", parked.lane) == (fact.dest, fact.reason, fact.lane)
     assert 0 == await journal.retry([fact.ref])
@@ -248,7 +248,7 @@ async def test_a_lane_that_waits_for_a_time_that_a_wrong_clock_gave_is_due_when_
         if until is None:
             await journal.hold(Hold(dest="api", rule="placed", digest="d", since=NOW, detail="422"))
         waits = Postponed(until=until, fact="placed", reason=Reason.TIMED_OUT, rule="" if until else "placed")
-        await journal.record(claim, Record(end=waits), now=NOW)
+        await journal.record(claim, Progress(end=waits), now=NOW)
     assert 0 == await journal.hasten("other", beyond=beyond, now=NOW)
     assert 1 == await journal.hasten("api", beyond=beyond, now=NOW)
     (claim,) = await _claimed(journal, now=NOW)
@@ -261,12 +261,12 @@ async def test_a_postponed_lane_waits_until_its_time_and_counts_its_attempts(jou
     (claim,) = await _claimed(journal, now=NOW)
     assert (0, None) == (claim.attempt, claim.first_tried_at)
     waits = Postponed(until=LATER, fact="placed", reason=Reason.TIMED_OUT)
-    await journal.record(claim, Record(end=waits), now=NOW)
+    await journal.record(claim, Progress(end=waits), now=NOW)
     assert [] == await _claimed(journal, now=LATER - timedelta(microseconds=1))
     assert LATER == await journal.next_due("api")
     (claim,) = await _claimed(journal, now=LATER)
     assert (1, NOW) == (claim.attempt, claim.first_tried_at)
-    await journal.record(claim, Record(end=waits), now=LATER)
+    await journal.record(claim, Progress(end=waits), now=LATER)
     (claim,) = await _claimed(journal, now=LATER)
     assert (2, NOW) == (claim.attempt, claim.first_tried_at)
     await _done(journal, claim)
@@ -279,7 +279,7 @@ async def test_a_new_document_does_not_wake_a_lane_that_waits(journal, envelope)
     await journal.append(envelope("1"))
     (claim,) = await _claimed(journal)
     waits = Postponed(until=LATER + timedelta(days=1), fact="placed", reason=Reason.TIMED_OUT)
-    await journal.record(claim, Record(end=waits), now=LATER)
+    await journal.record(claim, Progress(end=waits), now=LATER)
     await journal.append(envelope("1", minutes=1))
     assert [] == await _claimed(journal)
 
@@ -290,7 +290,7 @@ async def test_a_held_lane_waits_until_its_rule_is_released(opened, envelope):
         (claim,) = await _claimed(journal)
         await journal.hold(Hold(dest="api", rule="placed", digest="d", since=NOW, detail="422"))
         held = Postponed(until=None, fact="placed", reason=Reason.RULE_HELD, rule="placed")
-        await journal.record(claim, Record(end=held), now=NOW)
+        await journal.record(claim, Progress(end=held), now=NOW)
         assert ([], None) == (await _claimed(journal), await journal.next_due("api"))
     async with opened() as journal:
         assert ["placed"] == [hold.rule for hold in await journal.holds()]
@@ -305,7 +305,7 @@ async def test_a_lane_is_held_only_by_a_rule_that_is_held(journal, envelope):
     await journal.append(envelope("1"))
     (claim,) = await _claimed(journal)
     held = Postponed(until=None, fact="placed", reason=Reason.RULE_HELD, rule="placed")
-    await journal.record(claim, Record(end=held), now=NOW)
+    await journal.record(claim, Progress(end=held), now=NOW)
     (again,) = await _claimed(journal)
     assert (claim.seq, 1) == (again.seq, again.attempt)
 
@@ -315,7 +315,7 @@ async def test_what_is_final_stays_final_when_the_lane_is_postponed_after_it(ope
         appended = await journal.append(envelope("1"))
         (claim,) = await _claimed(journal)
         waits = Postponed(until=LATER, fact="confirmed", reason=Reason.TIMED_OUT)
-        await journal.record(claim, Record(settled=[_settled("placed")], end=waits), now=NOW)
+        await journal.record(claim, Progress(settled=[_settled("placed")], end=waits), now=NOW)
     async with opened() as journal:
         assert {("placed", "[]"): "delivered"} == await _facts(journal, appended.lane)
         (claim,) = await _claimed(journal)
@@ -329,7 +329,7 @@ async def test_a_fact_that_departed_is_uncertain_after_a_crash_and_its_document_
     async with opened() as journal:
         appended = await journal.append(envelope("1"))
         (claim,) = await _claimed(journal)
-        await journal.record(claim, Record(settled=[_settled(state=State.DEPARTED)]), now=NOW)
+        await journal.record(claim, Progress(settled=[_settled(state=State.DEPARTED)]), now=NOW)
     async with opened() as journal:
         assert {("placed", "[]"): "uncertain"} == await _facts(journal, appended.lane)
         (claim,) = await _claimed(journal)
@@ -340,9 +340,9 @@ async def test_a_mark_that_is_taken_back_leaves_nothing(opened, envelope):
     async with opened() as journal:
         appended = await journal.append(envelope("1"))
         (claim,) = await _claimed(journal)
-        await journal.record(claim, Record(settled=[_settled(state=State.DEPARTED)]), now=NOW)
+        await journal.record(claim, Progress(settled=[_settled(state=State.DEPARTED)]), now=NOW)
         waits = Postponed(until=NOW, fact="placed", reason=Reason.THROTTLED)
-        await journal.record(claim, Record(released=[("placed", "[]")], end=waits), now=NOW)
+        await journal.record(claim, Progress(released=[("placed", "[]")], end=waits), now=NOW)
     async with opened() as journal:
         assert {} == await _facts(journal, appended.lane)
 
@@ -430,14 +430,14 @@ async def test_a_story_tells_all_that_happened(journal, envelope):
     appended = await journal.append(envelope("1"))
     (claim,) = await _claimed(journal)
     waits = Postponed(until=LATER, fact="placed", reason=Reason.THROTTLED, detail="429")
-    await journal.record(claim, Record(end=waits), now=NOW)
+    await journal.record(claim, Progress(end=waits), now=NOW)
     (claim,) = await _claimed(journal)
-    await _done(journal, claim, _settled(), verdicts=[Verdict(reason=Reason.NOT_TRUE, rule="cancelled")])
+    await _done(journal, claim, _settled(), skips=[Skip(reason=Reason.NOT_TRUE, rule="cancelled")])
     await journal.append(envelope("1", minutes=1))
     story = await journal.story(appended.lane)
     assert ("1", 2, 1, 1, 1, 1) == (
         story.order,
-        *map(len, (story.documents, story.facts, story.verdicts, story.attempts, story.waiting)),
+        *map(len, (story.documents, story.facts, story.skips, story.attempts, story.waiting)),
     )
     assert await journal.story(10**9) is None
 
@@ -520,8 +520,8 @@ async def test_orders_are_paged_with_their_documents_in_a_span_and_their_keys(jo
     await journal.append(envelope("2", "later", minutes=5, received_at=LATER))
     for claim in await _claimed(journal):
         await _done(journal, claim, _settled())
-    await journal.append(envelope("3", "test", verdict=Reason.TEST_ORDER))
-    await journal.append(envelope("3", "parked", verdict=Reason.UNREADABLE))
+    await journal.append(envelope("3", "test", reason=Reason.TEST_ORDER))
+    await journal.append(envelope("3", "parked", reason=Reason.UNREADABLE))
     first = await journal.orders(after=0, limit=2)
     assert [["1"], ["2", "2"]] == [[document.lane for document in kept.documents] for kept in first]
     assert {("api", "placed", "[]"): State.DELIVERED} == first[0].held
@@ -605,7 +605,7 @@ async def _revoked(journal, claim):
 
 
 async def _refused(journal, claim):
-    departed = Record(settled=[_settled(state=State.DEPARTED)])
+    departed = Progress(settled=[_settled(state=State.DEPARTED)])
     for asking in (journal.confirm(claim), journal.record(claim, departed, now=LATER)):
         with pytest.raises(ClaimRevoked):
             await asking
@@ -630,7 +630,7 @@ async def test_a_drop_takes_back_what_was_claimed_of_its_order(journal, envelope
     dropping = asyncio.create_task(journal.drop([fact.ref]))
     await _revoked(journal, claim)
     await _refused(journal, claim)
-    await journal.record(claim, Record(end=Returned()), now=LATER)
+    await journal.record(claim, Progress(end=Returned()), now=LATER)
     assert 1 == await dropping
     (again,) = await _claimed(journal, now=LATER + timedelta(minutes=1))
     assert (claim.seq, {("placed", "[]"): State.DROPPED}) == (again.seq, dict(again.held))
@@ -649,7 +649,7 @@ async def test_a_settlement_takes_back_what_was_claimed_of_its_order(journal, en
     settling = asyncio.create_task(journal.settle([fact.ref], State.DROPPED))
     await _revoked(journal, claim)
     await _refused(journal, claim)
-    await journal.record(claim, Record(end=Returned()), now=LATER)
+    await journal.record(claim, Progress(end=Returned()), now=LATER)
     assert 1 == await settling
 
 
@@ -659,7 +659,7 @@ async def test_an_erasure_takes_back_what_was_claimed_and_nothing_of_it_is_claim
     erasing = asyncio.create_task(journal.erase(Erasure(tenant="shop.example", orders=("1",))))
     await _revoked(journal, claim)
     await _refused(journal, claim)
-    await journal.record(claim, Record(end=Returned()), now=LATER)
+    await journal.record(claim, Progress(end=Returned()), now=LATER)
     assert 1 == (await erasing).bodies
     assert [] == await _claimed(journal, now=LATER + timedelta(days=1))
     assert b"" == (await journal.document(appended.seq)).raw
@@ -669,7 +669,7 @@ async def test_an_erasure_takes_back_what_was_claimed_and_nothing_of_it_is_claim
 async def test_what_is_given_back_keeps_what_was_settled_of_it(journal, envelope):
     await journal.append(envelope("1"))
     (claim,) = await _claimed(journal)
-    await journal.record(claim, Record(settled=[_settled("seen")], end=Returned()), now=LATER)
+    await journal.record(claim, Progress(settled=[_settled("seen")], end=Returned()), now=LATER)
     (again,) = await _claimed(journal, now=LATER + timedelta(minutes=1))
     assert (claim.seq, {("seen", "[]"): State.DELIVERED}) == (again.seq, dict(again.held))
 

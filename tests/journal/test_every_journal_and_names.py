@@ -6,7 +6,7 @@ import pytest
 
 from bridge.config import read
 from bridge.contract import State
-from bridge.fact_names import Renamed, naming, take_names
+from bridge.fact_names import Renamed, check_and_remember, naming
 
 FILE = """
 sources:
@@ -44,7 +44,7 @@ def taken(opened, desk):
     async def start(chosen, *facts, state=State.DELIVERED):
         async with opened() as journal:
             removed = [fact for *_, fact in (await naming(journal, chosen)).removed()]
-            await take_names(journal, chosen)
+            await check_and_remember(journal, chosen)
             for fact in facts:
                 await desk.carry(journal, desk.document(), desk.fact(state, fact=fact, once=f'["{fact}"]'))
             return removed

@@ -56,26 +56,26 @@ async def test_an_order_belongs_to_whom_it_came_for_first(journal, desk):
 
     first = await journal.append(of("a.example", "b.example"))
     other = await journal.append(of("b.example", "a.example"))
-    assert (None, Reason.TENANT_IN_DOUBT) == (first.verdict, other.verdict)
+    assert (None, Reason.TENANT_IN_DOUBT) == (first.reason, other.reason)
     assert first.lane != other.lane
-    assert (await journal.append(of("a.example", "b.example"))).verdict is None
-    assert Reason.TENANT_IN_DOUBT is (await journal.append(of("b.example", "a.example"))).verdict, "and stays so"
-    assert (await journal.append(of("b.example", "a.example", "1043"))).verdict is None
-    assert (await journal.append(desk.document(tenant="c.example"))).verdict is None, "another secret's"
+    assert (await journal.append(of("a.example", "b.example"))).reason is None
+    assert Reason.TENANT_IN_DOUBT is (await journal.append(of("b.example", "a.example"))).reason, "and stays so"
+    assert (await journal.append(of("b.example", "a.example", "1043"))).reason is None
+    assert (await journal.append(desk.document(tenant="c.example"))).reason is None, "another secret's"
     parked = await desk.parked(journal)
     assert ["tenant in doubt"] * 2 == [fact.reason for fact in parked]
     assert all("came for a.example first" in fact.detail for fact in parked)
     assert 3 == len(await desk.claims(journal)), "nothing of what is in doubt is sent"
     # A person says that it is hers: without rivals it is what it says.
-    assert (await journal.append(desk.document(tenant="b.example"))).verdict is None
-    assert (await journal.append(of("b.example", "a.example"))).verdict is None
+    assert (await journal.append(desk.document(tenant="b.example"))).reason is None
+    assert (await journal.append(of("b.example", "a.example"))).reason is None
 
 
 async def test_of_two_at_once_one_is_in_doubt(journal, desk):
     tenants = ("a.example", "b.example")
     documents = [desk.document(tenant=one, rivals=(other,)) for one, other in (tenants, tenants[::-1])]
     found = await asyncio.gather(*map(journal.append, documents))
-    assert {None, Reason.TENANT_IN_DOUBT} == {appended.verdict for appended in found}
+    assert {None, Reason.TENANT_IN_DOUBT} == {appended.reason for appended in found}
 
 
 async def test_an_order_that_came_under_another_name_of_its_tenant_is_the_same_order(journal, desk):
@@ -84,14 +84,14 @@ async def test_an_order_that_came_under_another_name_of_its_tenant_is_the_same_o
 
     first = await journal.append(of("new.example"))
     again = await journal.append(of("old.example", "older.example", "new.example"))
-    assert (first.lane, None) == (again.lane, again.verdict)
+    assert (first.lane, None) == (again.lane, again.reason)
     fresh = await journal.append(of("old.example", "new.example", order="1043"))
     assert fresh.lane != first.lane
     assert "old.example" == (await journal.story(fresh.lane)).tenant
     # Its own name goes before others.
     assert fresh.lane == (await journal.append(of("old.example", "new.example", order="1043"))).lane
     doubted = await journal.append(of("c.example", "d.example", rivals=("new.example",)))
-    assert Reason.TENANT_IN_DOUBT is doubted.verdict
+    assert Reason.TENANT_IN_DOUBT is doubted.reason
 
 
 async def test_of_two_at_once_under_two_names_one_is_in_the_lane_of_the_other(journal, desk):

@@ -10,7 +10,7 @@ from msgspec import structs
 
 from bridge.contract import Reason, State
 from bridge.errors import JournalBusy, JournalError
-from bridge.journal import Done, Hold, Postponed, Record, Retention, Verdict
+from bridge.journal import Done, Hold, Postponed, Progress, Retention, Skip
 
 MINUTE = timedelta(minutes=1)
 DAY = timedelta(days=1)
@@ -30,8 +30,8 @@ async def test_whatever_is_said_of_an_order_is_stored_and_told(journal, desk, od
     appended = await journal.append(desk.document(detail=odd, headers={"x": odd.encode(errors="replace").decode()}))
     claim = await desk.claim(journal)
     fact = desk.fact(State.DEAD, reason=Reason.REFUSED, detail=odd, amount=odd)
-    verdicts = [Verdict(reason=Reason.NOT_TRUE, rule="a rule", detail=odd)]
-    await desk.record(journal, claim, fact, verdicts=verdicts, end=_postponed(desk.now, detail=odd))
+    verdicts = [Skip(reason=Reason.NOT_TRUE, rule="a rule", detail=odd)]
+    await desk.record(journal, claim, fact, skips=verdicts, end=_postponed(desk.now, detail=odd))
     await journal.hold(Hold(dest="api", rule="r", digest="d", since=desk.now, detail=odd))
     await journal.remember("a place", odd)
     story = await journal.story(appended.lane)
@@ -39,7 +39,7 @@ async def test_whatever_is_said_of_an_order_is_stored_and_told(journal, desk, od
     wanted = {told, told.replace("\0", "\ufffd")}
     (kept,) = story.facts
     (hold,) = await journal.holds()
-    assert {kept["detail"], kept["amount"], story.verdicts[0]["detail"], hold.detail} <= wanted
+    assert {kept["detail"], kept["amount"], story.skips[0]["detail"], hold.detail} <= wanted
     assert await journal.recall("a place") in wanted
     assert await desk.done(journal, await desk.claim(journal), desk.fact()) is None
 
@@ -86,7 +86,7 @@ async def test_who_stops_waiting_for_an_append_has_woken_the_worker_all_the_same
 
 @pytest.mark.parametrize("reason", [Reason.NOT_CARRIED_OUT_YET, Reason.UNREADABLE])
 async def test_what_its_source_parked_can_be_dropped_and_not_retried(journal, desk, reason):
-    await journal.append(desk.document(topic="customers/redact", verdict=reason))
+    await journal.append(desk.document(topic="customers/redact", reason=reason))
     (fact,) = await desk.parked(journal)
     assert ("", "customers/redact", reason) == (fact.dest, fact.fact, fact.reason)
     assert 0 == await journal.retry([fact.ref])
@@ -218,7 +218,7 @@ async def test_many_records_at_once_are_each_stored(journal, desk):
         await journal.append(desk.document(str(order)))
         await journal.append(desk.document(str(order)))
     claims = await desk.claims(journal)
-    delivered = Record(settled=[desk.fact()], end=Done())
+    delivered = Progress(settled=[desk.fact()], end=Done())
     await asyncio.gather(*(journal.record(claim, delivered, now=desk.now) for claim in claims))
     again = await desk.claims(journal)
     assert 100 == len(again)
@@ -373,7 +373,7 @@ async def test_a_body_goes_thirty_days_after_the_last_state_to_the_minute(journa
 
 
 async def test_a_body_of_a_skipped_document_goes_too(journal, desk):
-    await desk.carry(journal, desk.document(), verdicts=[Verdict(reason=Reason.NOT_TRUE)])
+    await desk.carry(journal, desk.document(), skips=[Skip(reason=Reason.NOT_TRUE)])
     assert (1, 0, 0) == await _pruned(journal, desk.now + 31 * DAY)
 
 
@@ -507,7 +507,7 @@ async def test_who_knows_no_destinations_takes_in_nothing_that_would_be_nobodys_
     async with opened(destinations=()) as journal:
         with pytest.raises(JournalBusy, match="knows no destinations"):
             await journal.append(desk.document("1"))
-        parked = desk.document("2", verdict=Reason.UNREADABLE)
+        parked = desk.document("2", reason=Reason.UNREADABLE)
         assert not (await journal.append(parked)).known
     async with opened() as journal:
         assert 1 == (await journal.stats()).envelopes

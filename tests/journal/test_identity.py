@@ -10,9 +10,9 @@ from contextlib import asynccontextmanager
 import pytest
 
 from bridge.errors import JournalBroken, JournalBusy, JournalError, JournalInUse, JournalUnreadable
-from bridge.journal import Record
+from bridge.journal import Progress
 from bridge.journal.sqlite import opened, reading
-from bridge.journal.sqlite.dump import given, taken
+from bridge.journal.sqlite.dump import exporting, importing
 from bridge.journal.sqlite.file import writable
 
 _OPENED = []
@@ -72,8 +72,8 @@ async def test_nothing_but_sqlite_opens_the_file(path, desk, opened_files, tmp_p
         await desk.claim(journal)
         async with reading(path) as beside:
             await beside.stats()
-        with given(path) as giving:
-            await giving.count()
+        with exporting(path) as source:
+            await source.count()
     async with _opened(path) as journal:
         await journal.stats()
         journal.refuses()
@@ -142,7 +142,7 @@ async def test_what_was_settled_in_a_log_that_is_deleted_is_not_claimed_again(pa
         claim = await desk.claim(journal)
         path.with_name("journal.db-wal").unlink()
         with pytest.raises(JournalBusy, match="the journal's log"):
-            await journal.record(claim, Record(), now=claim.envelope.received_at)
+            await journal.record(claim, Progress(), now=claim.envelope.received_at)
 
 
 async def test_a_journal_that_is_deleted_is_written_anew_beside(path, desk):
@@ -317,11 +317,11 @@ async def test_a_journal_is_not_made_beside_an_old_log(path, desk):
 async def test_a_journal_is_not_restored_beside_an_old_log(path, desk):
     log = await _left_log(path, desk)
     before = log.read_bytes()
-    with pytest.raises(JournalError, match=r"-wal of an earlier one"), taken(path):
+    with pytest.raises(JournalError, match=r"-wal of an earlier one"), importing(path):
         pass
     assert before == log.read_bytes()
     log.unlink()
-    with taken(path):
+    with importing(path):
         pass
     assert path.exists()
 
@@ -339,7 +339,7 @@ async def test_another_file_is_not_put_beside_the_log_of_the_last_owner(path, de
     path.unlink()
     (tmp_path / "backup.db").rename(path)
     before = log.read_bytes()
-    for way in (_opened, given):
+    for way in (_opened, exporting):
         with pytest.raises(JournalError, match=r"is not the file that its log .* belongs to"):
             async with _entered(way(path)):
                 pass
@@ -366,7 +366,7 @@ async def test_what_a_killed_restore_left_is_not_played_into_the_next(path):
         connection.execute("INSERT INTO lane VALUES (7, 'a', 'b', 1)")
         shutil.copy(part.with_name(part.name + "-wal"), path.with_name("log"))
     path.with_name("log").rename(part.with_name(part.name + "-wal"))
-    with taken(path):
+    with importing(path):
         pass
     with sqlite3.connect(path) as made:
         assert [] == made.execute("SELECT * FROM lane").fetchall()

@@ -10,7 +10,7 @@ import pytest
 
 from bridge.contract import State
 from bridge.errors import JournalBusy, LaneLost
-from bridge.journal import Done, Erasure, Record
+from bridge.journal import Done, Erasure, Progress
 from bridge.journal.postgres import opened
 from tests.packages import NotToBeHad
 from tests.pooler import Pooler
@@ -45,7 +45,9 @@ async def _carried(journal, desk, sent, *, until):
                 if not claim.held:
                     sent.append(claim.envelope.lane)
                 await _again(
-                    lambda claim=claim: journal.record(claim, Record(settled=(desk.fact(),), end=Done()), now=desk.now)
+                    lambda claim=claim: journal.record(
+                        claim, Progress(settled=(desk.fact(),), end=Done()), now=desk.now
+                    )
                 )
         await asyncio.sleep(0.01)
 
@@ -79,5 +81,5 @@ async def test_two_replicas_share_a_journal_behind_a_pooler_that_is_killed_meanw
         await one.block(person)
         assert 1 == (await other.erase(person)).orders
         erased = await other.append(desk.document("new", aliases=person.aliases))
-        assert "erased" == (await one.story(erased.lane)).verdicts[0]["reason"]
+        assert "erased" == (await one.story(erased.lane)).skips[0]["reason"]
         assert {"placed": State.DELIVERED.value} == await desk.states(one, (await one.find("7"))[0])

@@ -16,7 +16,7 @@ from msgspec import structs
 
 from bridge.contract import Reason, State
 from bridge.errors import ClaimRevoked, JournalBusy, JournalUnreadable, LaneLost, NotStorable
-from bridge.journal import Done, Hold, Postponed, Record, Retention
+from bridge.journal import Done, Hold, Postponed, Progress, Retention
 from bridge.journal.postgres import acting, decisions, init, opened, reading, weaknesses
 from bridge.journal.postgres.database import VERSION, connected, statements
 from bridge.journal.rows import micros
@@ -84,7 +84,7 @@ async def test_who_has_lost_its_lease_can_neither_mark_nor_settle(open_again, de
     await _frozen(slow)
     again = await _until(lambda: desk.claims(other))
     assert claim.seq == again[0].seq
-    for record in (Record(settled=[desk.fact(State.DEPARTED)]), Record(settled=[desk.fact()], end=Done())):
+    for record in (Progress(settled=[desk.fact(State.DEPARTED)]), Progress(settled=[desk.fact()], end=Done())):
         with pytest.raises(LaneLost):
             await slow.record(claim, record, now=desk.now)
     await desk.done(other, again[0], desk.fact())
@@ -151,7 +151,7 @@ async def test_of_two_claims_of_one_process_the_later_alone_may_mark_and_settle(
     await journal._lease._renewed()
     second = await desk.claim(journal)
     assert (first.lease, first.lane, first.seq) == (second.lease, second.lane, second.seq)
-    for record in (Record(settled=[desk.fact(State.DEPARTED)]), Record(settled=[desk.fact()], end=Done())):
+    for record in (Progress(settled=[desk.fact(State.DEPARTED)]), Progress(settled=[desk.fact()], end=Done())):
         with pytest.raises(LaneLost):
             await journal.record(first, record, now=desk.now)
     await desk.record(journal, second, desk.fact(State.DEPARTED))
@@ -195,7 +195,7 @@ async def test_a_replica_that_still_believes_in_a_hold_leaves_no_lane_waiting(po
         await other.hold(Hold(dest="api", rule="placed", digest="d", since=desk.now, detail="422"))
         await other.release("api", "placed")
         held = Postponed(until=None, fact="placed", reason=Reason.RULE_HELD, rule="placed")
-        await late.record(claim, Record(end=held), now=desk.now)
+        await late.record(claim, Progress(end=held), now=desk.now)
         assert [("api", "placed")] == told
         assert 1 == len(await desk.claims(other))
 
@@ -600,8 +600,8 @@ async def test_what_the_database_refuses_for_its_content_is_no_passing_fault_and
     first, second = await desk.claims(journal)
     await _sql(postgres_place, "ALTER TABLE fact ADD CHECK (detail <> 'unheard of')")
     answers = await asyncio.gather(
-        journal.record(first, Record(settled=[desk.fact(detail="unheard of")], end=Done()), now=desk.now),
-        journal.record(second, Record(settled=[desk.fact()], end=Done()), now=desk.now),
+        journal.record(first, Progress(settled=[desk.fact(detail="unheard of")], end=Done()), now=desk.now),
+        journal.record(second, Progress(settled=[desk.fact()], end=Done()), now=desk.now),
         return_exceptions=True,
     )
     assert [NotStorable, type(None)] == [type(answer) for answer in answers]

@@ -1,6 +1,6 @@
 """Every order of what happens between a question to the table and its answer: what is due is claimed, once.
 
-A small world around the real `Handing` plays the writer's thread, the reader's thread and the event loop: what is
+A small world around the real `ReadyQueue` plays the writer's thread, the reader's thread and the event loop: what is
 committed is told later, a search sees the table at one moment and answers at another. All its states are walked.
 """
 
@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 from bridge.contract import Reason
-from bridge.journal import Done, Postponed, Record
-from bridge.journal.sqlite.ready import Handing
+from bridge.journal import Done, Postponed, Progress
+from bridge.journal.sqlite.ready import ReadyQueue
 
 START = datetime(2026, 11, 20, tzinfo=UTC)
 DOCUMENTS, ACTS, POSTPONEMENTS, TICKS = 2, 1, 1, 1
@@ -23,7 +23,7 @@ def _moment(tick):
 
 class World:
     def __init__(self):
-        self.handing = Handing()
+        self.ready = ReadyQueue()
         self.now = 0
         self.table = {}  # lane: (due, documents)
         self.documents = self.acts = self.postponements = 0
@@ -36,20 +36,20 @@ class World:
 
     def state(self):
         """Worlds that are equal here go on alike."""
-        handing = self.handing
+        ready = self.ready
         known = (
-            handing.due,
-            handing._ask,
-            handing._cut,
-            tuple(sorted(handing.in_flight)),
-            tuple(sorted(handing._deep)),
-            tuple(sorted(handing.revoked)),
-            handing._searching,
-            tuple(sorted(handing._decided)),
+            ready.due,
+            ready._ask,
+            ready._cut,
+            tuple(sorted(ready.in_flight)),
+            tuple(sorted(ready._deep)),
+            tuple(sorted(ready.revoked)),
+            ready._searching,
+            tuple(sorted(ready._decided)),
             tuple(sorted(self.asked)),
         )
         return repr((
-            *known, [one[:2] for one in handing._queue], handing._learnt, self.now, sorted(self.table.items()),
+            *known, [one[:2] for one in ready._queue], ready._learnt, self.now, sorted(self.table.items()),
             self.documents, self.acts, self.postponements, self.appended, self.ended, sorted(self.claims.items()),
             self.search, self.found,
         ))  # fmt: skip
@@ -124,29 +124,29 @@ class World:
         (lane, seq, opened), *rest = self.appended
         self.appended = tuple(rest)
         if opened:
-            self.handing.offer(lane, seq, SimpleNamespace(raw=b"{}"))
+            self.ready.offer(lane, seq, SimpleNamespace(raw=b"{}"))
         else:
-            self.handing.added(lane)
+            self.ready.added(lane)
 
     def tell_end(self):
         (lane, until, _), *rest = self.ended
         self.ended = tuple(rest)
         if lane is None:
             acted, revoking = until or (None, False)
-            self.handing.acted({acted} - {None}, revoking=revoking)
+            self.ready.acted({acted} - {None}, revoking=revoking)
         else:
             waits = Postponed(until=until and _moment(until), fact="placed", reason=Reason.THROTTLED)
-            self.handing.ended(SimpleNamespace(lane=lane), Record(end=waits if until else Done()))
+            self.ready.ended(SimpleNamespace(lane=lane), Progress(end=waits if until else Done()))
 
     def tick(self):
         self.now += 1
 
     def claim(self):
-        if self.handing.must_ask(_moment(self.now)):
-            self.handing.searching()
-            self.search = frozenset(self.handing.in_flight)
+        if self.ready.must_ask(_moment(self.now)):
+            self.ready.searching()
+            self.search = frozenset(self.ready.in_flight)
             return
-        for lane, seq, _ in self.handing.take(1, 1000):
+        for lane, seq, _ in self.ready.take(1, 1000):
             self._given(lane, seq)
 
     # -- the reader ----------------------------------------------------------------------------------------------------
@@ -164,7 +164,7 @@ class World:
     def answer(self):
         lanes, whole, due = self.found
         self.search = self.found = None
-        self.handing.found(lanes, whole=whole, due=due)
+        self.ready.found(lanes, whole=whole, due=due)
         for lane, seq in lanes.items():
             self._given(lane, seq)
 
@@ -181,15 +181,15 @@ class World:
         if self.appended or self.ended or self.search is not None:
             return
         erased = {lane for lane, seq in self.claims.items() if seq not in self.table[lane][1]}
-        assert erased <= self.handing.revoked, "erased, and would be sent"
-        if self.handing.must_ask(_moment(self.now)) or not self.handing.is_whole:
+        assert erased <= self.ready.revoked, "erased, and would be sent"
+        if self.ready.must_ask(_moment(self.now)) or not self.ready.is_whole:
             return
         waiting = {lane: due for lane, (due, documents) in self.table.items() if documents and lane not in self.claims}
         overdue = {lane for lane, due in waiting.items() if due <= self.now}
-        assert overdue <= {lane for lane, _, _ in self.handing._queue}, "due, and nobody asks for it"
+        assert overdue <= {lane for lane, _, _ in self.ready._queue}, "due, and nobody asks for it"
         if later := [due for due in waiting.values() if due > self.now]:
-            assert self.handing.due is not None, "will be due, and nobody will ask for it"
-            assert self.handing.due <= _moment(min(later))
+            assert self.ready.due is not None, "will be due, and nobody will ask for it"
+            assert self.ready.due <= _moment(min(later))
 
 
 def test_whatever_happens_what_is_due_is_claimed_once():

@@ -19,7 +19,7 @@ from msgspec import structs
 
 from bridge.contract import Reason, State
 from bridge.errors import JournalBroken, JournalBusy, JournalError, JournalInUse, JournalUnreadable
-from bridge.journal import Done, Erasure, Postponed, Record, Retention, Verdict
+from bridge.journal import Done, Erasure, Postponed, Progress, Retention, Skip
 from bridge.journal.sqlite import disk, file, opened, reading
 from bridge.journal.sqlite.statements import _expanded, schema, statements
 
@@ -345,7 +345,7 @@ async def test_a_disk_that_was_full_takes_in_as_much_again_once_it_is_pruned(
 
 async def test_below_min_free_nothing_is_taken_in_and_all_else_goes_on(path, desk, looking, monkeypatch):
     free = 10 * MEBIBYTE
-    monkeypatch.setattr(disk.Room, "free", lambda _: free)
+    monkeypatch.setattr(disk.DiskGuard, "free", lambda _: free)
     async with _opened(path, min_free=MEBIBYTE, ballast=MEBIBYTE) as journal:
         await journal.append(desk.document())
         claim = await desk.claim(journal)
@@ -506,8 +506,8 @@ async def test_what_cannot_be_stored_fails_alone(path, desk, poison):
         claim = await desk.claim(journal)
         answers = await asyncio.gather(
             *(journal.append(document) for document in documents),
-            journal.record(claim, Record(settled=[desk.fact(detail="\ud800")]), now=desk.now),
-            journal.record(claim, Record(settled=[desk.fact()], end=Done()), now=desk.now),
+            journal.record(claim, Progress(settled=[desk.fact(detail="\ud800")]), now=desk.now),
+            journal.record(claim, Progress(settled=[desk.fact()], end=Done()), now=desk.now),
             return_exceptions=True,
         )
         assert [7] == [place for place, answer in enumerate(answers) if isinstance(answer, Exception)]
@@ -600,7 +600,7 @@ def used(monkeypatch):
             return super().__getitem__(name)
 
     noting = Noting(statements())
-    for module in ("", ".claiming", ".recording", ".statements"):
+    for module in ("", ".claim_search", ".progress", ".statements"):
         monkeypatch.setattr(sys.modules[f"bridge.journal.sqlite{module}"], "statements", lambda: noting)
     _expanded.cache_clear()
     yield names
@@ -618,8 +618,8 @@ async def test_the_hot_path_is_what_an_order_uses(path, desk, used):
             await desk.record(journal, claim, desk.fact(State.DEPARTED))
             await desk.record(journal, claim, desk.fact(), released=(("placed", ""),), end=postponed)
         await journal.append(desk.document())
-        verdicts = [Verdict(reason=Reason.ALREADY)]
-        await desk.done(journal, await desk.claim(journal), desk.fact(), verdicts=verdicts)
+        verdicts = [Skip(reason=Reason.ALREADY)]
+        await desk.done(journal, await desk.claim(journal), desk.fact(), skips=verdicts)
         await journal.next_due("api")
     assert HOT == used
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from bridge.contract import Envelope, Reason, State
-from bridge.journal import Done, Hold, Postponed, Record, Retention, Selection, Settled, postgres, sqlite
+from bridge.journal import Done, Hold, Postponed, Progress, Retention, Selection, Settled, postgres, sqlite
 
 START = datetime(2026, 11, 20, 12, tzinfo=UTC)
 NEVER = datetime.max.replace(tzinfo=UTC)
@@ -151,7 +151,7 @@ class AnyDay(RuleBasedStateMachine):
     def take_the_mark_back(self, data):
         order, fact = data.draw(st.sampled_from(sorted(k for k, s in self.facts.items() if s is State.DEPARTED)))
         if order in self.claims:
-            self._do(self.journal.record(self.claims[order], Record(released=[(fact, "[]")]), now=self.now))
+            self._do(self.journal.record(self.claims[order], Progress(released=[(fact, "[]")]), now=self.now))
             del self.facts[order, fact]
 
     @rule(minutes=st.integers(1, 20))
@@ -235,7 +235,7 @@ class AnyDay(RuleBasedStateMachine):
 
     def _record(self, order, claim, facts, end):
         settled = [Settled(fact=fact, once="[]", rule=fact, state=state) for fact, state in facts.items()]
-        self._do(self.journal.record(claim, Record(settled=settled, end=end), now=self.now))
+        self._do(self.journal.record(claim, Progress(settled=settled, end=end), now=self.now))
         self.facts.update({(order, fact): state for fact, state in facts.items()})
         self.made_by.update({(order, fact): claim.seq for fact in facts})
 

@@ -164,7 +164,7 @@ async def _in_journal(kept, number: str) -> str:
     """The visible state of an order that is not at the API; empty for none."""
     for lane in await kept.find(number):
         story = await kept.story(lane)
-        told = {f"skipped: {verdict['reason']}" for verdict in story.verdicts} | {
+        told = {f"skipped: {skip['reason']}" for skip in story.skips} | {
             f"{fact['state']}: {fact['reason']}" for fact in story.facts
         }
         return ", ".join(sorted(told - {"skipped: not true"}))

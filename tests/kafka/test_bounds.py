@@ -5,7 +5,7 @@ import asyncio
 from bridge import telemetry
 from bridge.config import read
 from bridge.errors import JournalBusy
-from bridge.journal.sqlite.disk import Room
+from bridge.journal.sqlite.disk import DiskGuard
 from tests.kafka.orders import create_topic, orders, produce
 
 AVRO = "{topic}: {{tenant: example.myshopify.com, kind: erp_order, lane: = doc.number, values: avro}}"
@@ -48,7 +48,7 @@ async def test_a_journal_that_is_full_leaves_large_records_with_the_brokers_and_
     made = {number: value + b" " * 100_000 for number, value in orders("BIG", 120).items()}
     await produce(cluster.bootstrap, topic, made.items())
     full = True
-    monkeypatch.setattr(Room, "refuses_appends", lambda _: JournalBusy("the disk is full") if full else None)
+    monkeypatch.setattr(DiskGuard, "refuses_appends", lambda _: JournalBusy("the disk is full") if full else None)
     async with reading(cluster.bootstrap, topic, source="max_bytes_in_flight: 2097152") as bridge:
 
         async def both_wait():

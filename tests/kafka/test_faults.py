@@ -13,7 +13,7 @@ from bridge import telemetry
 from bridge.config import read
 from bridge.errors import JournalBusy
 from bridge.journal.postgres import reading as opened_to_read
-from bridge.journal.sqlite.disk import Room
+from bridge.journal.sqlite.disk import DiskGuard
 from tests.kafka import broker
 from tests.kafka.orders import committed, create_topic, delete_topic, orders, produce, producing
 
@@ -230,7 +230,7 @@ async def test_a_journal_that_is_full_makes_the_source_wait_and_nothing_is_commi
     made = orders("SO", 50)
     await produce(cluster.bootstrap, topic, made.items())
     full = True
-    monkeypatch.setattr(Room, "refuses_appends", lambda _: JournalBusy("the disk is full") if full else None)
+    monkeypatch.setattr(DiskGuard, "refuses_appends", lambda _: JournalBusy("the disk is full") if full else None)
     async with reading(cluster.bootstrap, topic, source="max_in_flight: 10") as bridge:
         waits = _value("bridge_record_waits_total", source="erp")
         await bridge.until(lambda: _later(_value("bridge_record_waits_total", source="erp") > waits), seconds=30)

@@ -147,7 +147,7 @@ async def test_a_certificate_that_is_not_there_is_said_with_its_file(tmp_path):
 async def test_a_bridge_with_a_certificate_that_is_not_there_does_not_start(running, config_for, environ, topic):
     text = config_for(["127.0.0.1:1"], topic, source="tls: {ca: /no/such.pem}")
     with pytest.raises(WrongSecurity, match=r"tls: cannot be used: No such file or directory \(of /no/such\.pem\)"):
-        await service.serve(read(text, environ=environ), service.Ending())
+        await service.serve(read(text, environ=environ), service.Shutdown())
 
 
 def test_check_says_what_is_read(config_for, topic, tmp_path, environ):

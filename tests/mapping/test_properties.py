@@ -17,7 +17,7 @@ from hypothesis import strategies as some
 from bridge.config import read
 from bridge.contract import Event, Reason
 from bridge.mapping import arithmetic, values
-from bridge.mapping.codegen import Writer, compiled, namespace
+from bridge.mapping.codegen import PythonSource, compiled, namespace
 from bridge.mapping.expressions import compile_expression
 from bridge.mapping.rule import scope_of
 from bridge.mapping.rules import Failure, Passed
@@ -299,7 +299,7 @@ def test_an_expression_means_what_its_python_does(text, document):
     scope = {"order": decoded(document), "doc": decoded(document)}
     assume(isinstance(scope["order"], dict))
     space = namespace()
-    writer = Writer(space)
+    writer = PythonSource(space)
     writer.line(f"return {expression.term.python(writer)}")
     run = compiled("def run(budget, v_order, v_doc):", writer, space)
     fast = outcome(lambda: run(values.whole_budget(), scope["order"], scope["doc"]))

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from bridge import registry
-from bridge.delivery.outage import trouble_of
+from bridge.delivery.outage import outage_of
 from connectors.hellotext.strange import STRANGE
 
 
@@ -29,10 +29,10 @@ async def test_a_destination_that_asks_to_be_left_alone_is_shown_everywhere_as_r
         await bridge.post(body)
 
         async def noted():
-            return await trouble_of(bridge.house.journal, "hellotext")
+            return await outage_of(bridge.house.journal, "hellotext")
 
         trouble = await bridge.until(noted)
-        assert ("resting", True) == (trouble.mood, "asks to be left alone for" in trouble.reason)
+        assert ("resting", True) == (trouble.state, "asks to be left alone for" in trouble.reason)
         async with bridge.session.get(f"{bridge.private}/status") as answer:
             (told,) = (await answer.json())["destinations"]
         assert ("resting", trouble.reason) == (told["state"], told["reason"])
@@ -61,7 +61,7 @@ async def test_an_unrepeatable_event_that_is_not_answered_is_parked_as_uncertain
         await bridge.post(body, topic="orders/updated")
         story = await bridge.settled(number)
         assert {"order.placed": "uncertain", "order.confirmed": "uncertain"} == await bridge.states(number)
-        assert "already" in {verdict["reason"] for verdict in story.verdicts}
+        assert "already" in {skip["reason"] for skip in story.skips}
         assert 2 == len(await bridge.received())
 
 

@@ -32,7 +32,7 @@ async def _waits_in_memory(bridge, lane):
     journal = bridge.house.journal
     if journal.is_shared:
         return ("hellotext", lane) in journal._lease.in_flight
-    return lane in journal._handing["hellotext"].in_flight
+    return lane in journal._ready["hellotext"].in_flight
 
 
 async def _claimed_while_paused(bridge, order, bodies):

@@ -7,7 +7,7 @@ import uuid
 from datetime import UTC, datetime
 
 from bridge.delivery import worker
-from bridge.delivery.document import Carrier
+from bridge.delivery.document import DocumentDelivery
 from bridge.mapping import values
 from bridge.mapping.rules import Rules
 
@@ -88,7 +88,7 @@ async def test_while_a_heavy_document_is_mapped_the_others_come_and_go(running, 
 
 
 async def test_documents_are_mapped_in_slices_and_the_event_loop_has_its_turn_between_them(running, order, monkeypatch):
-    turns, seen, mapped = [0], [], Carrier.mapped
+    turns, seen, mapped = [0], [], DocumentDelivery.mapped
 
     def noted(self, claim):
         seen.append(turns[0])
@@ -99,7 +99,7 @@ async def test_documents_are_mapped_in_slices_and_the_event_loop_has_its_turn_be
             turns[0] += 1
             await asyncio.sleep(0)
 
-    monkeypatch.setattr(Carrier, "mapped", noted)
+    monkeypatch.setattr(DocumentDelivery, "mapped", noted)
     monkeypatch.setattr(worker, "SLICE", 0.0)
     async with running() as bridge:
         orders = [order() for _ in range(8)]

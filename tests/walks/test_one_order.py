@@ -58,7 +58,7 @@ async def test_other_topics_with_the_same_document_add_no_fact(running, order):
             assert (200, "") == await bridge.post(body, topic=topic)
         story = await bridge.settled(number)
         assert ["order.placed", "order.confirmed"] == await bridge.actions()
-        assert {"already"} <= {verdict["reason"] for verdict in story.verdicts}
+        assert {"already"} <= {skip["reason"] for skip in story.skips}
 
 
 async def test_an_order_that_is_cancelled_later_gives_the_third_fact(running, order):
@@ -85,7 +85,7 @@ async def test_an_older_document_that_comes_late_gives_nothing(running, order):
         await bridge.post(older)
         story = await bridge.settled(number)
         assert ["order.placed"] == await bridge.actions()
-        assert "stale" in {verdict["reason"] for verdict in story.verdicts}
+        assert "stale" in {skip["reason"] for skip in story.skips}
 
 
 async def test_a_topic_that_no_rule_knows_is_stored_and_skipped(running):
@@ -105,7 +105,7 @@ async def test_a_test_order_is_skipped_and_says_so(running, order):
     async with running() as bridge:
         assert (200, "") == await bridge.post(body)
         story = await bridge.settled(number)
-        assert ["test order"] == [verdict["reason"] for verdict in story.verdicts]
+        assert ["test order"] == [skip["reason"] for skip in story.skips]
         assert [] == await bridge.received()
 
 
@@ -137,7 +137,7 @@ async def test_an_order_without_contact_or_session_is_skipped_for_want_of_identi
     async with running() as bridge:
         await bridge.post(body)
         story = await bridge.settled(number)
-        assert {"no identity"} <= {verdict["reason"] for verdict in story.verdicts}
+        assert {"no identity"} <= {skip["reason"] for skip in story.skips}
         assert [] == story.facts
 
 
@@ -150,7 +150,7 @@ async def test_a_fact_that_is_renamed_stops_the_start_until_its_former_name_is_s
         await bridge.post(body)
         await bridge.settled(number)
     with pytest.raises(Renamed, match=r"write `formerly: order\.placed` in its rule"):
-        await service.serve(settings_for(sandbox, more=renamed % ""), service.Ending())
+        await service.serve(settings_for(sandbox, more=renamed % ""), service.Shutdown())
     async with running(settings_for(sandbox, more=renamed % ", formerly: order.placed")) as bridge:
         await bridge.post(body, topic="orders/updated")
         await bridge.settled(number)
@@ -165,7 +165,7 @@ async def test_a_destination_that_is_renamed_stops_the_start(running, settings_f
     settings = settings_for(sandbox)
     renamed = replace(settings, destinations={"other": settings.destinations["hellotext"]})
     with pytest.raises(Renamed, match=r"call it hellotext again, or every order would be sent again"):
-        await service.serve(renamed, service.Ending())
+        await service.serve(renamed, service.Shutdown())
 
 
 async def test_a_rule_that_fails_parks_its_own_fact_and_a_later_document_heals_it(running, order):
@@ -183,4 +183,4 @@ async def test_a_rule_that_fails_parks_its_own_fact_and_a_later_document_heals_i
         await bridge.post(whole, topic="orders/updated")
         story = await bridge.settled(number)
         assert {"order.placed": "delivered", "order.confirmed": "delivered"} == await bridge.states(number)
-        assert "healed" in {verdict["reason"] for verdict in story.verdicts}
+        assert "healed" in {skip["reason"] for skip in story.skips}

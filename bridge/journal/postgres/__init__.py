@@ -14,7 +14,7 @@ import msgspec
 
 from bridge.contract import Envelope, State
 from bridge.errors import ClaimRevoked, JournalBroken, JournalBusy, JournalError, LaneLost
-from bridge.journal import Appended, Claim, Hold, Incoming, Levels, Position, Postponed, Pruned, Record, Retention
+from bridge.journal import Appended, Claim, Hold, Incoming, Levels, Position, Postponed, Progress, Pruned, Retention
 from bridge.journal.ages import limits_of
 from bridge.journal.backlog import Backlog
 from bridge.journal.doubt import SERVED_AGAIN, Doubt, doubt_of
@@ -22,14 +22,14 @@ from bridge.journal.postgres import durability, schema
 from bridge.journal.postgres.append import Append, appended, columns
 from bridge.journal.postgres.database import Database, check, connected
 from bridge.journal.postgres.decisions import Decisions
-from bridge.journal.postgres.dump import doubt, given, taken
+from bridge.journal.postgres.dump import doubt, exporting, importing
 from bridge.journal.postgres.group_commit import Group
 from bridge.journal.postgres.lease import Lease
-from bridge.journal.postgres.notifications import DECIDED, Waking
-from bridge.journal.postgres.operator import Actor, now
+from bridge.journal.postgres.notifications import DECIDED, Notifications
+from bridge.journal.postgres.operator import PostgresOperator, now
 from bridge.journal.postgres.place import Place
 from bridge.journal.postgres.progress import Entry, Recorded, Released, recorded
-from bridge.journal.postgres.reader import Reader
+from bridge.journal.postgres.reader import PostgresReader
 from bridge.journal.postgres.retention import Pruning
 from bridge.journal.rows import (
     CLOCKS_APART,
@@ -51,7 +51,7 @@ from bridge.journal.rows import (
 )
 from bridge.telemetry import emit
 
-__all__ = ["Place", "PostgresJournal", "acting", "doubt", "given", "init", "opened", "reading", "taken"]
+__all__ = ["Place", "PostgresJournal", "acting", "doubt", "exporting", "importing", "init", "opened", "reading"]
 
 
 async def init(place: Place) -> bool:
@@ -69,20 +69,20 @@ async def weaknesses(place: Place) -> Sequence[str]:
 
 
 @asynccontextmanager
-async def reading(place: Place) -> AsyncIterator[Reader]:
+async def reading(place: Place) -> AsyncIterator[PostgresReader]:
     """Raises JournalBusy, JournalUnreadable."""
     async with connected(place) as database:
         await check(database)
-        yield Reader(database)
+        yield PostgresReader(database)
 
 
 @asynccontextmanager
-async def acting(place: Place) -> AsyncIterator[Actor]:
+async def acting(place: Place) -> AsyncIterator[PostgresOperator]:
     """For commands: they act by themselves, and wake who works. Raises JournalBusy, JournalUnreadable."""
     async with connected(place) as database:
         await check(database)
-        waking = Waking(database, lambda _news: None)
-        yield Actor(database, lambda: waking.tell_now(DECIDED))
+        waking = Notifications(database, lambda _news: None)
+        yield PostgresOperator(database, lambda: waking.tell_now(DECIDED))
 
 
 @asynccontextmanager
@@ -106,7 +106,7 @@ _SIDE_BY_SIDE = 2
 so that what comes in order is stored in order."""
 
 
-class PostgresJournal(Actor):
+class PostgresJournal(PostgresOperator):
     """Implements Journal. Made by `opened`."""
 
     is_shared = True
@@ -122,7 +122,7 @@ class PostgresJournal(Actor):
         self._destinations = tuple(destinations)
         self._backlog = Backlog(len(destinations))
         self._watchers: dict[str, Callable[[], None]] = {}
-        self._waking = Waking(database, self._heard)
+        self._waking = Notifications(database, self._heard)
         self._lease = Lease(database, freed=self._freed_here)
         self._decided = asyncio.Event()
         self._decisions = Decisions(database, self._lease)
@@ -317,16 +317,18 @@ class PostgresJournal(Actor):
 
     # -- recording -----------------------------------------------------------------------------------------------------
 
-    async def record(self, claim: Claim, record: Record, *, now: datetime) -> None:
-        answer = await self._entries[claim.lane % _SIDE_BY_SIDE].put(Entry(claim=claim, record=record, now=micros(now)))
-        if record.end is not None or isinstance(answer, LaneLost):
+    async def record(self, claim: Claim, progress: Progress, *, now: datetime) -> None:
+        answer = await self._entries[claim.lane % _SIDE_BY_SIDE].put(
+            Entry(claim=claim, progress=progress, now=micros(now))
+        )
+        if progress.end is not None or isinstance(answer, LaneLost):
             self._let_go(claim)
         if isinstance(answer, JournalError):
             raise answer
-        if isinstance(answer, Released) and isinstance(record.end, Postponed):
-            self._held.discard((claim.dest, record.end.rule))
-            self._released(claim.dest, record.end.rule)
-        if record.end is not None and (changed := self._watchers.get(claim.dest)):
+        if isinstance(answer, Released) and isinstance(progress.end, Postponed):
+            self._held.discard((claim.dest, progress.end.rule))
+            self._released(claim.dest, progress.end.rule)
+        if progress.end is not None and (changed := self._watchers.get(claim.dest)):
             changed()
 
     def _let_go(self, claim: Claim) -> None:

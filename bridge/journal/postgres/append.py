@@ -148,8 +148,8 @@ def _answers(
     for append in group:
         lane, opened = lanes[append.lane]
         key = (lane, append.id)
-        verdict = append.envelope.verdict
-        answers.append(Appended(seq=seqs[key], lane=lane, known=key not in fresh, opened=opened, verdict=verdict))
+        reason = append.envelope.reason
+        answers.append(Appended(seq=seqs[key], lane=lane, known=key not in fresh, opened=opened, reason=reason))
         fresh.discard(key)
     return answers
 
@@ -216,26 +216,26 @@ async def _documents(
     work = [
         (lane, seq, micros(append.envelope.received_at))
         for (lane, _), append, seq in fresh
-        if append.envelope.verdict is None
+        if append.envelope.reason is None
     ]
     await connection.execute(
         sql["add_documents"], *columns(bodies, 4), *columns(aliases, 2), *columns(work, 3), list(destinations)
     )
-    ended = [(lane, append, seq) for (lane, _), append, seq in fresh if append.envelope.verdict is not None]
-    if facts := [_parked(*one) for one in ended if one[1].envelope.verdict in DEAD_ON_ARRIVAL]:
+    ended = [(lane, append, seq) for (lane, _), append, seq in fresh if append.envelope.reason is not None]
+    if facts := [_parked(*one) for one in ended if one[1].envelope.reason in DEAD_ON_ARRIVAL]:
         await connection.execute(sql["put_facts"], *columns(facts, 13))
-    if verdicts := [_skipped(*one) for one in ended if one[1].envelope.verdict not in DEAD_ON_ARRIVAL]:
-        await connection.execute(sql["put_verdicts"], *columns(verdicts, 7))
+    if skips := [_skipped(*one) for one in ended if one[1].envelope.reason not in DEAD_ON_ARRIVAL]:
+        await connection.execute(sql["put_verdicts"], *columns(skips, 7))
 
 
 def _parked(lane: int, append: Append, seq: int) -> Row:
     envelope = append.envelope
     once = msgspec.json.encode([append.id]).decode()
     received, occurred = micros(envelope.received_at), micros_or_none(envelope.occurred_at)
-    reason = str(envelope.verdict)
+    reason = str(envelope.reason)
     end = (seq, "", occurred, received, 0, reason, envelope.detail, "")
     return (lane, "", envelope.topic, once, State.DEAD.value, *end)
 
 
 def _skipped(lane: int, append: Append, seq: int) -> Row:
-    return (lane, seq, "", "", str(append.envelope.verdict), "", micros(append.envelope.received_at))
+    return (lane, seq, "", "", str(append.envelope.reason), "", micros(append.envelope.received_at))

@@ -17,8 +17,8 @@ _INSTEAD = {"due": "CASE WHEN owner IS NULL THEN due ELSE claimed END AS due"}
 _IDENTITIES = (("lane", "n"), ("envelope", "seq"))
 
 
-class _Given:
-    """Implements Giving: one transaction is one moment."""
+class _Export:
+    """Implements ExportSource: one transaction is one moment."""
 
     def __init__(self, connection: Connection, place: Place, *, whole: bool) -> None:
         self._connection = connection
@@ -48,8 +48,8 @@ class _Given:
             yield rows
 
 
-class _Taken(_Given):
-    """Implements Taking."""
+class _Import(_Export):
+    """Implements ImportTarget."""
 
     async def put(self, table: str, rows: Sequence[Row]) -> None:
         if table == "meta":
@@ -90,25 +90,25 @@ class _Taken(_Given):
 
 
 @asynccontextmanager
-async def given(place: Place) -> AsyncIterator[_Given]:
+async def exporting(place: Place) -> AsyncIterator[_Export]:
     """The journal of one moment; whole where no replica works with it."""
     async with connected(_patient(place)) as database:
         await check(database)
         async with database.connection() as connection, connection.transaction(isolation="repeatable_read"):
             working = await connection.fetchval(f'SELECT count(*) FROM "{place.schema}".owner')  # noqa: S608
-            yield _Given(connection, place, whole=not working)
+            yield _Export(connection, place, whole=not working)
 
 
 @asynccontextmanager
-async def taken(place: Place) -> AsyncIterator[_Taken]:
+async def importing(place: Place) -> AsyncIterator[_Import]:
     """An empty journal, filled as a whole or not at all. Raises JournalError where it is not empty."""
     async with connected(_patient(place)) as database:
         await check(database)
         await _refuse_full(database)
         async with database.connection() as connection, connection.transaction():
-            taking = _Taken(connection, place, whole=True)
-            yield taking
-            await taking.finish()
+            target = _Import(connection, place, whole=True)
+            yield target
+            await target.finish()
 
 
 async def doubt(place: Place) -> None:
@@ -116,15 +116,15 @@ async def doubt(place: Place) -> None:
     async with connected(place) as database:
         await check(database)
         async with database.connection() as connection, connection.transaction():
-            taking = _Taken(connection, place, whole=True)
-            await connection.execute(f"LOCK TABLE {taking.named('owner')} IN EXCLUSIVE MODE")
+            target = _Import(connection, place, whole=True)
+            await connection.execute(f"LOCK TABLE {target.named('owner')} IN EXCLUSIVE MODE")
             # Their leases may be those of the database as it was: they end by themselves.
-            if await connection.fetchval(f"SELECT count(*) FROM {taking.named('owner')} WHERE until > now()"):  # noqa: S608
+            if await connection.fetchval(f"SELECT count(*) FROM {target.named('owner')} WHERE until > now()"):  # noqa: S608
                 raise JournalInUse(
                     f"a bridge works with the journal in schema {place.schema}, or did until a moment ago: stop it, "
                     "wait until its lease has ended, and say it again"
                 )
-            await taking.doubt()
+            await target.doubt()
 
 
 def _patient(place: Place) -> Place:

@@ -18,7 +18,7 @@ _APART = 0.05
 _LISTEN_AGAIN = 2.0
 
 
-class Waking:
+class Notifications:
     """`changed` is called, with the news, whenever another process may have left something that is due."""
 
     def __init__(self, database: Database, changed: Callable[[str], None]) -> None:

@@ -12,7 +12,7 @@ from bridge.journal.postgres.append import columns
 from bridge.journal.postgres.database import Database
 from bridge.journal.postgres.decisions import revoke, told
 from bridge.journal.postgres.place import Connection
-from bridge.journal.postgres.reader import Reader
+from bridge.journal.postgres.reader import PostgresReader
 from bridge.journal.rows import Row, as_attempts, lane_of, parked_of
 
 
@@ -20,7 +20,7 @@ def now() -> int:
     return time_ns() // 1000
 
 
-class Actor(Reader):
+class PostgresOperator(PostgresReader):
     """Implements Acting. `acted` tells whoever works that something may be due."""
 
     def __init__(self, database: Database, acted: Callable[[], Awaitable[None]]) -> None:

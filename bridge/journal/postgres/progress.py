@@ -6,7 +6,7 @@ from typing import TypeAlias
 
 from bridge.contract import State
 from bridge.errors import ClaimRevoked, LaneLost
-from bridge.journal import Claim, Done, Postponed, Record, Returned, Settled
+from bridge.journal import Claim, Done, Postponed, Progress, Returned, Settled
 from bridge.journal.postgres.append import columns
 from bridge.journal.postgres.place import Connection
 from bridge.journal.rows import NEVER, Row, micros, micros_or_none, text
@@ -17,7 +17,7 @@ class Entry:
     """What happened to a claimed document."""
 
     claim: Claim
-    record: Record
+    progress: Progress
     now: int
 
 
@@ -53,7 +53,7 @@ async def recorded(connection: Connection, sql: Mapping[str, str], group: Sequen
 def _answer(entry: Entry, mine: Collection[Key], free: Collection[tuple[str, int]]) -> Recorded:
     if _key(entry) not in mine:
         return LaneLost("this order's lane is no longer this claim's: another may have it")
-    is_free = isinstance(entry.record.end, Postponed) and (entry.claim.dest, entry.claim.lane) in free
+    is_free = isinstance(entry.progress.end, Postponed) and (entry.claim.dest, entry.claim.lane) in free
     return Released() if is_free else None
 
 
@@ -62,7 +62,7 @@ def _key(entry: Entry) -> Key:
 
 
 def _departs(entry: Entry) -> bool:
-    return any(settled.state is State.DEPARTED for settled in entry.record.settled)
+    return any(settled.state is State.DEPARTED for settled in entry.progress.settled)
 
 
 async def _found(connection: Connection, sql: Mapping[str, str], group: Sequence[Entry]) -> Mapping[Key, bool]:
@@ -76,27 +76,27 @@ async def _found(connection: Connection, sql: Mapping[str, str], group: Sequence
 
 
 async def _let_go(connection: Connection, sql: Mapping[str, str], entries: Sequence[Entry]) -> None:
-    keys = [(e.claim.lane, e.claim.dest, fact, once) for e in entries for fact, once in e.record.released]
+    keys = [(e.claim.lane, e.claim.dest, fact, once) for e in entries for fact, once in e.progress.released]
     if keys:
         await connection.execute(sql["drop_facts"], *columns(keys, 4))
 
 
 def _writings(entries: Sequence[Entry]) -> Mapping[str, Sequence[Row]]:
     """Statement to rows, in the order in which they run."""
-    facts = [_fact(entry, settled) for entry in entries for settled in entry.record.settled]
+    facts = [_fact(entry, settled) for entry in entries for settled in entry.progress.settled]
     return {
         "put_facts": list({row[:4]: row for row in facts}.values()),
         "put_names": sorted({(row[1], row[2]) for row in facts}),
-        "put_verdicts": list({row[:4] + row[4:5]: row for row in _verdicts(entries)}.values()),
+        "put_verdicts": list({row[:4] + row[4:5]: row for row in _skips(entries)}.values()),
         "put_versions": [_version(entry) for entry in entries if _is_newest(entry)],
         "first_attempts": [(e.claim.dest, e.claim.lane) for e in entries if _ends_a_wait(e)],
-        "put_attempts": [_attempt(e, e.record.end) for e in entries if isinstance(e.record.end, Postponed)],
-        "postpone": [_postponed(e, e.record.end) for e in entries if isinstance(e.record.end, Postponed)],
-        "give_back": [(e.claim.dest, e.claim.lane, e.now) for e in entries if isinstance(e.record.end, Returned)],
+        "put_attempts": [_attempt(e, e.progress.end) for e in entries if isinstance(e.progress.end, Postponed)],
+        "postpone": [_postponed(e, e.progress.end) for e in entries if isinstance(e.progress.end, Postponed)],
+        "give_back": [(e.claim.dest, e.claim.lane, e.now) for e in entries if isinstance(e.progress.end, Returned)],
         "finish": [
             (e.claim.dest, e.claim.lane, e.claim.seq, e.claim.asked, e.now)
             for e in entries
-            if isinstance(e.record.end, Done)
+            if isinstance(e.progress.end, Done)
         ],
     }
 
@@ -120,16 +120,16 @@ def _fact(entry: Entry, settled: Settled) -> Row:
     )
 
 
-def _verdicts(entries: Sequence[Entry]) -> Iterable[Row]:
+def _skips(entries: Sequence[Entry]) -> Iterable[Row]:
     for entry in entries:
         claim = entry.claim
-        for verdict in entry.record.verdicts:
-            detail = verdict.detail
-            yield (claim.lane, claim.seq, claim.dest, verdict.rule, verdict.reason.value, detail, entry.now)
+        for skip in entry.progress.skips:
+            detail = skip.detail
+            yield (claim.lane, claim.seq, claim.dest, skip.rule, skip.reason.value, detail, entry.now)
 
 
 def _is_newest(entry: Entry) -> bool:
-    return isinstance(entry.record.end, Done) and entry.claim.envelope.version is not None and not entry.claim.stale
+    return isinstance(entry.progress.end, Done) and entry.claim.envelope.version is not None and not entry.claim.stale
 
 
 def _version(entry: Entry) -> Row:
@@ -139,7 +139,7 @@ def _version(entry: Entry) -> Row:
 
 def _ends_a_wait(entry: Entry) -> bool:
     """The next fact has its own patience: attempts are counted since something was final."""
-    final = any(settled.state is not State.DEPARTED for settled in entry.record.settled)
+    final = any(settled.state is not State.DEPARTED for settled in entry.progress.settled)
     return entry.claim.first_tried_at is not None and final
 
 

@@ -27,7 +27,7 @@ from bridge.journal.rows import (
 _PAGE = 200
 
 
-class Reader:
+class PostgresReader:
     """Implements Reading."""
 
     def __init__(self, database: Database) -> None:
@@ -78,7 +78,7 @@ class Reader:
         named = await self._database.fetch("lane", lane)
         if not named:
             return None
-        documents, facts, verdicts, attempts = [
+        documents, facts, skips, attempts = [
             await self._told(name, lane) for name in ("lane_documents", "lane_facts", "lane_verdicts", "lane_attempts")
         ]
         destinations = [dest for (dest,) in await self._database.fetch("destinations")]
@@ -89,7 +89,7 @@ class Reader:
             order=order,
             documents=documents,
             facts=facts,
-            verdicts=verdicts,
+            skips=skips,
             attempts=attempts,
             waiting=waiting,
         )

@@ -28,8 +28,8 @@ from bridge.journal import (
     Levels,
     Position,
     Postponed,
+    Progress,
     Pruned,
-    Record,
     Retention,
 )
 from bridge.journal.ages import Limits, limits_of
@@ -54,12 +54,12 @@ from bridge.journal.rows import (
 )
 from bridge.journal.sqlite import claim_search, erasures, operator, stamps
 from bridge.journal.sqlite.claim_search import NOTHING_KNOWN, Details
-from bridge.journal.sqlite.disk import Room
+from bridge.journal.sqlite.disk import DiskGuard
 from bridge.journal.sqlite.file import owned, writable
 from bridge.journal.sqlite.identity import Identity
 from bridge.journal.sqlite.operations import Act, Append, Entry
-from bridge.journal.sqlite.reader import Reader, salt_of
-from bridge.journal.sqlite.ready import Fresh, Handed, Handing
+from bridge.journal.sqlite.reader import SqliteReader, salt_of
+from bridge.journal.sqlite.ready import Handed, ReadyQueue, RecentEnvelopes
 from bridge.journal.sqlite.retention import Pruning
 from bridge.journal.sqlite.stamps import Stamp
 from bridge.journal.sqlite.statements import run, statements
@@ -82,8 +82,8 @@ async def opened(
         identity.learn()
         stamp = Stamp(connection, lock)
         doubt = stamps.begun(connection, stamp, path, is_served=bool(destinations))
-        room = Room(path, min_free=min_free, ballast=ballast)
-        files = Files(path=path, identity=identity, stamp=stamp, room=room)
+        disk_guard = DiskGuard(path, min_free=min_free, ballast=ballast)
+        files = Files(path=path, identity=identity, stamp=stamp, disk_guard=disk_guard)
         journal = SqliteJournal(files, connection, destinations=destinations, doubt=doubt)
         try:
             yield journal
@@ -98,9 +98,9 @@ async def opened(
 
 
 @asynccontextmanager
-async def reading(path: Path) -> AsyncIterator[Reader]:
+async def reading(path: Path) -> AsyncIterator[SqliteReader]:
     """Read beside whoever owns it. Raises JournalUnreadable where there is none."""
-    reader = Reader(path, Room(path, min_free=0, ballast=0).free)
+    reader = SqliteReader(path, DiskGuard(path, min_free=0, ballast=0).free)
     try:
         yield reader
     finally:
@@ -122,7 +122,7 @@ def _now() -> int:
     return time.time_ns() // 1000
 
 
-class SqliteJournal(Reader):
+class SqliteJournal(SqliteReader):
     """Implements Journal. Made by `opened`, in a running event loop."""
 
     is_shared = False
@@ -130,8 +130,8 @@ class SqliteJournal(Reader):
     def __init__(
         self, files: Files, connection: sqlite3.Connection, *, destinations: Sequence[str], doubt: Doubt
     ) -> None:
-        super().__init__(files.path, files.room.free)
-        self._room = files.room
+        super().__init__(files.path, files.disk_guard.free)
+        self._disk_guard = files.disk_guard
         self._identity = files.identity
         self._salt = salt_of(connection)
         self._doubt = doubt
@@ -145,10 +145,10 @@ class SqliteJournal(Reader):
             broken=self._break,
         )
         self._backlog = Backlog(len(destinations))
-        self._handing = {dest: Handing() for dest in destinations}
+        self._ready = {dest: ReadyQueue() for dest in destinations}
         self._claiming = {dest: asyncio.Lock() for dest in destinations}
         self._watchers: dict[str, Callable[[], None]] = {}
-        self._fresh = Fresh()
+        self._fresh = RecentEnvelopes()
         self._must_empty = False
         self._pruning = Pruning(lambda asked: [dest for (dest,) in asked.execute(statements()["destinations"])])
         self._writer.start()
@@ -167,7 +167,7 @@ class SqliteJournal(Reader):
             return "the journal is broken"
         if (lost := self._identity.lost()) is not None:
             return lost
-        refusal = self._room.refuses_appends()
+        refusal = self._disk_guard.refuses_appends()
         return None if refusal is None else str(refusal)
 
     async def levels(self) -> Levels:
@@ -181,7 +181,7 @@ class SqliteJournal(Reader):
             waiting={dest: count for dest, count, _ in waiting},
             overdue={dest: max(0, now - due) / 1_000_000 for dest, _, due in waiting},
             parked={(dest, state): count for dest, state, count in parked},
-            free=self._room.free(),
+            free=self._disk_guard.free(),
         )
 
     # -- taking in -----------------------------------------------------------------------------------------------------
@@ -232,14 +232,14 @@ class SqliteJournal(Reader):
         ]
 
     def _stored(self, envelope: Envelope, appended: Appended) -> None:
-        if envelope.verdict is not None:
+        if envelope.reason is not None:
             return
         self._fresh.keep(appended.seq, envelope)
-        for handing in self._handing.values():
+        for ready in self._ready.values():
             if appended.opened:
-                handing.offer(appended.lane, appended.seq, envelope)
+                ready.offer(appended.lane, appended.seq, envelope)
             else:
-                handing.added(appended.lane)
+                ready.added(appended.lane)
         self._wake()
 
     def _hashes(self, envelope: Envelope) -> list[bytes]:
@@ -257,10 +257,10 @@ class SqliteJournal(Reader):
         self._watchers[dest] = changed
 
     async def next_due(self, dest: str) -> datetime | None:
-        handing = self._handing[dest]
-        if handing.is_whole:
-            return handing.due
-        in_flight = frozenset(handing.in_flight)
+        ready = self._ready[dest]
+        if ready.is_whole:
+            return ready.due
+        in_flight = frozenset(ready.in_flight)
         return await self.ask(lambda connection: claim_search.next_due(connection, dest, in_flight))
 
     async def hasten(self, dest: str, *, beyond: datetime, now: datetime) -> int:
@@ -268,21 +268,21 @@ class SqliteJournal(Reader):
         return await self._act(lambda connection: connection.execute(statements()["hasten"], given).rowcount)
 
     async def claim(self, dest: str, *, now: datetime, limit: int, budget: int) -> Sequence[Claim]:
-        handing = self._handing[dest]
+        ready = self._ready[dest]
         async with self._claiming[dest]:
-            if handing.must_ask(now):
-                return await self._searched(dest, handing, now, limit, budget)
-            return [self._handed(dest, handed) for handed in handing.take(limit, budget)]
+            if ready.must_ask(now):
+                return await self._searched(dest, ready, now, limit, budget)
+            return [self._handed(dest, handed) for handed in ready.take(limit, budget)]
 
     def _handed(self, dest: str, handed: Handed) -> Claim:
         lane, seq, envelope = handed
         self._fresh.take(seq)
         return self._claim(dest, (lane, 0, None, seq, 0, 0), envelope, NOTHING_KNOWN)
 
-    async def _searched(self, dest: str, handing: Handing, now: datetime, limit: int, budget: int) -> Sequence[Claim]:
+    async def _searched(self, dest: str, ready: ReadyQueue, now: datetime, limit: int, budget: int) -> Sequence[Claim]:
         """By the table. What is in flight is told before: a lane that ends meanwhile may still look due in it."""
-        handing.searching()
-        in_flight = frozenset(handing.in_flight)
+        ready.searching()
+        in_flight = frozenset(ready.in_flight)
         try:
             search = partial(
                 claim_search.due, dest=dest, now=micros(now), limit=limit, budget=budget, in_flight=in_flight
@@ -290,9 +290,9 @@ class SqliteJournal(Reader):
             due = await self.ask(search)
             claims = await self._claimed(dest, due.rows) if due.rows else ()
         except BaseException:
-            handing.failed()
+            ready.failed()
             raise
-        handing.found({claim.lane for claim in claims}, whole=due.whole, due=due.next)
+        ready.found({claim.lane for claim in claims}, whole=due.whole, due=due.next)
         return claims
 
     async def _claimed(self, dest: str, chosen: Sequence[Row]) -> Sequence[Claim]:
@@ -324,30 +324,30 @@ class SqliteJournal(Reader):
 
     # -- recording -----------------------------------------------------------------------------------------------------
 
-    async def record(self, claim: Claim, record: Record, *, now: datetime) -> None:
+    async def record(self, claim: Claim, progress: Progress, *, now: datetime) -> None:
         future: asyncio.Future[None] = self._loop.create_future()
-        if any(settled.state is State.DEPARTED for settled in record.settled):
+        if any(settled.state is State.DEPARTED for settled in progress.settled):
             await self.confirm(claim)
-        entry = Entry(claim=claim, record=record, now=micros(now), future=future, stored=self._recorded)
+        entry = Entry(claim=claim, progress=progress, now=micros(now), future=future, stored=self._recorded)
         self._writer.submit(entry)
         await future
 
-    def _recorded(self, claim: Claim, record: Record) -> None:
-        if record.end is None:
+    def _recorded(self, claim: Claim, progress: Progress) -> None:
+        if progress.end is None:
             return
-        handing = self._handing[claim.dest]
-        handing.ended(claim, record)
-        if isinstance(record.end, Postponed) and record.end.until is None:
-            handing.ask()  # where its rule is held no longer, the table says that it is due
+        ready = self._ready[claim.dest]
+        ready.ended(claim, progress)
+        if isinstance(progress.end, Postponed) and progress.end.until is None:
+            ready.ask()  # where its rule is held no longer, the table says that it is due
         if changed := self._watchers.get(claim.dest):
             changed()
 
     async def confirm(self, claim: Claim) -> None:
-        if claim.lane in self._handing[claim.dest].revoked:
+        if claim.lane in self._ready[claim.dest].revoked:
             raise ClaimRevoked("a person has decided about this order since it was claimed")
 
     def revoked(self, dest: str) -> Collection[tuple[int, int]]:
-        return {(lane, 0) for lane in self._handing[dest].revoked}
+        return {(lane, 0) for lane in self._ready[dest].revoked}
 
     async def _act(
         self,
@@ -364,8 +364,8 @@ class SqliteJournal(Reader):
             of = () if isinstance(answer, Exception) else lanes(answer)  # type: ignore[arg-type]  # what the call gave
             if revoking:
                 self._fresh.clear()
-            for handing in self._handing.values():
-                handing.acted(of, revoking=revoking)
+            for ready in self._ready.values():
+                ready.acted(of, revoking=revoking)
             self._wake()
 
         self._writer.submit(Act(call=call, future=future, after=after, done=done))

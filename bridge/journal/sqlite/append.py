@@ -54,7 +54,7 @@ class _Counters:
     lane: int
 
 
-class Appending:
+class AppendBatch:
     """Knows the last numbers, the lanes that were asked for last, and who is blocked."""
 
     def __init__(self, connection: sqlite3.Connection, *, salt: bytes, destinations: Sequence[str]) -> None:
@@ -120,14 +120,14 @@ class Appending:
             opened = lane > last_lane and lane not in filled
             filled.add(lane)
             is_known, seq = seq is not None, seq or self._counters.seq + 1
-            verdict = append.envelope.verdict
-            answers.append((append, Appended(seq=seq, lane=lane, known=is_known, opened=opened, verdict=verdict)))
+            reason = append.envelope.reason
+            answers.append((append, Appended(seq=seq, lane=lane, known=is_known, opened=opened, reason=reason)))
             if not is_known:
                 self._counters.seq = seq
                 known[lane, append.envelope.id] = seq, append.raw
                 fresh.append((append, lane, seq))
         self._add(fresh)
-        if erased := {lane for append, lane, _ in fresh if append.envelope.verdict is Reason.ERASED}:
+        if erased := {lane for append, lane, _ in fresh if append.envelope.reason is Reason.ERASED}:
             run(self._connection, "hide_names", [(lane,) for lane in erased])
         return answers, seen
 
@@ -188,7 +188,7 @@ class Appending:
         )
         for append, lane, seq in fresh:
             envelope = append.envelope
-            if envelope.verdict is None:
+            if envelope.reason is None:
                 for dest in self._destinations:
                     batch.add("add_work", (dest, lane, seq))
                     batch.add("add_turns", (dest, lane, micros(envelope.received_at)))
@@ -216,8 +216,8 @@ def _envelope_row(envelope: Envelope, lane: int, seq: int) -> Row:
 def _end_on_arrival(batch: Batch, envelope: Envelope, lane: int, seq: int) -> None:
     """The source knows the end: no destination is asked."""
     received = micros(envelope.received_at)
-    reason = envelope.verdict or ""
-    if envelope.verdict in DEAD_ON_ARRIVAL:
+    reason = envelope.reason or ""
+    if envelope.reason in DEAD_ON_ARRIVAL:
         once = msgspec.json.encode([envelope.id]).decode()
         occurred = micros_or_none(envelope.occurred_at)
         end = (seq, "", occurred, received, 0, str(reason), text(envelope.detail), "")

@@ -27,7 +27,7 @@ def free_inside(connection: sqlite3.Connection) -> int:
     return int(pages) * int(size)
 
 
-class Room:
+class DiskGuard:
     """Looked at by the writer's thread before it takes something in, twice a second at the most."""
 
     def __init__(self, path: Path, *, min_free: int, ballast: int) -> None:

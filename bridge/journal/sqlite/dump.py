@@ -18,8 +18,8 @@ _SELECT = {
 }
 
 
-class _Given:
-    """Implements Giving: one read transaction is one moment."""
+class _Export:
+    """Implements ExportSource: one read transaction is one moment."""
 
     def __init__(self, connection: sqlite3.Connection, *, whole: bool) -> None:
         self._connection = connection
@@ -39,8 +39,8 @@ class _Given:
             yield rows
 
 
-class _Taken(_Given):
-    """Implements Taking."""
+class _Import(_Export):
+    """Implements ImportTarget."""
 
     async def put(self, table: str, rows: Sequence[Row]) -> None:
         columns = TABLES[table].columns
@@ -57,19 +57,19 @@ class _Taken(_Given):
 
 
 @contextmanager
-def given(path: Path) -> Iterator[_Given]:
+def exporting(path: Path) -> Iterator[_Export]:
     """The journal of one moment; whole where nobody works with it meanwhile. Raises JournalUnreadable, JournalError."""
     if not path.exists():
         raise JournalError(f"there is no journal at {path}")
     check_content(path)
     try:
         with owned(path), _snapshot(path) as connection:
-            yield _Given(connection, whole=True)
+            yield _Export(connection, whole=True)
             return
     except JournalInUse:
         pass
     with _snapshot(path) as connection:
-        yield _Given(connection, whole=False)
+        yield _Export(connection, whole=False)
 
 
 @contextmanager
@@ -83,7 +83,7 @@ def _snapshot(path: Path) -> Iterator[sqlite3.Connection]:
 
 
 @contextmanager
-def taken(path: Path) -> Iterator[_Taken]:
+def importing(path: Path) -> Iterator[_Import]:
     """A new journal, there as a whole or not at all. Raises JournalError where there is one already."""
     if path.exists():
         raise JournalError(
@@ -97,7 +97,7 @@ def taken(path: Path) -> Iterator[_Taken]:
         try:
             with writable(part) as connection:
                 connection.execute("BEGIN IMMEDIATE")
-                yield _Taken(connection, whole=True)
+                yield _Import(connection, whole=True)
                 connection.execute(
                     "UPDATE fact SET state = 'uncertain', reason = 'ended in flight' WHERE state = 'departed'"
                 )

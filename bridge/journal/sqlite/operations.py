@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from bridge.contract import Envelope
-from bridge.journal import Appended, Claim, Incoming, Record, awaited
+from bridge.journal import Appended, Claim, Incoming, Progress, awaited
 
 
 @dataclass(slots=True)
@@ -41,15 +41,15 @@ class Entry:
     """What happened to a claimed document."""
 
     claim: Claim
-    record: Record
+    progress: Progress
     now: int
     future: asyncio.Future[None]
-    stored: Callable[[Claim, Record], None]
+    stored: Callable[[Claim, Progress], None]
     """Told when it is stored, whether or not anybody waits for it any more."""
 
     def tell(self, answer: Exception | None) -> None:
         if answer is None:
-            self.stored(self.claim, self.record)
+            self.stored(self.claim, self.progress)
         awaited.tell(self.future, answer)
 
 

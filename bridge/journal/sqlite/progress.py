@@ -14,7 +14,7 @@ _Names: TypeAlias = set[tuple[str, str]]
 """Destination and fact."""
 
 
-class Recording:
+class ProgressBatch:
     """Knows the names of the facts that have keys."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
@@ -31,14 +31,14 @@ class Recording:
         done: list[Entry] = []
         for entry in entries:
             _write_down(self._connection, batch, entry)
-            match entry.record.end:
+            match entry.progress.end:
                 case Postponed() as end:
                     _postpone(self._connection, batch, entry, end)
                 case Done():
                     done.append(entry)
                 case Returned() | None:
                     pass
-        told = {(entry.claim.dest, settled.fact) for entry in entries for settled in entry.record.settled}
+        told = {(entry.claim.dest, settled.fact) for entry in entries for settled in entry.progress.settled}
         fresh = told - self._names
         batch.extend("add_names", fresh)
         batch.write(self._connection)
@@ -59,15 +59,15 @@ class Recording:
 
 
 def _write_down(connection: sqlite3.Connection, batch: Batch, entry: Entry) -> None:
-    claim, record, now = entry.claim, entry.record, entry.now
+    claim, record, now = entry.claim, entry.progress, entry.now
     for fact, once in record.released:
         connection.execute(statements()["drop_facts"], (claim.lane, claim.dest, fact, text(once)))
     for settled in record.settled:
         batch.add("put_facts", _fact_row(claim, settled, now))
-    for verdict in record.verdicts:
+    for skip in record.skips:
         batch.add(
             "put_verdicts",
-            (claim.lane, claim.seq, claim.dest, verdict.rule, verdict.reason.value, text(verdict.detail), now),
+            (claim.lane, claim.seq, claim.dest, skip.rule, skip.reason.value, text(skip.detail), now),
         )
     if claim.first_tried_at is not None and any(settled.state is not State.DEPARTED for settled in record.settled):
         # The next fact has its own patience: attempts are counted since something was final.

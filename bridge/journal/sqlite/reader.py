@@ -38,7 +38,7 @@ T = TypeVar("T")
 _PAGE = 200
 
 
-class Reader:
+class SqliteReader:
     """Implements Reading. One connection, used by one thread."""
 
     def __init__(self, path: Path, free: Callable[[], int]) -> None:
@@ -250,7 +250,7 @@ def _story(connection: sqlite3.Connection, lane: int) -> Story | None:
         for (dest,) in _query(connection, "destinations")
         for row in _told(connection.execute(statements()["lane_waiting"], (lane, dest)))
     ]
-    documents, facts, verdicts, attempts = (
+    documents, facts, skips, attempts = (
         _told(connection.execute(statements()[name], (lane,)))
         for name in ("lane_documents", "lane_facts", "lane_verdicts", "lane_attempts")
     )
@@ -259,7 +259,7 @@ def _story(connection: sqlite3.Connection, lane: int) -> Story | None:
         order=order,
         documents=documents,
         facts=facts,
-        verdicts=verdicts,
+        skips=skips,
         attempts=attempts,
         waiting=waiting,
     )

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import TypeAlias
 
 from bridge.contract import Envelope
-from bridge.journal import Claim, Record, Returned
+from bridge.journal import Claim, Progress, Returned
 
 _MOST_BYTES = 8 * 1024 * 1024
 
@@ -19,7 +19,7 @@ Handed: TypeAlias = tuple[int, int, Envelope]
 """(lane, seq, envelope)"""
 
 
-class Fresh:
+class RecentEnvelopes:
     """The documents that came last, as they came: claiming them needs no read and no unpacking. Bounded in bytes."""
 
     def __init__(self) -> None:
@@ -45,7 +45,7 @@ class Fresh:
 
 
 @dataclass(slots=True)
-class Handing:
+class ReadyQueue:
     """What one destination is handed. All calls come from the event loop's thread.
 
     due       when the next lane that waits for a time is due, as far as the last search and what happened since tell
@@ -152,14 +152,14 @@ class Handing:
             if self._searching:
                 self._decided.update(lanes)
 
-    def ended(self, claim: Claim, record: Record) -> None:
+    def ended(self, claim: Claim, progress: Progress) -> None:
         """The lane is given back."""
         self.in_flight.discard(claim.lane)
         self.revoked.discard(claim.lane)
-        if claim.lane in self._deep or isinstance(record.end, Returned):
+        if claim.lane in self._deep or isinstance(progress.end, Returned):
             self._deep.discard(claim.lane)
             self.ask()
-        until = getattr(record.end, "until", None)
+        until = getattr(progress.end, "until", None)
         self.due = _sooner(self.due, until)
         self._learnt = _sooner(self._learnt, until)
 

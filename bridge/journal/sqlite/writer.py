@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bridge.errors import JournalBroken, JournalBusy, NotStorable
-from bridge.journal.sqlite.append import Appending
-from bridge.journal.sqlite.disk import Room, free_inside
+from bridge.journal.sqlite.append import AppendBatch
+from bridge.journal.sqlite.disk import DiskGuard, free_inside
 from bridge.journal.sqlite.identity import Identity
 from bridge.journal.sqlite.operations import Act, Answer, Append, Entry, Operation, tell
-from bridge.journal.sqlite.progress import Recording
+from bridge.journal.sqlite.progress import ProgressBatch
 from bridge.journal.sqlite.rescue import saved
 from bridge.journal.sqlite.stamps import Stamp
 from bridge.telemetry import emit
@@ -44,7 +44,7 @@ class Files:
     path: Path
     identity: Identity
     stamp: Stamp
-    room: Room
+    disk_guard: DiskGuard
 
 
 class Writer:
@@ -61,14 +61,14 @@ class Writer:
     ) -> None:
         self._connection = connection
         self._loop = asyncio.get_running_loop()
-        self._room = files.room
+        self._disk_guard = files.disk_guard
         self._identity = files.identity
         self._stamp = files.stamp
         self._broken = broken
         self._stopping = threading.Event()
         self._queue: queue.SimpleQueue[Operation | None] = queue.SimpleQueue()
-        self.appending = Appending(connection, salt=salt, destinations=destinations)
-        self._recording = Recording(connection)
+        self.appending = AppendBatch(connection, salt=salt, destinations=destinations)
+        self._recording = ProgressBatch(connection)
         self._group: Sequence[Operation | None] = ()
         self._ended: JournalBroken | JournalBusy | None = None
         self._thread = threading.Thread(target=self._work, name="journal-writer", daemon=True)
@@ -189,9 +189,9 @@ class Writer:
         return answers
 
     def _admitted(self, operations: Sequence[Operation]) -> Sequence[Answer]:
-        if self._room.must_look:
-            self._room.inside = free_inside(self._connection)
-        refused = self._room.refuses_appends()
+        if self._disk_guard.must_look:
+            self._disk_guard.inside = free_inside(self._connection)
+        refused = self._disk_guard.refuses_appends()
         if refused is not None:
             turned_away: list[Answer] = [(operation, refused) for operation in operations if type(operation) is Append]
             return turned_away + list(self._try([o for o in operations if type(o) is not Append]))
@@ -224,7 +224,7 @@ class Writer:
     def _made_room(self, operations: Sequence[Operation]) -> Sequence[Answer]:
         """The disk is full: appends are turned away, the rest is tried again in the space of the ballast."""
         full = JournalBusy("the journal's disk is full")
-        self._room.give_up_ballast()
+        self._disk_guard.give_up_ballast()
         rest = [operation for operation in operations if type(operation) is not Append]
         answers: list[Answer] = [(operation, full) for operation in operations if type(operation) is Append]
         if not rest:

@@ -4,14 +4,14 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bridge.contract import Delivered, Moment, Paused, Reason, Rejected, Response, Retry, Uncertain
+from bridge.contract import Attempt, Delivered, Paused, Reason, Rejected, Response, Retry, Uncertain
 from bridge.status_table import Fate
 from connectors.hellotext.answers import EVENT, PROFILE, SESSION, Answers, described, named, retry_after
 from connectors.hellotext.bodies import errors, identified, outlined
 from connectors.hellotext.strange import STRANGE
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
-NOW = Moment(now=NOON, first_tried_at=NOON, attempt=1)
+NOW = Attempt(now=NOON, first_tried_at=NOON, number=1)
 ANSWERS = Answers.changed({})
 
 
@@ -19,7 +19,7 @@ def _ended(status, answers=ANSWERS, body=b""):
     response = Response(status=status, body=body)
     if answers.is_yes(response, EVENT):
         return [Delivered, Delivered]
-    return [type(answers.verdict(response, EVENT, NOW, repeatable=each)) for each in (True, False)]
+    return [type(answers.outcome(response, EVENT, NOW, repeatable=each)) for each in (True, False)]
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_no_strange_answer_is_a_yes_to_anything(name):
         status=reply.status, headers={"content-type": reply.content_type, **reply.headers}, body=reply.body
     )
     assert [] == [asked.what for asked in (PROFILE, SESSION, EVENT) if ANSWERS.is_yes(response, asked)]
-    assert ANSWERS.verdict(response, EVENT, NOW, repeatable=True).reason is Reason.NOT_UNDERSTOOD
+    assert ANSWERS.outcome(response, EVENT, NOW, repeatable=True).reason is Reason.NOT_UNDERSTOOD
     assert identified(response) is None
 
 
@@ -109,7 +109,7 @@ def test_a_content_type_that_may_hold_anything_is_not_told():
 def test_a_firewalls_challenge_is_told_from_the_api_whatever_its_status():
     for status in (200, 202, 403, 405, 503):
         response = Response(status=status, headers={"cf-mitigated": "challenge"}, body=b"{}")
-        ends = [ANSWERS.verdict(response, EVENT, NOW, repeatable=each) for each in (True, False)]
+        ends = [ANSWERS.outcome(response, EVENT, NOW, repeatable=each) for each in (True, False)]
         assert [(Paused, Reason.NOT_UNDERSTOOD)] * 2 == [(type(end), end.reason) for end in ends]
 
 
@@ -145,7 +145,7 @@ def test_a_setting_takes_a_status_whatever_the_body_says_but_for_a_page():
 
 def test_a_page_is_no_yes_and_asks_after_the_url():
     assert [Paused, Paused] == _ended(200, body=b" \n<html>")
-    assert "is the setting url right?" in ANSWERS.verdict(Response(status=302), EVENT, NOW, repeatable=True).detail
+    assert "is the setting url right?" in ANSWERS.outcome(Response(status=302), EVENT, NOW, repeatable=True).detail
 
 
 def test_a_setting_gives_a_status_another_verdict_and_no_other_status():
@@ -155,7 +155,7 @@ def test_a_setting_gives_a_status_another_verdict_and_no_other_status():
     assert [Retry, Uncertain] == _ended(418, changed)
     assert [Paused, Paused] == _ended(503, changed)
     assert [Retry, Uncertain] == _ended(500, changed)
-    assert "url" not in changed.verdict(Response(status=503), EVENT, NOW, repeatable=True).detail
+    assert "url" not in changed.outcome(Response(status=503), EVENT, NOW, repeatable=True).detail
 
 
 @pytest.mark.parametrize(
@@ -216,7 +216,7 @@ def test_no_more_than_a_few_errors_are_told():
 )
 def test_nothing_personal_is_told(personal):
     body = f'{{"errors":[{{"type":"{personal}","parameter":"{personal}"}}]}}'.encode()
-    outcome = ANSWERS.verdict(Response(status=422, body=body), EVENT, NOW, repeatable=True)
+    outcome = ANSWERS.outcome(Response(status=422, body=body), EVENT, NOW, repeatable=True)
     assert Rejected(Reason.REFUSED, "POST events: 422 ") == Rejected(outcome.reason, outcome.detail.rstrip() + " ")
 
 

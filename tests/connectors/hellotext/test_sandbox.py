@@ -8,7 +8,7 @@ import msgspec
 import pytest
 import pytest_asyncio
 
-from bridge.contract import Delivered, Event, Moment, Request, Response, Secret
+from bridge.contract import Attempt, Delivered, Event, Request, Response, Secret
 from connectors.hellotext import Hellotext
 from connectors.hellotext.sandbox import Failure, serving
 
@@ -299,7 +299,7 @@ async def test_the_connector_is_understood(address, call, give, detail):
         **give,
     }
     event = Event(rule="placed", fact="order.placed", once="[]", at=NOON, give=given)
-    moment = Moment(now=NOON, first_tried_at=NOON - timedelta(hours=1), attempt=3)
+    moment = Attempt(now=NOON, first_tried_at=NOON - timedelta(hours=1), number=3)
     destination = Hellotext(token=Secret("t0ken"), url=address)
     assert Delivered(detail) == await outcome_of(destination.converse(event, moment), call)
 

@@ -6,13 +6,13 @@ from decimal import Decimal
 import pytest
 from pydantic import ValidationError
 
-from bridge.contract import Event, Moment, Response, Secret
+from bridge.contract import Attempt, Event, Response, Secret
 from connectors.hellotext import Hellotext
 from connectors.hellotext.actions import BUILT_IN, CONSENT, GENERATED
 from connectors.hellotext.api import usable_session
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
-NOW = Moment(now=NOON, first_tried_at=NOON, attempt=1)
+NOW = Attempt(now=NOON, first_tried_at=NOON, number=1)
 
 
 def hellotext(**given) -> Hellotext:

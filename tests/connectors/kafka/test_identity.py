@@ -279,7 +279,7 @@ NOTICES = [
 def test_what_debezium_writes_of_no_row_is_neither_an_order_nor_a_tombstone(named, value, wrapped):
     envelope = named("lane: = text(doc.id)", wrapped(value), unwrap="debezium", key=b'{"serverName": "db"}')
     assert ("no_row", "record:", value) == (envelope.kind, envelope.lane[:7], json.loads(envelope.raw))
-    assert envelope.verdict is None
+    assert envelope.reason is None
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from multidict import CIMultiDict
 
 from bridge.config import read
 from bridge.contract import Event, HttpArrival, State, Verified
-from bridge.journal import HOLDS, Done, Record, Settled, sqlite
+from bridge.journal import HOLDS, Done, Progress, Settled, sqlite
 from bridge.mapping.rules import Failure
 
 EXAMPLE = json.loads((Path(__file__).parents[3] / "connectors/shopify/examples/order.json").read_text())
@@ -242,7 +242,7 @@ async def carried(journal, facts):
                 assert key not in facts, f"{key} is told twice"
                 facts[key] = step
                 settled.append(Settled(fact=step.fact, once=step.once, rule=step.rule, state=State.DELIVERED))
-        await journal.record(claim, Record(settled=settled, end=Done()), now=NIGHT)
+        await journal.record(claim, Progress(settled=settled, end=Done()), now=NIGHT)
 
 
 async def told(deliveries, every=1):

@@ -130,7 +130,7 @@ def test_an_order_is_named_by_its_body():
         "email:ada.sample@example.com",
         "phone:+441632960001",
     ) == envelope.aliases
-    assert envelope.verdict is None
+    assert envelope.reason is None
 
 
 @pytest.mark.parametrize(
@@ -341,23 +341,23 @@ def test_a_document_without_an_order_is_named_by_what_was_signed():
 def test_an_order_is_not_taken_for_the_news_that_the_app_is_gone():
     with pytest.raises(Malformed, match="not of the shop"):
         read("app/uninstalled", ORDER)
-    assert Reason.NOT_CARRIED_OUT_YET is read("app/uninstalled", b'{"id": 6, "plan_name": "basic"}').verdict
+    assert Reason.NOT_CARRIED_OUT_YET is read("app/uninstalled", b'{"id": 6, "plan_name": "basic"}').reason
 
 
 # -- ends that are known already ---------------------------------------------------------------------------------------
 
 
 def test_a_test_order_is_skipped_unless_told():
-    assert Reason.TEST_ORDER is read("orders/create", order(test=True)).verdict
-    assert read("orders/create", order(test=True), shopify("send")).verdict is None
-    assert read("orders/create", order(test=False)).verdict is None
+    assert Reason.TEST_ORDER is read("orders/create", order(test=True)).reason
+    assert read("orders/create", order(test=True), shopify("send")).reason is None
+    assert read("orders/create", order(test=False)).reason is None
 
 
 @pytest.mark.parametrize("name", ["customers_data_request", "customers_redact", "shop_redact"])
 def test_compliance_requests_wait_for_somebody(name):
     topic = name.replace("_", "/", 1)
     envelope = read(topic, (EXAMPLES / f"{name}.json").read_bytes())
-    assert (Reason.NOT_CARRIED_OUT_YET, "compliance") == (envelope.verdict, envelope.kind)
+    assert (Reason.NOT_CARRIED_OUT_YET, "compliance") == (envelope.reason, envelope.kind)
     assert f"body:{digest(envelope.raw)}" == envelope.lane
 
 

@@ -20,7 +20,7 @@ _IN_A_ROW = 50
 _NEVER = -math.inf
 
 
-class Ready:
+class SendQueue:
     """first_rule: of the first fact that would be sent of an order; None: nothing would, or it is costly to know."""
 
     def __init__(self, first_rule: Callable[[Claim], str | None]) -> None:
