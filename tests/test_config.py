@@ -186,7 +186,7 @@ def test_without_a_destination_to_go_to_the_rest_of_a_rule_is_checked():
 def test_what_is_no_yaml_says_that_there_may_be_more():
     with pytest.raises(ConfigurationError) as wrong:
         read(GOOD + "rules: {placed: [}\n", environ=ENVIRON)
-    assert ["what stands behind it was not read: there may be more once this is right"] == wrong.value.__notes__
+    assert ["the text after it was not read: there may be more problems once this is right"] == wrong.value.__notes__
 
 
 def test_a_rule_that_nobody_includes_cannot_be_switched_off():

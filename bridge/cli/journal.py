@@ -94,7 +94,7 @@ def prune(config: Path | None, path: Path | None, as_json: bool) -> None:  # noq
         free = (
             "" if pruned.inside is None else f"; {pruned.inside / 1e6:.1f} MB of the file are free for what comes next"
         )
-        click.echo(f"forgot {pruned.bodies} bodies, {pruned.envelopes} documents, {pruned.lanes} orders{free}")
+        click.echo(f"removed {pruned.bodies} bodies, {pruned.envelopes} documents, {pruned.lanes} orders{free}")
 
 
 @journal.command("export")
@@ -211,7 +211,7 @@ async def _read_in(settings: JournalSettings, file: Path, *, restored: bool) -> 
     click.echo(f"{journals.name_of(settings)}: {_summed(sums)}; counts and digests agree")
     if restored:
         click.echo(_IN_DOUBT)
-        click.echo("whom you erased since the backup was made is in it again: erase them once more")
+        click.echo("people whom you erased after the backup was made are in it again: erase them once more")
         for source, topic, part, offset, _ in positions:
             click.echo(f"{source}: {topic}/{part} is read again from offset {offset}")
     elif header.at:

@@ -44,7 +44,7 @@ def _whom(command: options.F) -> options.F:
 def _erasures(asked: dict[str, Any], tenants: Sequence[str]) -> list[Erasure]:
     for name, is_one, shown in _SHAPES:
         if wrong := [given for given in asked[name] if not is_one(given)]:
-            raise click.UsageError(f"--{name} {wrong[0]!r} is none; write it as {shown}")
+            raise click.UsageError(f"--{name} {wrong[0]!r} is not valid; write it as {shown}")
     aliases = (
         *(f"customer:{one.strip()}" for one in asked["customer"]),
         *(f"email:{one.strip().lower()}" for one in asked["email"]),
@@ -99,7 +99,7 @@ async def _erase(asked: dict[str, Any]) -> None:
         erasures = _erasures(asked, await journal.tenants())
         if asked["allow"]:
             allowed = sum([await journal.allow(one) for one in erasures])
-            click.echo(f"{allowed} names are blocked no longer")
+            click.echo(f"{allowed} names are no longer blocked")
             return
         await _recognisable(journal, asked, [one.tenant for one in erasures])
         waiting = await _waiting_requests(journal)
@@ -214,7 +214,7 @@ async def _requested(journal: Reader, ref: str, config: Path | None) -> list[Era
         if document is not None and told is not None and told.task == "disclose":
             names = known_as(sources.values(), document.tenant)
             return [Erasure(tenant=name, aliases=told.aliases, orders=told.orders) for name in names]
-    raise click.UsageError(f"{ref} is no request for what is kept about a person")
+    raise click.UsageError(f"{ref} is no request to disclose what is kept about a person")
 
 
 async def _told(journal: Reader, lane: int) -> dict[str, object]:

@@ -45,7 +45,7 @@ _TOPIC = "orders/create"
 def send(files: tuple[Path, ...], **asked: object) -> None:
     """Post payload files, signed with the configured secret.
 
-    Exits 1 where not every delivery was answered with 200, one has not ended as --settled and --as ask, or no secret
+    Exits 1 if a delivery was not answered with 200, if one has not ended as --settled and --as ask, or if no secret
     fits the signature.
 
     \b

@@ -72,7 +72,7 @@ class _Asked:
             return _states(told)
         if status == HTTPStatus.NOT_FOUND and "error" in told:
             return UNKNOWN
-        raise BridgeError(f"what answers at {self._private} ({status}) is no private port of a bridge: {_CURE}")
+        raise BridgeError(f"{self._private} ({status}) is no private port of a bridge: {_CURE}")
 
 
 _CURE = "--settled takes what `private: {port: ...}` says, such as http://127.0.0.1:9090"

@@ -34,7 +34,9 @@ def meant(settings: Settings, asked: Mapping[str, Any], *, connector: str = "") 
         if asked["shop"] in ("", *known_as([settings.sources[name]], tenant))
     ]
     if not found:
-        raise click.UsageError("no shop that is meant can be asked: write `access:` for it in the source's `shops:`")
+        raise click.UsageError(
+            "the bridge may not ask any of these shops: write `access:` for the shop in the source's `shops:`"
+        )
     return found
 
 

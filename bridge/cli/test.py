@@ -70,7 +70,7 @@ def _is_the_same(case: cases.Case, settings: Settings, seed: int) -> bool:
         facts = case.facts(settings, deliveries)
         if facts != usual:
             came = ", ".join(delivery.id for delivery in deliveries)
-            click.echo(f"{case.folder}: other facts where the deliveries come as {came}")
+            click.echo(f"{case.folder}: the facts differ if the deliveries come as {came}")
             for sign, some in (("-", usual - facts), ("+", facts - usual)):
                 for fact in sorted(some):
                     click.echo(f"  {sign} {' '.join(fact)}")

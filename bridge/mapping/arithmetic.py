@@ -137,7 +137,7 @@ def _whole(left: Value, right: Value) -> bool:
     """Whether both are integers; fails if one is no number."""
     for each in (left, right):
         if type(each) is not int and type(each) is not Decimal:
-            raise Failed(f"reckons with {named_kind(each)}{_HINTS.get(type(each), '')}")
+            raise Failed(f"calculates with {named_kind(each)}{_HINTS.get(type(each), '')}")
     return type(left) is int and type(right) is int
 
 

@@ -229,7 +229,10 @@ class RuleCompiler:
         later = self._let(names.unreadable(name), event, _silent) if isinstance(name, str) else known
         late = [each for each in _WORD.findall(str(written)) if each in later.defined.keys() - known.defined.keys()]
         if late and late[0] != name:
-            self.say(path, f"{late[0]} in let is worked out of each {name}: each goes through what needs none")
+            self.say(
+                path,
+                f"{late[0]} in let reads {name}, an element: in each, use a name that needs none",
+            )
             return None
         return self._builder(known, event).over(written, path)
 

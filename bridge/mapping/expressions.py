@@ -181,7 +181,7 @@ def compile_expression(text: str, names: Names) -> Expression:
     if len(source) > LONGEST:
         raise NotAllowed(f"an expression has at most {LONGEST} characters: share its parts among keys")
     if not source:
-        raise NotAllowed("nothing stands behind the =")
+        raise NotAllowed("there is no expression after the =")
     return names.compiled(source, lambda: _compile(source, names))
 
 

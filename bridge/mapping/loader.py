@@ -111,7 +111,7 @@ def load(text: str, file: str) -> Document:
         node = _compose(text)
     except yaml.YAMLError as problem:
         wrong = ConfigurationError([_syntax(problem, text, file)])
-        wrong.add_note("what stands behind it was not read: there may be more once this is right")
+        wrong.add_note("the text after it was not read: there may be more problems once this is right")
         raise wrong from None
     reading = _YamlReader(text, file)
     value = None if node is None else reading.value(node, ())

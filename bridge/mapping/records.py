@@ -50,7 +50,7 @@ class RecordExpressions:
             except Failed as failure:
                 raise Malformed(f"{expression.source}: {failure}") from None
             except WHAT_DATA_CAN_RAISE as failure:
-                raise Malformed(f"{expression.source}: cannot be worked out ({type(failure).__name__})") from None
+                raise Malformed(f"{expression.source}: cannot be calculated ({type(failure).__name__})") from None
 
         return evaluated
 

@@ -185,7 +185,7 @@ class Rule:
         except Failed as failure:
             return self._failure(scope, failure)
         except WHAT_DATA_CAN_RAISE as failure:
-            return self._failure(scope, Failed(f"cannot be worked out ({type(failure).__name__})"))
+            return self._failure(scope, Failed(f"cannot be calculated ({type(failure).__name__})"))
         return Event(
             rule=self.name, fact=self.fact, once=once, at=at, give=give, resend=self.resend, left_out=tuple(left_out)
         )
@@ -193,8 +193,8 @@ class Rule:
     def unexplained(self, scope: Scope, problem: Exception) -> Failure:
         """Where the fast way stopped, for a failure that is not looked into."""
         said = str(problem) if isinstance(problem, Failed) else type(problem).__name__
-        return self._failure(scope, Failed(f"cannot be worked out ({said or 'something is empty that must not be'}); "
-                                           "the document is too large to look for the place"))  # fmt: skip
+        why = f"cannot be calculated ({said or 'something that must have a value is empty'})"
+        return self._failure(scope, Failed(f"{why}; the document is too large to look for the place"))
 
     def _at(self, scope: Scope) -> datetime:
         found = evaluated(self.at, ("at",), scope)
@@ -245,7 +245,7 @@ def _shown(expression: Expression, scope: Scope) -> Json:
     try:
         return values.plain(expression.evaluate(scope), scope[BUDGET])
     except WHAT_DATA_CAN_RAISE as failure:
-        return f"cannot be worked out: {failure}"
+        return f"cannot be calculated: {failure}"
 
 
 class Explaining:
@@ -273,7 +273,7 @@ class Explaining:
         except Beyond as bound:
             return [rule.failed(str(bound))]
         except Exception as bug:  # noqa: BLE001  what a document makes the language raise is no reason to stop for others
-            return [rule.failed(f"cannot be worked out ({type(bug).__name__})")]
+            return [rule.failed(f"cannot be calculated ({type(bug).__name__})")]
 
     def element(self, rule: Rule, elements: Sequence[Json], problem: Exception) -> Step:
         """What the rule says of one element of its `each`, where its fast way raised this.

@@ -49,7 +49,7 @@ def evaluated(expression: Expression, path: Sequence[str], scope: Scope) -> Valu
     except values.WHAT_DATA_CAN_RAISE as failure:
         if isinstance(failure, Failed):
             raise Unmapped(path, expression.source, str(failure), of_shape=failure.of_shape) from None
-        raise Unmapped(path, expression.source, f"cannot be worked out ({type(failure).__name__})") from None
+        raise Unmapped(path, expression.source, f"cannot be calculated ({type(failure).__name__})") from None
 
 
 def missing(expression: Expression, path: Sequence[str], scope: Scope) -> Unmapped:

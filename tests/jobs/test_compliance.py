@@ -255,7 +255,7 @@ async def test_a_person_is_erased_by_hand_and_allowed_again(
         await one.post(json.dumps(order).encode())
         assert "erased" == (await one.settled(str(order["id"]))).skips[0]["reason"]
         code, out, _ = await typed(*erase, "--allow")
-        assert (0, "1 names are blocked no longer\n") == (code, out)
+        assert (0, "1 names are no longer blocked\n") == (code, out)
         await sent(one, 6)
         assert 1 == len(await one.house.journal.find(EMAIL))
 
@@ -292,12 +292,12 @@ async def test_an_order_is_erased_by_hand(bridge, sent, text_of, typed, tmp_path
         (["erase"], "say who: --customer, --email, --phone or --order"),
         (["erase", "--email", "x@example.com", "--shop", "nowhere"], "the journal knows no shop nowhere"),
         (["disclose", "17-00000000", "--done"], "17-00000000 is no request of a platform that waits"),
-        (["disclose", "17-00000000"], "is no request for what is kept about a person"),
+        (["disclose", "17-00000000"], "is no request to disclose what is kept about a person"),
         (["disclose"], "say who"),
-        (["disclose", "--email", "notanemail"], "--email 'notanemail' is none; write it as ada@example.com"),
+        (["disclose", "--email", "notanemail"], "--email 'notanemail' is not valid; write it as ada@example.com"),
         (["erase", "--yes", "--phone", "01632 960001"], "nothing is kept under --phone '01632 960001'"),
         (["erase", "--yes", "--order", EMAIL], f"--order '{EMAIL}' is no order's id; it names "),
-        (["erase", "--yes", "--phone", "unknown"], "--phone 'unknown' is none; write it as +441632960001"),
+        (["erase", "--yes", "--phone", "unknown"], "--phone 'unknown' is not valid; write it as +441632960001"),
     ],
 )
 async def test_a_mistake_is_said_and_nothing_is_done(bridge, sent, text_of, typed, tmp_path, sandbox, words, said):

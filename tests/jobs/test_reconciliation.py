@@ -218,7 +218,7 @@ async def test_a_killed_one_has_stored_what_it_told(fake, put, config, tmp_path)
     [
         (["--since", "yesterday"], "--since takes 7d, 12h, or an instant"),
         (["--since", "2d", "--until", "3d"], "--until is not after --since"),
-        (["--since", "2d", "--shop", "other.myshopify.com"], "no shop that is meant can be asked"),
+        (["--since", "2d", "--shop", "other.myshopify.com"], "the bridge may not ask any of these shops"),
         (["--since", "2d", "--source", "till"], "there is no source till; there are: shop"),
     ],
 )

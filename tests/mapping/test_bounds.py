@@ -201,7 +201,7 @@ def test_the_reason_of_a_failure_is_looked_for_within_a_bound(looked):
     assert {f'["{n}"]' for n in range(900)} == {step.once for step in steps}
     assert "transactions" in steps[0].message
     assert steps[-1].message == (
-        "rule again: cannot be worked out (is text that is not a number); "
+        "rule again: cannot be calculated (is text that is not a number); "
         "the document is too large to look for the place"
     )
     assert looked[0] < values.TERMS + 1_800 * 20
@@ -253,7 +253,7 @@ def test_whatever_generated_code_raises_fails_its_rule_alone(monkeypatch, proble
     failure, event = made.apply(envelope(), "api")
     assert isinstance(event, Event)
     assert (failure.message, failure.fact) == (
-        f"rule refunded: cannot be worked out ({problem.__name__})",
+        f"rule refunded: cannot be calculated ({problem.__name__})",
         "refund.received",
     )
 

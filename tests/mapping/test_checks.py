@@ -187,7 +187,7 @@ def test_what_rules_share_is_wrong_once():
 def test_each_goes_through_no_name_that_needs_its_element():
     text = EACH + "  once: = refund.id\n  let: {moved: = refund.transactions}\n"
     (told,) = problems(text.replace("= order.refunds", "= moved"))
-    cure = "moved in let is worked out of each refund: each goes through what needs none"
+    cure = "moved in let reads refund, an element: in each, use a name that needs none"
     assert ("rules.placed.each", cure) == told
 
 

@@ -153,7 +153,7 @@ def test_zero_and_blank_and_false_are_not_empty_but_not_true(text, meant):
         ("doc.extra.deep[1] < 3", "doc.extra.deep[1] < 3 compares text with a number"),
         ("doc.extra.deep[1] == 2", "doc.extra.deep[1] == 2 compares text with a number"),
         ("doc.name.first", "doc.name is text and has no fields"),
-        ("doc.extra.deep[1] + 1", "doc.extra.deep[1] + 1 reckons with text: write number(...)"),
+        ("doc.extra.deep[1] + 1", "doc.extra.deep[1] + 1 calculates with text: write number(...)"),
         (
             "order.total_price / 7",
             "order.total_price / 7 does not end: write round(... / ..., digits) or round_money(... / ..., currency)",

@@ -186,7 +186,7 @@ def test_what_a_rule_shows_is_for_people_and_no_part_of_the_event():
     (event,) = made.apply(envelope(), "api")
     assert {"action": "order.placed", "amount": Decimal("99.00")} == event.give
     shown = made.shown(envelope(), "api", event)
-    assert {"the rest": Decimal("59.00"), "wrong": "cannot be worked out: paid / 0 divides by zero"} == shown
+    assert {"the rest": Decimal("59.00"), "wrong": "cannot be calculated: paid / 0 divides by zero"} == shown
 
 
 def test_of_each_what_is_shown_is_of_the_element_that_gave_the_event():
