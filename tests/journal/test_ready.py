@@ -52,7 +52,7 @@ async def test_an_order_that_a_search_finds_before_it_is_handed_is_claimed_once(
     told = []
     monkeypatch.setattr(journal, "_stored", lambda *stored: told.append(stored))
     await journal.append(desk.document())
-    journal._ready["api"].ask()
+    journal._ready["api"].change()
     (claim,) = await desk.claims(journal)
     monkeypatch.undo()
     journal._stored(*told.pop())  # the writer's word came later than the table's

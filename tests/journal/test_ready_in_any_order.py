@@ -8,6 +8,8 @@ import copy
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
+import pytest
+
 from bridge.contract import Reason
 from bridge.journal import Done, Postponed, Progress
 from bridge.journal.sqlite.ready import ReadyQueue
@@ -39,17 +41,15 @@ class World:
         ready = self.ready
         known = (
             ready.due,
-            ready._ask,
-            ready._cut,
+            ready._known,
             tuple(sorted(ready.in_flight)),
-            tuple(sorted(ready._deep)),
+            tuple(sorted(ready._has_more)),
             tuple(sorted(ready.revoked)),
-            ready._searching,
             tuple(sorted(ready._decided)),
             tuple(sorted(self.asked)),
         )
         return repr((
-            *known, [one[:2] for one in ready._queue], ready._learnt, self.now, sorted(self.table.items()),
+            *known, [one[:2] for one in ready._queue], ready._postponed, self.now, sorted(self.table.items()),
             self.documents, self.acts, self.postponements, self.appended, self.ended, sorted(self.claims.items()),
             self.search, self.found,
         ))  # fmt: skip
@@ -142,8 +142,8 @@ class World:
         self.now += 1
 
     def claim(self):
-        if self.ready.must_ask(_moment(self.now)):
-            self.ready.searching()
+        if self.ready.must_search(_moment(self.now)):
+            self.ready.search()
             self.search = frozenset(self.ready.in_flight)
             return
         for lane, seq, _ in self.ready.take(1, 1000):
@@ -182,7 +182,7 @@ class World:
             return
         erased = {lane for lane, seq in self.claims.items() if seq not in self.table[lane][1]}
         assert erased <= self.ready.revoked, "erased, and would be sent"
-        if self.ready.must_ask(_moment(self.now)) or not self.ready.is_whole:
+        if self.ready.must_search(_moment(self.now)) or not self.ready.is_whole:
             return
         waiting = {lane: due for lane, (due, documents) in self.table.items() if documents and lane not in self.claims}
         overdue = {lane for lane, due in waiting.items() if due <= self.now}
@@ -192,7 +192,9 @@ class World:
             assert self.ready.due <= _moment(min(later))
 
 
-def test_whatever_happens_what_is_due_is_claimed_once():
+@pytest.mark.parametrize("bytes_", [1_000, 1], ids=["all is kept", "one is kept"])
+def test_whatever_happens_what_is_due_is_claimed_once(monkeypatch, bytes_):
+    monkeypatch.setattr("bridge.journal.sqlite.ready._MOST_BYTES", bytes_)
     worlds, known = [(World(), ())], set()
     while worlds:
         world, path = worlds.pop()

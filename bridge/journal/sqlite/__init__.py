@@ -59,7 +59,7 @@ from bridge.journal.sqlite.file import owned, writable
 from bridge.journal.sqlite.identity import Identity
 from bridge.journal.sqlite.operations import Act, Append, Entry
 from bridge.journal.sqlite.reader import SqliteReader, salt_of
-from bridge.journal.sqlite.ready import Handed, ReadyQueue, RecentEnvelopes
+from bridge.journal.sqlite.ready import Offered, ReadyQueue, RecentEnvelopes
 from bridge.journal.sqlite.retention import Pruning
 from bridge.journal.sqlite.stamps import Stamp
 from bridge.journal.sqlite.statements import run, statements
@@ -270,18 +270,18 @@ class SqliteJournal(SqliteReader):
     async def claim(self, dest: str, *, now: datetime, limit: int, budget: int) -> Sequence[Claim]:
         ready = self._ready[dest]
         async with self._claiming[dest]:
-            if ready.must_ask(now):
+            if ready.must_search(now):
                 return await self._searched(dest, ready, now, limit, budget)
-            return [self._handed(dest, handed) for handed in ready.take(limit, budget)]
+            return [self._offered(dest, offered) for offered in ready.take(limit, budget)]
 
-    def _handed(self, dest: str, handed: Handed) -> Claim:
-        lane, seq, envelope = handed
+    def _offered(self, dest: str, offered: Offered) -> Claim:
+        lane, seq, envelope = offered
         self._fresh.take(seq)
         return self._claim(dest, (lane, 0, None, seq, 0, 0), envelope, NOTHING_KNOWN)
 
     async def _searched(self, dest: str, ready: ReadyQueue, now: datetime, limit: int, budget: int) -> Sequence[Claim]:
         """By the table. What is in flight is told before: a lane that ends meanwhile may still look due in it."""
-        ready.searching()
+        ready.search()
         in_flight = frozenset(ready.in_flight)
         try:
             search = partial(
@@ -338,7 +338,7 @@ class SqliteJournal(SqliteReader):
         ready = self._ready[claim.dest]
         ready.ended(claim, progress)
         if isinstance(progress.end, Postponed) and progress.end.until is None:
-            ready.ask()  # where its rule is held no longer, the table says that it is due
+            ready.change()  # where its rule is held no longer, the table says that it is due
         if changed := self._watchers.get(claim.dest):
             changed()
 
