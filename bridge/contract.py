@@ -1,30 +1,20 @@
-"""All that a connector may know of the core: what travels, the outcomes, the reasons, and the protocols.
+"""All that a connector may know of the core: what travels, the outcomes, the reasons, and the protocols. The types of
+its settings stand in setting_types.py.
 
 What travels through the rooms is frozen and plain. Times are aware datetimes, money is Decimal, ids are text.
 """
 
-import os
 import re
-import unicodedata
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from enum import StrEnum
+from enum import Flag, StrEnum, auto
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Final, Literal, Protocol, TypeAlias, runtime_checkable
+from typing import Any, ClassVar, Final, Literal, Protocol, Self, TypeAlias, runtime_checkable
 
 import msgspec
-from pydantic import (
-    AfterValidator,
-    BeforeValidator,
-    GetCoreSchemaHandler,
-    GetJsonSchemaHandler,
-    ValidationInfo,
-    WithJsonSchema,
-)
-from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
-from bridge.texts import NoText, text_of
+from bridge.setting_types import Secret
 
 Json: TypeAlias = Any
 """What a JSON document decodes to: dict, list, str, int, Decimal, bool or None. Never a float."""
@@ -41,8 +31,28 @@ class State(StrEnum):
     DROPPED = "dropped"
 
 
+class Effect(Flag):
+    """What a reason does beside being said."""
+
+    NONE = 0
+    TROUBLE = auto()
+    """The destination seems not to work: counts towards the breaker."""
+    SLOW_DOWN = auto()
+    """The destination can take less: lowers the limit of concurrency."""
+    UNHEARD = auto()
+    """The bridge itself gives it: it says nothing of the destination."""
+
+
 class Reason(StrEnum):
-    """Why: the closed list. These texts are stored, logged, counted and searched for."""
+    """Why: the closed list. These texts are stored, logged, counted and searched for. Beside each is what it does."""
+
+    effect: Effect
+
+    def __new__(cls, text: str, effect: Effect = Effect.NONE) -> Self:
+        reason = str.__new__(cls, text)
+        reason._value_ = text
+        reason.effect = effect
+        return reason
 
     # A skip sends nothing and holds nothing.
     NO_RULE = "no rule"
@@ -56,22 +66,22 @@ class Reason(StrEnum):
     ALREADY = "already"
     ERASED = "erased"
     # A dead letter is ended by a person, or by a later document of the order.
-    RULE_FAILED = "rule failed"
+    RULE_FAILED = "rule failed", Effect.UNHEARD
     REFUSED = "refused"
     GAVE_UP = "gave up"
     NOT_CARRIED_OUT_YET = "not carried out yet"
     UNREADABLE = "unreadable"
     TENANT_IN_DOUBT = "tenant in doubt"
-    CONNECTOR_FAILED = "connector failed"
+    CONNECTOR_FAILED = "connector failed", Effect.UNHEARD
     # What is uncertain may have arrived.
-    NO_ANSWER = "no answer"
+    NO_ANSWER = "no answer", Effect.TROUBLE | Effect.SLOW_DOWN
     ENDED_IN_FLIGHT = "ended in flight"
-    SERVER_ERROR = "server error"
-    RESTORED = "restored"
+    SERVER_ERROR = "server error", Effect.TROUBLE | Effect.SLOW_DOWN
+    RESTORED = "restored", Effect.UNHEARD
     # What is postponed is tried again.
-    UNREACHABLE = "unreachable"
-    TIMED_OUT = "timed out"
-    THROTTLED = "throttled"
+    UNREACHABLE = "unreachable", Effect.TROUBLE | Effect.SLOW_DOWN
+    TIMED_OUT = "timed out", Effect.TROUBLE | Effect.SLOW_DOWN
+    THROTTLED = "throttled", Effect.SLOW_DOWN
     NOT_ALLOWED = "not allowed"
     NOT_UNDERSTOOD = "not understood"
     SESSION_UNKNOWN = "session unknown"
@@ -499,7 +509,7 @@ class Tls:
     ca: Path | None = None
     certificate: Path | None = None
     key: Path | None = None
-    password: "Secret | None" = None
+    password: Secret | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -508,7 +518,7 @@ class Sasl:
 
     mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"]
     username: str = ""
-    password: "Secret | None" = None
+    password: Secret | None = None
     token: Path | None = None
 
 
@@ -654,206 +664,3 @@ class Destination(Protocol):
     def is_answer(self, response: Response) -> bool:
         """Whether an answer to the probe is the other side's own, be it a refusal: not a proxy's page, not a firewall's
         challenge, not a server's error."""
-
-
-# -- settings types that connectors may use ---------------------------------------------------------------------------
-
-
-_LINE_END = re.compile(r"\r?\n\Z")
-
-
-_UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
-"""Categories of Unicode that show nothing."""
-
-_COMPLAINTS: tuple[tuple[Callable[[str], bool], str], ...] = (
-    (lambda value: not value.strip(), "is empty"),
-    (lambda value: value.startswith("\ufeff"), "begins with a byte order mark: write it without one"),
-    (
-        lambda value: "\r" in value,
-        "holds a carriage return: its file has the line ends of Windows; write it with those of Unix",
-    ),
-    (lambda value: "\n" in value, "has more than one line: a secret is one line"),
-    (lambda value: value != value.strip(), "begins or ends with a blank: take it away"),
-    (
-        lambda value: value[0] == value[-1] and value[0] in "\"'" and len(value) > 1,
-        "stands in quotes, which are taken as a part of it: write it without (an env file is no shell)",
-    ),
-    (
-        lambda value: any(unicodedata.category(sign) in _UNSEEN for sign in value),
-        "holds a sign that nobody sees (a control character, a zero-width space): type it anew",
-    ),
-)
-"""What a secret may have that nobody sees, and what to do; nothing of the secret itself."""
-
-_LARGEST_SECRET = 65_536
-
-
-class MadeUp(Mapping[str, str]):
-    """An environment in which every variable is set: no real secret is needed, and none can show."""
-
-    def __getitem__(self, name: str) -> str:
-        return name
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(())
-
-    def __len__(self) -> int:
-        return 0
-
-
-class Secret:
-    """A secret from the environment (`env:NAME`) or from a file (`file:PATH`); its value never shows in text.
-
-    Resolved when the configuration is read. The one line end with which editors end a file is not part of it. What
-    nobody sees (blanks around it, control characters, byte order marks, quotes that a shell would have taken away) is
-    refused: every signature or login with it would fail, and nothing would say why.
-    """
-
-    __slots__ = ("_value", "origin")
-
-    def __init__(self, value: str, origin: str = "") -> None:
-        self._value = value
-        self.origin = origin
-
-    def reveal(self) -> str:
-        return self._value
-
-    def __repr__(self) -> str:
-        return f"Secret({self.origin or '...'})"
-
-    @classmethod
-    def _parse(cls, given: object, info: ValidationInfo) -> "Secret":
-        if isinstance(given, Secret):
-            return given
-        kind, _, name = given.partition(":") if isinstance(given, str) else ("", "", "")
-        environ: Mapping[str, str] = (info.context or {}).get("environ", os.environ)
-        if kind == "env" and name:
-            value = environ.get(name)
-            if value is None:
-                raise PydanticCustomError("secret", "environment variable {name} is not set", {"name": name})
-        elif kind == "file" and name:
-            try:
-                value = _LINE_END.sub("", text_of(Path(name), _LARGEST_SECRET), count=1)
-            except NoText as problem:
-                told = {"name": name, "reason": str(problem)}
-                raise PydanticCustomError("secret", "cannot read {name}: {reason}", told) from None
-        else:
-            raise PydanticCustomError("secret", "a secret is written env:NAME or file:PATH, never as itself")
-        if complaint := next((complaint for is_so, complaint in _COMPLAINTS if is_so(value)), None):
-            told = {"kind": kind, "name": name, "complaint": complaint}
-            raise PydanticCustomError("secret", "{kind}:{name} {complaint}", told)
-        return cls(value, f"{kind}:{name}")
-
-    @classmethod
-    def __get_pydantic_core_schema__(cls, _source: object, _handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.with_info_plain_validator_function(cls._parse)
-
-    @classmethod
-    def __get_pydantic_json_schema__(cls, _schema: CoreSchema, _handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        return {"type": "string", "pattern": "^(env|file):.+$", "description": "env:NAME or file:PATH"}
-
-
-_DURATION = re.compile(r"(?P<number>\d+(?:\.\d+)?)(?P<unit>ms|s|m|h|d)")
-_UNITS = {
-    "ms": timedelta(milliseconds=1),
-    "s": timedelta(seconds=1),
-    "m": timedelta(minutes=1),
-    "h": timedelta(hours=1),
-    "d": timedelta(days=1),
-}
-
-
-_LONGEST = timedelta(days=36_500)
-
-
-def _duration(given: object) -> timedelta:
-    if isinstance(given, timedelta):
-        return given
-    match = _DURATION.fullmatch(given) if isinstance(given, str) else None
-    if match is None:
-        raise PydanticCustomError("duration", "a duration is written as a number and a unit: 500ms, 10s, 5m, 2h or 30d")
-    number, unit = float(match["number"]), _UNITS[match["unit"]]
-    if number * unit.total_seconds() > _LONGEST.total_seconds():
-        # Added to now or taken from it, it would be a time that no calendar has.
-        raise PydanticCustomError("duration", "is too large: write 36500d, which is a hundred years, or less")
-    return number * unit
-
-
-Duration = Annotated[
-    timedelta,
-    BeforeValidator(_duration),
-    WithJsonSchema({"type": "string", "pattern": r"^\d+(\.\d+)?(ms|s|m|h|d)$"}),
-]
-"""A span of time: `500ms`, `10s`, `5m`, `2h`, `30d`; a hundred years at most."""
-
-
-def between(least: str, most: str) -> AfterValidator:
-    """Bounds of a Duration, as they are written in a file: both are allowed."""
-    low, high = _duration(least), _duration(most)
-
-    def check(span: timedelta) -> timedelta:
-        if span < low:
-            raise PydanticCustomError("duration", f"is too small: write {least} or more")
-        if span > high:
-            raise PydanticCustomError("duration", f"is too large: write {most} or less")
-        return span
-
-    return AfterValidator(check)
-
-
-Every = Annotated[Duration, between("10ms", "1d")]
-"""Between two tries of the same: no time at all would be a loop that does nothing else."""
-
-
-EXPRESSIONS = "expressions"
-"""Where the core leaves, in the context of validation, what compiles an expression over a record."""
-
-Compiled: TypeAlias = Callable[[Mapping[str, Json]], Json]
-
-
-class Expression:
-    """An expression (`= doc.number`) over a record. Called with doc, key, headers and topic it gives its value.
-
-    It may read `vars` too. Compiled by the core when the configuration is read. Raises Malformed, which names no value
-    of the document.
-    """
-
-    gives: ClassVar[Literal["text", "time"]] = "text"
-    __slots__ = ("_compiled", "source")
-
-    def __init__(self, source: str, compiled: Compiled) -> None:
-        self.source = source
-        self._compiled = compiled
-
-    def __call__(self, scope: Mapping[str, Json]) -> Any:  # noqa: ANN401 - text or time, by its class; None: empty
-        return self._compiled(scope)
-
-    def __repr__(self) -> str:
-        return f"Expression({self.source})"
-
-    @classmethod
-    def _parse(cls, given: object, info: ValidationInfo) -> "Expression":
-        if isinstance(given, cls):
-            return given
-        if not isinstance(given, str) or not given.startswith("="):
-            raise PydanticCustomError("expression", "an expression starts with `=`, such as `= doc.number`")
-        return cls(given, (info.context or {})[EXPRESSIONS](given, cls.gives))
-
-    @classmethod
-    def __get_pydantic_core_schema__(cls, _source: object, _handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.with_info_plain_validator_function(cls._parse)
-
-    @classmethod
-    def __get_pydantic_json_schema__(cls, _schema: CoreSchema, _handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        return {
-            "type": "string",
-            "pattern": "^=",
-            "description": "an expression over doc, key, headers, topic and vars",
-        }
-
-
-class TimeExpression(Expression):
-    """One that gives an instant."""
-
-    gives: ClassVar[Literal["text", "time"]] = "time"
-    __slots__ = ()

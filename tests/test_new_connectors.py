@@ -15,7 +15,8 @@ CODE = '''
 from datetime import UTC, datetime
 import msgspec
 from pydantic import BaseModel, ConfigDict
-from bridge.contract import Delivered, Envelope, EventShape, Request, Secret, Verified
+from bridge.contract import Delivered, Envelope, EventShape, Request, Verified
+from bridge.setting_types import Secret
 from bridge.errors import Malformed, NotAuthentic
 from bridge.signatures import matching_secret, signature_text
 

@@ -13,7 +13,7 @@ from bridge.cli import options, tenants
 from bridge.cli.account import account
 from bridge.contract import Reason
 from bridge.delivery.outage import outage_of
-from bridge.journal import Reader, Story
+from bridge.journal import LaneNumber, Reader, Story
 
 _BY_HAND = frozenset({Reason.RETRIED_BY_HAND, Reason.SENT_BY_HAND})
 
@@ -75,7 +75,7 @@ async def _looked_in(journal: Reader, config: Path | None, path: Path | None) ->
     return f"no order or delivery goes by it in the journal {name}, which has {orders}"
 
 
-async def _delivered(journal: Reader, text: str, config: Path | None) -> Sequence[int]:
+async def _delivered(journal: Reader, text: str, config: Path | None) -> Sequence[LaneNumber]:
     """Lanes with a delivery of this id."""
     sources = options.sources(config)
     return [lane for source in sources for lane in await journal.find_delivery(source, text.strip())]

@@ -10,7 +10,7 @@ from typing import Any, Final
 import click
 
 from bridge.contract import State
-from bridge.journal import Parked, Reader, Story
+from bridge.journal import LaneNumber, Parked, Reader, Story
 
 PATIENCE: Final = 10.0
 """Seconds for which it is looked at; what takes longer is said to wait."""
@@ -24,7 +24,7 @@ async def followed(facts: Sequence[Parked], journal: Reader, *, patience: float)
     """How many of them ended how, or wait for what. Each order is looked at until nothing more is about to happen, or
     for so many seconds."""
     ends: Counter[str] = Counter()
-    lanes: dict[int, list[Parked]] = {}
+    lanes: dict[LaneNumber, list[Parked]] = {}
     for fact in facts:
         lanes.setdefault(fact.lane, []).append(fact)
     until = time.monotonic() + patience

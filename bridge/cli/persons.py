@@ -16,7 +16,7 @@ from bridge.config import read_file
 from bridge.contract import Envelope, known_as
 from bridge.jobs.compliance import REQUESTS, Compliance, instruction_of
 from bridge.jobs.compliance import erase as erase_all
-from bridge.journal import Erasure, Reader, Story
+from bridge.journal import Erasure, LaneNumber, Reader, Story
 from bridge.journal.rows import lane_of
 from bridge.surrogates import decoded
 
@@ -156,7 +156,7 @@ def _question(total: int) -> str:
     return f"erase {total} orders and other documents? This cannot be undone"
 
 
-async def _waiting_requests(journal: Reader) -> tuple[int, ...]:
+async def _waiting_requests(journal: Reader) -> tuple[LaneNumber, ...]:
     """Lanes of what a platform asked for and is still to be done: erased with the rest it would be forgotten."""
     return tuple([parked.lane async for parked in journal.parked(REQUESTS)])
 
@@ -217,7 +217,7 @@ async def _requested(journal: Reader, ref: str, config: Path | None) -> list[Era
     raise click.UsageError(f"{ref} is no request to disclose what is kept about a person")
 
 
-async def _told(journal: Reader, lane: int) -> dict[str, object]:
+async def _told(journal: Reader, lane: LaneNumber) -> dict[str, object]:
     story = await journal.story(lane)
     if story is None:
         return {}

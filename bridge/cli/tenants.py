@@ -10,10 +10,11 @@ import click
 
 from bridge.cli import options
 from bridge.config import Settings, read_file
-from bridge.contract import MadeUp, known_as
+from bridge.contract import known_as
 from bridge.errand import Admin
 from bridge.errors import ConfigurationError
 from bridge.jobs.schedule import admins
+from bridge.setting_types import MadeUp
 
 source = click.option("--source", default="", help="One source only.")
 shop = click.option("--shop", default="", help="One shop only.")

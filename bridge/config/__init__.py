@@ -34,23 +34,12 @@ from bridge.config.sections import (
     Section,
     SqliteSettings,
 )
-from bridge.contract import (
-    EXPRESSIONS,
-    Described,
-    Destination,
-    EventShape,
-    Fields,
-    Json,
-    MadeUp,
-    Renames,
-    Source,
-    StreamSource,
-    Tells,
-)
+from bridge.contract import Described, Destination, EventShape, Fields, Json, Renames, Source, StreamSource, Tells
 from bridge.errors import ConfigurationError, Problem
 from bridge.mapping.loader import Document, load
 from bridge.mapping.records import RecordExpressions
 from bridge.mapping.rules import Rules, Written, compile_rules
+from bridge.setting_types import EXPRESSIONS, MadeUp
 from bridge.texts import NoText, text_of
 
 _ANY: Fields = {}

@@ -19,8 +19,8 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from bridge.contract import Duration, Every, MadeUp, Secret, between
 from bridge.database_url import complaint
+from bridge.setting_types import Duration, Every, MadeUp, Secret, between
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 FilePath = Annotated[Path, BeforeValidator(lambda given: Path(given) if isinstance(given, str) else given)]

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
 
-from bridge.contract import Delivered, Outcome, Paused, Reason, Retry, Skipped, Uncertain
+from bridge.contract import Delivered, Effect, Outcome, Paused, Reason, Retry, Skipped, Uncertain
 from bridge.delivery.policy import LONGEST_REST
 
 _TROUBLES = 5
@@ -21,9 +21,6 @@ _FIRST_PROBE = 1.0
 _LONGEST_PROBE = 60.0
 _LONGEST_COSTLY_PROBE = 3600.0
 _LARGEST_EXPONENT = 16
-_TROUBLESOME = frozenset({Reason.UNREACHABLE, Reason.TIMED_OUT, Reason.NO_ANSWER, Reason.SERVER_ERROR})
-_UNHEARD = frozenset({Reason.RULE_FAILED, Reason.CONNECTOR_FAILED, Reason.RESTORED})
-"""Outcomes that are made here, whatever the other side would say."""
 
 
 class BreakerState(StrEnum):
@@ -80,7 +77,7 @@ def after(breaker: Breaker, outcome: Outcome, *, began: float, now: float) -> Br
             return _refused(breaker, outcome, now, is_no_probe=is_no_probe)
         case Retry(reason=Reason.THROTTLED) | Retry(after=timedelta()) | Uncertain(after=timedelta()):
             return _throttled(breaker, outcome, now, is_no_probe=is_no_probe)
-        case Retry() | Uncertain() if outcome.reason in _TROUBLESOME:
+        case Retry() | Uncertain() if Effect.TROUBLE in outcome.reason.effect:
             return breaker if is_no_probe else _troubled(breaker, outcome.reason, now)
         case _ if is_old or not _is_heard(outcome):
             return breaker
@@ -90,7 +87,9 @@ def after(breaker: Breaker, outcome: Outcome, *, began: float, now: float) -> Br
 
 def _is_heard(outcome: Outcome) -> bool:
     """The other side has said something."""
-    return isinstance(outcome, Delivered) or not (isinstance(outcome, Skipped) or outcome.reason in _UNHEARD)
+    return isinstance(outcome, Delivered) or not (
+        isinstance(outcome, Skipped) or Effect.UNHEARD in outcome.reason.effect
+    )
 
 
 def after_probe(breaker: Breaker, *, answered: bool, now: float) -> Breaker:
@@ -133,7 +132,7 @@ def _refused(breaker: Breaker, outcome: Paused | Uncertain, now: float, *, is_no
 
 def _throttled(breaker: Breaker, outcome: Retry | Uncertain, now: float, *, is_no_probe: bool) -> Breaker:
     """It wants less. Where it does not say for how long, the window alone answers; a probe waits as any other."""
-    if outcome.reason in _TROUBLESOME and not is_no_probe:
+    if Effect.TROUBLE in outcome.reason.effect and not is_no_probe:
         breaker = _troubled(breaker, outcome.reason, now)
     if outcome.after:
         rest = min(outcome.after, LONGEST_REST).total_seconds()

@@ -9,13 +9,12 @@ What began before the last decrease tells of the time before it, and lowers noth
 
 from dataclasses import dataclass
 
-from bridge.contract import Delivered, Outcome, Paused, Reason, Retry, Skipped, Uncertain
+from bridge.contract import Delivered, Effect, Outcome, Paused, Reason, Retry, Skipped, Uncertain
 
 _REFUSED = 0.5
 _SLOW = 0.8
 _HELPED = 0.9
 _WORSE = 1.5
-_REFUSALS = frozenset({Reason.THROTTLED, Reason.UNREACHABLE, Reason.TIMED_OUT, Reason.NO_ANSWER, Reason.SERVER_ERROR})
 _LONG_AGO = float("-inf")
 
 
@@ -48,8 +47,8 @@ class ConcurrencyLimit:
         reason = None if isinstance(outcome, Delivered) else outcome.reason
         if isinstance(outcome, Paused | Skipped) or reason is Reason.NOT_UNDERSTOOD:
             return ""
-        if isinstance(outcome, Retry | Uncertain) and reason in _REFUSALS:
-            return self._cut(_REFUSED, began, now, because=str(reason))
+        if isinstance(outcome, Retry | Uncertain) and Effect.SLOW_DOWN in outcome.reason.effect:
+            return self._cut(_REFUSED, began, now, because=str(outcome.reason))
         if latency > self._bounds.slow:
             return self._slowed(began, now, latency)
         self._slow_at = 0.0

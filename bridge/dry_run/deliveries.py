@@ -9,9 +9,10 @@ from pathlib import Path
 from multidict import CIMultiDict
 
 from bridge.config import Settings, read_file
-from bridge.contract import HttpArrival, MadeUp, Payload, Record, Signs, Unpacks
+from bridge.contract import HttpArrival, Payload, Record, Signs, Unpacks
 from bridge.dry_run import DryRun, Verdict
 from bridge.errors import BridgeError
+from bridge.setting_types import MadeUp
 
 
 def settings_of(path: Path) -> Settings:

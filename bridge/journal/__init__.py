@@ -7,9 +7,12 @@ destination it is work until its facts are final. A lane has one document in fli
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import NewType, Protocol
 
 from bridge.contract import Envelope, Plain, Reason, State
+
+LaneNumber = NewType("LaneNumber", int)
+"""The number of an order in a journal. `Envelope.lane` is the order's name, as its source gives it."""
 
 Key = tuple[str, str]
 """(fact, once) within a lane and destination. An `once` of "" is a rule that failed before its once was known."""
@@ -30,7 +33,7 @@ class Appended(Plain, frozen=True, kw_only=True):
     """
 
     seq: int
-    lane: int
+    lane: LaneNumber
     known: bool
     opened: bool = False
     reason: Reason | None = None
@@ -55,7 +58,7 @@ class Claim(Plain, frozen=True, kw_only=True):
     """
 
     dest: str
-    lane: int
+    lane: LaneNumber
     seq: int
     attempt: int
     first_tried_at: datetime | None
@@ -137,7 +140,7 @@ class Parked:
     """A fact that waits for a person: dead or uncertain. `ref` names it for commands."""
 
     ref: str
-    lane: int
+    lane: LaneNumber
     tenant: str
     order: str
     dest: str
@@ -251,7 +254,7 @@ class Kept:
     by_these    the keys of `held` that have their state by one of these documents
     """
 
-    lane: int
+    lane: LaneNumber
     documents: Sequence[Envelope]
     held: Mapping[tuple[str, str, str], State]
     by_these: frozenset[tuple[str, str, str]]
@@ -315,7 +318,7 @@ class Erased:
     last: int = 0
     more: bool = False
     is_lasting: bool = True
-    lanes: tuple[int, ...] = ()
+    lanes: tuple[LaneNumber, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -335,13 +338,13 @@ class Reader(Protocol):
     async def stats(self) -> Stats:
         """Counts; costs a pass over small indexes, never over bodies."""
 
-    async def find(self, text: str, *, tenant: str = "") -> Sequence[int]:
+    async def find(self, text: str, *, tenant: str = "") -> Sequence[LaneNumber]:
         """The lanes of an order: by its id or one of its aliases (`#1042`, an e-mail address, ...)."""
 
-    async def find_delivery(self, source: str, delivery: str) -> Sequence[int]:
+    async def find_delivery(self, source: str, delivery: str) -> Sequence[LaneNumber]:
         """The lanes that hold a delivery with this id."""
 
-    async def story(self, lane: int) -> Story | None:
+    async def story(self, lane: LaneNumber) -> Story | None:
         """All that happened to one order."""
 
     async def document(self, seq: int) -> Envelope | None:
@@ -370,7 +373,7 @@ class Reader(Protocol):
     async def tenants(self) -> Sequence[str]:
         """Those that anything is kept of."""
 
-    async def lanes(self, erasure: Erasure, *, limit: int) -> Sequence[int]:
+    async def lanes(self, erasure: Erasure, *, limit: int) -> Sequence[LaneNumber]:
         """The next lanes of whom or what is meant, in their order."""
 
     async def recall(self, name: str) -> str | None:
@@ -489,7 +492,7 @@ class Journal(Intake, Protocol):
         """The last look before something leaves: raises ClaimRevoked where a person has decided about its lane since
         it was claimed (`drop`, `settle`, `erase`), and LaneLost."""
 
-    def revoked(self, dest: str) -> Collection[tuple[int, int]]:
+    def revoked(self, dest: str) -> Collection[tuple[LaneNumber, int]]:
         """Lane and number of claims of this process that `confirm` refuses, as far as is known. `watch` tells of
         more."""
 

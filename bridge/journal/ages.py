@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from bridge.journal import Retention
+from bridge.journal import LaneNumber, Retention
 from bridge.journal.rows import micros
 
 MOST_BYTES = 4 * 1024 * 1024
@@ -21,7 +21,7 @@ NEXT: Mapping[str, str] = {
 }
 """Statement that reads a page, and the one that says when the first row behind it came that is not of the future."""
 
-Aged = tuple[int, int, int]
+Aged = tuple[int, LaneNumber, int]
 """(number, lane, when it came in microseconds), in the order of the numbers."""
 
 
@@ -44,7 +44,7 @@ def limits_of(retention: Retention, now: datetime) -> Limits:
     )
 
 
-def old(rows: Sequence[Aged], *, before: int, now: int, following: int | None) -> list[tuple[int, int]]:
+def old(rows: Sequence[Aged], *, before: int, now: int, following: int | None) -> list[tuple[int, LaneNumber]]:
     """(number, lane) of the first rows, up to the first that did not come before `before`.
 
     A row that is stamped later than now is as old as the next one that is not; `following` is when the first such row

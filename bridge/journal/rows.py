@@ -14,7 +14,7 @@ import cramjam
 import msgspec
 
 from bridge.contract import Envelope, Reason, State
-from bridge.journal import Fact, Kept, Parked, Position, Selection, Standing
+from bridge.journal import Fact, Kept, LaneNumber, Parked, Position, Selection, Standing
 
 Row: TypeAlias = tuple[Any, ...]
 """Cells as a database gives and takes them: None, int, float, str or bytes."""
@@ -241,7 +241,7 @@ def standings_of(
     }
 
 
-def kept_of(lanes: Sequence[int], documents: Sequence[Row], facts: Sequence[Row]) -> list[Kept]:
+def kept_of(lanes: Sequence[LaneNumber], documents: Sequence[Row], facts: Sequence[Row]) -> list[Kept]:
     """From the queries `orders`, `order_documents` (lane before the columns of `documents`) and `order_facts`."""
     came: dict[int, list[Row]] = {lane: [] for lane in lanes}
     keys: dict[int, list[Row]] = {lane: [] for lane in lanes}
@@ -252,7 +252,7 @@ def kept_of(lanes: Sequence[int], documents: Sequence[Row], facts: Sequence[Row]
     return [_kept(lane, sorted(came[lane], key=itemgetter(1)), keys[lane]) for lane in lanes]
 
 
-def _kept(lane: int, documents: Sequence[Row], facts: Sequence[Row]) -> Kept:
+def _kept(lane: LaneNumber, documents: Sequence[Row], facts: Sequence[Row]) -> Kept:
     parked = {seq for _, dest, _, _, _, seq in facts if not dest}
     seen = {row[1] for row in documents}
     return Kept(
@@ -275,15 +275,16 @@ def positions_of(rows: Sequence[Row]) -> dict[tuple[str, int], Position]:
     return {(topic, part): Position(offset=offset, doubtful=bool(doubtful)) for topic, part, offset, doubtful in rows}
 
 
-def reference(lane: int, dest: str, fact: str, once: str) -> str:
+def reference(lane: LaneNumber, dest: str, fact: str, once: str) -> str:
     """A short name of a fact, for commands: its lane, and a checksum that tells it from the lane's others."""
     return f"{lane}-{zlib.crc32(chr(0).join((dest, fact, once)).encode()):08x}"
 
 
-def lane_of(ref: str) -> int | None:
+def lane_of(ref: str) -> LaneNumber | None:
     """The lane of a reference; None for a text that is none."""
     number = ref.partition("-")[0]
-    return int(number) if number.isascii() and number.isdigit() and len(number) <= _LONGEST_LANE else None
+    is_number = number.isascii() and number.isdigit() and len(number) <= _LONGEST_LANE
+    return LaneNumber(int(number)) if is_number else None
 
 
 def parked_of(row: Row) -> Parked:

@@ -5,7 +5,7 @@ from typing import Any, Final, Literal
 
 from pydantic_core import PydanticCustomError
 
-from bridge.contract import Compiled, Json
+from bridge.contract import Json
 from bridge.errors import Malformed
 from bridge.mapping import values
 from bridge.mapping.expressions import Expression, Names, compile_expression
@@ -13,6 +13,7 @@ from bridge.mapping.fields import HEADERS, Shape, shape_of
 from bridge.mapping.terms import Field, Name
 from bridge.mapping.type_check import NotAllowed
 from bridge.mapping.values import WHAT_DATA_CAN_RAISE, Failed
+from bridge.setting_types import Compiled
 
 _SHAPES: Final[Mapping[str, Shape]] = {"doc": "any", "key": "text", "headers": HEADERS, "topic": "text"}
 

@@ -12,8 +12,9 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 from pydantic_core import PydanticCustomError
 
-from bridge.contract import Attempt, Conversation, Duration, Event, EventShape, Fields, Request, Response, Secret
+from bridge.contract import Attempt, Conversation, Event, EventShape, Fields, Request, Response
 from bridge.errand import Errand
+from bridge.setting_types import Duration, Secret
 from bridge.status_table import Fate
 from connectors.hellotext.actions import BUILT_IN, CONSENT, GENERATED
 from connectors.hellotext.answers import Answers

@@ -11,20 +11,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from bridge.contract import (
-    Envelope,
-    Every,
-    Expression,
-    Fields,
-    Json,
-    Record,
-    RecordReading,
-    Sasl,
-    Secret,
-    Subscription,
-    TimeExpression,
-    Tls,
-)
+from bridge.contract import Envelope, Fields, Json, Record, RecordReading, Sasl, Subscription, Tls
+from bridge.setting_types import Every, Expression, Secret, TimeExpression
 from connectors.kafka import identity
 from connectors.kafka.instance import Instance
 from connectors.kafka.schemas import FilePath, SchemaRegistry, framing_of

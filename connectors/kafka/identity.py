@@ -13,8 +13,9 @@ from typing import Literal, NamedTuple, Protocol, TypeAlias
 
 import msgspec
 
-from bridge.contract import KEY, Envelope, Expression, Json, Reason, Record
+from bridge.contract import KEY, Envelope, Json, Reason, Record
 from bridge.errors import Malformed
+from bridge.setting_types import Expression
 from bridge.surrogates import decoded
 from connectors.kafka.values import Unwrapped
 

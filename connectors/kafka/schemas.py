@@ -14,8 +14,9 @@ import msgspec
 from fastavro.schema import SchemaParseException, UnknownType
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, model_validator
 
-from bridge.contract import Request, Response, Secret, Share
+from bridge.contract import Request, Response, Share
 from bridge.errors import Malformed, NotNow
+from bridge.setting_types import Secret
 from connectors.kafka.avro_limits import Schema, Walk
 
 FilePath = Annotated[Path, BeforeValidator(lambda given: Path(given) if isinstance(given, str) else given)]

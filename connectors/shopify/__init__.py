@@ -15,9 +15,10 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from bridge.contract import Described, Envelope, Fields, HttpArrival, Json, Label, Payload, Reason, Secret, Verified
+from bridge.contract import Described, Envelope, Fields, HttpArrival, Json, Label, Payload, Reason, Verified
 from bridge.errand import Instruction
 from bridge.errors import BridgeError, Malformed, NotAuthentic
+from bridge.setting_types import Secret
 from bridge.signatures import matching_secret, signature_text
 from connectors.shopify import answers, fields, identity
 from connectors.shopify.access import Access, Upkeep

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from bridge.contract import Duration, Every, Secret
+from bridge.setting_types import Duration, Every, Secret
 from connectors.shopify.identity import TOPICS
 
 _FROZEN = ConfigDict(frozen=True, extra="forbid", strict=True)

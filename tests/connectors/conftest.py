@@ -10,8 +10,9 @@ import pytest
 import yaml
 
 import connectors
-from bridge.contract import EXPRESSIONS, Signs, StreamSource, WebhookSource
+from bridge.contract import Signs, StreamSource, WebhookSource
 from bridge.mapping.records import RecordExpressions
+from bridge.setting_types import EXPRESSIONS
 
 
 def folders() -> list[ModuleType]:

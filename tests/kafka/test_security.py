@@ -11,10 +11,11 @@ from click.testing import CliRunner
 from bridge import service
 from bridge.cli import command
 from bridge.config import read
-from bridge.contract import Sasl, Secret, Subscription, Tls
+from bridge.contract import Sasl, Subscription, Tls
 from bridge.errors import StreamError
 from bridge.intake import kafka
 from bridge.intake.kafka import WrongSecurity, opened
+from bridge.setting_types import Secret
 from tests.kafka import broker
 
 MORE = """

@@ -14,7 +14,19 @@ import msgspec
 
 from bridge.contract import Envelope, State
 from bridge.errors import ClaimRevoked, JournalBroken, JournalBusy, JournalError, LaneLost
-from bridge.journal import Appended, Claim, Hold, Incoming, Levels, Position, Postponed, Progress, Pruned, Retention
+from bridge.journal import (
+    Appended,
+    Claim,
+    Hold,
+    Incoming,
+    LaneNumber,
+    Levels,
+    Position,
+    Postponed,
+    Progress,
+    Pruned,
+    Retention,
+)
 from bridge.journal.ages import limits_of
 from bridge.journal.backlog import Backlog
 from bridge.journal.doubt import SERVED_AGAIN, Doubt, doubt_of
@@ -344,7 +356,7 @@ class PostgresJournal(PostgresOperator):
         if (claim.lane, claim.number) in self._decisions.revoked(claim.dest):
             raise ClaimRevoked("a person has decided about this order since it was claimed")
 
-    def revoked(self, dest: str) -> Collection[tuple[int, int]]:
+    def revoked(self, dest: str) -> Collection[tuple[LaneNumber, int]]:
         return self._decisions.revoked(dest)
 
     async def _record_group(self, group: Sequence[Entry]) -> Sequence[Recorded]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 import msgspec
 
 from bridge.contract import Envelope, State
-from bridge.journal import Appended
+from bridge.journal import Appended, LaneNumber
 from bridge.journal.postgres.place import Connection
 from bridge.journal.rows import (
     DEAD_ON_ARRIVAL,
@@ -24,7 +24,7 @@ from bridge.journal.rows import (
 )
 
 Name = tuple[str, str]
-Delivery = tuple[int, str]
+Delivery = tuple[LaneNumber, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,7 +141,10 @@ def _in_its_lane(append: Append, there: set[Name]) -> Append:
 
 
 def _answers(
-    group: Sequence[Append], lanes: Mapping[Name, tuple[int, bool]], seqs: Mapping[Delivery, int], fresh: set[Delivery]
+    group: Sequence[Append],
+    lanes: Mapping[Name, tuple[LaneNumber, bool]],
+    seqs: Mapping[Delivery, int],
+    fresh: set[Delivery],
 ) -> Sequence[Appended]:
     """Of two equal deliveries in one group the first is new, the second is known."""
     answers = []
@@ -162,10 +165,10 @@ def _shut_out(append: Append, blocked: set[bytes]) -> Append:
 
 async def _lanes(
     connection: Connection, sql: Mapping[str, str], group: Sequence[Append]
-) -> tuple[Mapping[Name, tuple[int, bool]], set[bytes]]:
+) -> tuple[Mapping[Name, tuple[LaneNumber, bool]], set[bytes]]:
     """Number of each lane, and whether it was made now; and which of the group's hashes are blocked. A lane that
     another process is making, or has just removed, is seen the next time."""
-    found: dict[Name, tuple[int, bool]] = {}
+    found: dict[Name, tuple[LaneNumber, bool]] = {}
     hashes = [one for append in group for one in append.hashes]
     blocked: set[bytes] = set()
     missing = {append.lane: micros(came_at(append.envelope)) for append in reversed(group)}
@@ -228,7 +231,7 @@ async def _documents(
         await connection.execute(sql["put_verdicts"], *columns(skips, 7))
 
 
-def _parked(lane: int, append: Append, seq: int) -> Row:
+def _parked(lane: LaneNumber, append: Append, seq: int) -> Row:
     envelope = append.envelope
     once = msgspec.json.encode([append.id]).decode()
     received, occurred = micros(envelope.received_at), micros_or_none(envelope.occurred_at)
@@ -237,5 +240,5 @@ def _parked(lane: int, append: Append, seq: int) -> Row:
     return (lane, "", envelope.topic, once, State.DEAD.value, *end)
 
 
-def _skipped(lane: int, append: Append, seq: int) -> Row:
+def _skipped(lane: LaneNumber, append: Append, seq: int) -> Row:
     return (lane, seq, "", "", str(append.envelope.reason), "", micros(append.envelope.received_at))

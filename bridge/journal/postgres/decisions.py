@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Collection, Sequence
 from time import monotonic
 
+from bridge.journal import LaneNumber
 from bridge.journal.postgres.append import columns
 from bridge.journal.postgres.database import Database
 from bridge.journal.postgres.lease import Lease
@@ -21,7 +22,7 @@ _PAUSE = 0.1
 _LOOKS = 100
 """They last longer than `_YOUNG`."""
 
-_NONE: Collection[tuple[int, int]] = frozenset()
+_NONE: Collection[tuple[LaneNumber, int]] = frozenset()
 
 
 class Decisions:
@@ -30,11 +31,11 @@ class Decisions:
     def __init__(self, database: Database, lease: Lease) -> None:
         self._database = database
         self._lease = lease
-        self._revoked: dict[str, set[tuple[int, int]]] = {}
+        self._revoked: dict[str, set[tuple[LaneNumber, int]]] = {}
         self._looked = float("-inf")
         self._looking = asyncio.Lock()
 
-    def revoked(self, dest: str) -> Collection[tuple[int, int]]:
+    def revoked(self, dest: str) -> Collection[tuple[LaneNumber, int]]:
         """Lane and number of each."""
         return self._revoked.get(dest, _NONE)
 
@@ -52,13 +53,15 @@ class Decisions:
 
     async def _look(self) -> None:
         began = monotonic()
-        revoked: dict[str, set[tuple[int, int]]] = {}
+        revoked: dict[str, set[tuple[LaneNumber, int]]] = {}
         for dest, lane, number in await self._database.fetch("revoked_of", self._lease.id):
             revoked.setdefault(dest, set()).add((lane, number))
         self._revoked, self._looked = revoked, began
 
 
-async def revoke(database: Database, connection: Connection, lanes: Collection[tuple[str, int]]) -> Sequence[Row]:
+async def revoke(
+    database: Database, connection: Connection, lanes: Collection[tuple[str, LaneNumber]]
+) -> Sequence[Row]:
     """Of these (destination, lane) the claims that stand. The rows are locked first: a claim that is being made is
     seen, or sees what is decided."""
     pairs = columns(sorted(set(lanes)), 2)

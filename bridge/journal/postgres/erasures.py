@@ -10,7 +10,7 @@ from functools import partial
 
 from bridge.contract import Reason, State
 from bridge.errors import JournalBusy
-from bridge.journal import Erased, Erasure
+from bridge.journal import Erased, Erasure, LaneNumber
 from bridge.journal.postgres.append import columns
 from bridge.journal.postgres.database import Database
 from bridge.journal.postgres.decisions import revoke
@@ -39,14 +39,14 @@ async def block(database: Database, blocked: Sequence[bytes], at: int) -> int:
     return await database.transaction(work)
 
 
-async def block_orders(database: Database, salt: bytes, lanes: Sequence[int], at: int) -> None:
+async def block_orders(database: Database, salt: bytes, lanes: Sequence[LaneNumber], at: int) -> None:
     """Later documents of these orders may not name their buyer: a parcel's address, a refund's note."""
     names = await database.fetch("names_of", list(lanes))
     await block(database, [alias_hash(salt, tenant, order_alias(name)) for tenant, name in names], at)
 
 
 async def erase(
-    database: Database, salt: bytes, lanes: Sequence[int], erasure: Erasure, acted: Callable[[], Awaitable[None]]
+    database: Database, salt: bytes, lanes: Sequence[LaneNumber], erasure: Erasure, acted: Callable[[], Awaitable[None]]
 ) -> Erased:
     """These lanes; the claims of those that are in flight are revoked, and what has left already is waited for."""
     chosen, more, at = list(lanes[:PAGE]), len(lanes) > PAGE, time.time_ns() // 1000
@@ -63,8 +63,8 @@ async def erase(
 
 
 async def _erase(
-    connection: Connection, database: Database, salt: bytes, lanes: list[int], at: int
-) -> tuple[int, list[int]]:
+    connection: Connection, database: Database, salt: bytes, lanes: list[LaneNumber], at: int
+) -> tuple[int, list[LaneNumber]]:
     """Bodies that went, and lanes that are in flight: of these nothing was touched but their claims."""
     sql = database.sql
     await connection.fetch(sql["lock_lanes"], lanes)
@@ -92,7 +92,9 @@ async def _erase(
 async def conclude(database: Database, ref: str, at: int) -> int:
     """A platform's request that was carried out; it may have erased itself."""
     lane = lane_of(ref)
-    facts = [] if lane is None else await database.fetch("requests_of_lane", lane)
-    found = [(fact, once) for fact, once in facts if reference(lane or 0, "", fact, once) == ref]
+    if lane is None:
+        return 0
+    facts = await database.fetch("requests_of_lane", lane)
+    found = [(fact, once) for fact, once in facts if reference(lane, "", fact, once) == ref]
     done = (State.DELIVERED.value, Reason.CARRIED_OUT.value, at, lane)
     return sum([len(await database.fetch("conclude", *done, *key)) for key in found])

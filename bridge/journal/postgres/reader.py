@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 
 from bridge.contract import Envelope
-from bridge.journal import Erasure, Hold, Kept, Parked, Selection, Standing, Stats, Story
+from bridge.journal import Erasure, Hold, Kept, LaneNumber, Parked, Selection, Standing, Stats, Story
 from bridge.journal.postgres.database import Database
 from bridge.journal.rows import (
     ALIAS_FORMS,
@@ -55,26 +55,26 @@ class PostgresReader:
             free=None,
         )
 
-    async def find(self, text: str, *, tenant: str = "") -> Sequence[int]:
+    async def find(self, text: str, *, tenant: str = "") -> Sequence[LaneNumber]:
         meant = text.strip()
         tenants = [tenant] if tenant else await self.tenants()
-        found: dict[int, None] = {}
+        found: dict[LaneNumber, None] = {}
         for shop in tenants:
             found.update(dict.fromkeys(await self._lanes("lane_by_name", shop, meant)))
             for form in ALIAS_FORMS:
                 found.update(dict.fromkeys(await self._by_alias(shop, form.format(meant, meant.lower()))))
         return list(found)
 
-    async def find_delivery(self, source: str, delivery: str) -> Sequence[int]:
+    async def find_delivery(self, source: str, delivery: str) -> Sequence[LaneNumber]:
         return await self._by_alias("", delivery_alias(source, delivery))
 
-    async def _by_alias(self, tenant: str, alias: str) -> list[int]:
+    async def _by_alias(self, tenant: str, alias: str) -> list[LaneNumber]:
         return await self._lanes("lanes_by_alias", alias_hash(await self.salt(), tenant, alias))
 
-    async def _lanes(self, name: str, *arguments: object) -> list[int]:
+    async def _lanes(self, name: str, *arguments: object) -> list[LaneNumber]:
         return [lane for (lane,) in await self._database.fetch(name, *arguments)]
 
-    async def story(self, lane: int) -> Story | None:
+    async def story(self, lane: LaneNumber) -> Story | None:
         named = await self._database.fetch("lane", lane)
         if not named:
             return None
@@ -141,12 +141,12 @@ class PostgresReader:
     async def tenants(self) -> Sequence[str]:
         return [name for (name,) in await self._database.fetch("tenants")]
 
-    async def lanes(self, erasure: Erasure, *, limit: int) -> Sequence[int]:
+    async def lanes(self, erasure: Erasure, *, limit: int) -> Sequence[LaneNumber]:
         tenant = erasure.tenant
         if erasure.everything:
             lanes = await self._lanes("lanes_of_tenant", tenant, erasure.after, limit + len(erasure.left))
             return [lane for lane in lanes if lane not in erasure.left][:limit]
-        found: set[int] = set()
+        found: set[LaneNumber] = set()
         for order in erasure.orders:
             found.update(await self._lanes("lane_by_name", tenant, order))
         for alias in erasure.aliases:

@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 
-from bridge.journal import Pruned
+from bridge.journal import LaneNumber, Pruned
 from bridge.journal.ages import MOST_BYTES, NEXT, Limits, old, within_bytes
 from bridge.journal.postgres.append import columns
 from bridge.journal.postgres.database import Database
 from bridge.journal.postgres.place import Connection
 
-Numbered = tuple[int, int]
+Numbered = tuple[int, LaneNumber]
 """(seq, lane)"""
 
 
@@ -49,13 +49,13 @@ class Pruning:
         self._after[name] = gone[-1][0] if more else 0
         return gone, more
 
-    async def _locked(self, connection: Connection, lanes: Sequence[int]) -> list[int]:
+    async def _locked(self, connection: Connection, lanes: Sequence[LaneNumber]) -> list[LaneNumber]:
         """Nobody appends to them until the end of the transaction."""
         wanted = sorted(set(lanes))
         await connection.fetch(self._database.sql["lock_lanes"], wanted)
         return wanted
 
-    async def _busy(self, connection: Connection, lanes: Sequence[int], since: int) -> set[int]:
+    async def _busy(self, connection: Connection, lanes: Sequence[LaneNumber], since: int) -> set[LaneNumber]:
         """Lanes with something that waits, is parked, or became final after `since`."""
         sql = self._database.sql
         busy = {lane for (lane,) in await connection.fetch(sql["unfinished_lanes"], lanes, since)}
@@ -67,7 +67,9 @@ class Pruning:
         status: str = await connection.execute(self._database.sql[name], *arguments)
         return int(status.rpartition(" ")[2])
 
-    async def _free_of(self, connection: Connection, old: Sequence[Numbered], since: int) -> list[tuple[int, int]]:
+    async def _free_of(
+        self, connection: Connection, old: Sequence[Numbered], since: int
+    ) -> list[tuple[LaneNumber, int]]:
         """(lane, seq) of those that may go."""
         if not old:
             return []
@@ -84,7 +86,7 @@ class Pruning:
             await self._run(connection, name, *gone)
         return await self._run(connection, "drop_envelopes", *gone)
 
-    async def _drop_lanes(self, connection: Connection, lanes: Sequence[int], since: int) -> int:
+    async def _drop_lanes(self, connection: Connection, lanes: Sequence[LaneNumber], since: int) -> int:
         if not lanes:
             return 0
         sql = self._database.sql

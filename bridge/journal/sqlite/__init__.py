@@ -25,6 +25,7 @@ from bridge.journal import (
     Erasure,
     Hold,
     Incoming,
+    LaneNumber,
     Levels,
     Position,
     Postponed,
@@ -346,7 +347,7 @@ class SqliteJournal(SqliteReader):
         if claim.lane in self._ready[claim.dest].revoked:
             raise ClaimRevoked("a person has decided about this order since it was claimed")
 
-    def revoked(self, dest: str) -> Collection[tuple[int, int]]:
+    def revoked(self, dest: str) -> Collection[tuple[LaneNumber, int]]:
         return {(lane, 0) for lane in self._ready[dest].revoked}
 
     async def _act(
@@ -354,7 +355,7 @@ class SqliteJournal(SqliteReader):
         call: Callable[[sqlite3.Connection], T],
         *,
         after: bool = False,
-        lanes: Callable[[T], Collection[int]] = lambda _: (),
+        lanes: Callable[[T], Collection[LaneNumber]] = lambda _: (),
         revoking: bool = False,
     ) -> T:
         """lanes: those that it acted on. revoking: what was claimed of them before is not to be sent."""
@@ -481,5 +482,5 @@ class SqliteJournal(SqliteReader):
         return pruned
 
 
-def _lanes_of(refs: Sequence[str]) -> set[int]:
+def _lanes_of(refs: Sequence[str]) -> set[LaneNumber]:
     return {lane for ref in refs if (lane := lane_of(ref)) is not None}

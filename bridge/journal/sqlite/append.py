@@ -9,7 +9,7 @@ from typing import TypeAlias
 import msgspec
 
 from bridge.contract import Envelope, Reason, State
-from bridge.journal import Appended
+from bridge.journal import Appended, LaneNumber
 from bridge.journal.rows import (
     BUCKET,
     DEAD_ON_ARRIVAL,
@@ -36,13 +36,13 @@ from bridge.journal.sqlite.statements import Batch, fetched, run
 _LANES_REMEMBERED = 16_384
 _BLOCKED_REMEMBERED = 65_536
 
-_Lanes: TypeAlias = dict[tuple[str, str], int]
+_Lanes: TypeAlias = dict[tuple[str, str], LaneNumber]
 """Tenant and name to number."""
 
-_Known: TypeAlias = dict[tuple[int, str], tuple[int, bytes | None]]
+_Known: TypeAlias = dict[tuple[LaneNumber, str], tuple[int, bytes | None]]
 """Lane and id of a delivery to its number and its body as it is stored; None: the body is gone."""
 
-_Fresh: TypeAlias = tuple[Append, int, int]
+_Fresh: TypeAlias = tuple[Append, LaneNumber, int]
 """What is new, the number of its lane, its own."""
 
 
@@ -61,7 +61,7 @@ class AppendBatch:
         self._connection = connection
         self._salt = salt
         self._destinations = tuple(destinations)
-        self._lanes: OrderedDict[tuple[str, str], int] = OrderedDict()
+        self._lanes: OrderedDict[tuple[str, str], LaneNumber] = OrderedDict()
         sequences = dict(connection.execute("SELECT name, seq FROM sqlite_sequence").fetchall())
         self._counters = _Counters(seq=sequences.get("envelope", 0), lane=sequences.get("lane", 0))
         self._blocked: set[bytes] | None = None
@@ -113,7 +113,7 @@ class AppendBatch:
         known = self._known(appends, lanes, last_lane)
         fresh: list[_Fresh] = []
         answers: list[Answer] = []
-        filled: set[int] = set()
+        filled: set[LaneNumber] = set()
         for append in appends:
             lane = lanes[append.envelope.tenant, append.envelope.lane]
             seq = self._seq_of(append, lane, known)
@@ -131,7 +131,7 @@ class AppendBatch:
             run(self._connection, "hide_names", [(lane,) for lane in erased])
         return answers, seen
 
-    def _seq_of(self, append: Append, lane: int, known: _Known) -> int | None:
+    def _seq_of(self, append: Append, lane: LaneNumber, known: _Known) -> int | None:
         """The number of the delivery that is known already. One with its id and another body is another delivery."""
         seq, raw = known.get((lane, append.envelope.id), (None, None))
         if seq is None or not append.envelope.by_header or is_one(raw, append.raw):
@@ -162,8 +162,8 @@ class AppendBatch:
         for name, came in names.items():
             if name not in lanes:
                 self._counters.lane += 1
-                lanes[name] = seen[name] = self._counters.lane
-                fresh.append((self._counters.lane, *name, micros(came)))
+                made = lanes[name] = seen[name] = LaneNumber(self._counters.lane)
+                fresh.append((made, *name, micros(came)))
         run(self._connection, "add_lanes", fresh)
         return lanes
 
@@ -176,7 +176,7 @@ class AppendBatch:
         }
         return self._stored(list(keys))
 
-    def _stored(self, keys: Sequence[tuple[int, str]]) -> _Known:
+    def _stored(self, keys: Sequence[tuple[LaneNumber, str]]) -> _Known:
         return {(lane, delivery): (seq, raw) for lane, delivery, seq, raw in fetched(self._connection, "known", keys)}
 
     def _add(self, fresh: Sequence[_Fresh]) -> None:
@@ -197,7 +197,7 @@ class AppendBatch:
         batch.write(self._connection)
 
 
-def _envelope_row(envelope: Envelope, lane: int, seq: int) -> Row:
+def _envelope_row(envelope: Envelope, lane: LaneNumber, seq: int) -> Row:
     return (
         seq,
         lane,
@@ -213,7 +213,7 @@ def _envelope_row(envelope: Envelope, lane: int, seq: int) -> Row:
     )
 
 
-def _end_on_arrival(batch: Batch, envelope: Envelope, lane: int, seq: int) -> None:
+def _end_on_arrival(batch: Batch, envelope: Envelope, lane: LaneNumber, seq: int) -> None:
     """The source knows the end: no destination is asked."""
     received = micros(envelope.received_at)
     reason = envelope.reason or ""

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Final, TypeAlias
 
 from bridge.contract import State
-from bridge.journal import Key
+from bridge.journal import Key, LaneNumber
 from bridge.journal.rows import NEVER, Row, moment
 from bridge.journal.sqlite.statements import fetched, statements
 
@@ -42,7 +42,7 @@ class Due:
 
 
 def due(
-    connection: sqlite3.Connection, *, dest: str, now: int, limit: int, budget: int, in_flight: frozenset[int]
+    connection: sqlite3.Connection, *, dest: str, now: int, limit: int, budget: int, in_flight: frozenset[LaneNumber]
 ) -> Due:
     most = limit + len(in_flight)
     rows = connection.execute(statements()["due"], (dest, now, most)).fetchall()
@@ -53,7 +53,7 @@ def due(
     return Due(rows=chosen, whole=whole, next=next_due(connection, dest, taken) if whole else None)
 
 
-def next_due(connection: sqlite3.Connection, dest: str, in_flight: frozenset[int]) -> datetime | None:
+def next_due(connection: sqlite3.Connection, dest: str, in_flight: frozenset[LaneNumber]) -> datetime | None:
     rows = connection.execute(statements()["next_due"], (dest, len(in_flight) + 1)).fetchall()
     waiting = [at for at, lane in rows if lane not in in_flight and at != NEVER]
     return moment(waiting[0]) if waiting else None

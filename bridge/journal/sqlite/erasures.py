@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from bridge.contract import Reason, State
-from bridge.journal import Erased, Erasure
+from bridge.journal import Erased, Erasure, LaneNumber
 from bridge.journal.rows import BUCKET, alias_hash, delivery_alias, lane_of, order_alias, reference
 from bridge.journal.sqlite.reader import lanes_of, salt_of
 from bridge.journal.sqlite.statements import fetched, run, statements
@@ -63,7 +63,7 @@ def erase(connection: sqlite3.Connection, erasure: Erasure, *, now: int) -> Eras
         )
 
 
-def _within_bytes(connection: sqlite3.Connection, lanes: Sequence[int]) -> Sequence[int]:
+def _within_bytes(connection: sqlite3.Connection, lanes: Sequence[LaneNumber]) -> Sequence[LaneNumber]:
     """The first of them, as many as the bytes of their documents allow, but one at least."""
     sizes = dict.fromkeys(lanes, 0)
     for lane, size in fetched(connection, "sizes_of", [(lane,) for lane in lanes]):
@@ -76,14 +76,14 @@ def _within_bytes(connection: sqlite3.Connection, lanes: Sequence[int]) -> Seque
     return lanes
 
 
-def _block_orders(connection: sqlite3.Connection, lanes: Sequence[int], now: int) -> None:
+def _block_orders(connection: sqlite3.Connection, lanes: Sequence[LaneNumber], now: int) -> None:
     """Later documents of these orders may not name their buyer: a parcel's address, a refund's note."""
     salt = salt_of(connection)
     names = fetched(connection, "names_of", [(lane,) for lane in lanes])
     run(connection, "block", [(alias_hash(salt, tenant, order_alias(name)), now) for tenant, name in names])
 
 
-def _erase(connection: sqlite3.Connection, lanes: Sequence[int], now: int) -> int:
+def _erase(connection: sqlite3.Connection, lanes: Sequence[LaneNumber], now: int) -> int:
     rows = [(lane,) for lane in lanes]
     found = fetched(connection, "documents_of", rows)
     documents = [(lane, seq) for lane, seq, _, _ in found]
@@ -105,8 +105,10 @@ def _erase(connection: sqlite3.Connection, lanes: Sequence[int], now: int) -> in
 def conclude(connection: sqlite3.Connection, ref: str, *, now: int) -> int:
     """A platform's request that was carried out; it may have erased itself."""
     lane = lane_of(ref)
-    facts = [] if lane is None else connection.execute(statements()["requests_of_lane"], (lane,)).fetchall()
-    found = [(fact, once) for fact, once in facts if reference(lane or 0, "", fact, once) == ref]
+    if lane is None:
+        return 0
+    facts = connection.execute(statements()["requests_of_lane"], (lane,)).fetchall()
+    found = [(fact, once) for fact, once in facts if reference(lane, "", fact, once) == ref]
     done = (State.DELIVERED.value, Reason.CARRIED_OUT.value, now, lane)
     return sum(connection.execute(statements()["conclude"], (*done, *key)).rowcount for key in found)
 

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from bridge.contract import Envelope, State
 from bridge.errors import JournalUnreadable
-from bridge.journal import Erasure, Hold, Kept, Parked, Selection, Standing, Stats, Story
+from bridge.journal import Erasure, Hold, Kept, LaneNumber, Parked, Selection, Standing, Stats, Story
 from bridge.journal.rows import (
     ALIAS_FORMS,
     NEVER,
@@ -100,13 +100,13 @@ class SqliteReader:
             inside=free_inside(connection),
         )
 
-    async def find(self, text: str, *, tenant: str = "") -> Sequence[int]:
+    async def find(self, text: str, *, tenant: str = "") -> Sequence[LaneNumber]:
         return await self.ask(lambda connection: _find(connection, text.strip(), tenant))
 
-    async def find_delivery(self, source: str, delivery: str) -> Sequence[int]:
+    async def find_delivery(self, source: str, delivery: str) -> Sequence[LaneNumber]:
         return await self.ask(lambda connection: _by_alias(connection, "", delivery_alias(source, delivery)))
 
-    async def story(self, lane: int) -> Story | None:
+    async def story(self, lane: LaneNumber) -> Story | None:
         return await self.ask(lambda connection: _story(connection, lane))
 
     async def document(self, seq: int) -> Envelope | None:
@@ -144,7 +144,7 @@ class SqliteReader:
     async def tenants(self) -> Sequence[str]:
         return [name for (name,) in await self.ask(lambda connection: _query(connection, "tenants"))]
 
-    async def lanes(self, erasure: Erasure, *, limit: int) -> Sequence[int]:
+    async def lanes(self, erasure: Erasure, *, limit: int) -> Sequence[LaneNumber]:
         return await self.ask(partial(lanes_of, erasure=erasure, limit=limit))
 
     async def recall(self, name: str) -> str | None:
@@ -177,7 +177,7 @@ def _orders(connection: sqlite3.Connection, *, after: int, limit: int, span: tup
     return kept_of(lanes, documents, _query(connection, "order_facts", after, lanes[-1]))
 
 
-def lanes_of(connection: sqlite3.Connection, erasure: Erasure, limit: int) -> list[int]:
+def lanes_of(connection: sqlite3.Connection, erasure: Erasure, limit: int) -> list[LaneNumber]:
     """The next lanes of whom or what is meant."""
     if erasure.everything:
         most = limit + len(erasure.left)
@@ -214,7 +214,7 @@ def _parked_page(connection: sqlite3.Connection, *, state: str, after: Row) -> l
     return [parked_of(row) for row in _query(connection, "parked", state, *after, _PAGE)]
 
 
-def _by_alias(connection: sqlite3.Connection, tenant: str, text: str) -> list[int]:
+def _by_alias(connection: sqlite3.Connection, tenant: str, text: str) -> list[LaneNumber]:
     return [lane for (lane,) in _query(connection, "lanes_by_alias", alias_hash(salt_of(connection), tenant, text))]
 
 
@@ -224,9 +224,9 @@ def salt_of(connection: sqlite3.Connection) -> bytes:
     return salt
 
 
-def _find(connection: sqlite3.Connection, text: str, tenant: str) -> list[int]:
+def _find(connection: sqlite3.Connection, text: str, tenant: str) -> list[LaneNumber]:
     tenants = [tenant] if tenant else [name for (name,) in _query(connection, "tenants")]
-    found: dict[int, None] = {}
+    found: dict[LaneNumber, None] = {}
     for shop in tenants:
         for (lane,) in _query(connection, "lane_by_name", shop, text):
             found[lane] = None
@@ -240,7 +240,7 @@ def _told(cursor: sqlite3.Cursor) -> list[dict[str, object]]:
     return [told(names, row) for row in cursor.fetchall()]
 
 
-def _story(connection: sqlite3.Connection, lane: int) -> Story | None:
+def _story(connection: sqlite3.Connection, lane: LaneNumber) -> Story | None:
     named = _query(connection, "lane", lane)
     if not named:
         return None

@@ -26,12 +26,12 @@ from enum import Enum, auto
 from typing import TypeAlias
 
 from bridge.contract import Envelope
-from bridge.journal import Claim, Progress, Returned
+from bridge.journal import Claim, LaneNumber, Progress, Returned
 
 _MOST_BYTES = 8 * 1024 * 1024
 """Bytes of documents that are kept in memory, of each destination and of all together."""
 
-Offered: TypeAlias = tuple[int, int, Envelope]
+Offered: TypeAlias = tuple[LaneNumber, int, Envelope]
 """(lane, seq, envelope)"""
 
 
@@ -132,15 +132,15 @@ class ReadyQueue:
     revoked   lanes in flight about which a person decided since they were claimed
     """
 
-    in_flight: set[int] = field(default_factory=set)
+    in_flight: set[LaneNumber] = field(default_factory=set)
     due: datetime | None = None
-    revoked: set[int] = field(default_factory=set)
+    revoked: set[LaneNumber] = field(default_factory=set)
     _known: Known = Known.STALE
     _queue: deque[Offered] = field(default_factory=deque)
     _bytes: int = 0
-    _has_more: set[int] = field(default_factory=set)
+    _has_more: set[LaneNumber] = field(default_factory=set)
     """Lanes in flight that may have more work when they end."""
-    _decided: set[int] = field(default_factory=set)
+    _decided: set[LaneNumber] = field(default_factory=set)
     """Lanes that a person acted on while the search was out: it may have found them as they were before."""
     _postponed: datetime | None = None
     """The soonest time to which a lane was postponed since the last search began: the search may not know of it."""
@@ -165,7 +165,7 @@ class ReadyQueue:
         self._queue.clear()
         self._bytes = 0
 
-    def offer(self, lane: int, seq: int, envelope: Envelope) -> None:
+    def offer(self, lane: LaneNumber, seq: int, envelope: Envelope) -> None:
         """A stored document that opened its lane. A search may have found it in the table before it is offered here."""
         if lane in self.in_flight:
             self._has_more.add(lane)
@@ -176,7 +176,7 @@ class ReadyQueue:
                 self._queue.append((lane, seq, envelope))
                 self._bytes += len(envelope.raw)
 
-    def added(self, lane: int) -> None:
+    def added(self, lane: LaneNumber) -> None:
         """A stored document in a lane that was there before: what is in flight there may have more."""
         if lane in self.in_flight:
             self._has_more.add(lane)
@@ -203,7 +203,7 @@ class ReadyQueue:
         self._postponed = None
         self._decided.clear()
 
-    def found(self, lanes: Collection[int], *, whole: bool, due: datetime | None) -> None:
+    def found(self, lanes: Collection[LaneNumber], *, whole: bool, due: datetime | None) -> None:
         """The search answered. These lanes are in flight now, and may have more work.
 
         whole  nothing else was due
@@ -227,7 +227,7 @@ class ReadyQueue:
         self._queue.clear()
         self._bytes = 0
 
-    def acted(self, lanes: Collection[int], *, revoking: bool) -> None:
+    def acted(self, lanes: Collection[LaneNumber], *, revoking: bool) -> None:
         """A person acted on these lanes: the table must be searched, and again when those in flight end.
 
         revoking  what was claimed of them before is not to be sent

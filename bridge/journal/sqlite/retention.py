@@ -3,7 +3,7 @@
 import sqlite3
 from collections.abc import Callable, Sequence
 
-from bridge.journal import Pruned
+from bridge.journal import LaneNumber, Pruned
 from bridge.journal.ages import MOST_BYTES, NEXT, Limits, old, within_bytes
 from bridge.journal.rows import BUCKET
 from bridge.journal.sqlite.disk import free_inside
@@ -32,7 +32,7 @@ class Pruning:
 
     def _page(
         self, connection: sqlite3.Connection, name: str, before: int, now: int, limit: int
-    ) -> tuple[list[tuple[int, int]], bool]:
+    ) -> tuple[list[tuple[int, LaneNumber]], bool]:
         """(number, lane) of the next rows, up to the first that is not old: numbers grow with time, so that what is
         young need not be looked at, however much there is of it. A page is bounded by bytes, too, for what is deleted
         is overwritten, and goes through the log."""
@@ -47,7 +47,7 @@ class Pruning:
         self._after[name] = gone[-1][0] if more else 0
         return gone, more
 
-    def _busy(self, connection: sqlite3.Connection, lanes: Sequence[int], since: int) -> set[int]:
+    def _busy(self, connection: sqlite3.Connection, lanes: Sequence[LaneNumber], since: int) -> set[LaneNumber]:
         """Lanes with something that waits, is parked, or became final after `since`."""
         rows = [(lane,) for lane in dict.fromkeys(lanes)]
         busy = {lane for (lane,) in fetched(connection, "unfinished_lanes", rows, after=(since,))}
@@ -55,11 +55,11 @@ class Pruning:
             busy.update(lane for (lane,) in fetched(connection, "busy_lanes", rows, before=(dest,)))
         return busy
 
-    def _drop_bodies(self, connection: sqlite3.Connection, old: Sequence[tuple[int, int]], since: int) -> int:
+    def _drop_bodies(self, connection: sqlite3.Connection, old: Sequence[tuple[int, LaneNumber]], since: int) -> int:
         busy = self._busy(connection, [lane for _, lane in old], since)
         return run(connection, "drop_bodies", [(seq,) for seq, lane in old if lane not in busy])
 
-    def _drop_envelopes(self, connection: sqlite3.Connection, old: Sequence[tuple[int, int]], since: int) -> int:
+    def _drop_envelopes(self, connection: sqlite3.Connection, old: Sequence[tuple[int, LaneNumber]], since: int) -> int:
         busy = self._busy(connection, [lane for _, lane in old], since)
         gone = [(seq, lane) for seq, lane in old if lane not in busy]
         run(connection, "drop_bodies", [(seq,) for seq, _ in gone])
@@ -67,7 +67,7 @@ class Pruning:
         run(connection, "drop_attempts", [(lane, seq) for seq, lane in gone])
         return run(connection, "drop_envelopes", [(seq,) for seq, _ in gone])
 
-    def _drop_lanes(self, connection: sqlite3.Connection, lanes: Sequence[int], since: int) -> int:
+    def _drop_lanes(self, connection: sqlite3.Connection, lanes: Sequence[LaneNumber], since: int) -> int:
         rows = [(lane,) for lane in lanes]
         living = {lane for (lane,) in fetched(connection, "lanes_with_envelopes", rows)}
         living |= {lane for (lane,) in fetched(connection, "unfinished_lanes", rows, after=(since,))}

@@ -5,8 +5,9 @@ from urllib.parse import parse_qs, urlsplit
 import msgspec
 import pytest
 
-from bridge.contract import Response, Secret
+from bridge.contract import Response
 from bridge.errors import ErrandFailed
+from bridge.setting_types import Secret
 from connectors.hellotext import Hellotext
 
 ORDERS = [{"id": f"o{number}", "reference": str(number)} for number in range(200)]

@@ -8,7 +8,8 @@ import msgspec
 import pytest
 import pytest_asyncio
 
-from bridge.contract import Attempt, Delivered, Event, Request, Response, Secret
+from bridge.contract import Attempt, Delivered, Event, Request, Response
+from bridge.setting_types import Secret
 from connectors.hellotext import Hellotext
 from connectors.hellotext.sandbox import Failure, serving
 

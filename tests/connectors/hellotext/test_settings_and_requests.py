@@ -6,7 +6,8 @@ from decimal import Decimal
 import pytest
 from pydantic import ValidationError
 
-from bridge.contract import Attempt, Event, Response, Secret
+from bridge.contract import Attempt, Event, Response
+from bridge.setting_types import Secret
 from connectors.hellotext import Hellotext
 from connectors.hellotext.actions import BUILT_IN, CONSENT, GENERATED
 from connectors.hellotext.api import usable_session

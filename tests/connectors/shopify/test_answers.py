@@ -8,8 +8,9 @@ import msgspec
 import pytest
 from multidict import CIMultiDict
 
-from bridge.contract import HttpArrival, Payload, Secret, Verified
+from bridge.contract import HttpArrival, Payload, Verified
 from bridge.errors import Malformed
+from bridge.setting_types import Secret
 from connectors.shopify import Shopify, identity
 from connectors.shopify.answers import unpacked
 

@@ -8,8 +8,9 @@ import pytest
 from multidict import CIMultiDict
 from pydantic import ValidationError
 
-from bridge.contract import HttpArrival, Reason, Secret, Verified
+from bridge.contract import HttpArrival, Reason, Verified
 from bridge.errors import BridgeError, Malformed, NotAuthentic
+from bridge.setting_types import Secret
 from bridge.signatures import digest, signature_text
 from connectors.shopify import Shopify
 
