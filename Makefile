@@ -13,7 +13,7 @@ BENCH_READY := $(VENV)/.bench-ready
 DIST_READY := $(VENV)/.dist-ready
 
 .DEFAULT_GOAL := help
-.PHONY: help run run-kafka run-replicas kafka test coverage lint bench dist clean chart same-python
+.PHONY: help run run-kafka run-replicas kafka test coverage lint bench dist clean chart docs same-python
 
 help:  ## Say what there is.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -46,6 +46,9 @@ lint: $(READY)  ## Check style, types and who may import whom.
 
 chart: $(READY)  ## Make the chart's schema, README and snapshot anew.
 	@$(BIN)/python -m tests.chart.generated
+
+docs: $(READY)  ## Make docs/settings.md and docs/bridge.schema.json anew.
+	@$(BIN)/python -m tests.docs.generated
 
 bench: $(BENCH_READY)  ## Measure, beside bare programs in the same run.
 	@$(BIN)/python -m tests.bench

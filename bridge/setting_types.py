@@ -7,12 +7,12 @@ import os
 import re
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 from pydantic import (
-    AfterValidator,
     BeforeValidator,
     GetCoreSchemaHandler,
     GetJsonSchemaHandler,
@@ -113,7 +113,7 @@ class Secret:
 
     @classmethod
     def __get_pydantic_json_schema__(cls, _schema: CoreSchema, _handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        return {"type": "string", "pattern": "^(env|file):.+$", "description": "env:NAME or file:PATH"}
+        return {"type": "string", "pattern": "^(env|file):.+$", "description": "A secret: env:NAME or file:PATH."}
 
 
 _DURATION = re.compile(r"(?P<number>\d+(?:\.\d+)?)(?P<unit>ms|s|m|h|d)")
@@ -150,18 +150,30 @@ Duration = Annotated[
 """A span of time: `500ms`, `10s`, `5m`, `2h`, `30d`; a hundred years at most."""
 
 
-def between(least: str, most: str) -> AfterValidator:
-    """Bounds of a Duration, as they are written in a file: both are allowed."""
-    low, high = _duration(least), _duration(most)
+@dataclass(frozen=True)
+class Bounds:
+    """Bounds of a Duration, as they are written in a file. The JSON Schema has them as `x-minimum` and `x-maximum`."""
 
-    def check(span: timedelta) -> timedelta:
-        if span < low:
-            raise PydanticCustomError("duration", f"is too small: write {least} or more")
-        if span > high:
-            raise PydanticCustomError("duration", f"is too large: write {most} or less")
+    least: str
+    most: str
+
+    def _checked(self, span: timedelta) -> timedelta:
+        if span < _duration(self.least):
+            raise PydanticCustomError("duration", f"is too small: write {self.least} or more")
+        if span > _duration(self.most):
+            raise PydanticCustomError("duration", f"is too large: write {self.most} or less")
         return span
 
-    return AfterValidator(check)
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(self._checked, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {**handler(schema), "x-minimum": self.least, "x-maximum": self.most}
+
+
+def between(least: str, most: str) -> Bounds:
+    """Bounds of a Duration, as they are written in a file: both are allowed."""
+    return Bounds(least, most)
 
 
 Every = Annotated[Duration, between("10ms", "1d")]
@@ -211,7 +223,7 @@ class Expression:
         return {
             "type": "string",
             "pattern": "^=",
-            "description": "an expression over doc, key, headers, topic and vars",
+            "description": "An expression over doc, key, headers, topic and vars.",
         }
 
 

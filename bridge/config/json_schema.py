@@ -17,59 +17,90 @@ _ID = "https://json-schema.org/draft/2020-12/schema"
 _TEXT = {"type": "string"}
 _ISO = re.compile(r"P(?:(\d+)Y)?(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?")
 _UNITS = (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1))
-_LITERAL_OR_EXPRESSION = {
-    "type": ["string", "boolean"],
-    "description": "an expression begins with `=`; true and false are themselves",
-}
 _RULE: Mapping[str, Json] = {
-    "for": {"type": ["string", "array"], "description": "the kind of document, such as order"},
-    "to": {**_TEXT, "description": "a destination. Default: the only one"},
-    "when": {**_LITERAL_OR_EXPRESSION, "description": "what must be true"},
+    "for": {"type": ["string", "array"], "description": "Kind of document, such as `order`, or a list of kinds."},
+    "to": {**_TEXT, "description": "Destination. Default: the only one."},
+    "when": {
+        "type": ["string", "boolean"],
+        "default": True,
+        "description": "What must be true: an expression, which begins with `=`, or `true` or `false`.",
+    },
     "each": {
         "type": ["string", "array"],
         "items": _TEXT,
-        "description": "a list, one fact for each element; or several lists, each inside the one before",
+        "description": "Expression for a list: each element gives a fact. "
+        "With several lists each is inside the one before.",
     },
     "as": {
         "type": ["string", "array"],
         "items": _TEXT,
-        "description": "the name of the element; with several lists, a name for each",
+        "description": "Name of the element in expressions; with several lists, a name for each.",
     },
     "let": {
         "type": ["object", "array"],
         "additionalProperties": _TEXT,
         "items": {"type": "object", "additionalProperties": _TEXT},
-        "description": "names for expressions, used in the keys below; a list adds names to shared ones",
+        "description": "Names for expressions, used in the keys below. A list adds names to shared ones.",
     },
     "at": {
         "type": ["string", "object"],
-        "properties": {"assumed": _TEXT},
+        "properties": {"assumed": {**_TEXT, "description": "Time that may change with a later document."}},
         "additionalProperties": False,
-        "description": "when it happened; {assumed: ...} is a time that may change with a later document",
+        "description": "Time at which the fact happened: an expression, or `{assumed: ...}`.",
     },
-    "once": {"type": ["string", "array"], "description": "what tells two facts of an order apart"},
-    "fact": {**_TEXT, "description": "the stable name of the fact. Default: the action"},
-    "formerly": {"type": ["string", "array"], "items": _TEXT, "description": "names that the fact had before"},
-    "give": {"type": "object", "description": "what is sent; a key that ends with ? is left out where it is empty"},
+    "once": {
+        "type": ["string", "array"],
+        "description": "What tells two facts of an order apart. With `each` it must be written. "
+        "Default: the fact is sent once for an order.",
+    },
+    "fact": {
+        **_TEXT,
+        "description": "Name of the fact, which never changes: it is part of the fact's key. Default: the action.",
+    },
+    "formerly": {
+        "type": ["string", "array"],
+        "items": _TEXT,
+        "description": "Names that the fact had before. `[]` says that it is another fact than one that is gone.",
+    },
+    "give": {"type": "object", "description": "What is sent. A key that ends with `?` is left out if it is empty."},
     "show": {
         "type": "object",
         "additionalProperties": _TEXT,
-        "description": "labels with expressions that preview shows beside the event (given); nothing of it is sent",
+        "description": "Labels with expressions that `preview` shows beside the event. Nothing of it is sent.",
     },
-    "stale": {"enum": ["use", "skip"], "description": "whether a document that is older than the newest one is used"},
+    "stale": {
+        "enum": ["use", "skip"],
+        "default": "skip",
+        "description": "Whether a document older than the newest one of the order is used. "
+        "A rule that reads `topic` or `headers` must write it.",
+    },
     "uncertain": {
         "enum": ["park", "resend"],
-        "description": "what becomes of an unrepeatable fact that was not answered",
+        "default": "park",
+        "description": "What becomes of a fact that left, was not answered and may not be repeated: "
+        "it waits for a person, or is sent again.",
     },
-    "max_age": {**_TEXT, "description": "older facts are not sent: 30d"},
-    "since": {**_TEXT, "description": "earlier facts are not sent: an instant"},
+    "max_age": {
+        **_TEXT,
+        "default": "30d",
+        "description": "Longest time from the fact to the arrival of its document. An older fact is not sent.",
+    },
+    "since": {**_TEXT, "description": "Instant before which facts are not sent."},
 }
 _OWN = {
     "sources": {},
     "destinations": {
-        "mode": {"enum": ["live", "shadow"]},
+        "mode": {
+            "enum": ["live", "shadow"],
+            "default": "live",
+            "description": "Whether facts are sent, or kept as `shadowed` without any writing request.",
+        },
         "delivery": OwnDelivery.model_json_schema(),
-        "formerly": {"type": "array", "maxItems": 0, "description": "[]: it is another destination, not a renamed one"},
+        "formerly": {
+            "type": "array",
+            "maxItems": 0,
+            "description": "`[]` says that this is another destination, not one that was renamed.",
+        },
     },
 }
 
@@ -86,17 +117,17 @@ def schema() -> dict[str, Json]:
     definitions["Rule"] = {"type": "object", "properties": dict(_RULE), "additionalProperties": False}
     made["properties"]["rules"] |= {
         "additionalProperties": {"anyOf": [{"type": "boolean"}, {"$ref": "#/$defs/Rule"}]},
-        "description": "`false` switches an included rule off, `true` one that is off by default on; "
-        "a rule with the name of an included one replaces its keys",
     }
     whole: dict[str, Json] = _plain({**made, "title": None})
     return {"$schema": _ID, "title": "attribution-bridge configuration", **whole}
 
 
 def _plain(node: Any) -> Any:  # noqa: ANN401  any JSON
-    """Without titles that repeat the name, and with durations as they are written."""
+    """Without titles that repeat the name, with durations as they are written, and descriptions on one line."""
     if isinstance(node, dict):
         plain = {key: _plain(value) for key, value in node.items() if key != "title" or isinstance(value, dict)}
+        if isinstance(said := plain.get("description"), str):
+            plain["description"] = " ".join(said.split())
         default = plain.get("default")
         if isinstance(default, dict):
             del plain["default"]
@@ -125,7 +156,8 @@ def _section(name: str, model: type[BaseModel], own: Mapping[str, Json]) -> dict
     """A connector's settings with what the core keeps beside them; definitions are written where they are used."""
     found = model.model_json_schema(by_alias=True)
     settings = _resolved(found, found.get("$defs", {}))
-    properties = {"connector": {"const": name}, **own, **settings.get("properties", {})}
+    connector = {"const": name, "description": "Connector of this section."}
+    properties = {"connector": connector, **own, **settings.get("properties", {})}
     return {
         "type": "object",
         "description": settings.get("description", ""),
@@ -138,6 +170,7 @@ def _section(name: str, model: type[BaseModel], own: Mapping[str, Json]) -> dict
 def _resolved(node: Any, definitions: Mapping[str, Json]) -> Any:  # noqa: ANN401  any JSON
     if isinstance(node, dict):
         if "$ref" in node:
-            return _resolved(definitions[node["$ref"].rpartition("/")[2]], definitions)
+            beside = {key: value for key, value in node.items() if key != "$ref"}
+            return {**_resolved(definitions[node["$ref"].rpartition("/")[2]], definitions), **beside}
         return {key: _resolved(value, definitions) for key, value in node.items() if key != "$defs"}
     return [_resolved(one, definitions) for one in node] if isinstance(node, list) else node

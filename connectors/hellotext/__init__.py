@@ -43,34 +43,34 @@ _FIELDS: Fields = {
 
 
 class Hellotext(BaseModel):
-    """One business at the attribution API.
+    """One business at the attribution API."""
 
-    token             the private token
-    url               where the API is; plain http only on this machine
-    actions           names of custom actions, and of the consent actions that are off unless named here
-    session_patience  how long a session that the API does not know (yet) is tried again
-    profile_ttl       how long a person's profile and an attached session are remembered
-    profile_fields    `email[primary]` as documented (`brackets`), or `email` (`plain`)
-    contract          the form of the API: `current`, or `legacy` as it was first documented
-    session_conflict  which refusal of an event with profile and session is tried without the session: one that names
-                      either of them (`named`), or `any`
-    repeat_orders     an order's event with a profile is sent again after silence, for the API keeps one (`current`)
-    answers           statuses that mean something else than the status table says: `{402: dead}`. A 2xx that is
-                      named here (`{200: delivered}`) is taken whatever its body says, but for a page in HTML
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
 
     token: Secret
+    """Private token of the business."""
     url: str = "https://api.hellotext.com"
+    """Address of the API. Plain http is taken on this machine only."""
     actions: list[str] = Field(default_factory=list)
+    """Custom actions that rules may send, and the consent actions `subscribed` and `unsubscribed`, which are off unless
+    named here."""
     session_patience: Duration = timedelta(minutes=10)
+    """Time that an event waits for a session that the API does not know yet. Then it is sent with the profile only."""
     profile_ttl: Duration = timedelta(hours=24)
+    """Time that the id of a person's profile, and an attached session, are remembered."""
     profile_fields: Literal["brackets", "plain"] = "brackets"
+    """Names of a profile's fields: `email[primary]` as documented, or plain `email`."""
     contract: Literal["current", "legacy"] = "current"
+    """Form of the API: `legacy` as it was first documented."""
     session_conflict: Literal["named", "any"] = "named"
+    """Refusals of an event with profile and session after which it is tried without the session: those that name one of
+    the two, or any."""
     repeat_orders: bool = True
+    """Whether an `order.*` event with a profile is sent again after silence. The API keeps one for each order and
+    action; with `contract: legacy` it is never sent again."""
     answers: dict[Status, Annotated[Fate, Field(strict=False)]] = Field(default_factory=dict)
+    """Statuses that mean something else at your account: `{402: dead}`. A 2xx that is named here is taken whatever its
+    body says, except for a page in HTML."""
 
     @field_validator("token")
     @classmethod

@@ -54,42 +54,58 @@ _WORDS = {
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
 
 
 class Topic(_Section):
     """How the records of a topic are read, and what they are called.
 
-    lane     gives the order's id; default: the record's key
-    version  gives the time of the document's last change, by which a late one is known as stale
-    aliases  give texts under which the order is found and erased
+    Expressions read `doc`, `key`, `headers`, `topic` and `vars`.
     """
 
     tenant: str = Field(min_length=1)
+    """Shop to which the topic's orders belong."""
     kind: str = Field(default="order", pattern=r"^[a-z][a-z0-9_]*$")
+    """Kind of the documents, which rules name in `for`."""
     lane: Expression | None = None
+    """Expression for the order's id. The same id and tenant from a webhook is the same order. Default: the record's
+    key; if the key is JSON, what it says."""
     version: TimeExpression | None = None
+    """Expression for the time of the document's last change. Default: none, and no document is stale."""
     aliases: dict[identity.Alias, Expression] = {}
+    """Expressions for the names under which the order is found and erased."""
     values: Values = "json"
+    """Form of the values. `avro` and `json-schema` are in Confluent's wire format and need `registry`; JSON Schema is
+    not validated."""
     unwrap: Unwrap = "none"
+    """Wrapping that is taken off: of `debezium` the row as it is now stays, of `cloudevents` the data, of `eventbridge`
+    the detail."""
 
 
 class TlsSettings(_Section):
-    """PEM files. Without `ca` the authorities of this machine are trusted."""
+    """Files for TLS, in PEM."""
 
     ca: FilePath | None = None
+    """File of the authorities that are trusted. Default: those of this machine."""
     certificate: FilePath | None = None
+    """File of the client's certificate. Default: none is shown."""
     key: FilePath | None = None
+    """File of the certificate's key."""
     password: Secret | None = None
+    """Password of the key."""
 
 
 class SaslSettings(_Section):
-    """User name and password, or for OAUTHBEARER a file that holds the token."""
+    """How the bridge logs in at the brokers."""
 
     mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"]
+    """Mechanism of SASL. OAUTHBEARER takes `token`, the others `username` and `password`."""
     username: str = ""
+    """User name."""
     password: Secret | None = None
+    """Password of the user."""
     token: FilePath | None = None
+    """File that holds the token. It is read for each connection (untried)."""
 
     @model_validator(mode="after")
     def _whole(self) -> "SaslSettings":
@@ -104,21 +120,41 @@ class Kafka(_Section):
     """Order topics of one cluster, read as one consumer group."""
 
     brokers: list[str] = Field(min_length=1)
+    """Brokers to begin with, each as `host:port`. The others are found through them."""
     group: str = Field(min_length=1)
+    """Consumer group. It needs the right to read the topics and the group."""
     by_name: dict[str, Topic] = Field(default={}, alias="topics")
+    """Topics by name."""
     patterns: dict[str, Topic] = {}
+    """Topics by a regular expression for the whole name. New topics that match are read too."""
     shapes: dict[str, dict[str, Any]] = Field(default={}, alias="kinds")
+    """Shapes of documents by kind, against which rules are checked. A kind that is not described here may have any
+    field, unless another source or the included rules of a connector describe it."""
     said: dict[str, str | int | bool] = Field(default={}, alias="tells")
+    """Settings that rules read as `source.NAME`, such as `currency` and `test_orders` for Shopify's default rules."""
     start: Literal["earliest", "latest"] | datetime = "earliest"
+    """Where a partition without a committed position begins: at an end, or at a time with its zone."""
     on_lost_position: Literal["stop", "earliest", "latest"] = "stop"
+    """What happens where records were deleted before they were read: stop the partition until a person decides, or go
+    on at one of its ends."""
     instance: Instance | None = None
+    """Name of a static member, kept over restarts so that they cause no rebalance. `env:HOSTNAME` takes the pod's name.
+    With a journal in Postgres several bridges share one file, so a name that is written out is refused. Default: the
+    member is not static."""
     tls: TlsSettings | Literal[True] | None = None
+    """TLS to the brokers: `true`, or files. Default: plain text."""
     sasl: SaslSettings | None = None
+    """Login at the brokers. Default: none."""
     registry: SchemaRegistry | None = None
+    """Schema registry for `values: avro` and `json-schema`."""
     commit_every: Every = timedelta(seconds=1)
+    """Time that the position of stored records may stay uncommitted."""
     max_in_flight: int = Field(default=1000, ge=1, le=100_000)
+    """Records that are read and not stored yet, at the most. Each partition has an equal share, but at least one."""
     max_bytes_in_flight: int = Field(default=67_108_864, ge=1_048_576)
+    """Bytes of these records at the most. Each partition has an equal share, but at least one record."""
     client: dict[str, Any] = {}
+    """Options of aiokafka by their own names, such as `session_timeout_ms` and `max_partition_fetch_bytes`."""
 
     _compiled: list[tuple[re.Pattern[str], Topic]] = PrivateAttr(default_factory=list)
 

@@ -38,5 +38,5 @@ def _named(given: object, info: ValidationInfo) -> Named:
 
 
 Instance = Annotated[
-    Named, PlainValidator(_named), WithJsonSchema({"type": "string", "description": "a name, or env:NAME"})
+    Named, PlainValidator(_named), WithJsonSchema({"type": "string", "description": "A name, or env:NAME."})
 ]

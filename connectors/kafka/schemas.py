@@ -91,16 +91,20 @@ _GLUE: Final = "it looks like the wire format of AWS Glue's schema registry, whi
 
 
 class SchemaRegistry(BaseModel):
-    """Where schemas are. username with password, or a token. ca: a PEM file; without it the authorities of this machine
-    are trusted."""
+    """A Confluent schema registry. Write `username` with `password`, or `token`, or none of them."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
 
     url: str = Field(pattern=r"^https?://[^/]+")
+    """Address of the registry."""
     username: str = ""
+    """User name."""
     password: Secret | None = None
+    """Password of the user."""
     token: Secret | None = None
+    """Bearer token."""
     ca: FilePath | None = None
+    """PEM file of the authorities that are trusted. Default: those of this machine."""
 
     _schemas: dict[int, Parsed] = PrivateAttr(default_factory=dict)
 

@@ -35,21 +35,19 @@ _LONGEST_HEADER = 255
 
 
 class Shop(BaseModel):
-    """One shop whose deliveries are taken.
+    """One shop whose deliveries are taken. Its name is the permanent domain, such as `name.myshopify.com`."""
 
-    secrets      the app's client secret, the shop's notification secret, and during a rotation the old one beside
-                 the new: any of them may have signed
-    access       how the shop itself is asked: for reconciliation and subscriptions; None: it is not
-    test_orders  orders with `test: true` are stored and skipped, or sent like any other
-    formerly     permanent domains that the shop had before, the newest first: its orders are kept under the last
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
 
     secrets: list[Secret] = Field(min_length=1)
+    """Secrets of which any may have signed: the app's client secret, the shop's notification secret, and the old one
+    while you exchange it."""
     access: Access | None = None
+    """Access to the Admin API, for reconciliation and subscriptions. Default: the shop is not asked."""
     test_orders: Literal["skip", "send"] = "skip"
+    """Whether an order with `test: true` is stored and skipped, or sent like any other."""
     formerly: list[str] = []
+    """Permanent domains that the shop had before, the newest first. Its orders are kept under the last of them."""
 
     @field_validator("formerly")
     @classmethod
@@ -86,19 +84,19 @@ class Known:
 
 
 class Shopify(BaseModel):
-    """A door for the webhooks of one or more shops.
+    """A door for the webhooks of one or more shops."""
 
-    address  the public https address of this source's door, as Shopify is to know it
-    upkeep   what is done by itself for shops with `access`
-    currency that of what rules give: the shop's own (`shop`), or the one that the buyer saw and paid (`buyer`)
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
 
     shops: dict[str, Shop] = Field(min_length=1)
+    """Shops by their permanent domain."""
     address: str | None = Field(default=None, pattern=r"^https?://[^/\s]+/\S*$")
+    """Public https address of this source, as Shopify is to post to it. Shops with `access` need it, unless
+    `upkeep: {subscriptions: leave}`."""
     upkeep: Upkeep = Upkeep()
+    """What `run` does by itself for shops with `access`."""
     currency: Literal["shop", "buyer"] = "shop"
+    """Currency of the amounts that rules give: the shop's own, or the one that the buyer saw and paid."""
 
     @field_validator("shops")
     @classmethod

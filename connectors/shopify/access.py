@@ -10,19 +10,20 @@ from pydantic_core import PydanticCustomError
 from bridge.setting_types import Duration, Every, Secret
 from connectors.shopify.identity import TOPICS
 
-_FROZEN = ConfigDict(frozen=True, extra="forbid", strict=True)
+_FROZEN = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
 
 
 class Access(BaseModel):
-    """How one shop's Admin API is entered: a lasting token, or the client-credentials grant of an app of the Dev
-    Dashboard, whose tokens live 24 hours and are asked for anew (docs/contracts/shopify.md 8).
-    """
+    """Access to a shop's Admin API: `token`, or `client_id` with `client_secret` (docs/contracts/shopify.md 8)."""
 
     model_config = _FROZEN
 
     token: Secret | None = None
+    """Token that lasts, of an app made in the shop's admin."""
     client_id: str | None = Field(default=None, min_length=1)
+    """Client id of an app of the Dev Dashboard."""
     client_secret: Secret | None = None
+    """Client secret of that app. With both the bridge asks for a token, which lives 24 hours, and renews it."""
 
     @model_validator(mode="after")
     def _is_one_way(self) -> "Access":
@@ -33,30 +34,32 @@ class Access(BaseModel):
 
 
 class Upkeep(BaseModel):
-    """What `run` does by itself for shops with `access`, and how they are asked.
-
-    version        of the Admin API, and so of the webhooks that are subscribed through it
-    orders         rest: the webhook's own document. graphql: for apps that may not use REST; each order costs a query
-    subscriptions  repair: missing ones are made again (Shopify deletes them after eight failures); report: they are
-                   only told; leave: not looked at
-    topics         subscribed to besides those that the rules' documents need: for rules that read the topic
-    overlap        how far back a reconciliation looks behind where the last one came to: the search index lags
-    first          how far back the first one looks
-    url            instead of https://SHOP, for tests and proxies
-    """
+    """What `run` does by itself for shops with `access`."""
 
     model_config = _FROZEN
 
     version: str = Field(default="2026-10", pattern=r"^(\d{4}-(01|04|07|10)|unstable)$")
+    """Version of the Admin API, and of the webhooks that are subscribed through it."""
     orders: Literal["rest", "graphql"] = "rest"
+    """API that orders are read by. `rest` gives the webhook's own document. `graphql` is for apps that may not use
+    REST; each order costs one query."""
     subscriptions: Literal["repair", "report", "leave"] = "repair"
+    """What is done about missing subscriptions, which Shopify deletes after eight failures: make them again, log them
+    only, or do not look."""
     topics: list[str] = []
+    """Topics to subscribe to besides those that the rules' documents need, for rules that read the topic."""
     check_every: Every = timedelta(hours=1)
+    """Time between two looks at the subscriptions."""
     reconcile: bool = True
+    """Whether the bridge fetches orders whose webhook never came."""
     reconcile_every: Every = timedelta(hours=1)
+    """Time between two reconciliations."""
     overlap: Duration = timedelta(minutes=10)
+    """Time that a reconciliation looks back behind the end of the last one, because the shop's search index lags."""
     first: Duration = timedelta(hours=24)
+    """Time that the first reconciliation looks back."""
     url: str | None = Field(default=None, pattern=r"^https?://[^/]+$")
+    """Address of the Admin API for tests and proxies. Default: https://SHOP."""
 
     @field_validator("topics")
     @classmethod

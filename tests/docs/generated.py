@@ -1,0 +1,35 @@
+"""Pages that are made from the program: the JSON Schema of the configuration, and docs/settings.md from it.
+
+Usage: python -m tests.docs.generated  writes them; tests say which of them is out of date.
+"""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import msgspec
+
+from bridge.config.json_schema import schema
+from tests.docs import settings
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def json_schema() -> str:
+    """As `attribution-bridge schema` prints it."""
+    return msgspec.json.format(msgspec.json.encode(schema(), enc_hook=str), indent=2).decode() + "\n"
+
+
+PAGES: Mapping[str, Callable[[], str]] = {
+    "bridge.schema.json": json_schema,
+    "settings.md": settings.page,
+}
+"""What writes each file in docs/ that nobody writes by hand."""
+
+
+def main() -> None:
+    for name, written in PAGES.items():
+        (DOCS / name).write_text(written(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
