@@ -16,7 +16,7 @@ from bridge.errors import BridgeError, ConfigurationError, JournalBusy
 from bridge.fact_names import check_and_remember
 from bridge.journal import Journal
 from bridge.mapping.rulebook import Rulebook
-from bridge.telemetry import GENERATION, RULES_CURRENT, emit, frames
+from bridge.telemetry import GENERATION, RULES_UP_TO_DATE, emit, frames
 
 LOOK_EVERY: Final = 5.0
 _AT_START_ONLY: Final = ("sources", "destinations", "journal", "door", "private", "delivery", "logs")
@@ -87,7 +87,7 @@ class Reload:
         await check_and_remember(self.journal, found)
         if found.rules.digest == self.book.rules.digest:
             self.book.refused = ""
-            RULES_CURRENT.set(1)
+            RULES_UP_TO_DATE.set(1)
             return
         self.book.take(found.rules)
         for worker in self.workers:
@@ -96,7 +96,7 @@ class Reload:
 
     def _refuse(self, why: str) -> None:
         self.book.refused = why
-        RULES_CURRENT.set(0)
+        RULES_UP_TO_DATE.set(0)
         emit("rules.refused", generation=self.book.generation, detail=why)
 
 
@@ -115,7 +115,7 @@ def looked_at(files: Sequence[Path]) -> Seen:
 def tell_loaded(book: Rulebook, settings: Settings) -> None:
     """The rules in force, and loudly those that are switched off and what no rule is for."""
     GENERATION.set(book.generation)
-    RULES_CURRENT.set(1)
+    RULES_UP_TO_DATE.set(1)
     rules = sum(len(book.rules.names(name)) for name in settings.destinations)
     emit("rules.loaded", generation=book.generation, digest=book.rules.digest[:12], rules=rules)
     for name, where in settings.switched_off.items():

@@ -24,6 +24,7 @@ import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from bridge.log_events import EVENTS, Kind
 from bridge.log_stream import LogStream
 
 REGISTRY = CollectorRegistry()
@@ -36,104 +37,6 @@ _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 _BUCKETS = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200, 86400)
 
 
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """An event: its level, and the labels by which it is counted in `metric` (none: not counted).
-
-    warned_of   values of the field `state` with which it is a warning
-    """
-
-    level: Literal["debug", "info", "warning", "error"]
-    metric: str = ""
-    labels: tuple[str, ...] = ()
-    help: str = ""
-    warned_of: frozenset[str] = frozenset()
-
-    def level_of(self, fields: Mapping[str, Any]) -> str:
-        return "warning" if self.warned_of and fields.get("state") in self.warned_of else self.level
-
-
-EVENTS: Mapping[str, Kind] = {
-    "delivery.received": Kind("info", "deliveries", ("source", "secret"), "Deliveries stored and answered 200"),
-    "delivery.duplicate": Kind("info", "duplicates", ("source",), "Deliveries whose id was known"),
-    "delivery.dead": Kind("error", "dead_deliveries", ("source",), "Deliveries that cannot be read, parked as dead"),
-    "delivery.refused": Kind("warning", "refusals", ("source", "status"), "Requests at the door not taken"),
-    "connection.closed": Kind("warning", "slow_connections", (), "Connections closed for sending too slowly"),
-    "record.received": Kind("info", "records", ("source", "topic", "result"), "Records stored, or known already"),
-    "record.dead": Kind("error", "dead_records", ("source", "topic"), "Records that cannot be read, parked as dead"),
-    "record.waits": Kind(
-        "warning", "record_waits", ("source",), "Times records of a partition could not be read or stored yet"
-    ),
-    "stream.connected": Kind("info"),
-    "stream.disconnected": Kind("error", "stream_failures", ("source",), "Times the brokers could not be used"),
-    "stream.assigned": Kind("info", "rebalances", ("source",), "Times the group gave us partitions"),
-    "stream.revoked": Kind("info"),
-    "stream.topics_missing": Kind("error"),
-    "stream.throttled": Kind("warning", "throttlings", ("source",), "Times the brokers slowed us down by a quota"),
-    "stream.fenced": Kind("error", "fencings", ("source",), "Times another member took our place in the group"),
-    "stream.group_shared": Kind("error", "shared_groups", ("source",), "Times a group was shared without one journal"),
-    "partition.placed": Kind("info"),
-    "partition.adopted": Kind("warning"),
-    "partition.ahead": Kind("warning"),
-    "partition.rewound": Kind("warning"),
-    "partition.stopped": Kind("error", "partition_stops", ("source",), "Times nothing more of a partition was read"),
-    "partition.resumed": Kind("info"),
-    "fact.departed": Kind("debug", "departures", ("dest",), "Unrepeatable requests marked before they left"),
-    "fact.settled": Kind(
-        "info",
-        "facts",
-        ("dest", "fact", "state", "reason"),
-        "Facts that became final or parked",
-        warned_of=frozenset({"dead", "uncertain"}),
-    ),
-    "fact.postponed": Kind("info", "postponements", ("dest", "reason"), "Attempts that will be made again"),
-    "document.skipped": Kind("info", "skips", ("dest", "reason"), "Documents that gave no new fact"),
-    "destination.paused": Kind("error", "pauses", ("dest", "reason"), "Times a destination was paused"),
-    "destination.resumed": Kind("info"),
-    "destination.suspicious": Kind("warning"),
-    "destination.resting": Kind("warning", "rests", ("dest",), "Times a destination asked to be left alone"),
-    "concurrency.changed": Kind("info", "concurrency_changes", ("dest", "reason"), "Times the limit was changed"),
-    "rule.held": Kind("error", "holds", ("dest", "rule"), "Rules held for the same refusal running"),
-    "rule.released": Kind("info"),
-    "rule.missing": Kind("warning"),
-    "rule.switched_off": Kind("warning"),
-    "rule.removed": Kind("warning"),
-    "facts.in_doubt": Kind("warning"),
-    "lanes.hastened": Kind("warning"),
-    "lane.lost": Kind("warning", "lanes_lost", ("dest",), "Documents in flight whose lease had ended"),
-    "lanes.freed": Kind("warning"),
-    "lease.lost": Kind("warning", "leases_lost", (), "Times this process came too late to renew its lease"),
-    "rules.loaded": Kind("info", "reloads", (), "Times rules were taken over, the start included"),
-    "reload.failed": Kind("error"),
-    "rules.refused": Kind("error", "reload_failures", (), "Times a changed configuration was not taken over"),
-    "journal.made": Kind("warning"),
-    "journal.put_back": Kind("warning"),
-    "journal.restored": Kind("warning"),
-    "journal.full": Kind("error", "journal_full", (), "Times the journal's disk was too full"),
-    "journal.refused": Kind("error", "journal_refusals", (), "Times the journal refused what was said of an order"),
-    "journal.weak": Kind("warning"),
-    "journal.busy": Kind("error", "journal_busy", (), "Times something could not be stored at once"),
-    "journal.pruned": Kind("info"),
-    "journal.broken": Kind("error"),
-    "journal.unsaved": Kind("error"),
-    "subscription.mended": Kind("warning", "subscriptions_mended", ("source",), "Subscriptions made or corrected"),
-    "subscription.missing": Kind("error", "subscriptions_missing", ("source",), "Times a subscription was not right"),
-    "reconciliation.done": Kind("info", "reconciliations", ("source",), "Reconciliations that came to their end"),
-    "errand.noted": Kind("warning"),
-    "errands.paused": Kind("warning"),
-    "erased": Kind("info", "erasures", ("source", "topic"), "Requests for erasure that were carried out"),
-    "disclosure.due": Kind("warning"),
-    "request.repeated": Kind("warning"),
-    "errand.failed": Kind("error", "errand_failures", (), "Times a platform could not be asked"),
-    "connector.failed": Kind("error", "connector_failures", (), "Bugs in connector code, caught at its boundary"),
-    "service.started": Kind("info"),
-    "service.stopping": Kind("info"),
-    "service.stopped": Kind("info"),
-    "log.resumed": Kind("warning"),
-    "log": Kind("info"),
-}
-"""The closed list of event names. `log` carries what libraries say, under their own level."""
-
 _LIBRARIES: Mapping[str, Kind] = {level: Kind(level) for level in ("debug", "info", "warning", "error")}
 
 _COUNTERS = {
@@ -142,34 +45,61 @@ _COUNTERS = {
     if kind.metric
 }
 _CHILDREN: dict[tuple[str, ...], Counter] = {}
-SECONDS = Histogram("bridge_fact_seconds", "From received to final", ("dest",), buckets=_BUCKETS, registry=REGISTRY)
-LOST = Counter("bridge_lost_log_lines", "Lines that could not be written", registry=REGISTRY)
-WAITING = Gauge("bridge_waiting_lanes", "Orders with work that is not done", ("dest",), registry=REGISTRY)
-PARKED = Gauge("bridge_parked_facts", "Facts that wait for a person", ("dest", "state"), registry=REGISTRY)
-UP = Gauge("bridge_destination_up", "1: sending, 0: paused, down or resting", ("dest",), registry=REGISTRY)
-REST = Gauge(
-    "bridge_destination_asked_again_seconds", "Until it is asked again; 0: it is sent to", ("dest",), registry=REGISTRY
+SECONDS = Histogram(
+    "bridge_fact_seconds",
+    "Seconds from the arrival of a document to the final state of its fact",
+    ("dest",),
+    buckets=_BUCKETS,
+    registry=REGISTRY,
 )
-BREAKER = Gauge("bridge_destination_breaker", "0: closed, 1: half open, 2: open", ("dest",), registry=REGISTRY)
+LOST = Counter("bridge_lost_log_lines", "Lines of the log that could not be written", registry=REGISTRY)
+WAITING = Gauge("bridge_waiting_lanes", "Orders with work that is not done", ("dest",), registry=REGISTRY)
+PARKED = Gauge(
+    "bridge_parked_facts", "Facts that wait for a person, dead or uncertain", ("dest", "state"), registry=REGISTRY
+)
+UP = Gauge(
+    "bridge_destination_up", "1: facts are sent to it; 0: it is paused, down or resting", ("dest",), registry=REGISTRY
+)
+REST = Gauge(
+    "bridge_destination_retry_in_seconds",
+    "Seconds until it is tried again; 0: facts are sent to it",
+    ("dest",),
+    registry=REGISTRY,
+)
+BREAKER = Gauge(
+    "bridge_destination_breaker",
+    "Circuit breaker: 0 closed, 1 half open (one order at a time), 2 open (nothing is sent)",
+    ("dest",),
+    registry=REGISTRY,
+)
 LIMIT = Gauge("bridge_concurrency_limit", "Orders that may be on their way at once", ("dest",), registry=REGISTRY)
 IN_FLIGHT = Gauge("bridge_in_flight_lanes", "Orders on their way", ("dest",), registry=REGISTRY)
-STREAM_UP = Gauge("bridge_stream_up", "1: reading, 0: the brokers cannot be used", ("source",), registry=REGISTRY)
+STREAM_UP = Gauge("bridge_stream_up", "1: the brokers are read; 0: they cannot be used", ("source",), registry=REGISTRY)
 _PARTITION = ("source", "topic", "partition")
-LAG = Gauge("bridge_stream_lag_records", "Records of a partition that are not stored", _PARTITION, registry=REGISTRY)
-POSITION = Gauge("bridge_stream_position", "The next offset to be stored", _PARTITION, registry=REGISTRY)
+LAG = Gauge(
+    "bridge_stream_lag_records", "Records of a partition that are not stored yet", _PARTITION, registry=REGISTRY
+)
+POSITION = Gauge("bridge_stream_position", "Offset of the next record to be stored", _PARTITION, registry=REGISTRY)
 STOPPED = Gauge(
     "bridge_stream_partition_stopped",
-    "1: nothing more of it is read, and a person is needed",
+    "1: nothing more of the partition is read, and a person is needed",
     _PARTITION,
     registry=REGISTRY,
 )
-GENERATION = Gauge("bridge_rules_generation", "How often rules were taken over", registry=REGISTRY)
-RULES_CURRENT = Gauge(
-    "bridge_rules_current", "1: what the files say is in force, 0: a change was refused", registry=REGISTRY
+GENERATION = Gauge(
+    "bridge_rules_generation",
+    "Number of the rules in force; it grows with each change that was taken over",
+    registry=REGISTRY,
 )
-FREE = Gauge("bridge_journal_free_bytes", "Free room on the journal's disk", registry=REGISTRY)
+RULES_UP_TO_DATE = Gauge(
+    "bridge_rules_up_to_date", "1: what the files say is in force; 0: a change was refused", registry=REGISTRY
+)
+FREE = Gauge("bridge_journal_free_bytes", "Free bytes on the disk of the SQLite journal", registry=REGISTRY)
 OLDEST = Gauge(
-    "bridge_oldest_due_seconds", "How long the longest waiting order is overdue", ("dest",), registry=REGISTRY
+    "bridge_oldest_due_seconds",
+    "Seconds that the order that waits the longest is overdue",
+    ("dest",),
+    registry=REGISTRY,
 )
 
 

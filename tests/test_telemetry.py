@@ -28,7 +28,7 @@ def _skipped(reason):
 
 
 def _skips():
-    return sum(_count("bridge_skips_total", dest="tests", reason=reason) for reason in ("a", "b"))
+    return sum(_count("bridge_skipped_documents_total", dest="tests", reason=reason) for reason in ("a", "b"))
 
 
 async def test_events_of_a_turn_are_written_and_counted_at_its_end_in_their_order(log):

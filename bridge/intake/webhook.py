@@ -267,7 +267,7 @@ def _tell(delivery: Delivery, seconds: float) -> None:
     emit(
         "delivery.duplicate" if appended.known else "delivery.received",
         **names,
-        secret=delivery.verified.secret + 1,
+        secret_number=delivery.verified.secret + 1,
         reason=reason,
         bytes=len(envelope.raw),
         seconds=round(seconds, 4),

@@ -294,7 +294,7 @@ def test_each_way_in_which_a_stream_can_stand_still_has_an_alert_and_a_panel(ren
         "bridge_stream_partition_stopped",
         "bridge_stream_lag_records",
         "bridge_record_waits_total",
-        "bridge_shared_groups_total",
+        "bridge_stream_shared_groups_total",
     }
     board = json.loads((CHART / "dashboard.json").read_text())
     panels = " ".join(target["expr"] for panel in board["panels"] for target in panel["targets"])

@@ -139,7 +139,7 @@ async def test_large_bodies_that_came_leave_room_for_small_ones(running, setting
                 b"X-Shopify-Hmac-Sha256: AAAA\r\nContent-Length: 4000000\r\n\r\n" + b"x" * 2_000_000
             )
         async with asyncio.timeout(10):
-            while not _count("bridge_refusals_total", source="shop", status="503"):
+            while not _count("bridge_door_refusals_total", source="shop", status="503"):
                 await asyncio.sleep(0.02)
         statuses = [(await bridge.post(order()[1], delivery_id=str(number)))[0] for number in range(20)]
         assert [200] * 20 == statuses
@@ -151,7 +151,7 @@ async def test_large_bodies_that_came_leave_room_for_small_ones(running, setting
 async def test_silent_connections_make_room_for_others(running, settings_for, sandbox, order):
     settings = _with_door(settings_for(sandbox), max_connections=8)
     async with running(settings) as bridge, AsyncExitStack() as strangers:
-        before = _count("bridge_refusals_total", source="", status="503")
+        before = _count("bridge_door_refusals_total", source="", status="503")
         readers = []
         for number in range(40):
             reader, writer = await asyncio.open_connection("127.0.0.1", bridge.house.port)
@@ -160,7 +160,7 @@ async def test_silent_connections_make_room_for_others(running, settings_for, sa
             if number % 2:
                 writer.write(b"POST /webhooks/shop HTTP/1.1\r\n")
             assert 200 == (await bridge.post(order()[1], delivery_id=str(number)))[0]
-        assert before + 32 <= _count("bridge_refusals_total", source="", status="503")
+        assert before + 32 <= _count("bridge_door_refusals_total", source="", status="503")
         assert b"HTTP/1.1 503" == (await readers[0].read())[:12]
 
 
@@ -218,12 +218,12 @@ async def test_a_process_with_few_descriptors_stays_healthy_under_silent_connect
 )
 async def test_what_is_no_request_is_answered_counted_and_told_by_the_door(running, sent, status, log):
     async with running() as bridge:
-        before = _count("bridge_refusals_total", source="", status=str(status))
+        before = _count("bridge_door_refusals_total", source="", status=str(status))
         answer = await _exchanged(bridge.house.port, sent)
         assert f"HTTP/1.1 {status}".encode() == answer[:12]
         assert b"aiohttp" not in answer
         assert b"Connection: close" in answer
-        assert before + 1 == _count("bridge_refusals_total", source="", status=str(status))
+        assert before + 1 == _count("bridge_door_refusals_total", source="", status=str(status))
     assert not [line for line in log() if line["level"] == "error" or line["event"] == "log"]
 
 
@@ -244,14 +244,14 @@ async def test_a_body_that_is_not_framed_as_it_says_is_400_without_a_trace(runni
 
 async def test_who_hangs_up_in_a_body_is_counted_and_no_error(running, log):
     async with running() as bridge:
-        before = _count("bridge_refusals_total", source="shop", status="400")
+        before = _count("bridge_door_refusals_total", source="shop", status="400")
         reader, writer = await asyncio.open_connection("127.0.0.1", bridge.house.port)
         writer.write(REFUSED["wrong signature"] + b"Host: x\r\nContent-Length: 100\r\n\r\nabc")
         await writer.drain()
         await asyncio.sleep(0.05)
         writer.transport.abort()
         async with asyncio.timeout(10):
-            while _count("bridge_refusals_total", source="shop", status="400") == before:
+            while _count("bridge_door_refusals_total", source="shop", status="400") == before:
                 await asyncio.sleep(0.02)
         assert reader is not None
     assert not [line for line in log() if line["level"] == "error" or line["event"] == "log"]

@@ -146,10 +146,10 @@ async def test_a_body_that_drips_is_closed_within_the_time_of_an_answer(running,
 
 async def test_half_a_header_is_closed_by_the_watchdog(running, monkeypatch):
     monkeypatch.setattr(connections, "_HEADERS_WITHIN", 0.2)
-    before = _count("bridge_slow_connections_total")
+    before = _count("bridge_door_slow_connections_total")
     async with running() as bridge:
         assert b"" == await _raw(bridge.house.port, b"POST /webhooks/shop HTTP/1.1\r\nHost:")
-        assert before + 1 == _count("bridge_slow_connections_total")
+        assert before + 1 == _count("bridge_door_slow_connections_total")
 
 
 async def test_a_journal_that_cannot_write_is_503_with_retry_after_and_not_ready(running, order, monkeypatch):
@@ -189,13 +189,13 @@ include: [shopify/default]
     both = read(text % path, environ={**environ, "NEW": "new secret"})
     _, body = order()
     labels = {"source": "shop"}
-    before = [_count("bridge_deliveries_total", **labels, secret=which) for which in "12"]
+    before = [_count("bridge_deliveries_total", **labels, secret_number=which) for which in "12"]
     async with running(both) as bridge:
         assert 200 == (await bridge.post(body))[0]
         signed = old.sign(body, topic="orders/create", tenant=None, delivery_id="by the old one")
         async with bridge.session.post(bridge.door, data=body, headers=signed) as answer:
             assert 200 == answer.status
-    after = [_count("bridge_deliveries_total", **labels, secret=which) for which in "12"]
+    after = [_count("bridge_deliveries_total", **labels, secret_number=which) for which in "12"]
     assert [before[0] + 1, before[1] + 1] == after
 
 

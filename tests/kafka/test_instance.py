@@ -42,7 +42,7 @@ async def test_who_lost_the_instance_stops_says_so_and_comes_back_when_the_other
     monkeypatch.setattr(stream, "_LONGEST_WAIT", 0.5)
     await create_topic(cluster.bootstrap, topic)
     first, second, third = orders("FIRST", 10), orders("SECOND", 50), orders("THIRD", 10)
-    before = telemetry.REGISTRY.get_sample_value("bridge_fencings_total", {"source": "erp"}) or 0
+    before = telemetry.REGISTRY.get_sample_value("bridge_stream_fencings_total", {"source": "erp"}) or 0
     async with reading(cluster.bootstrap, topic, source=INSTANCE) as bridge:
         await produce(cluster.bootstrap, topic, first.items())
         assert {1} == set((await delivered(first)).values())
@@ -53,7 +53,7 @@ async def test_who_lost_the_instance_stops_says_so_and_comes_back_when_the_other
         (told,) = _said(log, "stream.fenced")
         assert ("error", f"group-of-{topic}") == (told["level"], told["group"])
         assert "env:HOSTNAME" in told["detail"]
-        assert before + 1 == telemetry.REGISTRY.get_sample_value("bridge_fencings_total", {"source": "erp"})
+        assert before + 1 == telemetry.REGISTRY.get_sample_value("bridge_stream_fencings_total", {"source": "erp"})
         assert 0 == telemetry.REGISTRY.get_sample_value("bridge_stream_up", {"source": "erp"})
         assert 1 == other.log.read_text().count('"event":"stream.assigned"'), "nobody takes it back"
         assert "stream.fenced" not in other.log.read_text()

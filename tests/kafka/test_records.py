@@ -429,7 +429,7 @@ async def test_a_deletion_of_debezium_queues_in_its_order_and_a_rule_for_it_hear
 
 
 def _skipped():
-    return _count("bridge_skips_total", dest="hellotext", reason="no rule")
+    return _count("bridge_skipped_documents_total", dest="hellotext", reason="no rule")
 
 
 async def test_records_of_one_order_keep_their_order(cluster, topic, reading, delivered):
