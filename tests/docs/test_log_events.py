@@ -9,6 +9,7 @@ import pytest
 
 from bridge.intake.origin import REWOUND
 from bridge.log_events import EVENTS
+from bridge.telemetry import REGISTRY
 
 ROOT = Path(__file__).parents[2]
 SOURCES = [path for folder in ("bridge", "connectors") for path in sorted((ROOT / folder).rglob("*.py"))]
@@ -95,3 +96,25 @@ def test_the_fields_of_a_call_are_found(source):
     ((events, found),) = calls(ast.parse(source))
     assert "a" in events
     assert {"x", "source", "topic"} < found
+
+
+PAGES = [path for path in sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]) if path.name != "CHANGELOG.md"]
+TEXTS = [*PAGES, *sorted((ROOT / "helm").rglob("*.yaml")), *sorted((ROOT / "helm").rglob("*.json"))]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_a_page_names_only_log_events_that_there_are(page):
+    first = {name.partition(".")[0] for name in EVENTS if "." in name} - {"log", "rules", "partition"}
+    found = re.findall(rf"`((?:{'|'.join(sorted(first))})\.[a-z_]+)`", page.read_text())
+    assert [] == [name for name in found if name not in EVENTS and name not in OF_OTHERS]
+
+
+OF_OTHERS = {"delivery.concurrency", "journal.db", "journal.keep"}
+"""Names of files and keys that look like those of events."""
+
+
+@pytest.mark.parametrize("page", TEXTS, ids=lambda path: path.name)
+def test_a_page_names_only_metrics_that_there_are(page):
+    there = {each.rpartition("_bucket")[0] or each for each in REGISTRY._names_to_collectors}
+    found = re.findall(r"\bbridge_[a-z_]+[a-z]\b(?!\.| @)", page.read_text())
+    assert [] == [name for name in found if name.removesuffix("_bucket") not in there]
