@@ -32,6 +32,7 @@ from bridge.intake import connections, status, webhook
 from bridge.intake.stream import Stream
 from bridge.jobs.schedule import Upkeep
 from bridge.journal import Journal, Retention
+from bridge.journal.store import Released
 from bridge.mapping.rulebook import Rulebook
 from bridge.reload import Reload, tell_loaded
 from bridge.telemetry import emit
@@ -105,13 +106,14 @@ async def serve(settings: Settings, ending: Shutdown, *, opened_as: Callable[[Ru
 
 
 @asynccontextmanager
-async def _journal(settings: Settings, released: journals.Told) -> AsyncIterator[Journal]:
+async def _journal(settings: Settings, released: Released) -> AsyncIterator[Journal]:
     """With the names of its facts agreed. A new one is said: it may be that the old one is somewhere else."""
-    is_new = journals.is_new(settings.journal)
+    store = journals.store_of(settings.journal)
+    is_new = store.is_new()
     destinations = list(settings.destinations)
-    async with journals.serving(settings.journal, destinations=destinations, released=released) as journal:
+    async with store.serving(destinations=destinations, released=released) as journal:
         if is_new:
-            emit("journal.made", journal=journals.whereabouts(settings.journal), detail="there was none: it is empty")
+            emit("journal.made", journal=store.whereabouts, detail="there was none: it is empty")
         await check_and_remember(journal, settings)
         yield journal
 
@@ -152,7 +154,7 @@ def _tell_started(settings: Settings, port: int, private_port: int) -> None:
         version=version("attribution-bridge"),
         port=port,
         private_port=private_port,
-        journal=journals.whereabouts(settings.journal),
+        journal=journals.store_of(settings.journal).whereabouts,
         destinations={name: "shadow" if o.shadow else "live" for name, o in settings.destinations.items()},
     )
 

@@ -27,18 +27,18 @@ async def test_a_start_without_a_journal_says_that_a_new_one_was_made_and_where(
 
 
 async def test_only_the_last_folder_of_a_path_is_made(tmp_path):
-    assert await journals.init(SqliteSettings(path=tmp_path / "var" / "journal.db"))
+    assert await journals.store_of(SqliteSettings(path=tmp_path / "var" / "journal.db")).init()
     mistyped = SqliteSettings(path=tmp_path / "vra" / "more" / "journal.db")
     with pytest.raises(JournalError, match=f"there is no folder {tmp_path}/vra for the journal"):
-        await journals.init(mistyped)
+        await journals.store_of(mistyped).init()
     with pytest.raises(JournalError, match=f"there is no folder {tmp_path}/vra for the journal"):
-        async with journals.importing(mistyped):
+        async with journals.store_of(mistyped).importing():
             pass
     assert not (tmp_path / "vra").exists()
 
 
 async def test_a_journal_in_use_says_what_to_do(tmp_path):
     settings = SqliteSettings(path=tmp_path / "journal.db")
-    async with journals.serving(settings, destinations=(), released=print):
+    async with journals.store_of(settings).serving(destinations=(), released=print):
         with pytest.raises(JournalInUse, match=r"is in use by another process.*: stop that first, or name another"):
-            await journals.init(settings)
+            await journals.store_of(settings).init()

@@ -53,7 +53,7 @@ async def _accounts(asked: Mapping[str, Any]) -> dict[tuple[str, str], Account]:
     since, until = tenants.span(asked, now)
     meant = tenants.meant(settings, asked)
     found: dict[tuple[str, str], Account] = {}
-    async with performing(told=tenants.say) as performer, journals.reading(settings.journal) as journal:
+    async with performing(told=tenants.say) as performer, journals.store_of(settings.journal).reading() as journal:
         united = await united_names(journal)
         for source, tenant, admin in meant:
             work = Accountant(

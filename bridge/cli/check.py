@@ -41,8 +41,9 @@ def check(config: Path | None, connect: bool, show: bool, as_json: bool) -> None
 
 async def _connected(settings: Settings) -> None:
     """Raises JournalError where the journal cannot be opened."""
-    weaknesses = await journals.weaknesses(settings.journal)
-    click.echo(f"  journal {journals.name_of(settings.journal)} can be opened" + (", but:" if weaknesses else ""))
+    store = journals.store_of(settings.journal)
+    weaknesses = await store.weaknesses()
+    click.echo(f"  journal {store.name} can be opened" + (", but:" if weaknesses else ""))
     for sentence in weaknesses:
         click.echo(f"    {sentence}")
 

@@ -123,7 +123,7 @@ async def _show(settings: Settings, opened: asyncio.Future[service.Running], api
     house = await opened
     door, private = f"http://127.0.0.1:{house.port}{PATH}shop", f"http://127.0.0.1:{house.private_port}"
     click.echo(f"the bridge is open at {door}, the stand-in of the attribution API at {api}, "
-               f"the journal is {journals.name_of(settings.journal)}")  # fmt: skip
+               f"the journal is {journals.store_of(settings.journal).name}")  # fmt: skip
     body = fresh(example("shopify", "order.json"), now=datetime.now(UTC))
     order = msgspec.json.decode(body)
     delivery = Delivery(body=body, topic="orders/create", delivery_id=f"demo-{order['id']}")

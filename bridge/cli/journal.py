@@ -19,6 +19,7 @@ from bridge.errors import JournalError, JournalInUse
 from bridge.journal import Hold, Pruned, Retention, Stats
 from bridge.journal.dump import Sum, header_of, read_in, write_out
 from bridge.journal.ownership import made_anew
+from bridge.journal.store import Store
 
 _IN_DOUBT = (
     "what was not final in it may have been sent since, and so may what happens until the bridge starts with it: see "
@@ -70,10 +71,10 @@ def init(config: Path | None, path: Path | None) -> None:
     Example:
       attribution-bridge journal init --config bridge.yaml
     """
-    settings = options.journal_settings(config, path)
-    made = options.wait_for(journals.init(settings))
-    click.echo(f"{'made' if made else 'is there already'}: {journals.name_of(settings)}")
-    for sentence in options.wait_for(journals.weaknesses(settings)):
+    store = options.store(config, path)
+    made = options.wait_for(store.init())
+    click.echo(f"{'made' if made else 'is there already'}: {store.name}")
+    for sentence in options.wait_for(store.weaknesses()):
         click.echo(f"  {sentence}", err=True)
 
 
@@ -109,7 +110,7 @@ def export_(file: Path, config: Path | None, path: Path | None) -> None:
     Example:
       attribution-bridge journal export moving.journal
     """
-    options.wait_for(_write_out(options.journal_settings(config, path), file, whole=True))
+    options.wait_for(_write_out(options.store(config, path), file, whole=True))
 
 
 @journal.command()
@@ -124,7 +125,7 @@ def backup(file: Path, config: Path | None, path: Path | None) -> None:
     Example:
       attribution-bridge journal backup "backup-$(date +%F).journal"
     """
-    options.wait_for(_write_out(options.journal_settings(config, path), file, whole=False))
+    options.wait_for(_write_out(options.store(config, path), file, whole=False))
 
 
 @journal.command("import")
@@ -137,7 +138,7 @@ def import_(file: Path, config: Path | None, path: Path | None) -> None:
     Example:
       attribution-bridge journal import moving.journal --config postgres.yaml
     """
-    options.wait_for(_read_in(options.journal_settings(config, path), file, restored=False))
+    options.wait_for(_read_in(options.store(config, path), file, restored=False))
 
 
 @journal.command()
@@ -151,7 +152,7 @@ def restore(file: Path, config: Path | None, path: Path | None) -> None:
     Example:
       attribution-bridge journal restore backup-2026-11-20.journal
     """
-    options.wait_for(_read_in(options.journal_settings(config, path), file, restored=True))
+    options.wait_for(_read_in(options.store(config, path), file, restored=True))
 
 
 @journal.command()
@@ -164,14 +165,14 @@ def doubt(config: Path | None, path: Path | None) -> None:
     Example:
       attribution-bridge journal doubt --config bridge.yaml
     """
-    settings = options.journal_settings(config, path)
-    options.wait_for(journals.doubt(settings))
-    click.echo(f"{journals.name_of(settings)}: {_IN_DOUBT}")
+    store = options.store(config, path)
+    options.wait_for(store.doubt())
+    click.echo(f"{store.name}: {_IN_DOUBT}")
 
 
-async def _write_out(settings: JournalSettings, file: Path, *, whole: bool) -> None:
+async def _write_out(store: Store, file: Path, *, whole: bool) -> None:
     with _written(file) as out:
-        async with journals.exporting(settings) as source:
+        async with store.exporting() as source:
             if whole and not source.whole:
                 raise JournalError("a bridge works with this journal: stop it to export, or make a `journal backup`")
             source.whole = whole
@@ -197,18 +198,18 @@ def _written(file: Path) -> Iterator[BinaryIO]:
             part.unlink(missing_ok=True)
 
 
-async def _read_in(settings: JournalSettings, file: Path, *, restored: bool) -> None:
+async def _read_in(store: Store, file: Path, *, restored: bool) -> None:
     with file.open("rb") as given:
         header = header_of(given)
         if not header.whole and not restored:
             raise JournalError("this is the backup of a moment, more was sent since: use `journal restore`")
-        async with journals.importing(settings) as target:
+        async with store.importing() as target:
             with options.progress("reading", header.rows) as bar:
                 sums = await read_in(target, given, header, bar.update)
             if restored:
                 await target.doubt()
             positions = [row async for rows in target.pages("position") for row in rows]
-    click.echo(f"{journals.name_of(settings)}: {_summed(sums)}; counts and digests agree")
+    click.echo(f"{store.name}: {_summed(sums)}; counts and digests agree")
     if restored:
         click.echo(_IN_DOUBT)
         click.echo("people whom you erased after the backup was made are in it again: erase them once more")
@@ -231,7 +232,7 @@ async def _prune(settings: JournalSettings) -> Pruned:
     retention = Retention(bodies=keep.bodies, history=keep.history, keys=keep.keys)
     total = Pruned(more=True)
     try:
-        async with journals.serving(settings, destinations=(), released=lambda _dest, _rule: None) as found:
+        async with journals.store_of(settings).serving(destinations=(), released=lambda _dest, _rule: None) as found:
             while total.more:
                 step = await found.prune(retention, now=datetime.now(UTC))
                 total = Pruned(

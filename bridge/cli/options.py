@@ -18,6 +18,7 @@ from bridge.config import journal_of, source_names
 from bridge.config.sections import PostgresSettings, SqliteSettings
 from bridge.errors import ConfigurationError
 from bridge.journal import Intake, Operator, Parked, Reader
+from bridge.journal.store import Store
 
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
@@ -92,24 +93,29 @@ def wait_for(work: Awaitable[T]) -> T:
     return asyncio.run(main())
 
 
+def store(config: Path | None, path: Path | None) -> Store:
+    """The journal that a command means."""
+    return journals.store_of(journal_settings(config, path))
+
+
 @asynccontextmanager
 async def to_read(config: Path | None, path: Path | None) -> AsyncIterator[Reader]:
     """The journal, beside whoever owns it."""
-    async with journals.reading(journal_settings(config, path)) as found:
+    async with store(config, path).reading() as found:
         yield found
 
 
 @asynccontextmanager
 async def to_act(config: Path | None, path: Path | None) -> AsyncIterator[Operator]:
     """The journal's owner, or the journal itself while nobody owns it."""
-    async with journals.acting(journal_settings(config, path)) as found:
+    async with store(config, path).acting() as found:
         yield found
 
 
 @asynccontextmanager
 async def to_feed(config: Path | None, path: Path | None) -> AsyncIterator[Intake]:
-    """As to_act; destinations are not asked for: nothing is taken in that waits."""
-    async with journals.feeding(journal_settings(config, path), destinations=()) as found:
+    """Like to_act, and documents may be added. No destination is named, so nothing is added that waits for one."""
+    async with store(config, path).feeding(destinations=()) as found:
         yield found
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import click
 
-from bridge import journals
 from bridge.cli import options, tenants
 from bridge.cli.account import account
 from bridge.contract import Reason
@@ -70,7 +69,7 @@ async def _stories(config: Path | None, path: Path | None, text: str, shop: str)
 
 async def _looked_in(journal: Reader, config: Path | None, path: Path | None) -> str:
     count = (await journal.stats()).lanes
-    name = journals.name_of(options.journal_settings(config, path))
+    name = options.store(config, path).name
     orders = "1 order" if count == 1 else f"{count} orders"
     return f"no order or delivery goes by it in the journal {name}, which has {orders}"
 

@@ -9,7 +9,6 @@ from typing import Any, TypeVar
 
 import click
 
-from bridge import journals
 from bridge.cli import options, outcomes, reread
 from bridge.contract import Envelope, Reason, State
 from bridge.journal import Hold, Operator, Parked, Selection
@@ -181,7 +180,7 @@ async def _act(
     done = await reread.reread(unread, asked) if unread else 0
     async with options.to_act(asked["config"], asked["path"]) as journal:
         done += await options.in_pages(others, act(journal), rate=asked["rate"], label=doing) if others else 0
-        return done, journals.is_served(journal)
+        return done, options.store(asked["config"], asked["path"]).is_served(journal)
 
 
 def _apart(facts: Sequence[Parked], doing: str) -> tuple[Sequence[Parked], Sequence[Parked]]:

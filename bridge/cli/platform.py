@@ -11,7 +11,6 @@ import click
 from bridge import journals
 from bridge.cli import options, tenants
 from bridge.config import Settings, read_file
-from bridge.config.sections import SqliteSettings
 from bridge.errand import Admin, Finding
 from bridge.jobs.compliance import paused_mark
 from bridge.jobs.errands import ErrandRunner, performing
@@ -147,13 +146,14 @@ def _tell_findings(found: Sequence[tuple[str, str, Finding]]) -> None:
 async def _go_on(ctx: click.Context, asked: Mapping[str, Any]) -> None:
     """Who subscribes has the app in the shop again: what was paused when it was uninstalled goes on."""
     settings = read_file(options.chosen(asked["config"]))
-    if isinstance(settings.journal, SqliteSettings) and not settings.journal.path.exists():
+    store = journals.store_of(settings.journal)
+    if store.is_new():
         return
     marks = [paused_mark(source, tenant) for source, tenant, _ in _meant(ctx, settings, asked)]
-    async with journals.reading(settings.journal) as journal:
+    async with store.reading() as journal:
         paused = [mark for mark in marks if await journal.recall(mark)]
     if paused:
-        async with journals.feeding(settings.journal, destinations=list(settings.destinations)) as feeding:
+        async with store.feeding(destinations=list(settings.destinations)) as feeding:
             for mark in paused:
                 await feeding.remember(mark, "")
 
@@ -167,7 +167,7 @@ async def _reconciled(ctx: click.Context, asked: Mapping[str, Any]) -> dict[tupl
     since, until = tenants.span(asked, now)
     tallies: dict[tuple[str, str], Tally] = {}
     chosen = _meant(ctx, settings, asked)
-    feeding = journals.feeding(settings.journal, destinations=list(settings.destinations))
+    feeding = journals.store_of(settings.journal).feeding(destinations=list(settings.destinations))
     async with performing(told=tenants.say) as performer, feeding as journal:
         for source, tenant, admin in chosen:
             work = Reconciliation(journal=journal, source=source, tenant=tenant, dry_run=asked["dry_run"])

@@ -28,7 +28,7 @@ async def reread(facts: Sequence[Parked], asked: dict[str, Any]) -> int:
     of each of the others it says why."""
     settings = read_file(options.chosen(asked["config"]))
     where = options.journal_settings(asked["config"], asked["path"])
-    feeding = journals.feeding(where, destinations=list(settings.destinations))
+    feeding = journals.store_of(where).feeding(destinations=list(settings.destinations))
     async with performing() as performer, feeding as journal:
         again = _Rereading(journal, performer, settings.sources, {fact.ref: fact for fact in facts})
         done = await options.in_pages(facts, again.all_of, rate=asked["rate"], label="reading")

@@ -55,7 +55,7 @@ async def test_an_action_that_is_not_allowed_holds_its_rule_and_everything_else_
         assert not await _paused(bridge)
 
         await bridge.recover()
-        async with journals.acting(bridge.settings.journal) as person:
+        async with journals.store_of(bridge.settings.journal).acting() as person:
             await person.release("hellotext", "redeemed")
 
         async def all_sent():
