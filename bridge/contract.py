@@ -31,6 +31,10 @@ class State(StrEnum):
     DROPPED = "dropped"
 
 
+HOLDS = frozenset({State.DEPARTED, State.DELIVERED, State.UNCERTAIN, State.SHADOWED, State.DROPPED})
+"""States whose key makes a later equal fact fall away."""
+
+
 class Effect(Flag):
     """What a reason does beside being said."""
 
@@ -217,6 +221,10 @@ class Envelope(Plain, frozen=True, kw_only=True):
     rivals: tuple[str, ...] = ()
     also: tuple[str, ...] = ()
     hidden: ClassVar = frozenset(("aliases", "headers", "raw"))
+
+    def is_stale(self, newest: datetime | None) -> bool:
+        """Whether a newer version of the document was mapped already: `newest` is the newest; None: none was."""
+        return self.version is not None and newest is not None and self.version < newest
 
     @property
     def key(self) -> str | None:

@@ -3,8 +3,9 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from bridge.config.sections import JournalSettings, PostgresSettings, SqliteSettings
+from bridge.config.sections import JournalSettings, Keep, PostgresSettings, SqliteSettings
 from bridge.errors import BridgeError
+from bridge.journal import Retention
 from bridge.journal.sqlite.store import SqliteStore
 from bridge.journal.store import Store
 
@@ -12,6 +13,10 @@ from bridge.journal.store import Store
 def store_of(settings: JournalSettings) -> Store:
     """The journal that these settings name; nothing is opened. Raises BridgeError where its driver is not installed."""
     return _STORES[type(settings)](settings)
+
+
+def retention_of(keep: Keep) -> Retention:
+    return Retention(bodies=keep.bodies, history=keep.history, keys=keep.keys)
 
 
 def _sqlite(settings: SqliteSettings) -> Store:

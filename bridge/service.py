@@ -21,17 +21,16 @@ from bridge import journals
 from bridge.config import Settings
 from bridge.config.sections import DeliverySettings
 from bridge.contract import Renames, Request, Response, StreamSource, WebhookSource
-from bridge.delivery.client import Client, Timeouts, opened_client
-from bridge.delivery.concurrency import ConcurrencyBounds
+from bridge.delivery.client import Client, opened_client
 from bridge.delivery.conversation import Route
-from bridge.delivery.policy import RetryPolicy
+from bridge.delivery.from_settings import bounds_of, retry_of, timeouts_of
 from bridge.delivery.worker import Worker
 from bridge.errors import JournalBroken, JournalBusy
 from bridge.fact_names import check_and_remember
 from bridge.intake import connections, status, webhook
 from bridge.intake.stream import Stream
 from bridge.jobs.schedule import Upkeep
-from bridge.journal import Journal, Retention
+from bridge.journal import Journal
 from bridge.journal.store import Released
 from bridge.mapping.rulebook import Rulebook
 from bridge.reload import Reload, tell_loaded
@@ -165,12 +164,7 @@ def _private(settings: Settings, told: status.Status) -> AbstractAsyncContextMan
 
 
 def _client(delivery: DeliverySettings) -> AbstractAsyncContextManager[Client]:
-    timeouts = Timeouts(
-        connect=delivery.connect_timeout,
-        read=delivery.read_timeout,
-        total=delivery.total_timeout,
-        keep_alive=delivery.keep_alive,
-    )
+    timeouts = timeouts_of(delivery)
     agent = f"attribution-bridge/{version('attribution-bridge')}"
     return opened_client(timeouts=timeouts, connections=delivery.concurrency, user_agent=agent, rate=delivery.rate)
 
@@ -184,10 +178,8 @@ async def _worker(settings: Settings, name: str, book: Rulebook, journal: Journa
         name=name,
         destination=outlet.destination,
         shadow=outlet.shadow,
-        bounds=ConcurrencyBounds(
-            least=delivery.least_concurrency, most=delivery.concurrency, slow=delivery.slow_after.total_seconds()
-        ),
-        retry=RetryPolicy(first_wait=delivery.first_wait, longest_wait=delivery.longest_wait, give_up=delivery.give_up),
+        bounds=bounds_of(delivery),
+        retry=retry_of(delivery),
     )
     async with _client(delivery) as client:
         yield Worker(route, journal=journal, book=book, client=client)
@@ -240,8 +232,7 @@ async def _guarded(journal: Journal) -> None:
 
 async def _pruning(journal: Journal, settings: Settings) -> None:
     """Forgets what is past its retention, in small steps, once an hour."""
-    keep = settings.journal.keep
-    retention = Retention(bodies=keep.bodies, history=keep.history, keys=keep.keys)
+    retention = journals.retention_of(settings.journal.keep)
     while True:
         bodies = envelopes = lanes = 0
         more = True

@@ -64,9 +64,14 @@ class PostgresServer:
             time.sleep(0.02)
 
 
+def place_of(dsn, schema, **options):
+    """Where a journal is, with times that a test can wait for."""
+    short = {"lease": timedelta(seconds=2), "poll": timedelta(seconds=0.5), "timeout": timedelta(seconds=5)}
+    return postgres.Place(dsn=dsn, schema=schema, **({"pool": 4, "listen": True} | short | options))
+
+
 def new_place(dsn, **options):
     """A new journal, in a schema of its own."""
-    short = {"lease": timedelta(seconds=2), "poll": timedelta(seconds=0.5), "timeout": timedelta(seconds=5)}
-    place = postgres.Place(dsn=dsn, schema=f"test_{uuid.uuid4().hex[:12]}", pool=4, **(short | options))
+    place = place_of(dsn, f"test_{uuid.uuid4().hex[:12]}", **options)
     assert asyncio.run(postgres.init(place))
     return place

@@ -16,7 +16,7 @@ from bridge.cli.parked import warn_of
 from bridge.config.sections import JournalSettings
 from bridge.delivery.outage import Outage, outage_of
 from bridge.errors import JournalError, JournalInUse
-from bridge.journal import Hold, Pruned, Retention, Stats
+from bridge.journal import Hold, Pruned, Stats
 from bridge.journal.dump import Sum, header_of, read_in, write_out
 from bridge.journal.ownership import made_anew
 from bridge.journal.store import Store
@@ -228,8 +228,7 @@ def _summed(sums: Mapping[str, Sum]) -> str:
 
 
 async def _prune(settings: JournalSettings) -> Pruned:
-    keep = settings.keep
-    retention = Retention(bodies=keep.bodies, history=keep.history, keys=keep.keys)
+    retention = journals.retention_of(settings.keep)
     total = Pruned(more=True)
     try:
         async with journals.store_of(settings).serving(destinations=(), released=lambda _dest, _rule: None) as found:

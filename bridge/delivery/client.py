@@ -45,10 +45,10 @@ _PROBLEMS: tuple[tuple[type[Exception], Silent], ...] = (
 class Timeouts:
     """For one request: to connect, between two pieces of an answer, and for all of it."""
 
-    connect: timedelta = timedelta(seconds=5)
-    read: timedelta = timedelta(seconds=15)
-    total: timedelta = timedelta(seconds=30)
-    keep_alive: timedelta = timedelta(seconds=4)
+    connect: timedelta
+    read: timedelta
+    total: timedelta
+    keep_alive: timedelta
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,9 +22,9 @@ _LONG_AGO = float("-inf")
 class ConcurrencyBounds:
     """The limit stays between `least` and `most`; answers slower than `slow` seconds on the average lower it."""
 
-    least: int = 1
-    most: int = 64
-    slow: float = 2.0
+    least: int
+    most: int
+    slow: float
 
 
 class ConcurrencyLimit:

@@ -1,17 +1,17 @@
 """The core's side of a conversation: what is yielded goes to the client, silence is judged by what may have left."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from bridge.contract import Attempt, Destination, Event, Outcome, Reason, Rejected, Request, Response, Retry, Uncertain
 from bridge.delivery.client import Client, Silence
 from bridge.delivery.concurrency import ConcurrencyBounds
 from bridge.delivery.policy import RetryPolicy
 from bridge.errors import ClaimRevoked, LaneLost
+from bridge.generators import MOST_REQUESTS, run_async
 from bridge.status_table import judged
 from bridge.telemetry import emit, frames
 
-_MOST_REQUESTS = 32
 _DEFINITE_NO = range(300, 500)
 
 
@@ -21,9 +21,9 @@ class Route:
 
     name: str
     destination: Destination
-    shadow: bool = False
-    bounds: ConcurrencyBounds = field(default_factory=ConcurrencyBounds)
-    retry: RetryPolicy = field(default_factory=RetryPolicy)
+    shadow: bool
+    bounds: ConcurrencyBounds
+    retry: RetryPolicy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +32,14 @@ class BeforeSending:
 
     confirm: Callable[[], Awaitable[None]]
     mark_departed: Callable[[], Awaitable[None]]
+
+
+class _Ended(Exception):
+    """The core ends the conversation, with this outcome."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__()
+        self.outcome = outcome
 
 
 class Conversation:
@@ -76,20 +84,19 @@ class Conversation:
     async def _exchange(self, attempt: Attempt) -> Outcome:
         conversation = self._route.destination.converse(self._event, attempt)
         try:
-            request = next(conversation)
-            for _ in range(_MOST_REQUESTS):
-                if self._doubtful and not self._may_leave(request):
-                    conversation.close()
-                    return Uncertain(Reason.RESTORED, "it may have been sent after the backup was made")
-                answer = await self._answer(request)
-                if isinstance(answer, Silence):
-                    conversation.close()
-                    return self._silence(request, answer)
-                request = conversation.send(answer)
-        except StopIteration as end:
-            return self._doubted(end.value)
-        conversation.close()
-        raise RuntimeError(f"a conversation of more than {_MOST_REQUESTS} requests")
+            outcome = await run_async(conversation, self._answered, most=MOST_REQUESTS)
+        except _Ended as end:
+            return end.outcome
+        return self._doubted(outcome)
+
+    async def _answered(self, request: Request) -> Response:
+        """The answer to a request. Raises _Ended where the conversation cannot go on."""
+        if self._doubtful and not self._may_leave(request):
+            raise _Ended(Uncertain(Reason.RESTORED, "it may have been sent after the backup was made"))
+        answer = await self._answer(request)
+        if isinstance(answer, Silence):
+            raise _Ended(self._silence(request, answer))
+        return answer
 
     def _may_leave(self, request: Request) -> bool:
         return self._repeatable(request) or (self._route.shadow and request.shadow is not None)

@@ -17,7 +17,7 @@ from bridge.delivery.doubt import NONE, doubted
 from bridge.delivery.evidence import Evidence, Scope
 from bridge.delivery.policy import CLOCK_WAS_SET, LONGEST_REST, Pass, Postpone, Settle, decide
 from bridge.errors import ClaimRevoked, JournalBusy, LaneLost, NotStorable
-from bridge.journal import HOLDS, Claim, Done, Hold, Journal, Key, Postponed, Progress, Returned, Settled, Skip
+from bridge.journal import Claim, Done, Hold, Journal, Key, Postponed, Progress, Returned, Settled, Skip
 from bridge.mapping.rule import LONGEST_MESSAGE
 from bridge.mapping.rulebook import Rulebook
 from bridge.mapping.rules import Failure, Passed, Rules, Step
@@ -239,11 +239,10 @@ class DocumentDelivery:
 
     def _is_held(self, document: ClaimedDocument, fact: str, once: str) -> bool:
         """Under its name, or under one that is the same."""
-        held = document.claim.held
-        return bool(held) and any(held.get((name, once)) in HOLDS for name in self._names(document, fact))
-
-    def _names(self, document: ClaimedDocument, fact: str) -> Sequence[str]:
-        return document.rules.names_of(fact, self._route.name, document.claim.united)
+        claim = document.claim
+        return bool(claim.held) and document.rules.is_held(
+            fact, self._route.name, lambda name: claim.held.get((name, once)), united=claim.united
+        )
 
     async def _send(self, document: ClaimedDocument, event: Event) -> Postponed | None:
         """Send one fact. What is final is noted in the document; what must wait postpones the lane."""
@@ -337,7 +336,8 @@ class DocumentDelivery:
         if decision.state is State.DEAD:
             return
         held = document.claim.held
-        for name in self._names(document, event.fact) if held else ():
+        names = document.rules.names_of(event.fact, self._route.name, document.claim.united) if held else ()
+        for name in names:
             # A rule that failed before its once was known: the next success of the fact in the lane ends its letter.
             for key in dict.fromkeys(((name, event.once), (name, ""))):
                 if held.get(key) is State.DEAD:

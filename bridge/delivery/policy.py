@@ -17,9 +17,9 @@ _LARGEST_EXPONENT = 32
 class RetryPolicy:
     """How long a fact is tried. Waits double from `first_wait` to `longest_wait`, each drawn between zero and that."""
 
-    first_wait: timedelta = timedelta(seconds=1)
-    longest_wait: timedelta = timedelta(minutes=10)
-    give_up: timedelta = timedelta(days=14)
+    first_wait: timedelta
+    longest_wait: timedelta
+    give_up: timedelta
 
 
 class Settle(Plain, frozen=True, kw_only=True):

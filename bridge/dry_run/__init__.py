@@ -22,7 +22,6 @@ from bridge.contract import (
     Paused,
     Reason,
     Record,
-    RecordReading,
     Rejected,
     Request,
     Response,
@@ -33,12 +32,12 @@ from bridge.contract import (
     WebhookSource,
 )
 from bridge.errors import BridgeError
+from bridge.generators import MOST_REQUESTS, run
 from bridge.mapping.rules import Failure, Passed, Step
 
 Answers: TypeAlias = Callable[[Request], Response]
 """What the other side would say to a request."""
 
-_MOST_REQUESTS: Final = 32
 _FINE: Final = Response(status=200, body=b"{}")
 
 
@@ -93,16 +92,7 @@ class DryRun:
         found = self._settings.sources.get(record.source)
         if not isinstance(found, StreamSource):
             raise BridgeError(f"{record.source} is no source of streams; there is: {', '.join(self._settings.sources)}")
-        return self.map(self._read(found.read(record)))
-
-    def _read(self, reading: RecordReading) -> Envelope:
-        try:
-            request = next(reading)
-            while True:
-                request = reading.send(self._answers(request))
-        except StopIteration as end:
-            envelope: Envelope = end.value
-            return envelope
+        return self.map(run(found.read(record), self._answers))
 
     def map(self, envelope: Envelope) -> Sequence[Verdict]:
         """As deliver, from an envelope: of a record, or out of a journal."""
@@ -126,12 +116,12 @@ class DryRun:
         return [(fact, once) for *key, fact, once in self._held if tuple(key) == order]
 
     def _is_stale(self, envelope: Envelope) -> bool:
-        if envelope.version is None:
-            return False
         key = (envelope.tenant, envelope.lane, envelope.source, envelope.kind)
-        newest = self._newest.get(key, envelope.version)
-        self._newest[key] = max(newest, envelope.version)
-        return envelope.version < newest
+        newest = self._newest.get(key)
+        is_stale = envelope.is_stale(newest)
+        if envelope.version is not None and not is_stale:
+            self._newest[key] = envelope.version
+        return is_stale
 
     def _verdict(self, envelope: Envelope, name: str, outlet: Outlet, step: Step) -> Verdict:
         match step:
@@ -159,7 +149,7 @@ class DryRun:
         word, why = str(Reason.ALREADY), ""
         if key not in self._held:
             attempt = Attempt(now=envelope.received_at, first_tried_at=envelope.received_at, number=1)
-            requests, outcome = self._held_with(outlet.destination.converse(event, attempt))
+            requests, outcome = self._converse(outlet.destination.converse(event, attempt))
             word, why = _said(outcome)
             if isinstance(outcome, Delivered | Uncertain):
                 self._held.add(key)
@@ -176,16 +166,10 @@ class DryRun:
             requests=requests,
         )
 
-    def _held_with(self, conversation: Conversation) -> tuple[Sequence[Request], Outcome]:
+    def _converse(self, conversation: Conversation) -> tuple[Sequence[Request], Outcome]:
         asked: list[Request] = []
-        try:
-            request = next(conversation)
-            for _ in range(_MOST_REQUESTS):
-                request = conversation.send(self._answer(request, asked))
-        except StopIteration as end:
-            return asked, end.value
-        conversation.close()
-        raise BridgeError(f"a conversation of more than {_MOST_REQUESTS} requests")
+        outcome = run(conversation, lambda request: self._answer(request, asked), most=MOST_REQUESTS)
+        return asked, outcome
 
     def _answer(self, request: Request, asked: list[Request]) -> Response:
         share = request.share

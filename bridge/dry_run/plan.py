@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, Literal, TypeAlias
 
-from bridge.contract import Envelope, Event, Json
+from bridge.contract import HOLDS, Envelope, Event, Json
 from bridge.dry_run.difference import between
-from bridge.journal import HOLDS, Kept, Key
+from bridge.journal import Kept, Key
 from bridge.mapping.former_names import NONE, Pair
 from bridge.mapping.rules import Failure, Rules
 from bridge.mapping.values import iso
@@ -98,7 +98,8 @@ class Planner:
 
     def _is_held(self, dest: str, kept: Kept, key: Key) -> bool:
         fact, once = key
-        return any(kept.held.get((dest, name, once)) in HOLDS for name in self._names(dest, fact))
+        known = self._united.get(dest, NONE)
+        return self._new.is_held(fact, dest, lambda name: kept.held.get((dest, name, once)), united=known)
 
     def _names(self, dest: str, fact: str) -> Sequence[str]:
         return self._new.names_of(fact, dest, self._united.get(dest, NONE))
@@ -139,10 +140,10 @@ def mapped(rules: Rules, documents: Sequence[Envelope], dest: str) -> Given:
     given: dict[Key, Event | Failure] = {}
     newest: dict[tuple[str, str], datetime] = {}
     for document in documents:
-        version, name = document.version, (document.source, document.kind)
-        stale = version is not None and name in newest and version < newest[name]
-        if version is not None and not stale:
-            newest[name] = version
+        name = (document.source, document.kind)
+        stale = document.is_stale(newest.get(name))
+        if document.version is not None and not stale:
+            newest[name] = document.version
         for step in rules.apply(
             document, dest, stale=stale, sent=[key for key, step in given.items() if isinstance(step, Event)]
         ):

@@ -16,6 +16,7 @@ from prometheus_client import Gauge
 
 from bridge.contract import Envelope, Reason, Record, Renames, Request, Response, StreamSource, known_as
 from bridge.errors import InstanceTaken, JournalBusy, Malformed, NotNow, NotStorable, StreamError
+from bridge.generators import run_async
 from bridge.intake.kafka import Consumer, PositionLost, opened, options
 from bridge.intake.origin import REWOUND, Origin, Positions, may_start, origin_of
 from bridge.intake.partition import Partition, Place, Portion
@@ -305,18 +306,13 @@ class Stream:
     async def _conversed(self, record: Record) -> Envelope:
         if record.fault:
             raise Malformed(record.fault)
-        reading = self._source.read(record)
-        try:
-            request = next(reading)
-            while True:
-                answer = await self._ask(request)
-                if isinstance(answer, str):
-                    reading.close()
-                    raise NotNow(f"no answer from {request.url.partition('?')[0]}: {answer}")
-                request = reading.send(answer)
-        except StopIteration as end:
-            envelope: Envelope = end.value
-            return storable(envelope)
+        return storable(await run_async(self._source.read(record), self._answered))
+
+    async def _answered(self, request: Request) -> Response:
+        answer = await self._ask(request)
+        if isinstance(answer, str):
+            raise NotNow(f"no answer from {request.url.partition('?')[0]}: {answer}")
+        return answer
 
     async def _stored(self, wave: Sequence[Envelope], partition: Partition) -> bool:
         """Until the journal has all of them: one that is full or slow makes the partition wait. False: we left."""

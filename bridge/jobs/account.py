@@ -147,9 +147,14 @@ class Accountant:
 
     def _held(self, dest: str, event: Event, standing: Standing | None) -> Fact | None:
         """Under its name, or one that is the same."""
-        names = self.rules.names_of(event.fact, dest, self.united.get(dest, NONE))
-        facts = standing.facts if standing is not None else {}
-        return next((fact for name in names if (fact := facts.get((dest, name, event.once))) is not None), None)
+        facts = {} if standing is None else standing.facts
+
+        def state_of(name: str) -> State | None:
+            found = facts.get((dest, name, event.once))
+            return None if found is None else found.state
+
+        name = self.rules.known_name(event.fact, dest, state_of, united=self.united.get(dest, NONE))
+        return None if name is None else facts[dest, name, event.once]
 
     async def _why(
         self, document: Envelope, dest: str, event: Event, standing: Standing | None, held: Fact | None

@@ -10,10 +10,13 @@ from queue import SimpleQueue
 from threading import Thread
 from typing import TypeVar, assert_never
 
+from bridge.config.sections import OwnDelivery
 from bridge.contract import Request, Response
-from bridge.delivery.client import Client, Silence, Timeouts, opened_client
+from bridge.delivery.client import Client, Silence, opened_client
+from bridge.delivery.from_settings import timeouts_of
 from bridge.errand import Blocking, Errand, Note, Offer, Page, Step, Wait
 from bridge.errors import BridgeError, ErrandFailed, NoAnswer
+from bridge.generators import run_async
 from bridge.telemetry import emit, frames
 
 T = TypeVar("T")
@@ -83,22 +86,9 @@ class ErrandRunner:
         except Exception as bug:  # noqa: BLE001  the boundary to connector code, as for conversations
             emit("connector.failed", problem=type(bug).__name__, frames=frames(bug))
             raise ErrandFailed(f"{type(bug).__name__} in the connector; see the log event connector.failed") from None
-        finally:
-            errand.close()
 
     async def _performed(self, errand: Errand[T], handlers: Handlers) -> T:
-        try:
-            step = next(errand)
-            while True:
-                try:
-                    answer = await self._answered(step, handlers)
-                except NoAnswer as silence:
-                    step = errand.throw(silence)
-                else:
-                    step = errand.send(answer)
-        except StopIteration as end:
-            result: T = end.value
-            return result
+        return await run_async(errand, lambda step: self._answered(step, handlers), thrown=NoAnswer)
 
     async def _answered(self, step: Step, handlers: Handlers) -> object:
         match step:
@@ -144,7 +134,7 @@ class ErrandRunner:
 async def performing(*, told: Callable[[str], None] = lambda _text: None) -> AsyncIterator[ErrandRunner]:
     """A performer with a client of its own: errands never wait for deliveries, nor these for them."""
     agent = f"attribution-bridge/{version('attribution-bridge')}"
-    async with opened_client(timeouts=Timeouts(), connections=_CONNECTIONS, user_agent=agent) as client:
+    async with opened_client(timeouts=timeouts_of(OwnDelivery()), connections=_CONNECTIONS, user_agent=agent) as client:
         performer = ErrandRunner(client=client, told=told)
         try:
             yield performer

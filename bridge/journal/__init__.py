@@ -17,9 +17,6 @@ LaneNumber = NewType("LaneNumber", int)
 Key = tuple[str, str]
 """(fact, once) within a lane and destination. An `once` of "" is a rule that failed before its once was known."""
 
-HOLDS = frozenset({State.DEPARTED, State.DELIVERED, State.UNCERTAIN, State.SHADOWED, State.DROPPED})
-"""States whose key makes a later equal fact fall away."""
-
 ENDS = frozenset({State.DELIVERED, State.DROPPED})
 """How a person may end what is uncertain."""
 
@@ -76,8 +73,7 @@ class Claim(Plain, frozen=True, kw_only=True):
     @property
     def stale(self) -> bool:
         """A newer full document of the same source and kind was mapped already."""
-        version = self.envelope.version
-        return not self.asked and version is not None and self.newest is not None and version < self.newest
+        return not self.asked and self.envelope.is_stale(self.newest)
 
 
 class Settled(Plain, frozen=True, kw_only=True):
@@ -215,9 +211,9 @@ class Levels:
 class Retention:
     """How long things are kept: bodies from the last final state, history and keys from when they came."""
 
-    bodies: timedelta = timedelta(days=30)
-    history: timedelta = timedelta(days=396)
-    keys: timedelta = timedelta(days=761)
+    bodies: timedelta
+    history: timedelta
+    keys: timedelta
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

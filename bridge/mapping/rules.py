@@ -15,7 +15,7 @@ from typing import Final, TypeAlias
 
 import msgspec
 
-from bridge.contract import Envelope, Event, EventShape, Fields, Json, Reason
+from bridge.contract import HOLDS, Envelope, Event, EventShape, Fields, Json, Reason, State
 from bridge.errors import ConfigurationError, Problem
 from bridge.mapping import values
 from bridge.mapping.compiler import MOST_SAID, Context, EnoughSaid, RuleCompiler, Written, digest_of
@@ -89,6 +89,22 @@ class Rules:
             families = {name: family(name, made=made, written=written, united=united) for name in made}
             self._families = {(destination, united): families, **_newest(self._families)}
         return families.get(fact, (fact,))
+
+    def is_held(
+        self, fact: str, destination: str, state_of: Callable[[str], State | None], *, united: frozenset[Pair] = NONE
+    ) -> bool:
+        """Whether the key of the fact is held, under its name or under one that was ever said to be the same.
+
+        state_of  the state that the journal has for a name of the fact
+        """
+        return any(state_of(name) in HOLDS for name in self.names_of(fact, destination, united))
+
+    def known_name(
+        self, fact: str, destination: str, state_of: Callable[[str], State | None], *, united: frozenset[Pair] = NONE
+    ) -> str | None:
+        """The name under which the journal has the fact: one that holds its key goes first. None: it is not known."""
+        known = [name for name in self.names_of(fact, destination, united) if state_of(name) is not None]
+        return next((name for name in known if state_of(name) in HOLDS), known[0] if known else None)
 
     def _for(self, destination: str) -> Sequence[Rule]:
         return [rule for (_, to), group in self._groups.items() if to == destination for rule in group.rules]

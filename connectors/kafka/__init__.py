@@ -5,7 +5,7 @@ A pure connector: it says what to read and names records. The core does the read
 
 import re
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator, model_validator
@@ -51,6 +51,10 @@ _WORDS = {
     "partition_assignment_strategy": ("range", "roundrobin", "sticky"),
     "isolation_level": ("read_uncommitted", "read_committed"),
 }
+
+
+_DEFAULTS = Subscription(brokers=(), group="")
+"""The contract says what a setting is where it is left out."""
 
 
 class _Section(BaseModel):
@@ -132,9 +136,9 @@ class Kafka(_Section):
     field, unless another source or the included rules of a connector describe it."""
     said: dict[str, str | int | bool] = Field(default={}, alias="tells")
     """Settings that rules read as `source.NAME`, such as `currency` and `test_orders` for Shopify's default rules."""
-    start: Literal["earliest", "latest"] | datetime = "earliest"
+    start: Literal["earliest", "latest"] | datetime = _DEFAULTS.start
     """Where a partition without a committed position begins: at an end, or at a time with its zone."""
-    on_lost_position: Literal["stop", "earliest", "latest"] = "stop"
+    on_lost_position: Literal["stop", "earliest", "latest"] = _DEFAULTS.lost
     """What happens where records were deleted before they were read: stop the partition until a person decides, or go
     on at one of its ends."""
     instance: Instance | None = None
@@ -147,11 +151,11 @@ class Kafka(_Section):
     """Login at the brokers. Default: none."""
     registry: SchemaRegistry | None = None
     """Schema registry for `values: avro` and `json-schema`."""
-    commit_every: Every = timedelta(seconds=1)
+    commit_every: Every = _DEFAULTS.commit_every
     """Time that the position of stored records may stay uncommitted."""
-    max_in_flight: int = Field(default=1000, ge=1, le=100_000)
+    max_in_flight: int = Field(default=_DEFAULTS.in_flight, ge=1, le=100_000)
     """Records that are read and not stored yet, at the most. Each partition has an equal share, but at least one."""
-    max_bytes_in_flight: int = Field(default=67_108_864, ge=1_048_576)
+    max_bytes_in_flight: int = Field(default=_DEFAULTS.bytes_in_flight, ge=1_048_576)
     """Bytes of these records at the most. Each partition has an equal share, but at least one record."""
     client: dict[str, Any] = {}
     """Options of aiokafka by their own names, such as `session_timeout_ms` and `max_partition_fetch_bytes`."""

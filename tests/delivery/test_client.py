@@ -14,7 +14,7 @@ from bridge.status_table import Fate, Silent
 
 def _client(*, read):
     patient = timedelta(seconds=30)
-    timeouts = Timeouts(connect=patient, read=read, total=patient)
+    timeouts = Timeouts(connect=patient, read=read, total=patient, keep_alive=timedelta(seconds=4))
     return opened_client(timeouts=timeouts, connections=8, user_agent="tests")
 
 

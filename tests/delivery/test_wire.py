@@ -14,7 +14,9 @@ from bridge.contract import Request, Response
 from bridge.delivery.client import Timeouts, opened_client
 from bridge.status_table import Silent
 
-QUICK = Timeouts(connect=timedelta(seconds=5), read=timedelta(seconds=5), total=timedelta(seconds=5))
+QUICK = Timeouts(
+    connect=timedelta(seconds=5), read=timedelta(seconds=5), total=timedelta(seconds=5), keep_alive=timedelta(seconds=4)
+)
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 

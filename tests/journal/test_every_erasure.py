@@ -10,8 +10,9 @@ import pytest
 
 from bridge.contract import Reason, State
 from bridge.jobs import compliance
-from bridge.journal import Done, Erasure, Postponed, Progress, Retention
+from bridge.journal import Done, Erasure, Postponed, Progress
 from bridge.journal.rows import unpacked
+from tests.journal.usual import USUAL_RETENTION
 
 SHOP = "shop.example"
 ADA = ("email:ada@example.com", "customer:7")
@@ -324,7 +325,9 @@ async def test_a_search_of_the_stored_and_of_the_decompressed_bytes_finds_nothin
         for claim in await desk.claims(journal, limit=100):
             await journal.record(claim, Progress(settled=(desk.fact(detail="201"),), end=Done()), now=desk.now)
         pruned = 0
-        while (step := await journal.prune(replace(Retention(), bodies=timedelta()), now=desk.later, limit=40)).more:
+        while (
+            step := await journal.prune(replace(USUAL_RETENTION, bodies=timedelta()), now=desk.later, limit=40)
+        ).more:
             pruned += step.bodies
         assert pruned > 50
         assert any(name in _stored(sqlite_place) for name in names)
@@ -358,7 +361,7 @@ async def test_a_reader_that_keeps_an_older_picture_is_told(sqlite_place, desk, 
         assert not (await journal.erase(_ada())).is_lasting
         assert b"-Lovelace" in _stored(sqlite_place)
         reader.close()
-        await journal.prune(Retention(), now=desk.now)
+        await journal.prune(USUAL_RETENTION, now=desk.now)
         assert b"-Lovelace" not in _stored(sqlite_place)
         assert (await journal.erase(_ada())).is_lasting
 

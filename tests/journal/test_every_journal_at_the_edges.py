@@ -10,7 +10,8 @@ from msgspec import structs
 
 from bridge.contract import Reason, State
 from bridge.errors import JournalBusy, JournalError
-from bridge.journal import Done, Hold, Postponed, Progress, Retention, Skip
+from bridge.journal import Done, Hold, Postponed, Progress, Skip
+from tests.journal.usual import USUAL_RETENTION
 
 MINUTE = timedelta(minutes=1)
 DAY = timedelta(days=1)
@@ -350,7 +351,7 @@ async def test_all_orders_of_a_customer_are_found_among_many(journal, desk):
 
 # -- forgetting -------------------------------------------------------------------------------------------------------
 
-KEEP = Retention()
+KEEP = USUAL_RETENTION
 
 
 async def _pruned(journal, now, *, limit=500):

@@ -16,10 +16,11 @@ from msgspec import structs
 
 from bridge.contract import Reason, State
 from bridge.errors import ClaimRevoked, JournalBusy, JournalUnreadable, LaneLost, NotStorable
-from bridge.journal import Done, Hold, Postponed, Progress, Retention
+from bridge.journal import Done, Hold, Postponed, Progress
 from bridge.journal.postgres import acting, decisions, init, opened, reading, weaknesses
 from bridge.journal.postgres.database import VERSION, connected, statements
 from bridge.journal.rows import micros
+from tests.journal.usual import USUAL_RETENTION
 
 
 @pytest.fixture
@@ -196,7 +197,7 @@ async def test_a_replica_that_still_believes_in_a_hold_leaves_no_lane_waiting(po
         await other.release("api", "placed")
         held = Postponed(until=None, fact="placed", reason=Reason.RULE_HELD, rule="placed")
         await late.record(claim, Progress(end=held), now=desk.now)
-        assert [("api", "placed")] == told
+        assert {("api", "placed")} == set(told), "once or twice: by the notification too, if it came by now"
         assert 1 == len(await desk.claims(other))
 
 
@@ -527,7 +528,7 @@ async def test_the_roles_of_the_page_are_enough_and_make_no_tables(postgres_plac
         assert {"placed": "delivered"} == await desk.states(journal, appended.lane)
         await journal.hold(Hold(dest="api", rule="r", digest="d", since=desk.now, detail=""))
         assert 0 == await journal.release("api", "r")
-        assert 1 == (await journal.prune(Retention(), now=desk.later)).bodies
+        assert 1 == (await journal.prune(USUAL_RETENTION, now=desk.later)).bodies
     with pytest.raises(JournalBusy, match="InsufficientPrivilege"):
         await init(replace(narrow, schema=f"{postgres_place.schema}_more"))
 

@@ -19,9 +19,10 @@ from msgspec import structs
 
 from bridge.contract import Reason, State
 from bridge.errors import JournalBroken, JournalBusy, JournalError, JournalInUse, JournalUnreadable
-from bridge.journal import Done, Erasure, Postponed, Progress, Retention, Skip
+from bridge.journal import Done, Erasure, Postponed, Progress, Skip
 from bridge.journal.sqlite import disk, file, opened, reading
 from bridge.journal.sqlite.statements import _expanded, schema, statements
+from tests.journal.usual import USUAL_RETENTION
 
 MEBIBYTE = 1 << 20
 
@@ -335,7 +336,7 @@ async def test_a_disk_that_was_full_takes_in_as_much_again_once_it_is_pruned(
     async with _opened(path, min_free=20 * MEBIBYTE, ballast=2 * MEBIBYTE) as journal:
         first = await fill(journal)
         await settle(journal)
-        while (step := await journal.prune(Retention(), now=desk.now + timedelta(days=31))).more:
+        while (step := await journal.prune(USUAL_RETENTION, now=desk.now + timedelta(days=31))).more:
             pass
         assert step.inside > 10 * MEBIBYTE
         assert step.inside == (await journal.stats()).inside
@@ -430,9 +431,9 @@ async def test_nobody_waits_where_an_erasure_or_a_prune_stands_beside_a_long_rea
             await journal.append(desk.document(f"beside-{order}"))
         erased = await erasing
         assert (3, False) == (erased.orders, erased.is_lasting)
-        await journal.prune(Retention(), now=desk.now)
+        await journal.prune(USUAL_RETENTION, now=desk.now)
         reader.close()
-        await journal.prune(Retention(), now=desk.now)
+        await journal.prune(USUAL_RETENTION, now=desk.now)
         assert (await journal.erase(person)).is_lasting
         assert 5000 == journal._writer._connection.execute("PRAGMA busy_timeout").fetchone()[0]
 

@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from bridge.contract import Envelope, Reason, State
-from bridge.journal import Done, Hold, Postponed, Progress, Retention, Selection, Settled, postgres, sqlite
+from bridge.journal import Done, Hold, Postponed, Progress, Selection, Settled, postgres, sqlite
+from tests.journal.usual import USUAL_RETENTION
+from tests.postgres import place_of
 
 START = datetime(2026, 11, 20, 12, tzinfo=UTC)
 NEVER = datetime.max.replace(tzinfo=UTC)
@@ -201,7 +203,7 @@ class AnyDay(RuleBasedStateMachine):
     @rule()
     def prune(self):
         """Long after: what waits or is parked keeps its documents, whatever their age."""
-        self._do(self.journal.prune(Retention(), now=self.now + timedelta(days=200)))
+        self._do(self.journal.prune(USUAL_RETENTION, now=self.now + timedelta(days=200)))
         for order in self.lanes:
             parked = any(key[0] == order and state in PARKED for key, state in self.facts.items())
             if self.waiting[order] or parked:
@@ -257,7 +259,7 @@ class AnyDayInPostgres(AnyDay):
     dsn = ""
 
     def _made(self):
-        self.place = postgres.Place(dsn=self.dsn, schema=f"day_{uuid.uuid4().hex[:12]}", pool=3)
+        self.place = place_of(self.dsn, f"day_{uuid.uuid4().hex[:12]}", pool=3)
         self._do(postgres.init(self.place))
 
     def _opened(self):

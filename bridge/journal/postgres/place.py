@@ -24,9 +24,9 @@ class Place:
 
     dsn: str = field(repr=False)
     password: str | None = field(default=None, repr=False)
-    schema: str = "bridge"
-    pool: int = 8
-    timeout: timedelta = timedelta(seconds=10)
-    lease: timedelta = timedelta(seconds=15)
-    listen: bool = True
-    poll: timedelta = timedelta(seconds=5)
+    schema: str
+    pool: int
+    timeout: timedelta
+    lease: timedelta
+    listen: bool
+    poll: timedelta

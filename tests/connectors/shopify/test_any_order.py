@@ -18,8 +18,8 @@ from hypothesis import strategies as some
 from multidict import CIMultiDict
 
 from bridge.config import read
-from bridge.contract import Event, HttpArrival, State, Verified
-from bridge.journal import HOLDS, Done, Progress, Settled, sqlite
+from bridge.contract import HOLDS, Event, HttpArrival, State, Verified
+from bridge.journal import Done, Progress, Settled, sqlite
 from bridge.mapping.rules import Failure
 
 EXAMPLE = json.loads((Path(__file__).parents[3] / "connectors/shopify/examples/order.json").read_text())
