@@ -47,7 +47,7 @@ lint: $(READY)  ## Check style, types and who may import whom.
 chart: $(READY)  ## Make the chart's schema, README and snapshot anew.
 	@$(BIN)/python -m tests.chart.generated
 
-docs: $(READY)  ## Make the pages of settings, log events and metrics anew, and bridge.schema.json.
+docs: $(READY)  ## Make the pages of settings, log events, metrics and files anew, and bridge.schema.json.
 	@$(BIN)/python -m tests.docs.generated
 
 bench: $(BENCH_READY)  ## Measure, beside bare programs in the same run.

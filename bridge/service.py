@@ -1,4 +1,4 @@
-"""Opens the house from the back and closes it from the front: journal, client, workers, private port, socket, door.
+"""The service, opened from the back and closed from the front: journal, client, workers, private port, socket, door.
 
 SIGTERM and SIGINT set one event: the door closes first, what is in flight is finished or left to wait within the grace
 period, the journal closes last. A second signal ends the grace period at once. kill -9 needs none of this. SIGHUP reads

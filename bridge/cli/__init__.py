@@ -1,4 +1,4 @@
-"""The command. One module a command; results go to stdout, logs to stderr."""
+"""The command, with one module for each subcommand; results go to stdout, logs to stderr."""
 
 import click
 

@@ -1,4 +1,4 @@
-"""`version`."""
+"""`version`: which version of the bridge this is."""
 
 import platform
 from importlib.metadata import version as version_of

@@ -1,1 +1,1 @@
-"""The workshop: rules written in YAML, compiled once, turn documents into events. Everything here is pure."""
+"""Rules, written in YAML and compiled once, turn documents into facts. Everything here is pure."""

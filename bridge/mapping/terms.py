@@ -1,4 +1,4 @@
-"""The terms of an expression. Each is said twice, side by side: what it means, and the Python that does the same fast.
+"""The terms of an expression, each written twice side by side: what it means, and the Python that does the same fast.
 
 `value` is the meaning, and words every failure. The Python may raise whatever it likes where the meaning fails, since
 the meaning is asked again then; where it does not raise, both give the same: a property test keeps that.

@@ -1,4 +1,4 @@
-"""Pages that are made from the program: settings with their JSON Schema, log events and metrics.
+"""Pages that are made from the program: settings with their JSON Schema, log events, metrics, files.
 
 Usage: python -m tests.docs.generated  writes them; tests say which of them is out of date.
 """
@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from bridge.config.json_schema import schema
-from tests.docs import log_events, metrics, settings
+from tests.docs import files, log_events, metrics, settings
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -22,6 +22,7 @@ def json_schema() -> str:
 PAGES: Mapping[str, Callable[[], str]] = {
     "bridge.schema.json": json_schema,
     "settings.md": settings.page,
+    "files.md": files.page,
     "log-events.md": log_events.page,
     "metrics.md": metrics.page,
 }

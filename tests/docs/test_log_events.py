@@ -106,7 +106,7 @@ TEXTS = [*PAGES, *sorted((ROOT / "helm").rglob("*.yaml")), *sorted((ROOT / "helm
 def test_a_page_names_only_log_events_that_there_are(page):
     first = {name.partition(".")[0] for name in EVENTS if "." in name} - {"log", "rules", "partition"}
     found = re.findall(rf"`((?:{'|'.join(sorted(first))})\.[a-z_]+)`", page.read_text())
-    assert [] == [name for name in found if name not in EVENTS and name not in OF_OTHERS]
+    assert [] == [name for name in found if name not in {*EVENTS, *OF_OTHERS} and not name.endswith(".py")]
 
 
 OF_OTHERS = {"delivery.concurrency", "journal.db", "journal.keep"}
