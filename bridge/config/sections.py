@@ -113,7 +113,7 @@ class SqliteSettings(Section):
     """File of the journal, from the current directory of the process, not from this file. It is made if it is not
     there, and so is its folder."""
     min_free: int = Field(default=256 * _MIB, ge=0)
-    """Bytes that stay free on the disk. Below that the door answers 503 and no record is read."""
+    """Bytes that stay free on the disk. Below that the door answers 503, and records wait."""
     ballast: int = Field(default=16 * _MIB, ge=0)
     """Bytes of a file that is removed when the disk is full, so that work in flight can still be settled."""
     keep: Keep = Keep()
@@ -232,7 +232,7 @@ class File(Section):
     vars: dict[str, Any] = {}
     """Constants for expressions: `vars.NAME`."""
     tables: dict[str, str] = {}
-    """CSV files for expressions, by name: `lookup(vars.NAME, key)`."""
+    """Files of tables (CSV or YAML) for expressions, by name: `lookup(vars.NAME, key)`."""
     fields: dict[str, Any] = {}
     """Fields of documents that the connector does not describe, by kind. A value is a shape, or a file that has one."""
     door: Door = Door()
