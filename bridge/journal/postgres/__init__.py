@@ -10,8 +10,6 @@ from contextlib import asynccontextmanager, suppress
 from datetime import datetime, timedelta
 from functools import partial
 
-import msgspec
-
 from bridge.contract import Envelope, State
 from bridge.errors import ClaimRevoked, JournalBroken, JournalBusy, JournalError, LaneLost
 from bridge.journal import (
@@ -19,6 +17,7 @@ from bridge.journal import (
     Claim,
     Hold,
     Incoming,
+    Key,
     LaneNumber,
     Levels,
     Position,
@@ -54,13 +53,13 @@ from bridge.journal.rows import (
     hashes_of,
     micros,
     moment,
-    moment_or_none,
     order_alias,
     packed,
     packed_headers,
     positions_of,
     text,
 )
+from bridge.journal.written_rows import claim_of
 from bridge.telemetry import emit
 
 __all__ = ["Place", "PostgresJournal", "acting", "doubt", "exporting", "importing", "init", "opened", "reading"]
@@ -298,16 +297,16 @@ class PostgresJournal(PostgresOperator):
         number = self._lease.next_number()
         try:
             rows = await self._database.fetch("claim", dest, micros(now), limit, budget, lease, number)
-            found = await self._claimed(dest, lease, sorted(rows, key=lambda row: (row[6], row[0])))
+            claims = await self._claimed(dest, (lease, number), sorted(rows, key=lambda row: (row[6], row[0])))
         except BaseException:
             self._lease.lost_answer(number)
             raise
-        claims = [msgspec.structs.replace(claim, number=number) for claim in found]
         if lease == self._lease.id:
             self._lease.in_flight.update({(dest, claim.lane): number for claim in claims})
         return claims
 
-    async def _claimed(self, dest: str, lease: int, rows: Sequence[Row]) -> Sequence[Claim]:
+    async def _claimed(self, dest: str, by: tuple[int, int], rows: Sequence[Row]) -> Sequence[Claim]:
+        """by: the lease, and the number of the claim."""
         if not rows:
             return ()
         lanes = [row[0] for row in rows]
@@ -316,15 +315,23 @@ class PostgresJournal(PostgresOperator):
         newest = await self._database.fetch("newest", dest, lanes)
         envelopes = {row[0]: envelope_of(tuple(row)) for row in documents}
         versions = {(lane, source, kind): version for lane, source, kind, version in newest}
-        claims = [_claim(dest, lease, row, envelopes[row[3]], held, versions) for row in rows]
-        if united := frozenset((fact, former) for lane, fact, former, *_ in held if lane is None):
-            claims = [msgspec.structs.replace(claim, united=united) for claim in claims]
-        doubt = self._doubt
+        united = frozenset((fact, former) for lane, fact, former, *_ in held if lane is None)
+        facts: dict[LaneNumber, dict[Key, tuple[State, int]]] = {}
+        for lane, fact, once, state, giver in held:
+            if lane is not None:
+                facts.setdefault(lane, {})[fact, once] = (State(state), giver)
         return [
-            claim
-            if claim.asked or (doubt.restored is None and not doubt.seq)
-            else msgspec.structs.replace(claim, doubtful=claim.seq <= doubt.seq, restored=doubt.restored)
-            for claim in claims
+            claim_of(
+                dest,
+                row,
+                (envelope := envelopes[row[3]]),
+                facts=facts.get(row[0], {}),
+                newest=versions.get((row[0], envelope.source, envelope.kind)),
+                by=by,
+                doubt=self._doubt,
+                united=united,
+            )
+            for row in rows
         ]
 
     # -- recording -----------------------------------------------------------------------------------------------------
@@ -400,31 +407,6 @@ class PostgresJournal(PostgresOperator):
 
     async def prune(self, retention: Retention, *, now: datetime, limit: int = 500) -> Pruned:
         return await self._pruning.step(limits_of(retention, now), limit)
-
-
-def _claim(
-    dest: str,
-    lease: int,
-    row: Row,
-    envelope: Envelope,
-    held: Sequence[Row],
-    versions: dict[tuple[int, str, str], int],
-) -> Claim:
-    lane, attempt, first, seq, asked, *_ = row
-    facts = [fact for fact in held if fact[0] == lane]
-    return Claim(
-        dest=dest,
-        lane=lane,
-        seq=seq,
-        attempt=attempt,
-        first_tried_at=moment_or_none(first),
-        envelope=envelope,
-        held={(fact, once): State(state) for _, fact, once, state, _ in facts},
-        own=frozenset((fact, once) for _, fact, once, _, by in facts if by == seq),
-        newest=moment_or_none(versions.get((lane, envelope.source, envelope.kind))),
-        asked=asked,
-        lease=lease,
-    )
 
 
 def _tell(one: Incoming, storing: asyncio.Future[Appended]) -> None:

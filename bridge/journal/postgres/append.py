@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 import msgspec
 
-from bridge.contract import Envelope, State
+from bridge.contract import Envelope
 from bridge.journal import Appended, LaneNumber
 from bridge.journal.postgres.place import Connection
 from bridge.journal.rows import (
@@ -16,12 +16,12 @@ from bridge.journal.rows import (
     is_one,
     is_shut_out,
     micros,
-    micros_or_none,
     owners,
     text,
     told_apart,
     without_person,
 )
+from bridge.journal.written_rows import envelope_row, parked_on_arrival_row, skipped_on_arrival_row
 
 Name = tuple[str, str]
 Delivery = tuple[LaneNumber, str]
@@ -187,21 +187,7 @@ async def _envelopes(
     connection: Connection, sql: Mapping[str, str], wanted: Mapping[Delivery, Append]
 ) -> dict[Delivery, int]:
     """Those that were not known, with their numbers: in the order in which they came."""
-    rows = [
-        (
-            lane,
-            append.id,
-            append.envelope.source,
-            append.envelope.topic,
-            append.envelope.kind,
-            micros_or_none(append.envelope.version),
-            micros_or_none(append.envelope.occurred_at),
-            micros(append.envelope.received_at),
-            len(append.envelope.raw),
-            micros(append.envelope.came_at) if append.envelope.came_at is not None else 0,
-        )
-        for (lane, _), append in wanted.items()
-    ]
+    rows = [envelope_row(append.envelope, lane, append.id) for (lane, _), append in wanted.items()]
     found = await connection.fetch(sql["add_envelopes"], *columns(rows, 10))
     return {(lane, delivery): seq for lane, delivery, seq in found}
 
@@ -225,20 +211,15 @@ async def _documents(
         sql["add_documents"], *columns(bodies, 4), *columns(aliases, 2), *columns(work, 3), list(destinations)
     )
     ended = [(lane, append, seq) for (lane, _), append, seq in fresh if append.envelope.reason is not None]
-    if facts := [_parked(*one) for one in ended if one[1].envelope.reason in DEAD_ON_ARRIVAL]:
+    if facts := [
+        parked_on_arrival_row(append.envelope, lane, seq, append.id)
+        for lane, append, seq in ended
+        if append.envelope.reason in DEAD_ON_ARRIVAL
+    ]:
         await connection.execute(sql["put_facts"], *columns(facts, 13))
-    if skips := [_skipped(*one) for one in ended if one[1].envelope.reason not in DEAD_ON_ARRIVAL]:
+    if skips := [
+        skipped_on_arrival_row(append.envelope, lane, seq)
+        for lane, append, seq in ended
+        if append.envelope.reason not in DEAD_ON_ARRIVAL
+    ]:
         await connection.execute(sql["put_verdicts"], *columns(skips, 7))
-
-
-def _parked(lane: LaneNumber, append: Append, seq: int) -> Row:
-    envelope = append.envelope
-    once = msgspec.json.encode([append.id]).decode()
-    received, occurred = micros(envelope.received_at), micros_or_none(envelope.occurred_at)
-    reason = str(envelope.reason)
-    end = (seq, "", occurred, received, 0, reason, envelope.detail, "")
-    return (lane, "", envelope.topic, once, State.DEAD.value, *end)
-
-
-def _skipped(lane: LaneNumber, append: Append, seq: int) -> Row:
-    return (lane, seq, "", "", str(append.envelope.reason), "", micros(append.envelope.received_at))

@@ -1,15 +1,16 @@
 """What happened to claimed documents, a group in one transaction, and only where the lane is still this process's."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from bridge.contract import State
 from bridge.errors import ClaimRevoked, LaneLost
-from bridge.journal import Claim, Done, Postponed, Progress, Returned, Settled
+from bridge.journal import Claim, Done, Postponed, Progress, Returned
 from bridge.journal.postgres.append import columns
 from bridge.journal.postgres.place import Connection
-from bridge.journal.rows import NEVER, Row, micros, micros_or_none, text
+from bridge.journal.rows import NEVER, Row, micros
+from bridge.journal.written_rows import attempt_row, begins_anew, fact_row, skip_rows, version_rows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,14 +84,17 @@ async def _let_go(connection: Connection, sql: Mapping[str, str], entries: Seque
 
 def _writings(entries: Sequence[Entry]) -> Mapping[str, Sequence[Row]]:
     """Statement to rows, in the order in which they run."""
-    facts = [_fact(entry, settled) for entry in entries for settled in entry.progress.settled]
+    facts = [fact_row(entry.claim, settled, entry.now) for entry in entries for settled in entry.progress.settled]
+    skips = [row for entry in entries for row in skip_rows(entry.claim, entry.progress, entry.now)]
     return {
         "put_facts": list({row[:4]: row for row in facts}.values()),
         "put_names": sorted({(row[1], row[2]) for row in facts}),
-        "put_verdicts": list({row[:4] + row[4:5]: row for row in _skips(entries)}.values()),
-        "put_versions": [_version(entry) for entry in entries if _is_newest(entry)],
-        "first_attempts": [(e.claim.dest, e.claim.lane) for e in entries if _ends_a_wait(e)],
-        "put_attempts": [_attempt(e, e.progress.end) for e in entries if isinstance(e.progress.end, Postponed)],
+        "put_verdicts": list({row[:4] + row[4:5]: row for row in skips}.values()),
+        "put_versions": [row for entry in entries for row in version_rows(entry.claim, entry.progress)],
+        "first_attempts": [(e.claim.dest, e.claim.lane) for e in entries if begins_anew(e.claim, e.progress)],
+        "put_attempts": [
+            attempt_row(e.claim, e.progress.end, e.now) for e in entries if isinstance(e.progress.end, Postponed)
+        ],
         "postpone": [_postponed(e, e.progress.end) for e in entries if isinstance(e.progress.end, Postponed)],
         "give_back": [(e.claim.dest, e.claim.lane, e.now) for e in entries if isinstance(e.progress.end, Returned)],
         "finish": [
@@ -99,54 +103,6 @@ def _writings(entries: Sequence[Entry]) -> Mapping[str, Sequence[Row]]:
             if isinstance(e.progress.end, Done)
         ],
     }
-
-
-def _fact(entry: Entry, settled: Settled) -> Row:
-    claim = entry.claim
-    return (
-        claim.lane,
-        claim.dest,
-        settled.fact,
-        text(settled.once),
-        settled.state.value,
-        claim.seq,
-        settled.rule,
-        micros_or_none(settled.occurred_at),
-        entry.now,
-        claim.attempt + 1,
-        settled.reason.value if settled.reason is not None else "",
-        settled.detail,
-        settled.amount,
-    )
-
-
-def _skips(entries: Sequence[Entry]) -> Iterable[Row]:
-    for entry in entries:
-        claim = entry.claim
-        for skip in entry.progress.skips:
-            detail = skip.detail
-            yield (claim.lane, claim.seq, claim.dest, skip.rule, skip.reason.value, detail, entry.now)
-
-
-def _is_newest(entry: Entry) -> bool:
-    return isinstance(entry.progress.end, Done) and entry.claim.envelope.version is not None and not entry.claim.stale
-
-
-def _version(entry: Entry) -> Row:
-    envelope = entry.claim.envelope
-    return (entry.claim.lane, entry.claim.dest, envelope.source, envelope.kind, micros_or_none(envelope.version))
-
-
-def _ends_a_wait(entry: Entry) -> bool:
-    """The next fact has its own patience: attempts are counted since something was final."""
-    final = any(settled.state is not State.DEPARTED for settled in entry.progress.settled)
-    return entry.claim.first_tried_at is not None and final
-
-
-def _attempt(entry: Entry, end: Postponed) -> Row:
-    claim = entry.claim
-    reason, detail = end.reason.value, end.detail
-    return (claim.lane, claim.seq, claim.dest, entry.now, end.fact, reason, detail, micros_or_none(end.until))
 
 
 def _postponed(entry: Entry, end: Postponed) -> Row:

@@ -47,7 +47,6 @@ from bridge.journal.rows import (
     envelope_of,
     lane_of,
     micros,
-    moment_or_none,
     packed,
     packed_headers,
     positions_of,
@@ -65,6 +64,7 @@ from bridge.journal.sqlite.retention import Pruning
 from bridge.journal.sqlite.stamps import Stamp
 from bridge.journal.sqlite.statements import run, statements
 from bridge.journal.sqlite.writer import Files, Writer
+from bridge.journal.written_rows import claim_of
 from bridge.telemetry import emit
 
 T = TypeVar("T")
@@ -305,23 +305,10 @@ class SqliteJournal(SqliteReader):
         return [self._claim(dest, row, known[row[3]], found) for row in chosen]
 
     def _claim(self, dest: str, row: Row, envelope: Envelope, found: Details) -> Claim:
-        lane, attempt, first, seq, asked, _ = row
+        lane = row[0]
+        newest = found.newest.get((lane, envelope.source, envelope.kind))
         facts = found.held.get(lane, {})
-        return Claim(
-            dest=dest,
-            lane=lane,
-            seq=seq,
-            attempt=attempt,
-            first_tried_at=moment_or_none(first),
-            envelope=envelope,
-            held={key: state for key, (state, _) in facts.items()},
-            own=frozenset(key for key, (_, by) in facts.items() if by == seq),
-            newest=moment_or_none(found.newest.get((lane, envelope.source, envelope.kind))),
-            asked=asked,
-            doubtful=seq <= self._doubt.seq and not asked,
-            restored=None if asked else self._doubt.restored,
-            united=found.united,
-        )
+        return claim_of(dest, row, envelope, facts=facts, newest=newest, doubt=self._doubt, united=found.united)
 
     # -- recording -----------------------------------------------------------------------------------------------------
 

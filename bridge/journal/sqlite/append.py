@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from bridge.contract import Envelope, Reason, State
+from bridge.contract import Reason
 from bridge.journal import Appended, LaneNumber
 from bridge.journal.rows import (
     BUCKET,
@@ -22,16 +22,15 @@ from bridge.journal.rows import (
     is_one,
     is_shut_out,
     micros,
-    micros_or_none,
     order_alias,
     owners,
-    text,
     told_apart,
     without_person,
 )
 from bridge.journal.sqlite import erasures
 from bridge.journal.sqlite.operations import Answer, Append
 from bridge.journal.sqlite.statements import Batch, fetched, run
+from bridge.journal.written_rows import envelope_row, parked_on_arrival_row, skipped_on_arrival_row
 
 _LANES_REMEMBERED = 16_384
 _BLOCKED_REMEMBERED = 65_536
@@ -181,7 +180,10 @@ class AppendBatch:
 
     def _add(self, fresh: Sequence[_Fresh]) -> None:
         batch = Batch()
-        batch.extend("add_envelopes", [_envelope_row(append.envelope, lane, seq) for append, lane, seq in fresh])
+        batch.extend(
+            "add_envelopes",
+            [(seq, *envelope_row(append.envelope, lane, append.envelope.id)) for append, lane, seq in fresh],
+        )
         batch.extend("add_bodies", [(seq, append.headers, append.raw) for append, _, seq in fresh if append.raw])
         batch.extend(
             "add_aliases", [(lane // BUCKET, alias, lane) for append, lane, _ in fresh for alias in append.aliases]
@@ -192,35 +194,8 @@ class AppendBatch:
                 for dest in self._destinations:
                     batch.add("add_work", (dest, lane, seq))
                     batch.add("add_turns", (dest, lane, micros(envelope.received_at)))
+            elif envelope.reason in DEAD_ON_ARRIVAL:
+                batch.add("put_facts", parked_on_arrival_row(envelope, lane, seq, envelope.id))
             else:
-                _end_on_arrival(batch, envelope, lane, seq)
+                batch.add("put_verdicts", skipped_on_arrival_row(envelope, lane, seq))
         batch.write(self._connection)
-
-
-def _envelope_row(envelope: Envelope, lane: LaneNumber, seq: int) -> Row:
-    return (
-        seq,
-        lane,
-        envelope.id,
-        envelope.source,
-        envelope.topic,
-        envelope.kind,
-        micros_or_none(envelope.version),
-        micros_or_none(envelope.occurred_at),
-        micros(envelope.received_at),
-        len(envelope.raw),
-        micros(envelope.came_at) if envelope.came_at is not None else 0,
-    )
-
-
-def _end_on_arrival(batch: Batch, envelope: Envelope, lane: LaneNumber, seq: int) -> None:
-    """The source knows the end: no destination is asked."""
-    received = micros(envelope.received_at)
-    reason = envelope.reason or ""
-    if envelope.reason in DEAD_ON_ARRIVAL:
-        once = msgspec.json.encode([envelope.id]).decode()
-        occurred = micros_or_none(envelope.occurred_at)
-        end = (seq, "", occurred, received, 0, str(reason), text(envelope.detail), "")
-        batch.add("put_facts", (lane, "", envelope.topic, once, State.DEAD.value, *end))
-    else:
-        batch.add("put_verdicts", (lane, seq, "", "", str(reason), "", received))

@@ -4,11 +4,11 @@ import sqlite3
 from collections.abc import Sequence
 from typing import TypeAlias
 
-from bridge.contract import State
-from bridge.journal import Claim, Done, Postponed, Returned, Settled
-from bridge.journal.rows import NEVER, Row, micros, micros_or_none, text
+from bridge.journal import Done, Postponed, Returned
+from bridge.journal.rows import NEVER, Row, micros_or_none, text
 from bridge.journal.sqlite.operations import Entry
 from bridge.journal.sqlite.statements import Batch, run, statements
+from bridge.journal.written_rows import attempt_row, begins_anew, fact_row, skip_rows, version_rows
 
 _Names: TypeAlias = set[tuple[str, str]]
 """Destination and fact."""
@@ -59,48 +59,21 @@ class ProgressBatch:
 
 
 def _write_down(connection: sqlite3.Connection, batch: Batch, entry: Entry) -> None:
-    claim, record, now = entry.claim, entry.progress, entry.now
-    for fact, once in record.released:
+    claim, progress, now = entry.claim, entry.progress, entry.now
+    for fact, once in progress.released:
         connection.execute(statements()["drop_facts"], (claim.lane, claim.dest, fact, text(once)))
-    for settled in record.settled:
-        batch.add("put_facts", _fact_row(claim, settled, now))
-    for skip in record.skips:
-        batch.add(
-            "put_verdicts",
-            (claim.lane, claim.seq, claim.dest, skip.rule, skip.reason.value, text(skip.detail), now),
-        )
-    if claim.first_tried_at is not None and any(settled.state is not State.DEPARTED for settled in record.settled):
-        # The next fact has its own patience: attempts are counted since something was final.
+    for settled in progress.settled:
+        batch.add("put_facts", fact_row(claim, settled, now))
+    batch.extend("put_verdicts", skip_rows(claim, progress, now))
+    if begins_anew(claim, progress):
         connection.execute(statements()["first_attempt"], (claim.dest, claim.lane))
-    version = claim.envelope.version
-    if version is not None and isinstance(record.end, Done) and not claim.stale:
-        envelope = claim.envelope
-        batch.add("put_versions", (claim.lane, claim.dest, envelope.source, envelope.kind, micros(version)))
-
-
-def _fact_row(claim: Claim, settled: Settled, now: int) -> Row:
-    return (
-        claim.lane,
-        claim.dest,
-        settled.fact,
-        text(settled.once),
-        settled.state.value,
-        claim.seq,
-        settled.rule,
-        micros_or_none(settled.occurred_at),
-        now,
-        claim.attempt + 1,
-        settled.reason.value if settled.reason is not None else "",
-        text(settled.detail),
-        text(settled.amount),
-    )
+    batch.extend("put_versions", version_rows(claim, progress))
 
 
 def _postpone(connection: sqlite3.Connection, batch: Batch, entry: Entry, end: Postponed) -> None:
     claim = entry.claim
     until = micros_or_none(end.until)
-    row = (claim.lane, claim.seq, claim.dest, entry.now, end.fact, end.reason.value, text(end.detail), until)
-    batch.add("add_attempts", row)
+    batch.add("add_attempts", attempt_row(claim, end, entry.now))
     connection.execute(
         statements()["postpone"], (entry.now if until is None else until, entry.now, claim.dest, claim.lane)
     )
