@@ -92,7 +92,7 @@ class Reload:
         self.book.take(found.rules)
         for worker in self.workers:
             worker.learn_holds()
-        tell_loaded(self.book, found)
+        emit_loaded(self.book, found)
 
     def _refuse(self, why: str) -> None:
         self.book.refused = why
@@ -112,7 +112,7 @@ def looked_at(files: Sequence[Path]) -> Seen:
     return found
 
 
-def tell_loaded(book: Rulebook, settings: Settings) -> None:
+def emit_loaded(book: Rulebook, settings: Settings) -> None:
     """The rules in force, and loudly those that are switched off and what no rule is for."""
     GENERATION.set(book.generation)
     RULES_UP_TO_DATE.set(1)

@@ -33,7 +33,7 @@ from bridge.jobs.schedule import Upkeep
 from bridge.journal import Journal
 from bridge.journal.store import Released
 from bridge.mapping.rulebook import Rulebook
-from bridge.reload import Reload, tell_loaded
+from bridge.reload import Reload, emit_loaded
 from bridge.telemetry import emit
 
 EXIT_BROKEN = 74
@@ -81,7 +81,7 @@ async def serve(settings: Settings, ending: Shutdown, *, opened_as: Callable[[Ru
         streams = _streams(settings, journal, client)
         told = status.Status(journal, workers, streams, book)
         private_port = await stack.enter_async_context(_private(settings, told))
-        released.tell(workers)
+        released.watch(workers)
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
         running = [tasks.create_task(worker.run()) for worker in workers]
         reloading = Reload(settings=settings, book=book, journal=journal, workers=workers)
@@ -90,8 +90,8 @@ async def serve(settings: Settings, ending: Shutdown, *, opened_as: Callable[[Ru
         watching = [tasks.create_task(each) for each in endless]
         flowing = [tasks.create_task(stream.run()) for stream in streams]
         async with _door(settings, journal, upkeep.wake) as port:
-            _tell_started(settings, port, private_port)
-            tell_loaded(book, settings)
+            _emit_started(settings, port, private_port)
+            emit_loaded(book, settings)
             opened_as(Running(journal=journal, port=port, private_port=private_port))
             await ending.stop.wait()
             emit("service.stopping", in_flight=sum(worker.in_flight for worker in workers))
@@ -147,7 +147,7 @@ async def _drained(flowing: Sequence[asyncio.Task[None]], ending: Shutdown, *, g
         task.cancel()
 
 
-def _tell_started(settings: Settings, port: int, private_port: int) -> None:
+def _emit_started(settings: Settings, port: int, private_port: int) -> None:
     emit(
         "service.started",
         version=version("attribution-bridge"),
@@ -195,7 +195,7 @@ def _streams(settings: Settings, journal: Journal, client: Client) -> Sequence[S
     return [Stream(name, source, journal=journal, ask=ask, renames=renames) for name, source in sources]
 
 
-def _door(settings: Settings, journal: Journal, told: Callable[[], None]) -> AbstractAsyncContextManager[int]:
+def _door(settings: Settings, journal: Journal, on_instruction: Callable[[], None]) -> AbstractAsyncContextManager[int]:
     limits = webhook.DoorLimits(
         max_body=settings.door.max_body,
         max_bodies_in_flight=settings.door.max_bodies_in_flight,
@@ -206,7 +206,7 @@ def _door(settings: Settings, journal: Journal, told: Callable[[], None]) -> Abs
     sources = {name: source for name, source in settings.sources.items() if isinstance(source, WebhookSource)}
     if not sources:
         return nullcontext(0)  # nobody posts: the port stays closed
-    door = webhook.Door(sources, journal=journal, limits=limits, told=told)
+    door = webhook.Door(sources, journal=journal, limits=limits, on_instruction=on_instruction)
     return connections.listening(door, host=settings.door.host, port=settings.door.port)
 
 
@@ -216,8 +216,8 @@ class _Released:
     def __init__(self) -> None:
         self._workers: Mapping[str, Worker] = {}
 
-    def tell(self, workers: Sequence[Worker]) -> None:
-        """From now on these are told."""
+    def watch(self, workers: Sequence[Worker]) -> None:
+        """From now on these are told of releases."""
         self._workers = {worker.name: worker for worker in workers}
 
     def __call__(self, dest: str, rule: str) -> None:

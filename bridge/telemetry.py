@@ -108,7 +108,7 @@ def emit(name: str, **fields: object) -> None:
 
     Its fields are looked at when the turn of the event loop ends: give values that nobody changes.
     """
-    _turn.tell((name, EVENTS[name], time.time(), fields))
+    _batch.add((name, EVENTS[name], time.time(), fields))
 
 
 def _counter(name: str, kind: Kind, fields: Mapping[str, Any]) -> Counter:
@@ -210,7 +210,7 @@ class _Lines:
 
     def _again(self) -> None:
         self._is_scheduled = False
-        _turn.end()
+        _batch.end()
 
     def end(self) -> None:
         """The process ends: a moment is given to the last lines."""
@@ -222,23 +222,23 @@ class _Lines:
             self._lost += lost
 
 
-Told: TypeAlias = tuple[str, Kind, float, Mapping[str, Any]]
+Emitted: TypeAlias = tuple[str, Kind, float, Mapping[str, Any]]
 """An event: its name, its kind, when it was (seconds since 1970), its fields."""
 
 
-class _Turn:
+class _Batch:
     """Counts and logs the events of one turn of the event loop at its end, and events from elsewhere at once.
 
     Together they cost half as much as each between other work: what is needed for it stays in the processor's caches.
     """
 
     def __init__(self) -> None:
-        self._told: deque[Told] = deque()
+        self._events: deque[Emitted] = deque()
         self._ending = threading.RLock()
         self._scheduled: asyncio.AbstractEventLoop | None = None
 
-    def tell(self, event: Told) -> None:
-        self._told.append(event)
+    def add(self, event: Emitted) -> None:
+        self._events.append(event)
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
@@ -256,8 +256,8 @@ class _Turn:
         self._scheduled = None
         with self._ending:
             counted: dict[Counter, int] = {}
-            while self._told:
-                name, kind, at, fields = self._told.popleft()
+            while self._events:
+                name, kind, at, fields = self._events.popleft()
                 if kind.metric:
                     counter = _counter(name, kind, fields)
                     counted[counter] = counted.get(counter, 0) + 1
@@ -296,7 +296,7 @@ def set_up(
     """From now on events go to the stream (stderr unless told otherwise), and so does what libraries log and warn."""
     global _output  # noqa: PLW0603  one for the process
     target = stream or sys.stderr
-    _turn.end_for_good()
+    _batch.end_for_good()
     _output = _output_to(target, level=level, text=style == "text" or (style == "auto" and target.isatty()))
     logging.basicConfig(handlers=[_FromLibraries()], level=max(_LEVELS[level], logging.WARNING), force=True)
     warnings.showwarning = _warned
@@ -322,7 +322,7 @@ class _FromLibraries(logging.Handler):
 
 
 def _library(level: str, **fields: object) -> None:
-    _turn.tell(("log", _LIBRARIES.get(level, _LIBRARIES["error"]), time.time(), fields))
+    _batch.add(("log", _LIBRARIES.get(level, _LIBRARIES["error"]), time.time(), fields))
 
 
 def _warned(
@@ -339,5 +339,5 @@ def _warned(
 
 
 _output = _output_to(sys.stderr, level="warning", text=True)
-_turn = _Turn()
-atexit.register(_turn.end_for_good)
+_batch = _Batch()
+atexit.register(_batch.end_for_good)

@@ -42,7 +42,7 @@ def account(**asked: Any) -> None:  # noqa: ANN401  click's parameters
         options.print_json([_plain(source, tenant, one) for (source, tenant), one in found.items()])
     else:
         for (_, tenant), one in found.items():
-            _tell(tenant, one, most=None if asked["each"] else _MOST)
+            _print(tenant, one, most=None if asked["each"] else _MOST)
     if not all(one.is_even() for one in found.values()):
         sys.exit(1)
 
@@ -53,7 +53,7 @@ async def _accounts(asked: Mapping[str, Any]) -> dict[tuple[str, str], Account]:
     since, until = tenants.span(asked, now)
     meant = tenants.meant(settings, asked)
     found: dict[tuple[str, str], Account] = {}
-    async with performing(told=tenants.say) as performer, journals.store_of(settings.journal).reading() as journal:
+    async with performing(on_note=tenants.say) as performer, journals.store_of(settings.journal).reading() as journal:
         united = await united_names(journal)
         for source, tenant, admin in meant:
             work = Accountant(
@@ -68,7 +68,7 @@ async def _accounts(asked: Mapping[str, Any]) -> dict[tuple[str, str], Account]:
     return found
 
 
-def _tell(tenant: str, account: Account, *, most: int | None) -> None:
+def _print(tenant: str, account: Account, *, most: int | None) -> None:
     click.echo(f"{tenant}: {account.orders} orders changed then, at the shop")
     for reason, count in sorted(account.skipped.items()):
         click.echo(f"  {count} of them are not sent: {reason}")
@@ -81,10 +81,10 @@ def _tell(tenant: str, account: Account, *, most: int | None) -> None:
         click.echo(f"  {dest} lists {there} of the {asked} orders that it accepted")
     if account.unreadable:
         click.echo(f"  {account.unreadable} of its deliveries could not be read: see `dead list --reason unreadable`")
-    _tell_differences(account, most)
+    _print_differences(account, most)
 
 
-def _tell_differences(account: Account, most: int | None) -> None:
+def _print_differences(account: Account, most: int | None) -> None:
     if not account.differences:
         click.echo("  shop, journal and API agree")
     for one in account.differences[:most]:

@@ -34,7 +34,7 @@ def check(config: Path | None, connect: bool, show: bool, as_json: bool) -> None
     if as_json:
         options.print_json(_summary(settings))
         return
-    _tell(path, settings)
+    _print_settings(path, settings)
     if connect:
         options.wait_for(_connected(settings))
 
@@ -48,7 +48,7 @@ async def _connected(settings: Settings) -> None:
         click.echo(f"    {sentence}")
 
 
-def _tell(path: Path, settings: Settings) -> None:
+def _print_settings(path: Path, settings: Settings) -> None:
     unfed = settings.unfed()
     click.echo(f"{path} is good" + (", but:" if unfed else ""))
     for sentence in unfed:

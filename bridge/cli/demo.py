@@ -95,10 +95,10 @@ def _real(settings: Settings, environ: Mapping[str, str]) -> int:
 def _stood_in() -> None:
     telemetry.set_up(level="error")  # that the journal is new is no news here
     sys.setswitchinterval(service.SWITCH_INTERVAL)
-    uvloop.run(_shown())
+    uvloop.run(_run_and_show())
 
 
-async def _shown() -> None:
+async def _run_and_show() -> None:
     ending = service.Shutdown()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, ending.signal)
@@ -132,7 +132,7 @@ async def _show(settings: Settings, opened: asyncio.Future[service.Running], api
         click.echo(f"posted order {order['id']} ({len(body)} bytes, signed): answered {status}, so the journal has it")
         for fact in await _settled(session, private, delivery.delivery_id):
             click.echo(f"  {fact['fact']}: {fact['state']} at {str(fact['settled'])[11:23]}")
-        await _tell_received(session, api, str(order["id"]))
+        await _print_received(session, api, str(order["id"]))
     click.echo(f"ask: {options.typed_as()} orders show {order['id']}    stop: Ctrl-C")
     telemetry.set_up()
 
@@ -157,7 +157,7 @@ class _Received(msgspec.Struct):
     body: msgspec.Raw
 
 
-async def _tell_received(session: aiohttp.ClientSession, api: str, order: str) -> None:
+async def _print_received(session: aiohttp.ClientSession, api: str, order: str) -> None:
     async with session.get(f"{api}/received") as answer:
         lines = [msgspec.json.decode(line, type=_Received) for line in (await answer.read()).splitlines()]
     for line in lines:

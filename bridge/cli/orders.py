@@ -43,7 +43,7 @@ def show(text: str, config: Path | None, path: Path | None, shop: str, as_json: 
     if as_json:
         options.print_json([asdict(story) for story in stories])
     for story in () if as_json else stories:
-        _tell(story)
+        _print(story)
     if not stories:
         click.echo(f"nothing is known of {text}: {looked_in}{_advice(text)}", err=True)
         sys.exit(1)
@@ -86,7 +86,7 @@ async def _explained(journal: Reader, story: Story) -> Story:
     return replace(story, waiting=[{**row, "trouble": troubles[str(row["dest"])]} for row in story.waiting])
 
 
-def _tell(story: Story) -> None:
+def _print(story: Story) -> None:
     click.echo(f"order {story.order} of {story.tenant}")
     click.echo(" received")
     options.table(

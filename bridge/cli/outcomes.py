@@ -71,7 +71,7 @@ def _settled(row: Mapping[str, Any] | None, fact: Parked) -> str:
     return f"{_AGAIN[state]}: {why}" if state in _AGAIN else str(state)
 
 
-def tell(ends: Counter[str], *, is_served: bool) -> bool:
+def print_ends(ends: Counter[str], *, is_served: bool) -> bool:
     """Say it, the most first. Returns whether some came back as they were, or worse."""
     for end, times in ends.most_common():
         click.echo(f"{times:>7}  {end}")

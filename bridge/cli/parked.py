@@ -137,7 +137,7 @@ def act_on_many(
         going_on = {(fact.dest, fact.rule) for fact in facts}
         warn_of([hold for hold in holds if (hold.dest, hold.rule) in going_on])
     if done < len(facts):
-        _tell_why_not(facts, doing)
+        _print_why_not(facts, doing)
         sys.exit(1)
     if doing in (RETRY, RESEND) and _came_back(_apart(facts, doing)[1], asked, is_served=is_served):
         sys.exit(1)
@@ -150,10 +150,10 @@ def _came_back(facts: Sequence[Parked], asked: dict[str, Any], *, is_served: boo
         async with options.to_read(asked["config"], asked["path"]) as journal:
             return await outcomes.followed(facts, journal, patience=outcomes.PATIENCE if is_served else 0)
 
-    return outcomes.tell(options.wait_for(ended()), is_served=is_served)
+    return outcomes.print_ends(options.wait_for(ended()), is_served=is_served)
 
 
-def _tell_why_not(facts: Sequence[Parked], doing: str) -> None:
+def _print_why_not(facts: Sequence[Parked], doing: str) -> None:
     requests = [fact for fact in facts if fact.reason == Reason.NOT_CARRIED_OUT_YET and doing == RETRY]
     for fact in requests:
         click.echo(f"{fact.ref} is a request of {fact.tenant} ({fact.topic}), which no rule maps: {_CURE}", err=True)

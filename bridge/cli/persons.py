@@ -133,13 +133,15 @@ async def _recognisable(journal: Reader, asked: dict[str, Any], tenants: Sequenc
                 "not be recognised by it; write it as +441632960001"
             )
     for order in asked["order"]:
-        if not await _kept(journal, tenants, orders=(order,)) and (names := await _named(journal, tenants, order)):
+        if not await _kept(journal, tenants, orders=(order,)) and (
+            names := await _orders_of_name(journal, tenants, order)
+        ):
             raise click.UsageError(
                 f"--order {order!r} is no order's id; it names {', '.join(names[:_SHOWN])}: write that"
             )
 
 
-async def _named(journal: Reader, tenants: Sequence[str], text: str) -> Sequence[str]:
+async def _orders_of_name(journal: Reader, tenants: Sequence[str], text: str) -> Sequence[str]:
     """Orders that go by it, by their ids."""
     lanes = [lane for tenant in tenants for lane in await journal.find(text, tenant=tenant)]
     return [story.order for lane in lanes if (story := await journal.story(lane)) is not None]
@@ -200,7 +202,7 @@ async def _disclosed(ref: str, asked: dict[str, Any]) -> list[dict[str, object]]
     async with options.to_read(asked["config"], asked["path"]) as journal:
         erasures = await _requested(journal, ref, asked["config"]) if ref else _erasures(asked, await journal.tenants())
         lanes = {lane for one in erasures for lane in await journal.lanes(one, limit=_EVERY)}
-        return [await _told(journal, lane) for lane in sorted(lanes)]
+        return [await _of_order(journal, lane) for lane in sorted(lanes)]
 
 
 async def _requested(journal: Reader, ref: str, config: Path | None) -> list[Erasure]:
@@ -217,7 +219,7 @@ async def _requested(journal: Reader, ref: str, config: Path | None) -> list[Era
     raise click.UsageError(f"{ref} is no request to disclose what is kept about a person")
 
 
-async def _told(journal: Reader, lane: LaneNumber) -> dict[str, object]:
+async def _of_order(journal: Reader, lane: LaneNumber) -> dict[str, object]:
     story = await journal.story(lane)
     if story is None:
         return {}

@@ -66,7 +66,7 @@ def plan(**asked: Any) -> None:  # noqa: ANN401  click's parameters
     if asked["as_json"]:
         options.print_json({**_plain(found), "refused": [str(problem) for problem in refused]})
     else:
-        _tell(found, against)
+        _print(found, against)
         for problem in refused:
             click.echo(f"`run` would refuse this: {problem}")
     sys.exit(1 if refused else 0)
@@ -144,7 +144,7 @@ def _arrived(payload: Payload, delivery_id: str, settings: Settings) -> Envelope
         raise click.UsageError(f"--envelopes: {payload.place or 'the file'}: {refusal}") from None
 
 
-def _tell(found: Plan, against: Path | None) -> None:
+def _print(found: Plan, against: Path | None) -> None:
     compared = f"compared with {against}" if against else "compared with the keys that are held (content is not kept)"
     click.echo(f"{found.documents} documents, {compared}")
     if found.without_body:
@@ -154,12 +154,12 @@ def _tell(found: Plan, against: Path | None) -> None:
             click.echo(f"{sort:<8} {found.total(sort):>8}  {_MEANING[sort]}")
             for place, counts in sorted(found.counts.items()):
                 if sort in counts:
-                    _tell_one(found, sort, place, counts[sort])
+                    _print_one(found, sort, place, counts[sort])
     if not found.counts:
         click.echo("nothing differs, and nothing would be sent")
 
 
-def _tell_one(found: Plan, sort: Any, place: tuple[str, str, str], count: int) -> None:  # noqa: ANN401  one of SORTS
+def _print_one(found: Plan, sort: Any, place: tuple[str, str, str], count: int) -> None:  # noqa: ANN401  one of SORTS
     dest, rule, fact = place
     click.echo(f"  {count:>14}  {dest}: {rule or 'no rule'} -> {fact}")
     for sample in found.samples[(*place, sort)]:

@@ -97,7 +97,7 @@ def reconcile(ctx: click.Context, /, **asked: Any) -> None:  # noqa: ANN401  cli
         options.print_json([{"source": s, "shop": t, **_plain(tally)} for (s, t), tally in tallies.items()])
         return
     for (_, tenant), tally in tallies.items():
-        _tell_tally(tenant, tally, dry_run=asked["dry_run"])
+        _print_tally(tenant, tally, dry_run=asked["dry_run"])
 
 
 # -- what they share ---------------------------------------------------------------------------------------------------
@@ -114,7 +114,7 @@ def _findings(ctx: click.Context, asked: Mapping[str, Any], errand: Callable[[Ad
     if asked["as_json"]:
         options.print_json([{"source": s, "shop": t, **asdict(finding)} for s, t, finding in found])
     else:
-        _tell_findings(found)
+        _print_findings(found)
     if any(finding.state in ("wrong", "would") for _, _, finding in found):
         sys.exit(1)
 
@@ -124,7 +124,7 @@ async def _found(
 ) -> Sequence[tuple[str, str, Finding]]:
     settings = read_file(options.chosen(asked["config"]))
     found: list[tuple[str, str, Finding]] = []
-    async with performing(told=tenants.say) as performer:
+    async with performing(on_note=tenants.say) as performer:
         for source, tenant, admin in _meant(ctx, settings, asked):
             kinds = settings.rules.kinds & settings.sources[source].kinds().keys()
             findings = await performer.perform(errand(admin, tenant, kinds))
@@ -132,7 +132,7 @@ async def _found(
     return found
 
 
-def _tell_findings(found: Sequence[tuple[str, str, Finding]]) -> None:
+def _print_findings(found: Sequence[tuple[str, str, Finding]]) -> None:
     shop = ""
     for _, tenant, finding in found:
         if tenant != shop:
@@ -168,14 +168,14 @@ async def _reconciled(ctx: click.Context, asked: Mapping[str, Any]) -> dict[tupl
     tallies: dict[tuple[str, str], Tally] = {}
     chosen = _meant(ctx, settings, asked)
     feeding = journals.store_of(settings.journal).feeding(destinations=list(settings.destinations))
-    async with performing(told=tenants.say) as performer, feeding as journal:
+    async with performing(on_note=tenants.say) as performer, feeding as journal:
         for source, tenant, admin in chosen:
             work = Reconciliation(journal=journal, source=source, tenant=tenant, dry_run=asked["dry_run"])
-            tallies[source, tenant] = await _shown(work, admin, performer, asked, (since, until))
+            tallies[source, tenant] = await _with_progress(work, admin, performer, asked, (since, until))
     return tallies
 
 
-async def _shown(
+async def _with_progress(
     work: Reconciliation,
     admin: Admin,
     performer: ErrandRunner,
@@ -207,7 +207,7 @@ def _plain(tally: Tally) -> dict[str, object]:
     return {**asdict(tally), "healed": tally.healed, "skipped": dict(tally.skipped)}
 
 
-def _tell_tally(tenant: str, tally: Tally, *, dry_run: bool) -> None:
+def _print_tally(tenant: str, tally: Tally, *, dry_run: bool) -> None:
     click.echo(tenant)
     healed = "would be taken in" if dry_run else "taken in"
     rows = [

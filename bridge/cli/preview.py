@@ -14,7 +14,7 @@ from bridge.config import Settings
 from bridge.contract import Payload, Reason, Source, StreamSource
 from bridge.dry_run import DryRun, Verdict
 from bridge.dry_run.deliveries import Posted, Streamed, only_source, settings_of
-from bridge.dry_run.request_text import as_json as told
+from bridge.dry_run.request_text import as_json as verdict_as_json
 from bridge.dry_run.request_text import lines, written
 from bridge.errors import Refusal
 
@@ -103,7 +103,7 @@ def _topic(source: Source | None, given: object) -> str:
 def _print(path: Path, place: str, verdicts: Sequence[Verdict], *, as_json: bool) -> None:
     if as_json:
         named = {"file": str(path), **({"document": place} if place else {})}
-        click.echo(written({**named, "verdicts": [told(verdict) for verdict in verdicts]}), nl=False)
+        click.echo(written({**named, "verdicts": [verdict_as_json(verdict) for verdict in verdicts]}), nl=False)
         return
     click.echo(f"{path}: {place}" if place else str(path))
     for line in lines(verdicts):

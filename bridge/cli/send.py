@@ -66,12 +66,12 @@ def send(files: tuple[Path, ...], **asked: object) -> None:
     url = _url("url", asked["url"] or f"http://127.0.0.1:{settings.door.port}{PATH}{name}")
     private = _url("settled", asked["settled"]) if asked["settled"] else None
     answers = options.wait_for(_post(url, signer, _order(payloads, asked)))
-    _tell(answers, url, as_json=bool(asked["as_json"]))
+    _print(answers, url, as_json=bool(asked["as_json"]))
     if any(status == HTTPStatus.UNAUTHORIZED for status, _ in answers.counts):
         click.echo(_refused(signer, payloads[0], _shop(asked), url), err=True)
     within = float(str(asked["within"]))
     ended = options.wait_for(settled(private, name, _unique(answers.taken), within=within)) if private else {}
-    _tell_ended(ended, within, as_json=bool(asked["as_json"]))
+    _print_ended(ended, within, as_json=bool(asked["as_json"]))
     is_well = {status for status, _ in answers.counts} == {200} and (private is None or _are(ended, asked["outcome"]))
     sys.exit(0 if is_well else 1)
 
@@ -121,7 +121,7 @@ def _url(option: str, given: object) -> str:
     return str(given)
 
 
-def _tell(answers: Answers, url: str, *, as_json: bool) -> None:
+def _print(answers: Answers, url: str, *, as_json: bool) -> None:
     if as_json:
         counts = {status: 0 for status, _ in answers.counts}
         for (status, _), count in answers.counts.items():
@@ -146,7 +146,7 @@ def _refused(signer: Signs, payload: Payload, shop: str | None, url: str) -> str
     )
 
 
-def _tell_ended(ended: Mapping[str, str], within: float, *, as_json: bool) -> None:
+def _print_ended(ended: Mapping[str, str], within: float, *, as_json: bool) -> None:
     for delivery, outcome in () if as_json else ended.items():
         click.echo(f"{delivery}: {outcome}")
     if left := [outcome for outcome in ended.values() if not is_finished(outcome)]:

@@ -397,7 +397,7 @@ class _ConfigReader:
         included = composing.of_included()
         kinds = _kinds(known, included)
         topics = {topic: kind for source in known.values() for topic, kind in source.topics().items()}
-        told = {name: _told(source, included) for name, source in known.items()}
+        told = {name: _rule_settings(source, included) for name, source in known.items()}
         if not is_whole:  # then documents may come, and fields in them, of which nothing is known
             topics, told = {}, {}
             fields = {path: each for path, each in fields.items() if path.partition(".")[0] in kinds}
@@ -428,7 +428,7 @@ def _kinds(sources: Mapping[str, Source], included: Sequence[Described]) -> Mapp
     return found
 
 
-def _told(source: Source, included: Sequence[Described]) -> Mapping[str, Json]:
+def _rule_settings(source: Source, included: Sequence[Described]) -> Mapping[str, Json]:
     """What a source tells rules of its settings, and what included rules go by where it does not."""
     defaults = {name: value for each in included for name, value in each.tells.items()}
     return {**defaults, **(source.tells() if isinstance(source, Tells) else {})}

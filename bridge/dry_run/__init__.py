@@ -150,7 +150,7 @@ class DryRun:
         if key not in self._held:
             attempt = Attempt(now=envelope.received_at, first_tried_at=envelope.received_at, number=1)
             requests, outcome = self._converse(outlet.destination.converse(event, attempt))
-            word, why = _said(outcome)
+            word, why = _word_and_why(outcome)
             if isinstance(outcome, Delivered | Uncertain):
                 self._held.add(key)
         return Verdict(
@@ -186,7 +186,7 @@ class DryRun:
         yield from sorted(self._held)
 
 
-def _said(outcome: Outcome) -> tuple[str, str]:
+def _word_and_why(outcome: Outcome) -> tuple[str, str]:
     match outcome:
         case Delivered():
             return "sent", ""

@@ -83,7 +83,7 @@ class Case:
     def outcome(self, settings: Settings) -> str:
         """What becomes of the deliveries in their order, as it stands in `expected.json`."""
         dry_run = DryRun(settings, self._answer)
-        return written([_told(dry_run, settings, delivery) for delivery in self.deliveries])
+        return written([_result_of(dry_run, settings, delivery) for delivery in self.deliveries])
 
     def expected(self) -> str:
         """Empty where nothing is written yet. The digits of numbers count, spaces and line breaks do not."""
@@ -104,7 +104,7 @@ class Case:
         """The keys of all facts that these deliveries send."""
         dry_run = DryRun(settings, self._answer)
         for delivery in deliveries:
-            _told(dry_run, settings, delivery)
+            _result_of(dry_run, settings, delivery)
         return frozenset(dry_run.keys())
 
     def shuffled(self, chance: random.Random) -> Sequence[Delivery]:
@@ -122,7 +122,7 @@ class Case:
         return stand_in(request)
 
 
-def _told(dry_run: DryRun, settings: Settings, posted: Delivery) -> Json:
+def _result_of(dry_run: DryRun, settings: Settings, posted: Delivery) -> Json:
     delivery = " ".join(text for text in (posted.source, posted.topic, posted.id) if text)
     try:
         verdicts = posted.walk(dry_run, settings)

@@ -27,7 +27,7 @@ def _of_value(at: str, expected: Json, given: Json) -> Iterator[str]:
         for number, (want, have) in enumerate(zip_longest(expected, given, fillvalue=_NOTHING)):
             yield from _of_value(f"{at}.{number}", want, have)
     elif not _same(expected, given):
-        yield f"{at}: expected {_shown(expected)}, is {_shown(given)}"
+        yield f"{at}: expected {_short(expected)}, is {_short(given)}"
 
 
 def _same(expected: Json, given: Json) -> bool:
@@ -40,7 +40,7 @@ def _same(expected: Json, given: Json) -> bool:
     return type(expected) is type(given) and bool(expected == given)
 
 
-def _shown(value: Json) -> str:
+def _short(value: Json) -> str:
     if value is _NOTHING:
         return "nothing"
     text = msgspec.json.encode(value, enc_hook=str).decode() if not isinstance(value, Decimal) else str(value)

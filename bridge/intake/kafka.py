@@ -336,7 +336,7 @@ class Consumer:
     async def _committed(self, wanted: Mapping[TopicPartition, int]) -> None:
         """The client tries again for as long as a topic is not there: a position must not outlive its topic, and count
         in one that was made again under its name."""
-        committing = asyncio.ensure_future(_told_apart(self._client.commit(wanted)))
+        committing = asyncio.ensure_future(_commit_errors(self._client.commit(wanted)))
         try:
             while not committing.done():
                 if any(self._client.partitions_for_topic(topic) is None for topic, _ in wanted):
@@ -424,7 +424,7 @@ class _Lost(Exception):
     """The partition is somebody else's."""
 
 
-async def _told_apart(committing: Awaitable[None]) -> None:
+async def _commit_errors(committing: Awaitable[None]) -> None:
     try:
         await committing
     except (CommitFailedError, IllegalStateError):

@@ -84,16 +84,16 @@ class Status:
         """Without arguments the destinations; with source and id the states of one delivery, or 404."""
         source, delivery = request.query.get("source"), request.query.get("id")
         if not source or not delivery:
-            streams = [_told_of_stream(stream) for stream in self._streams]
-            destinations = [_told(worker) for worker in self._workers]
-            return _answer({"rules": _told_of(self._book), "destinations": destinations, "streams": streams})
+            streams = [_stream_state(stream) for stream in self._streams]
+            destinations = [_worker_state(worker) for worker in self._workers]
+            return _answer({"rules": _rules_state(self._book), "destinations": destinations, "streams": streams})
         for lane in await self._journal.find_delivery(source, delivery):
             if (story := await self._journal.story(lane)) is not None:
                 return _answer(_delivery(story, source, delivery))
         return _answer({"error": "no such delivery is stored"}, status=404)
 
 
-def _told_of(book: Rulebook) -> Mapping[str, object]:
+def _rules_state(book: Rulebook) -> Mapping[str, object]:
     """refused: why a changed configuration was not taken over; empty: what the files say is in force."""
     return {
         "generation": book.generation,
@@ -103,7 +103,7 @@ def _told_of(book: Rulebook) -> Mapping[str, object]:
     }
 
 
-def _told(worker: Working) -> Mapping[str, object]:
+def _worker_state(worker: Working) -> Mapping[str, object]:
     return {
         "name": worker.name,
         "state": worker.state,
@@ -118,7 +118,7 @@ def _told(worker: Working) -> Mapping[str, object]:
     }
 
 
-def _told_of_stream(stream: Stream) -> Mapping[str, object]:
+def _stream_state(stream: Stream) -> Mapping[str, object]:
     partitions = [
         {"topic": each.place.topic, "partition": each.place.partition, "position": each.position,
          "state": each.state, "records": each.records, "bytes": each.bytes}

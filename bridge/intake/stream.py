@@ -206,12 +206,12 @@ class Stream:
             partition.broken = portion.broken
             partition.again = asyncio.get_running_loop().time() + _LONGEST_WAIT
             self._gauge(STOPPED, partition.place, 1)
-            self._tell_partition("partition.stopped", partition.place, offset=partition.next, detail=portion.broken,
+            self._emit_of_partition("partition.stopped", partition.place, offset=partition.next, detail=portion.broken,
                                  again_in=_LONGEST_WAIT)  # fmt: skip
         elif partition.broken and portion.records:
             partition.broken = ""
             self._gauge(STOPPED, partition.place, 0)
-            self._tell_partition("partition.resumed", partition.place, offset=portion.records[0].offset)
+            self._emit_of_partition("partition.resumed", partition.place, offset=portion.records[0].offset)
         if partition.is_uncommitted:
             self._dirty.set()
 
@@ -301,7 +301,7 @@ class Stream:
 
     def _wait(self, partition: Partition, why: str, **fields: object) -> None:
         partition.waits = why
-        self._tell_partition("record.waits", partition.place, detail=why, **fields)
+        self._emit_of_partition("record.waits", partition.place, detail=why, **fields)
 
     async def _conversed(self, record: Record) -> Envelope:
         if record.fault:
@@ -338,7 +338,7 @@ class Stream:
             elif isinstance(answer, BaseException):
                 raise answer
             else:
-                _tell(one.envelope, answer, time.perf_counter() - started)
+                _emit_stored(one.envelope, answer, time.perf_counter() - started)
         if refused:
             self._wait(partition, why, again_in=again_in, records=len(refused), id=refused[0].id)
         return refused
@@ -419,10 +419,10 @@ class Stream:
                 self._stop_partition(partition, origin, first, end)
                 return
             offset = first if self._subscription.lost == "earliest" else end
-            self._tell_partition("partition.placed", place, offset=offset, detail="its position was lost",
+            self._emit_of_partition("partition.placed", place, offset=offset, detail="its position was lost",
                                  position=origin.offset, first=first, end=end)  # fmt: skip
         elif origin.event and (committed is None or committed > first):
-            self._tell_partition(origin.event, place, offset=offset, position=committed, detail=origin.detail)
+            self._emit_of_partition(origin.event, place, offset=offset, position=committed, detail=origin.detail)
         if origin.event == REWOUND:
             if not await consumer.commit({place: offset}):
                 return
@@ -459,13 +459,13 @@ class Stream:
         partition.stopped = text.format(**lost, last=first - 1) + _CHOICE
         partition.committed = origin.offset
         self._gauge(STOPPED, partition.place, 1)
-        self._tell_partition("partition.stopped", partition.place, detail=partition.stopped, **lost)
+        self._emit_of_partition("partition.stopped", partition.place, detail=partition.stopped, **lost)
 
     def _gauge(self, gauge: Gauge, place: Place, value: float) -> None:
         self._measured.add(place)
         gauge.labels(self.name, place.topic, str(place.partition)).set(value)
 
-    def _tell_partition(self, event: str, place: Place, **fields: object) -> None:
+    def _emit_of_partition(self, event: str, place: Place, **fields: object) -> None:
         emit(event, source=self.name, topic=place.topic, partition=place.partition, **fields)
 
     async def _start(self, place: Place, first: int, end: int, consumer: Consumer) -> int:
@@ -595,7 +595,7 @@ _CHOICE = (
 )
 
 
-def _tell(envelope: Envelope, appended: Appended, seconds: float) -> None:
+def _emit_stored(envelope: Envelope, appended: Appended, seconds: float) -> None:
     """The one line of a record."""
     names = envelope.names(appended.seq)
     if envelope.reason is Reason.UNREADABLE and not appended.known:

@@ -98,7 +98,7 @@ class _Share:
 class Door:
     """Handles the requests of all webhook sources: POST /webhooks/<source name>.
 
-    told  called when a document was stored that tells the bridge itself to do something
+    on_instruction  called when a document was stored that tells the bridge itself to do something
     """
 
     def __init__(
@@ -107,9 +107,9 @@ class Door:
         *,
         journal: Journal,
         limits: DoorLimits,
-        told: Callable[[], None] = lambda: None,
+        on_instruction: Callable[[], None] = lambda: None,
     ) -> None:
-        self._told = told
+        self._on_instruction = on_instruction
         self._sources = {PATH + name: (name, source) for name, source in sources.items()}
         self.limits = limits
         self._max_body = limits.max_body
@@ -187,9 +187,9 @@ class Door:
         """What is answered to a delivery that is over, and its one line."""
         if delivery.problem is not None:
             return _refused(delivery.arrival.source, delivery.problem)
-        _tell(delivery, time.perf_counter() - started)
+        _emit_received(delivery, time.perf_counter() - started)
         if delivery.envelope.reason is Reason.NOT_CARRIED_OUT_YET:
-            self._told()
+            self._on_instruction()
         return 200
 
     async def _body(self, request: web.BaseRequest, share: _Share) -> bytes:
@@ -199,7 +199,7 @@ class Door:
         self._check(request.content_length or 0)
         content = request.content
         if not content.is_eof():
-            _tell_to_go_on(request)
+            _send_continue(request)
         body = await content.readany()
         while True:
             self._check(len(body))
@@ -213,8 +213,8 @@ class Door:
             raise _TooLarge(f"a body of {length} bytes or more; max_body is {self._max_body}")
 
 
-def _tell_to_go_on(request: web.BaseRequest) -> None:
-    """Raises where something else is expected than to be told."""
+def _send_continue(request: web.BaseRequest) -> None:
+    """Raises where something else is expected than to be told to go on."""
     expected = request.headers.get("Expect")
     if expected is None or request.version != HttpVersion11:
         return
@@ -257,7 +257,7 @@ def _refused(source: str, problem: Exception) -> int:
     return status
 
 
-def _tell(delivery: Delivery, seconds: float) -> None:
+def _emit_received(delivery: Delivery, seconds: float) -> None:
     """The one line of a delivery."""
     envelope, appended = delivery.envelope, delivery.appended
     names = envelope.names(appended.seq)

@@ -36,12 +36,14 @@ class Compliance:
         """Everything that is parked, but for what was carried out before: whoever sends a signed request a second time
         need not be its platform, and what is erased does not come back. Raises JournalError for the first that failed,
         when the others are done; what was not done stays parked."""
-        told = [found async for parked in self.journal.parked(REQUESTS) if (found := await self._told(parked))]
-        erasing = {parked.lane for parked, _, instruction in told if instruction.task in _ERASING}
+        requests = [
+            found async for parked in self.journal.parked(REQUESTS) if (found := await self._instructed(parked))
+        ]
+        erasing = {parked.lane for parked, _, instruction in requests if instruction.task in _ERASING}
         failed: list[JournalError] = []
-        for parked, document, instruction in told:
+        for parked, document, instruction in requests:
             if await self._is_repeated(parked, document, instruction):
-                _tell_repeated(parked, document, instruction)
+                _emit_repeated(parked, document, instruction)
                 continue
             try:
                 await self._carried_out(parked, document, instruction, left=tuple(erasing))
@@ -53,50 +55,57 @@ class Compliance:
 
     async def carry_out_again(self, ref: str) -> Erased | None:
         """One request to erase, by a person's word, whether it was carried out before or not; None: there is none."""
-        told = [found async for parked in self.journal.parked(REQUESTS) if (found := await self._told(parked))]
-        left = tuple(parked.lane for parked, _, _ in told)
-        for parked, document, instruction in told:
+        requests = [
+            found async for parked in self.journal.parked(REQUESTS) if (found := await self._instructed(parked))
+        ]
+        left = tuple(parked.lane for parked, _, _ in requests)
+        for parked, document, instruction in requests:
             if parked.ref == ref and instruction.task in _ERASING:
                 return await self._carried_out(parked, document, instruction, left=left)
         return None
 
-    async def _is_repeated(self, parked: Parked, document: Envelope, told: Instruction) -> bool:
+    async def _is_repeated(self, parked: Parked, document: Envelope, instruction: Instruction) -> bool:
         """Its lane is named by what was signed: the same words were there, and carried out before they came again."""
-        story = await self.journal.story(parked.lane) if told.task in _ERASING else None
+        story = await self.journal.story(parked.lane) if instruction.task in _ERASING else None
         done = [fact["settled"] for fact in story.facts if fact["reason"] == Reason.CARRIED_OUT] if story else ()
         return any(isinstance(at, datetime) and at < document.received_at for at in done)
 
-    async def _told(self, parked: Parked) -> tuple[Parked, Envelope, Instruction] | None:
+    async def _instructed(self, parked: Parked) -> tuple[Parked, Envelope, Instruction] | None:
         document = await self.journal.document(parked.seq)
-        told = instruction_of(self.sources, document)
-        return None if document is None or told is None else (parked, document, told)
+        instruction = instruction_of(self.sources, document)
+        return None if document is None or instruction is None else (parked, document, instruction)
 
     async def _carried_out(
-        self, parked: Parked, document: Envelope, told: Instruction, *, left: tuple[int, ...]
+        self, parked: Parked, document: Envelope, instruction: Instruction, *, left: tuple[int, ...]
     ) -> Erased | None:
         about, erased = _about(parked), None
-        match told.task:
+        match instruction.task:
             case "disclose":
-                emit("disclosure.due", **about, ref=parked.ref, until=(document.received_at + told.within).isoformat())
+                emit(
+                    "disclosure.due",
+                    **about,
+                    ref=parked.ref,
+                    until=(document.received_at + instruction.within).isoformat(),
+                )
                 return None
             case "pause":
                 await self.journal.remember(paused_mark(parked.source, parked.tenant), document.topic)
                 emit("errands.paused", **about)
             case "erase" | "erase all":
-                erased = await self._erased(parked, told, left)
+                erased = await self._erased(parked, instruction, left)
                 emit("erased", **about, orders=erased.orders, bodies=erased.bodies, is_lasting=erased.is_lasting)
         await self.journal.conclude(parked.ref)
         return erased
 
-    async def _erased(self, parked: Parked, told: Instruction, left: tuple[int, ...]) -> Erased:
+    async def _erased(self, parked: Parked, instruction: Instruction, left: tuple[int, ...]) -> Erased:
         """The request itself goes last, and others not with it: who is killed meanwhile knows what is left to do."""
         others = Erased()
         for tenant in known_as([self.sources.get(parked.source)], parked.tenant):
             erasure = Erasure(
                 tenant=tenant,
-                aliases=told.aliases,
-                orders=told.orders,
-                everything=told.task == "erase all",
+                aliases=instruction.aliases,
+                orders=instruction.orders,
+                everything=instruction.task == "erase all",
                 left=left,
             )
             others = _together(others, await erase(self.journal, erasure))
@@ -110,8 +119,8 @@ def _about(parked: Parked) -> Mapping[str, object]:
     return {"source": parked.source, "tenant": parked.tenant, "topic": parked.topic, "id": parked.id}
 
 
-def _tell_repeated(parked: Parked, document: Envelope, told: Instruction) -> None:
-    until = (document.received_at + told.within).isoformat()
+def _emit_repeated(parked: Parked, document: Envelope, instruction: Instruction) -> None:
+    until = (document.received_at + instruction.within).isoformat()
     detail = f"it was carried out before: `erase {parked.ref}` does it again, `disclose {parked.ref} --done` ends it"
     emit("request.repeated", **_about(parked), ref=parked.ref, until=until, detail=detail)
 

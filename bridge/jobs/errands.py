@@ -74,7 +74,7 @@ class ErrandRunner:
     """Made by `performing`. told: called with what a person who waits should see."""
 
     client: Client
-    told: Callable[[str], None] = lambda _text: None
+    on_note: Callable[[str], None] = lambda _text: None
     _thread: _OneThread = field(default_factory=_OneThread)
 
     async def perform(self, errand: Errand[T], handlers: Handlers | None = None) -> T:
@@ -97,7 +97,7 @@ class ErrandRunner:
             case Blocking():
                 return await self._called(step)
             case Wait():
-                self.told(f"waiting {step.span.total_seconds():g} s: {step.because}")
+                self.on_note(f"waiting {step.span.total_seconds():g} s: {step.because}")
                 await asyncio.sleep(step.span.total_seconds())
             case Page():
                 await handlers.page(step)
@@ -105,7 +105,7 @@ class ErrandRunner:
                 return await handlers.offered(step)
             case Note():
                 emit("errand.noted", detail=step.text)
-                self.told(step.text)
+                self.on_note(step.text)
             case _:
                 assert_never(step)
         return None
@@ -131,11 +131,11 @@ class ErrandRunner:
 
 
 @asynccontextmanager
-async def performing(*, told: Callable[[str], None] = lambda _text: None) -> AsyncIterator[ErrandRunner]:
+async def performing(*, on_note: Callable[[str], None] = lambda _text: None) -> AsyncIterator[ErrandRunner]:
     """A performer with a client of its own: errands never wait for deliveries, nor these for them."""
     agent = f"attribution-bridge/{version('attribution-bridge')}"
     async with opened_client(timeouts=timeouts_of(OwnDelivery()), connections=_CONNECTIONS, user_agent=agent) as client:
-        performer = ErrandRunner(client=client, told=told)
+        performer = ErrandRunner(client=client, on_note=on_note)
         try:
             yield performer
         finally:

@@ -58,11 +58,11 @@ class Upkeep:
     journal: Journal
     book: Rulebook
     _failed: dict[str, datetime] = field(default_factory=dict)
-    _told: asyncio.Event = field(default_factory=asyncio.Event)
+    _instructed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def wake(self) -> None:
         """A document came that tells the bridge itself to do something."""
-        self._told.set()
+        self._instructed.set()
 
     async def run(self) -> None:
         """Without end."""
@@ -74,7 +74,7 @@ class Upkeep:
         """At the start, when something is told, and now and then: another replica may have taken it in."""
         complying = Compliance(journal=self.journal, sources=self.settings.sources)
         while True:
-            self._told.clear()
+            self._instructed.clear()
             try:
                 await complying.carry_out()
             except JournalError as problem:
@@ -82,7 +82,7 @@ class Upkeep:
                 await asyncio.sleep(_COMPLY_AGAIN)
                 continue
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._told.wait(), _LONGEST_SLEEP.total_seconds())
+                await asyncio.wait_for(self._instructed.wait(), _LONGEST_SLEEP.total_seconds())
 
     async def _keep_turns(self) -> None:
         """Where no source has anything scheduled it waits without waking."""
@@ -91,7 +91,7 @@ class Upkeep:
             jobs = self._jobs(found, performer)
             while jobs:
                 for job in jobs:
-                    await self._turn(job)
+                    await self._begin(job)
                 await asyncio.sleep(self._pause(jobs).total_seconds())
             await asyncio.Event().wait()
 
@@ -112,14 +112,14 @@ class Upkeep:
                     jobs.append(_Job(name=name, paused=paused, every=every, work=done))
         return jobs
 
-    async def _turn(self, job: _Job) -> None:
+    async def _begin(self, job: _Job) -> None:
         now = datetime.now(UTC)
         failed = self._failed.get(job.name)
         is_again = failed is not None and now - failed >= min(_AGAIN_AFTER_FAILURE, job.every)
         try:
             if await self.journal.recall(job.paused):
                 return
-            if not await self.journal.take_turn(job.name, every=_NONE if is_again else job.every, now=now):
+            if not await self.journal.begin_job(job.name, every=_NONE if is_again else job.every, now=now):
                 return
             await job.work()
         except (ErrandFailed, JournalError) as problem:
@@ -147,10 +147,10 @@ class Upkeep:
         since = min(datetime.fromisoformat(came_to), now) - plan.overlap if came_to else now - plan.first
         work = Reconciliation(journal=self.journal, source=source, tenant=tenant, mark=mark)
         tally = await work.made(admin, performer, since=since, until=now, now=now)
-        tell_reconciled(source, tenant, tally)
+        emit_reconciled(source, tenant, tally)
 
 
-def tell_reconciled(source: str, tenant: str, tally: Tally) -> None:
+def emit_reconciled(source: str, tenant: str, tally: Tally) -> None:
     """One line of what was found."""
     emit(
         "reconciliation.done",

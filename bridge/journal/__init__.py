@@ -464,7 +464,7 @@ class Journal(Intake, Protocol):
     async def keep_positions(self, source: str, offsets: Mapping[tuple[str, int], int]) -> None:
         """All before these offsets is stored; durable when it returns. They are in doubt no longer."""
 
-    async def take_turn(self, name: str, *, every: timedelta, now: datetime) -> bool:
+    async def begin_job(self, name: str, *, every: timedelta, now: datetime) -> bool:
         """True for one of all processes, if nobody took this turn within `every`: scheduled work is done once, and a
         restart does not do it again."""
 

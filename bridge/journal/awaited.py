@@ -9,7 +9,7 @@ from bridge.journal import Appended
 T = TypeVar("T")
 
 
-def tell(future: asyncio.Future[T], answer: T | Exception) -> None:
+def resolve(future: asyncio.Future[T], answer: T | Exception) -> None:
     """Unless nobody waits any more."""
     if future.done():
         return
@@ -27,7 +27,7 @@ class Awaited:
         self.answer: asyncio.Future[Appended] = asyncio.get_running_loop().create_future()
 
     def stored(self, appended: Appended) -> None:
-        tell(self.answer, appended)
+        resolve(self.answer, appended)
 
     def failed(self, problem: Exception) -> None:
-        tell(self.answer, problem)
+        resolve(self.answer, problem)

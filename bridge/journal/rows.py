@@ -326,7 +326,7 @@ def is_selected(fact: Parked, selection: Selection) -> bool:
 _TIMES = frozenset({"version", "occurred", "received", "settled", "at", "until", "due"})
 
 
-def told(names: Sequence[str], row: Sequence[object]) -> dict[str, object]:
+def row_as_dict(names: Sequence[str], row: Sequence[object]) -> dict[str, object]:
     """A row as it is told to people: times are times, and a lane that waits for no time has none."""
     return {name: _readable(name, cell) for name, cell in zip(names, row, strict=True)}
 

@@ -30,7 +30,7 @@ class Builder:
         self._to = to
         self._tell = say
         self._built_before = built
-        self._told = 0
+        self._problems_said = 0
         self._level = 0
 
     @property
@@ -39,7 +39,7 @@ class Builder:
         return self._names
 
     def _say(self, path: Path, message: str) -> None:
-        self._told += 1
+        self._problems_said += 1
         self._tell(path, message)
 
     def give(self, written: Json) -> Structure:
@@ -83,9 +83,9 @@ class Builder:
         key = (id(self._names), id(self._event), path, repr(written))
         found = self._built_before.get(key)
         if found is None:
-            before = self._told
+            before = self._problems_said
             found = self._built(written, path, wanted)
-            if self._told == before:
+            if self._problems_said == before:
                 self._built_before[key] = found
         return found
 

@@ -177,7 +177,7 @@ class _Group:
         shared = _shared(rules)
         self.decode = decoder(rules)
         self._runs = [(rule, generated(rule, shared)) for rule in rules]
-        self._told = rules[0].told
+        self._source_settings = rules[0].told
         self._reads_headers = any("headers" in each.names() for rule in rules for each in rule.expressions())
 
     def steps(self, document: Json, envelope: Envelope, *, stale: bool, sent: Sent = ()) -> Sequence[Step]:
@@ -186,7 +186,7 @@ class _Group:
         named: dict[int | str, Json] = {}
         explaining = Explaining(document, envelope, sent)
         topic, shop, at = envelope.topic, envelope.tenant, envelope.received_at
-        source = self._told.get(envelope.source, _NOTHING)
+        source = self._source_settings.get(envelope.source, _NOTHING)
         headers = {name.lower(): text for name, text in envelope.headers.items()} if self._reads_headers else _NOTHING
         least = values.BYTES
         for rule, run in self._runs:

@@ -31,13 +31,13 @@ _encode = msgspec.json.encode
 
 def received(response: Response) -> bool:
     """An event was taken: `{"status": "received"}`, or `{"state": "ok"}` as it was first documented."""
-    told = _told(response)
+    told = _mapping(response)
     return told is not None and (told.get("status") == "received" or told.get("state") == "ok")
 
 
 def identity(response: Response) -> str | None:
     """The `id` of the object in an answer."""
-    found = (_told(response) or {}).get("id")
+    found = (_mapping(response) or {}).get("id")
     return str(found) or None if isinstance(found, str | int) and not isinstance(found, bool) else None
 
 
@@ -49,7 +49,7 @@ def identified(response: Response) -> Response | None:
 
 def is_listing(response: Response) -> bool:
     """An array, or an object without errors: the form of lists is not documented."""
-    return _told(response) is not None or isinstance(_document(response), list)
+    return _mapping(response) is not None or isinstance(_document(response), list)
 
 
 def is_page(response: Response) -> bool:
@@ -78,7 +78,7 @@ def errors(response: Response) -> list[tuple[str, str]]:
     return [error for error, _ in zip(_walked(told, "", _DEEPEST), range(_MOST_ERRORS), strict=False)]
 
 
-def _told(response: Response) -> dict[str, Json] | None:
+def _mapping(response: Response) -> dict[str, Json] | None:
     """The object that the API answers with; None: it is not the API's, not whole, or tells of errors."""
     if response.status == _CUT or not response.is_whole or not _may_be_json(response.headers.get("content-type", "")):
         return None
@@ -110,13 +110,13 @@ def _walked(told: Json, place: str, depth: int) -> Iterator[tuple[str, str]]:
         for one in told:
             yield from _walked(one, place, depth - 1)
     elif isinstance(told, dict) and ("type" in told or "parameter" in told):
-        yield _shown(told.get("type")), _shown(told.get("parameter") or place)
+        yield _printable(told.get("type")), _printable(told.get("parameter") or place)
     elif depth and isinstance(told, dict):
         for name, one in told.items():
             yield from _walked(one, name, depth - 1)
     elif place:
-        yield "", _shown(place)
+        yield "", _printable(place)
 
 
-def _shown(word: Json) -> str:
+def _printable(word: Json) -> str:
     return word if isinstance(word, str) and len(word) <= _LONGEST and _SAFE.fullmatch(word) else ""

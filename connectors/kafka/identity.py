@@ -65,7 +65,7 @@ class _Parts(NamedTuple):
 def named(record: Record, found: Unwrapped, naming: Names) -> Envelope:
     """The envelope of a document, of a tombstone, or of a notice about no row. Raises Malformed."""
     key, identity = _key(record), _id(record)
-    headers = {**_headers(record), **_told(found)}
+    headers = {**_headers(record), **_headers_of(found)}
     scope: dict[str, Json] = {"doc": None, "key": key, "headers": headers, "topic": record.topic}
     parts = _parts(record, found, naming, scope)
     return Envelope(
@@ -114,7 +114,7 @@ def _of_gone(record: Record, gone: bytes, naming: Names, scope: dict[str, Json])
         lane = _lane(record, naming, scope)
     except Malformed:
         lane = None
-    return _Parts(TOMBSTONE, lane or _fit(_said(record)), raw, aliases=_aliases(naming, scope, is_gone=True))
+    return _Parts(TOMBSTONE, lane or _fit(_text_of(record)), raw, aliases=_aliases(naming, scope, is_gone=True))
 
 
 def _columns(written: bytes) -> Mapping[str, msgspec.Raw]:
@@ -190,7 +190,7 @@ def _document(raw: bytes) -> dict[str, Json]:
 
 
 def _lane(record: Record, naming: Names, scope: Mapping[str, Json]) -> str | None:
-    return _fit(_said(record) if naming.lane is None else naming.lane(scope))
+    return _fit(_text_of(record) if naming.lane is None else naming.lane(scope))
 
 
 def _fit(lane: str | None) -> str | None:
@@ -219,7 +219,7 @@ def _aliases(naming: Names, scope: Mapping[str, Json], *, is_gone: bool = False)
     return tuple(found)
 
 
-def _said(record: Record) -> str | None:
+def _text_of(record: Record) -> str | None:
     """What a key says, whichever serializer wrote it: JSON's `"SO-7"` is SO-7, with or without a schema around it."""
     written = record.key or b""
     try:
@@ -258,7 +258,7 @@ def _headers(record: Record) -> dict[str, str]:
     return headers
 
 
-def _told(found: Unwrapped) -> dict[str, str]:
+def _headers_of(found: Unwrapped) -> dict[str, str]:
     """What its wrapping told, within the same bounds."""
     fit = [name for name, text in found.told.items() if _fits(name) and _fits(text)]
     return {name: found.told[name] for name in fit[:_MOST_HEADERS]}

@@ -119,9 +119,9 @@ def _response(ask: Callable[[], Any]) -> Response:
         headers = problem.response.headers
         return Response(status=problem.response.code, headers={name.lower(): text for name, text in headers.items()})
     except active.Error as problem:
-        raise NoAnswer(_said(problem)) from None
+        raise NoAnswer(_detail(problem)) from None
     except (TimeoutError, OSError, formats.Error) as problem:
-        raise NoAnswer(_said(problem)) from None
+        raise NoAnswer(_detail(problem)) from None
     return Response(
         status=found.code,
         headers={name.lower(): text for name, text in found.headers.items()},
@@ -129,7 +129,7 @@ def _response(ask: Callable[[], Any]) -> Response:
     )
 
 
-def _said(problem: BaseException) -> str:
+def _detail(problem: BaseException) -> str:
     """By its kind, not by its text, which may quote an answer."""
     inner = problem.args[0] if problem.args else problem
     reason = getattr(inner, "reason", inner)

@@ -204,7 +204,7 @@ class Asking:
             raise ErrandFailed(f"shop {self.shop}: Shopify says: {errors[:200]}")
         paths = [error.get("path") or () for error in errors if isinstance(error, dict)]
         if not isinstance(data, dict) or len(paths) < len(errors) or any(len(path) <= 1 for path in paths):
-            raise ErrandFailed(f"shop {self.shop}: Shopify says: {_said(errors)}")
+            raise ErrandFailed(f"shop {self.shop}: Shopify says: {_detail(errors)}")
         return Answer(data, frozenset(".".join(map(str, path)) for path in paths))
 
 
@@ -244,7 +244,7 @@ def _number(found: Json) -> float:
     return float(found) if isinstance(found, int | float) else 0.0
 
 
-def _said(errors: Json) -> str:
+def _detail(errors: Json) -> str:
     """Codes first: messages may quote what was sent."""
     found = [error for error in errors if isinstance(error, dict)]
     codes = sorted({_code(error) for error in found} - {""})

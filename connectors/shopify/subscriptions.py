@@ -163,25 +163,25 @@ def brought_in_line(
     if not elsewhere:
         there = [each if each.uri == uri else replace(each, name="") for each in there]
     changes = list(plan(there, topics, uri, asking.version))
-    told: list[Finding] = []
+    findings: list[Finding] = []
     for change in changes:
         try:
             if not dry_run:
                 yield from _carried_out(asking, change)
-            told.append(_told(change, dry_run=dry_run))
+            findings.append(_change_made(change, dry_run=dry_run))
         except NoAnswer:
             raise
         except ErrandFailed as problem:
-            told.append(Finding(subject=f"subscription {change.topic}", state="wrong", detail=str(problem)))
+            findings.append(Finding(subject=f"subscription {change.topic}", state="wrong", detail=str(problem)))
     changed = {change.topic for change in changes}
     return [
-        *told,
+        *findings,
         *(_finding(topic, "well", f"brings to {uri}") for topic in topics if topic not in changed),
         *(_finding(each.topic, "other", f"not ours: {each.uri}") for each in there if not is_ours(each, uri)),
     ]
 
 
-def _told(change: Change, *, dry_run: bool) -> Finding:
+def _change_made(change: Change, *, dry_run: bool) -> Finding:
     does = "make" if change.subscription is None else "delete" if not change.uri else "correct"
     return _finding(change.topic, "would" if dry_run else "mended", f"{does}: {change.why}")
 
@@ -206,10 +206,10 @@ def _carried_out(asking: Asking, change: Change) -> Errand[None]:
     if errors := (payload or {}).get("userErrors"):
         said = "; ".join(str(error.get("message"))[:200] for error in errors)
         raise ErrandFailed(f"shop {asking.shop}: subscription {change.topic} to {change.uri}: Shopify says: {said}")
-    if not _is_told(payload or {}):
+    if not _is_done(payload or {}):
         raise ErrandFailed(f"shop {asking.shop}: subscription {change.topic}: Shopify does not say that it was done")
 
 
-def _is_told(payload: Mapping[str, Json]) -> bool:
+def _is_done(payload: Mapping[str, Json]) -> bool:
     """What was made, changed or deleted is named; a payload without it says nothing."""
     return bool(payload.get("deletedWebhookSubscriptionId") or (payload.get("webhookSubscription") or {}).get("id"))

@@ -247,7 +247,7 @@ async def test_who_does_not_read_his_answers_gets_no_more_of_them(running, conne
 
 async def test_a_bug_behind_the_door_is_500_and_not_silence(running, connected, order, monkeypatch):
     async with running() as bridge, connected(bridge) as client:
-        monkeypatch.setattr(webhook, "_tell", lambda *_: 1 / 0)
+        monkeypatch.setattr(webhook, "_emit_received", lambda *_: 1 / 0)
         await client.send(client.request(order()[1]))
         assert [500] == await client.answers(1)
         monkeypatch.undo()

@@ -577,21 +577,21 @@ async def test_what_is_remembered_is_there_after_the_journal_is_opened_again(ope
 
 async def test_a_turn_that_a_wrong_clock_took_in_years_to_come_holds_nobody_up(journal):
     hour = timedelta(hours=1)
-    assert await journal.take_turn("check", every=hour, now=NOW + timedelta(days=2000))
-    assert await journal.take_turn("check", every=hour, now=NOW)
-    assert not await journal.take_turn("check", every=hour, now=NOW - timedelta(minutes=5))
-    assert not await journal.take_turn("check", every=timedelta(), now=NOW - timedelta(minutes=5))
+    assert await journal.begin_job("check", every=hour, now=NOW + timedelta(days=2000))
+    assert await journal.begin_job("check", every=hour, now=NOW)
+    assert not await journal.begin_job("check", every=hour, now=NOW - timedelta(minutes=5))
+    assert not await journal.begin_job("check", every=timedelta(), now=NOW - timedelta(minutes=5))
 
 
 async def test_a_turn_is_taken_once_in_its_time_also_after_a_restart(opened):
     hour = timedelta(hours=1)
     async with opened() as journal:
-        assert await journal.take_turn("check", every=hour, now=NOW)
-        assert not await journal.take_turn("check", every=hour, now=NOW + timedelta(minutes=59))
-        assert await journal.take_turn("other", every=hour, now=NOW)
+        assert await journal.begin_job("check", every=hour, now=NOW)
+        assert not await journal.begin_job("check", every=hour, now=NOW + timedelta(minutes=59))
+        assert await journal.begin_job("other", every=hour, now=NOW)
     async with opened() as journal:
-        assert not await journal.take_turn("check", every=hour, now=NOW + timedelta(minutes=59))
-        assert await journal.take_turn("check", every=hour, now=NOW + hour)
+        assert not await journal.begin_job("check", every=hour, now=NOW + timedelta(minutes=59))
+        assert await journal.begin_job("check", every=hour, now=NOW + hour)
 
 
 # -- decisions about what is in flight ---------------------------------------------------------------------------------

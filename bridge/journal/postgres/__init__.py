@@ -92,8 +92,8 @@ async def acting(place: Place) -> AsyncIterator[PostgresOperator]:
     """For commands: they act by themselves, and wake who works. Raises JournalBusy, JournalUnreadable."""
     async with connected(place) as database:
         await check(database)
-        waking = Notifications(database, lambda _news: None)
-        yield PostgresOperator(database, lambda: waking.tell_now(DECIDED))
+        notifications = Notifications(database, lambda _news: None)
+        yield PostgresOperator(database, lambda: notifications.notify_now(DECIDED))
 
 
 @asynccontextmanager
@@ -133,7 +133,7 @@ class PostgresJournal(PostgresOperator):
         self._destinations = tuple(destinations)
         self._backlog = Backlog(len(destinations))
         self._watchers: dict[str, Callable[[], None]] = {}
-        self._waking = Notifications(database, self._heard)
+        self._notifications = Notifications(database, self._heard)
         self._lease = Lease(database, freed=self._freed_here)
         self._decided = asyncio.Event()
         self._decisions = Decisions(database, self._lease)
@@ -150,7 +150,7 @@ class PostgresJournal(PostgresOperator):
         self._doubt = await self._doubted()
         appending = [self._started(group.run()) for group in self._appends]
         recording = [self._started(group.run()) for group in self._entries]
-        beside = (self._lease.keep(), self._waking.telling(), self._looking(), self._waking.listening())
+        beside = (self._lease.keep(), self._notifications.notifying(), self._looking(), self._notifications.listening())
         tasks = [self._started(work) for work in beside]
         try:
             yield
@@ -223,12 +223,12 @@ class PostgresJournal(PostgresOperator):
 
     async def _freed_here(self) -> None:
         self._wake()
-        self._waking.tell()
+        self._notifications.notify()
 
     async def _acted_here(self) -> None:
         self._wake()
         self._decided.set()
-        self._waking.tell(DECIDED)
+        self._notifications.notify(DECIDED)
 
     # -- taking in -----------------------------------------------------------------------------------------------------
 
@@ -242,7 +242,7 @@ class PostgresJournal(PostgresOperator):
             except Exception as problem:  # noqa: BLE001  what cannot be packed, or that there is no room
                 one.failed(problem)
             else:
-                storing.add_done_callback(partial(_tell, one))
+                storing.add_done_callback(partial(_settle_append, one))
 
     def _put(self, envelope: Envelope) -> asyncio.Future[Appended]:
         size = self._backlog.take(envelope)
@@ -278,7 +278,7 @@ class PostgresJournal(PostgresOperator):
         sql, destinations = self._database.sql, self._destinations
         answers = await self._database.transaction(lambda c: appended(c, sql, destinations, group))
         self._wake()
-        self._waking.tell()
+        self._notifications.notify()
         return answers
 
     # -- claiming ------------------------------------------------------------------------------------------------------
@@ -387,7 +387,7 @@ class PostgresJournal(PostgresOperator):
         rows = [(*place, offset) for place, offset in offsets.items()]
         await self._database.fetch("keep_positions", source, *columns(rows, 3))
 
-    async def take_turn(self, name: str, *, every: timedelta, now: datetime) -> bool:
+    async def begin_job(self, name: str, *, every: timedelta, now: datetime) -> bool:
         ahead = micros(now + max(every, CLOCKS_APART))
         return bool(await self._database.fetch("take_turn", name, micros(now), micros(now - every), ahead))
 
@@ -409,7 +409,7 @@ class PostgresJournal(PostgresOperator):
         return await self._pruning.step(limits_of(retention, now), limit)
 
 
-def _tell(one: Incoming, storing: asyncio.Future[Appended]) -> None:
+def _settle_append(one: Incoming, storing: asyncio.Future[Appended]) -> None:
     if storing.cancelled():
         one.failed(JournalBusy("the journal is being closed"))
     elif isinstance(problem := storing.exception(), Exception):

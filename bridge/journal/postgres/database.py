@@ -58,7 +58,7 @@ def statements(schema: str) -> dict[str, str]:
 
 
 @contextmanager
-def _told_apart(place: Place) -> Iterator[None]:
+def _translated_errors(place: Place) -> Iterator[None]:
     """The server's own words may quote a document: only the name of what is wrong is kept."""
     try:
         yield
@@ -96,7 +96,7 @@ class Database:
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
         """Outside a transaction. Raises JournalBusy, JournalUnreadable."""
-        with _told_apart(self.place):
+        with _translated_errors(self.place):
             async with self._pool.acquire(timeout=self.place.timeout.total_seconds()) as connection:
                 yield connection
 
@@ -128,7 +128,7 @@ class Database:
 async def _tried(pool: Any, place: Place) -> None:  # noqa: ANN401  asyncpg has no types
     """The address is read at the first connection. What the driver says of it may quote it, and it may hold the
     password."""
-    with _told_apart(place):
+    with _translated_errors(place):
         try:
             async with pool.acquire(timeout=place.timeout.total_seconds()):
                 pass
@@ -142,7 +142,7 @@ async def _tried(pool: Any, place: Place) -> None:  # noqa: ANN401  asyncpg has 
 @asynccontextmanager
 async def connected(place: Place) -> AsyncIterator[Database]:
     """Raises JournalBusy where the database cannot be reached, JournalUnreadable where it has no such journal."""
-    with _told_apart(place):
+    with _translated_errors(place):
         pool = asyncpg.create_pool(
             place.dsn,
             password=place.password,

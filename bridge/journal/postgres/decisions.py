@@ -69,7 +69,7 @@ async def revoke(
     return [tuple(row) for row in await connection.fetch(database.sql["revoke"], *pairs)]
 
 
-async def told(database: Database, claims: Sequence[Row]) -> None:
+async def notify_decided(database: Database, claims: Sequence[Row]) -> None:
     """Returns when these claims have ended, or everybody knows that they were revoked."""
     for _ in range(_LOOKS if claims else 0):
         if not await database.fetch("standing", *columns(claims, 4)):

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
 from bridge.errors import JournalBusy
-from bridge.journal.awaited import tell
+from bridge.journal.awaited import resolve
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
@@ -46,7 +46,7 @@ class Group(Generic[Item, Answer]):
                 continue
             group = [self._waiting.popleft() for _ in range(min(_MOST, len(self._waiting)))]
             for (_, future), answer in zip(group, await self._answers([item for item, _ in group]), strict=True):
-                tell(future, answer)
+                resolve(future, answer)
 
     async def _answers(self, items: Sequence[Item]) -> Sequence[Answer | Exception]:
         """What one brought that cannot be stored is told to it alone; the others go on."""

@@ -26,27 +26,27 @@ class Notifications:
         self._changed = changed
         self._channel = f"bridge {database.place.schema}"
         self._news = asyncio.Event()
-        self._told = ""
+        self._pending = ""
 
-    def tell(self, news: str = "") -> None:
+    def notify(self, news: str = "") -> None:
         """Others are told soon."""
-        self._told = news or self._told
+        self._pending = news or self._pending
         self._news.set()
 
-    async def tell_now(self, news: str) -> None:
+    async def notify_now(self, news: str) -> None:
         """Before a command ends. Who is not told looks by itself."""
         if self._database.place.listen:
             async with self._database.connection() as connection:
                 await connection.execute("SELECT pg_notify($1, $2)", self._channel, news)
 
-    async def telling(self) -> None:
+    async def notifying(self) -> None:
         """Runs until cancelled."""
         while True:
             await self._news.wait()
             self._news.clear()
-            news, self._told = self._told, ""
+            news, self._pending = self._pending, ""
             try:
-                await self.tell_now(news)
+                await self.notify_now(news)
             except JournalError:
                 await asyncio.sleep(_LISTEN_AGAIN)
             await asyncio.sleep(_APART)

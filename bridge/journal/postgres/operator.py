@@ -10,7 +10,7 @@ from bridge.journal import ENDS, Erased, Erasure, Parked
 from bridge.journal.postgres import erasures
 from bridge.journal.postgres.append import columns
 from bridge.journal.postgres.database import Database
-from bridge.journal.postgres.decisions import revoke, told
+from bridge.journal.postgres.decisions import notify_decided, revoke
 from bridge.journal.postgres.place import Connection
 from bridge.journal.postgres.reader import PostgresReader
 from bridge.journal.rows import Row, as_attempts, lane_of, parked_of
@@ -53,7 +53,7 @@ class PostgresOperator(PostgresReader):
         """What is claimed of these lanes, here or elsewhere, is not sent any more when this returns."""
         facts, claims = await self._database.transaction(partial(self._end, refs=refs, how=how, at=now()))
         await self._acted()
-        await told(self._database, claims)
+        await notify_decided(self._database, claims)
         return facts
 
     async def release(self, dest: str, rule: str) -> int:

@@ -19,9 +19,9 @@ from bridge.journal.rows import (
     micros,
     moment,
     parked_of,
+    row_as_dict,
     standings_of,
     text,
-    told,
 )
 
 _PAGE = 200
@@ -79,10 +79,11 @@ class PostgresReader:
         if not named:
             return None
         documents, facts, skips, attempts = [
-            await self._told(name, lane) for name in ("lane_documents", "lane_facts", "lane_verdicts", "lane_attempts")
+            await self._as_dicts(name, lane)
+            for name in ("lane_documents", "lane_facts", "lane_verdicts", "lane_attempts")
         ]
         destinations = [dest for (dest,) in await self._database.fetch("destinations")]
-        waiting = await self._told("lane_waiting", lane, destinations)
+        waiting = await self._as_dicts("lane_waiting", lane, destinations)
         tenant, order = named[0]
         return Story(
             tenant=tenant,
@@ -94,9 +95,9 @@ class PostgresReader:
             waiting=waiting,
         )
 
-    async def _told(self, name: str, *arguments: object) -> list[dict[str, object]]:
+    async def _as_dicts(self, name: str, *arguments: object) -> list[dict[str, object]]:
         rows = await self._database.fetch(name, *arguments)
-        return [told(list(row.keys()), list(row.values())) for row in rows]
+        return [row_as_dict(list(row.keys()), list(row.values())) for row in rows]
 
     async def document(self, seq: int) -> Envelope | None:
         rows = await self._database.fetch("document", seq)

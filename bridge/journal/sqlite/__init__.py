@@ -217,7 +217,7 @@ class SqliteJournal(SqliteReader):
             try:
                 self._writer.submit(append)
             except JournalError as problem:
-                append.tell(problem)
+                append.resolve(problem)
 
     def _packed(self, admitted: Sequence[tuple[Incoming, int]]) -> Sequence[Append]:
         """Each step for all, then the next: see bridge.intake.arrivals."""
@@ -451,7 +451,7 @@ class SqliteJournal(SqliteReader):
         self._writer.submit(keeping)
         await future
 
-    async def take_turn(self, name: str, *, every: timedelta, now: datetime) -> bool:
+    async def begin_job(self, name: str, *, every: timedelta, now: datetime) -> bool:
         row = (name, micros(now), micros(now - every), micros(now + max(every, CLOCKS_APART)))
         return await self._act(lambda connection: connection.execute(statements()["take_turn"], row).rowcount > 0)
 

@@ -23,11 +23,11 @@ class Append:
     size: int
     stored: Callable[[Envelope, Appended], None]
     """Told of every new envelope, before who brought it."""
-    told: Callable[[int], None]
+    on_resolved: Callable[[int], None]
     """Given the size when it waits no longer."""
 
-    def tell(self, answer: Appended | Exception) -> None:
-        self.told(self.size)
+    def resolve(self, answer: Appended | Exception) -> None:
+        self.on_resolved(self.size)
         if isinstance(answer, Exception):
             self.incoming.failed(answer)
             return
@@ -47,10 +47,10 @@ class Entry:
     stored: Callable[[Claim, Progress], None]
     """Told when it is stored, whether or not anybody waits for it any more."""
 
-    def tell(self, answer: Exception | None) -> None:
+    def resolve(self, answer: Exception | None) -> None:
         if answer is None:
             self.stored(self.claim, self.progress)
-        awaited.tell(self.future, answer)
+        awaited.resolve(self.future, answer)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -63,19 +63,19 @@ class Act:
     done: Callable[[object], None]
     """Told how it ended, whether or not anybody waits for it any more."""
 
-    def tell(self, answer: object) -> None:
+    def resolve(self, answer: object) -> None:
         self.done(answer)
-        awaited.tell(self.future, answer)
+        awaited.resolve(self.future, answer)
 
 
 Operation: TypeAlias = Append | Entry | Act
 Answer: TypeAlias = tuple[Operation, object]
 
 
-def tell(answers: Sequence[Answer]) -> None:
+def resolve_all(answers: Sequence[Answer]) -> None:
     for operation, answer in answers:
         try:
-            operation.tell(answer)  # type: ignore[arg-type]  # each is told what its kind gets
+            operation.resolve(answer)  # type: ignore[arg-type]  # each is told what its kind gets
         except Exception as problem:  # noqa: BLE001  whoever else waits is told
             context = {"message": "who waited for the journal failed", "exception": problem}
             asyncio.get_running_loop().call_exception_handler(context)

@@ -25,8 +25,8 @@ from bridge.journal.rows import (
     micros,
     moment,
     parked_of,
+    row_as_dict,
     standings_of,
-    told,
 )
 from bridge.journal.sqlite.disk import free_inside
 from bridge.journal.sqlite.file import VERSION, check_content, version_of
@@ -235,9 +235,9 @@ def _find(connection: sqlite3.Connection, text: str, tenant: str) -> list[LaneNu
     return list(found)
 
 
-def _told(cursor: sqlite3.Cursor) -> list[dict[str, object]]:
+def _as_dicts(cursor: sqlite3.Cursor) -> list[dict[str, object]]:
     names = [column[0] for column in cursor.description]
-    return [told(names, row) for row in cursor.fetchall()]
+    return [row_as_dict(names, row) for row in cursor.fetchall()]
 
 
 def _story(connection: sqlite3.Connection, lane: LaneNumber) -> Story | None:
@@ -248,10 +248,10 @@ def _story(connection: sqlite3.Connection, lane: LaneNumber) -> Story | None:
     waiting = [
         row
         for (dest,) in _query(connection, "destinations")
-        for row in _told(connection.execute(statements()["lane_waiting"], (lane, dest)))
+        for row in _as_dicts(connection.execute(statements()["lane_waiting"], (lane, dest)))
     ]
     documents, facts, skips, attempts = (
-        _told(connection.execute(statements()[name], (lane,)))
+        _as_dicts(connection.execute(statements()[name], (lane,)))
         for name in ("lane_documents", "lane_facts", "lane_verdicts", "lane_attempts")
     )
     return Story(

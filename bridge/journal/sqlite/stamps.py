@@ -35,7 +35,7 @@ class Stamp:
         self._lineage = sha256(bytes(meta["salt"])).hexdigest()[:16].encode()  # type: ignore[call-overload]
         self.last = digits(meta.get(STAMP))
         """As far as this file goes."""
-        self._beside = self._told()
+        self._beside = self._read()
         """As far as the journal has been."""
         self._next = 0.0
         self._is_behind = False
@@ -78,7 +78,7 @@ class Stamp:
                 return
             self.leave()
 
-    def _told(self) -> int:
+    def _read(self) -> int:
         told = os.pread(self._lock, _LONGEST, _PLACE).split()
         whose_and_how_far = 2
         if len(told) != whose_and_how_far or told[0] != self._lineage:

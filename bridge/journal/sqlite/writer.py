@@ -12,7 +12,7 @@ from bridge.errors import JournalBroken, JournalBusy, NotStorable
 from bridge.journal.sqlite.append import AppendBatch
 from bridge.journal.sqlite.disk import DiskGuard, free_inside
 from bridge.journal.sqlite.identity import Identity
-from bridge.journal.sqlite.operations import Act, Answer, Append, Entry, Operation, tell
+from bridge.journal.sqlite.operations import Act, Answer, Append, Entry, Operation, resolve_all
 from bridge.journal.sqlite.progress import ProgressBatch
 from bridge.journal.sqlite.rescue import saved
 from bridge.journal.sqlite.stamps import Stamp
@@ -112,7 +112,7 @@ class Writer:
         self._group = ()
         while not self._queue.empty():
             waiting.append(self._queue.get())
-        tell([(operation, failure) for operation in waiting if operation is not None])
+        resolve_all([(operation, failure) for operation in waiting if operation is not None])
 
     def _left(self, lost: JournalBroken) -> JournalBroken:
         """Nothing is stored any more, and what was acknowledged is saved. Until that is done the process does not end
@@ -179,7 +179,7 @@ class Writer:
             return JournalBusy(f"the journal's log cannot be emptied now: {problem}")
 
     def _answer(self, answers: Sequence[Answer]) -> None:
-        self._loop.call_soon_threadsafe(tell, answers)
+        self._loop.call_soon_threadsafe(resolve_all, answers)
 
     def _committed(self, operations: Sequence[Operation]) -> Sequence[Answer]:
         """Each operation with its answer. The files are looked at before and after: what is answered has a name."""
