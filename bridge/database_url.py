@@ -12,7 +12,7 @@ _SCHEMES: Final = ("postgres", "postgresql")
 _ODD_PERCENT: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _MODES: Final = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 _SSLMODE: Final = re.compile(r"(?:^|&)sslmode=([^&]*)")
-_MOST_PORTS: Final = 65_535
+_MOST_PORTS: Final = 65_535  # the largest port
 _QUOTED: Final = (
     "in a password write / as %2F, ? as %3F, # as %23, @ as %40 and % as %25, or give it apart, as `password:`"
 )

@@ -18,7 +18,7 @@ from bridge.journal import Journal
 from bridge.mapping.rulebook import Rulebook
 from bridge.telemetry import GENERATION, RULES_UP_TO_DATE, emit, frames
 
-LOOK_EVERY: Final = 5.0
+LOOK_EVERY: Final = 5.0  # seconds
 _AT_START_ONLY: Final = ("sources", "destinations", "journal", "door", "private", "delivery", "logs")
 
 Seen: TypeAlias = Mapping[Path, tuple[int, int, int, int] | None]

@@ -39,11 +39,11 @@ from bridge.telemetry import emit
 EXIT_BROKEN = 74
 """EX_IOERR of sysexits.h: the journal's disk failed; a supervisor should not restart on the same disk in a loop."""
 
-_PRUNE_EVERY = 3600.0
-_PRUNE_PAUSE = 0.05
+_PRUNE_EVERY = 3600.0  # seconds
+_PRUNE_PAUSE = 0.05  # seconds
 # Threads that wait for the interpreter while the event loop is busy get it after this long instead of 5 ms: the
 # journal's threads need it for microseconds at a time.
-SWITCH_INTERVAL = 0.0005
+SWITCH_INTERVAL = 0.0005  # seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -34,7 +34,7 @@ _WRITE_ON_AFTER = 0.25
 """Seconds after which lines are tried again that a stream did not take."""
 
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
-_BUCKETS = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200, 86400)
+_BUCKETS = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200, 86400)  # seconds
 
 
 _LIBRARIES: Mapping[str, Kind] = {level: Kind(level) for level in ("debug", "info", "warning", "error")}

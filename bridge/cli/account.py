@@ -16,7 +16,7 @@ from bridge.fact_names import united_names
 from bridge.jobs.account import Account, Accountant, by_day
 from bridge.jobs.errands import performing
 
-_MOST = 20
+_MOST = 20  # differences shown
 
 
 @click.command()

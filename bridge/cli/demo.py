@@ -34,8 +34,8 @@ _VARIABLES = {
     "destinations.hellotext.mode": "HELLOTEXT_MODE",
 }
 _API = "https://api.hellotext.com"
-_SANDBOX_PORT = 8089
-_ATTEMPTS = 100
+_SANDBOX_PORT = 8089  # tried first
+_ATTEMPTS = 100  # ports tried, one after the other
 
 
 @click.command()

@@ -12,9 +12,9 @@ import aiohttp
 from bridge.cli.sender import Delivery, Sender, fresh, paced
 from bridge.contract import Payload
 
-_AT_ONCE = 32
-_UNANSWERED_AT_FIRST = 10
-_UNANSWERED_IN_A_ROW = 1000
+_AT_ONCE = 32  # requests at a time
+_UNANSWERED_AT_FIRST = 10  # requests: then nobody listens there
+_UNANSWERED_IN_A_ROW = 1000  # requests: then it is gone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 DEFAULT = Path("bridge.yaml")
 _NAME = "attribution-bridge"
-_PAGE = 100
+_PAGE = 100  # facts of one call
 _SPAN = re.compile(r"(\d{1,5})([hd])")
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")

@@ -15,7 +15,7 @@ from bridge.journal import LaneNumber, Parked, Reader, Story
 PATIENCE: Final = 10.0
 """Seconds for which it is looked at; what takes longer is said to wait."""
 
-_LOOK: Final = 0.2
+_LOOK: Final = 0.2  # seconds between two looks
 _NOT_TRIED: Final = "not tried yet"
 _AGAIN: Final = {State.DEAD: "dead again", State.UNCERTAIN: "uncertain again"}
 

@@ -20,13 +20,13 @@ from bridge.journal import Erasure, LaneNumber, Reader, Story
 from bridge.journal.rows import lane_of
 from bridge.surrogates import decoded
 
-_EVERY = 100_000
+_EVERY = 100_000  # orders of one call: all that there are
 _SHAPES = (
     ("email", re.compile(r"\s*\S+@\S+\s*").fullmatch, "ada@example.com"),
     ("phone", re.compile(r"\d").search, "+441632960001"),
 )
 _FROM_ABROAD = re.compile(r"\s*(\+|00)[\d\s().\-/]+$")
-_SHOWN = 5
+_SHOWN = 5  # names shown
 
 
 def _whom(command: options.F) -> options.F:

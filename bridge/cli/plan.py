@@ -22,7 +22,7 @@ from bridge.fact_names import naming, united_names
 from bridge.journal import Reader
 from bridge.journal.sqlite import opened
 
-_PAGE = 64
+_PAGE = 64  # orders read at a time
 _MEANING = {
     "added": "given now, and not before",
     "removed": "given before, and not now",

@@ -14,8 +14,8 @@ from bridge.errors import BridgeError
 WAITS = "waits"
 UNKNOWN = "is not known there"
 _UNFINISHED = (WAITS, UNKNOWN)
-_OUT_OF_REACH_AT_MOST = 5.0
-_BETWEEN = 0.2
+_OUT_OF_REACH_AT_MOST = 5.0  # seconds
+_BETWEEN = 0.2  # seconds between two looks
 
 
 async def settled(private: str, source: str, ids: Sequence[str], *, within: float) -> Mapping[str, str]:

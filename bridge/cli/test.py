@@ -12,7 +12,7 @@ from bridge.config import Settings
 from bridge.dry_run import cases
 from bridge.dry_run.deliveries import settings_of
 
-_ROUNDS = 20
+_ROUNDS = 20  # rounds
 
 
 @click.command()

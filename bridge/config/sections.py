@@ -42,7 +42,7 @@ Rate = Annotated[
     BeforeValidator(_rate),
     WithJsonSchema({"type": "string", "pattern": r"^\d+(\.\d+)?/[smh]$"}),
 ]
-_MIB = 1024 * 1024
+_MIB = 1024 * 1024  # bytes
 
 
 Limit = Annotated[Duration, between("100ms", "1h")]

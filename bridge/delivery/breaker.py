@@ -16,11 +16,11 @@ from enum import StrEnum
 from bridge.contract import Delivered, Effect, Outcome, Paused, Reason, Retry, Skipped, Uncertain
 from bridge.delivery.policy import LONGEST_REST
 
-_TROUBLES = 5
-_FIRST_PROBE = 1.0
-_LONGEST_PROBE = 60.0
-_LONGEST_COSTLY_PROBE = 3600.0
-_LARGEST_EXPONENT = 16
+_TROUBLES = 5  # troubles in a row: then it is down
+_FIRST_PROBE = 1.0  # seconds
+_LONGEST_PROBE = 60.0  # seconds between two probes
+_LONGEST_COSTLY_PROBE = 3600.0  # seconds between two probes that may leave a fact uncertain
+_LARGEST_EXPONENT = 16  # doublings: more would overflow
 
 
 class BreakerState(StrEnum):

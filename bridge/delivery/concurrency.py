@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 from bridge.contract import Delivered, Effect, Outcome, Paused, Reason, Retry, Skipped, Uncertain
 
-_REFUSED = 0.5
-_SLOW = 0.8
-_HELPED = 0.9
-_WORSE = 1.5
+_REFUSED = 0.5  # times the limit, after a refusal
+_SLOW = 0.8  # times the limit, after slow answers
+_HELPED = 0.9  # times the latency of before: a decrease has helped
+_WORSE = 1.5  # times the latency of before: it has become much worse
 _LONG_AGO = float("-inf")
 
 

@@ -28,11 +28,11 @@ LIGHT = 64 * 1024
 _REST = timedelta(seconds=10)
 """Of a rule that alone is told to wait, where it is not told for how long."""
 _SENT = frozenset({State.DELIVERED, State.SHADOWED, State.UNCERTAIN})
-_LINES_IN_A_ROW = 100
+_LINES_IN_A_ROW = 100  # log lines
 _MARKS = 64
 """Names in the journal, of each destination, for documents that are being mapped: several replicas may be at it."""
 _ENDED = "two processes of the bridge ended while they mapped this document: it is not tried again by itself"
-_STORE_AGAIN = (0.2, 0.5, 1.0, 2.0, 5.0)
+_STORE_AGAIN = (0.2, 0.5, 1.0, 2.0, 5.0)  # seconds to wait, the last one again and again
 
 
 _Found = TypeVar("_Found")

@@ -17,11 +17,11 @@ from typing import TypeAlias
 
 from bridge.contract import Delivered, Outcome, Paused, Reason, Rejected, Retry, Uncertain
 
-_RULE_ROUNDS = 5
-_FACT_ROUNDS = 10
-_SAME_REFUSALS = 20
-_SPAN = 5.0
-_MOST_FACTS = 1000
+_RULE_ROUNDS = 5  # rounds of refusals before it is about the rule
+_FACT_ROUNDS = 10  # rounds of refusals before it is about the fact
+_SAME_REFUSALS = 20  # facts of one rule with the same refusal in a row
+_SPAN = 5.0  # seconds that rounds must span
+_MOST_FACTS = 1000  # facts
 _LONG_AGO = float("-inf")
 
 Fact: TypeAlias = tuple[Hashable, ...]

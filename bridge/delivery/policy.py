@@ -10,7 +10,7 @@ LONGEST_REST = timedelta(minutes=10)
 """For so long at the most the other side is left alone at its own request; then it is asked again."""
 CLOCK_WAS_SET = timedelta(seconds=30)
 """By which this machine's clock moves against the one that nobody sets only where somebody sets it."""
-_LARGEST_EXPONENT = 32
+_LARGEST_EXPONENT = 32  # doublings: more would overflow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

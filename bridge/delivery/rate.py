@@ -1,6 +1,6 @@
 """How often a destination may be asked anything. Pure: the clock is an argument, in seconds."""
 
-_AHEAD = 1.0
+_AHEAD = 1.0  # seconds that a request may wait
 
 
 class RateLimit:

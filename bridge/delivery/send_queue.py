@@ -14,9 +14,9 @@ from bridge.journal import Claim
 
 _MOST = 1000
 """Orders that are looked through for one probe."""
-_MOST_IN_A_PAUSE = 20_000
-_BYTES = 16 * 1024 * 1024
-_IN_A_ROW = 50
+_MOST_IN_A_PAUSE = 20_000  # orders
+_BYTES = 16 * 1024 * 1024  # bytes
+_IN_A_ROW = 50  # orders between two turns of the event loop
 _NEVER = -math.inf
 
 

@@ -20,10 +20,10 @@ from bridge.journal import Claim, Hold, Journal
 from bridge.mapping.rulebook import Rulebook
 from bridge.telemetry import BREAKER, LIMIT, UP, emit
 
-_BUDGET = 16 * 1024 * 1024
-_JOURNAL_AGAIN = 0.5
-_PROBE_AGAIN = 0.05
-_LONGEST_SLEEP = 60.0
+_BUDGET = 16 * 1024 * 1024  # bytes of documents in one claim
+_JOURNAL_AGAIN = 0.5  # seconds until a busy journal is asked again
+_PROBE_AGAIN = 0.05  # seconds
+_LONGEST_SLEEP = 60.0  # seconds
 _ANOTHER_AGAIN = 1.0
 """Seconds between facts that are tried before a pause has ended: what is denied again and again is no storm."""
 

@@ -10,7 +10,7 @@ import msgspec
 from bridge.contract import Json
 
 _NOTHING: Final = object()
-_LONGEST_SHOWN: Final = 200
+_LONGEST_SHOWN: Final = 200  # characters
 
 
 def between(before: Mapping[str, Json], after: Mapping[str, Json]) -> Iterator[str]:

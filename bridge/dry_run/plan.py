@@ -19,8 +19,8 @@ from bridge.mapping.values import iso
 Sort: TypeAlias = Literal["added", "removed", "changed", "sent", "failing"]
 Given: TypeAlias = Mapping[Key, Event | Failure]
 SORTS: Final[tuple[Sort, ...]] = ("added", "removed", "changed", "sent", "failing")
-_SAMPLES: Final = 3
-_LONGEST: Final = 3
+_SAMPLES: Final = 3  # samples of each difference
+_LONGEST: Final = 3  # differences shown of two events
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

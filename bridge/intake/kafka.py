@@ -60,9 +60,9 @@ T = TypeVar("T")
 DEADLINE: Final = 15.0
 """Seconds that a call to the brokers may take."""
 
-_STOPPING: Final = 5.0
-_GLANCE: Final = 0.2
-_QUIET: Final = 30.0
+_STOPPING: Final = 5.0  # seconds
+_GLANCE: Final = 0.2  # seconds
+_QUIET: Final = 30.0  # seconds
 _ASSIGNORS: Final = {
     "range": RangePartitionAssignor,
     "roundrobin": RoundRobinPartitionAssignor,
@@ -174,7 +174,7 @@ def _context(tls: Tls) -> ssl.SSLContext:
     return context
 
 
-_LONGEST_TOKEN: Final = 65_536
+_LONGEST_TOKEN: Final = 65_536  # bytes
 
 
 class _Token(AbstractTokenProvider):  # type: ignore[misc]  # aiokafka is untyped
@@ -435,8 +435,8 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _NOWHERE: Final = TopicPartition("", 0)
 """Asked for where nothing is wanted: the client leaves the group of whoever asks for nothing any more."""
 
-_READ_UNCOMMITTED: Final = 0
-_LATEST: Final = -1
+_READ_UNCOMMITTED: Final = 0  # isolation level (docs/contracts/kafka.md)
+_LATEST: Final = -1  # timestamp that asks for the end of the log
 _NOT_ALLOWED: Final = "the brokers do not allow this user to read the topic; it is tried again"
 _BROKEN: Final = (
     "what is at offset {offset} cannot be read ({reason}). It is tried again; to go on without it, stop the bridge and "

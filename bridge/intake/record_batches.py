@@ -29,14 +29,14 @@ NOWHERE: Final = 2**62
 
 _FRAME: Final = struct.Struct(">qi")
 _HEADER: Final = struct.Struct(">qiibIhiqqqhii")
-_MAGIC: Final = 16
-_NEWEST: Final = 2
-_ATTRIBUTES: Final = 22
-_CODEC: Final = 0x07
-_APPEND_TIME: Final = 0x08
-_VARINT: Final = 10
-_SHORTEST: Final = 6
-_MOST: Final = 2**24
+_MAGIC: Final = 16  # offset of the version, in bytes
+_NEWEST: Final = 2  # version of the format
+_ATTRIBUTES: Final = 22  # offset of the attributes, in bytes
+_CODEC: Final = 0x07  # bits of the attributes
+_APPEND_TIME: Final = 0x08  # bit of the attributes
+_VARINT: Final = 10  # bytes of the longest number
+_SHORTEST: Final = 6  # bytes of the shortest record
+_MOST: Final = 2**24  # records of one batch
 
 Raw: TypeAlias = Any
 """A record as aiokafka makes it, or a _Record of ours."""
@@ -336,7 +336,7 @@ def _within(unpack_into: Callable[[bytes, memoryview], int]) -> Callable[[bytes]
 
 
 _XERIAL: Final = b"\x82SNAPPY\x00"
-_XERIAL_HEADER: Final = 16
+_XERIAL_HEADER: Final = 16  # bytes
 
 
 def _snappy(packed: bytes) -> bytes:

@@ -28,16 +28,16 @@ from bridge.telemetry import LAG, POSITION, STOPPED, STREAM_UP, emit
 Ask = Callable[[Request], Awaitable[Response | str]]
 """Performs a request of a connector; a text: why nobody answered."""
 
-_WAVE: Final = 256
-_POLL: Final = 1.0
-_POLL_WHILE_FULL: Final = 0.05
-_HELD: Final = 1.0
-_FIRST_GUESS: Final = 2**20
-_LOOK: Final = 5.0
-_DRAIN: Final = 8.0
-_KEEPING: Final = 2.0
-_FIRST_WAIT: Final = 0.5
-_LONGEST_WAIT: Final = 30.0
+_WAVE: Final = 256  # records stored together
+_POLL: Final = 1.0  # seconds
+_POLL_WHILE_FULL: Final = 0.05  # seconds
+_HELD: Final = 1.0  # seconds
+_FIRST_GUESS: Final = 2**20  # bytes of a record
+_LOOK: Final = 5.0  # seconds between two looks
+_DRAIN: Final = 8.0  # seconds
+_KEEPING: Final = 2.0  # seconds that a note of the positions may take
+_FIRST_WAIT: Final = 0.5  # seconds
+_LONGEST_WAIT: Final = 30.0  # seconds
 
 
 class _Share(NamedTuple):

@@ -33,8 +33,8 @@ from bridge.telemetry import emit, frames
 KIND: Final = "unreadable"
 """The kind of a delivery that cannot be read, and the beginning of its lane's name."""
 
-_LONGEST = 1024
-_MOST_HEADERS = 64
+_LONGEST = 1024  # characters
+_MOST_HEADERS = 64  # headers
 _SECRETS = ("signature", "hmac", "authorization", "cookie", "token", "secret", "key")
 """Words in the names of headers that are not stored where a source does not say which ones it needs."""
 

@@ -131,7 +131,7 @@ def instruction_of(sources: Mapping[str, Source], document: Envelope | None) -> 
     return source.instruction(document) if isinstance(source, Instructs) and document is not None else None
 
 
-_ORDERS_AT_ONCE = 500
+_ORDERS_AT_ONCE = 500  # orders
 
 
 async def erase(journal: Intake, erasure: Erasure, *, came_to: Callable[[int], None] = lambda _orders: None) -> Erased:

@@ -20,7 +20,7 @@ from bridge.generators import run_async
 from bridge.telemetry import emit, frames
 
 T = TypeVar("T")
-_CONNECTIONS = 4
+_CONNECTIONS = 4  # connections to one host
 
 
 async def _nothing(_page: Page) -> None:

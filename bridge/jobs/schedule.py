@@ -26,7 +26,7 @@ from bridge.telemetry import emit
 _AGAIN_AFTER_FAILURE = timedelta(minutes=5)
 _LONGEST_SLEEP = timedelta(minutes=15)
 _NONE = timedelta()
-_COMPLY_AGAIN = 60.0
+_COMPLY_AGAIN = 60.0  # seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ document waits in the journal's queue all the same: a disk or a database that st
 from bridge.contract import Envelope
 from bridge.errors import JournalBusy
 
-_MOST = 64 * 1024 * 1024
+_MOST = 64 * 1024 * 1024  # bytes
 _BESIDE = 2048
 """Bytes that a document takes up beside its body."""
 

@@ -23,7 +23,7 @@ from bridge.journal.sqlite import opened, reading
 from bridge.journal.sqlite.identity import beside
 from bridge.journal.sqlite.reader import SqliteReader
 
-_LONGEST_PATH = 100
+_LONGEST_PATH = 100  # bytes of a socket's path that every system allows
 _USUAL = "/run/user/{}"
 """The runtime folder of a user where the environment names none, as systemd makes it."""
 _LONGEST_LINE = 1 << 24

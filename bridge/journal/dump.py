@@ -25,8 +25,8 @@ _OLDER = {
 }
 """Formats that are read too: to each table that has grown, how many columns it had (0: there was no such table)."""
 
-PAGE = 500
-_LONGEST_FRAME = 1 << 30
+PAGE = 500  # rows
+_LONGEST_FRAME = 1 << 30  # bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

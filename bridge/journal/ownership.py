@@ -15,7 +15,7 @@ from typing import Final
 
 from bridge.errors import JournalError
 
-_PRIVATE: Final = 0o600
+_PRIVATE: Final = 0o600  # mode of a file for its owner alone
 _PEER: Final = struct.Struct("3i")
 """Process, user and group of a peer, as Linux tells them."""
 

@@ -29,13 +29,13 @@ CLOCKS_APART = timedelta(hours=1)
 BUCKET = 512
 """Lanes to a bucket of aliases; the queries and the schemas know it too."""
 
-_MARK = 1
+_MARK = 1  # bytes: the first byte names the codec
 _LZ4_MORE = 20
 """Bytes that a block may have more than its content, besides one for each 255: its size, and what LZ4 itself needs."""
 
 _MICROSECOND = timedelta(microseconds=1)
-_LONGEST_LANE = 18
-_APART = 16
+_LONGEST_LANE = 18  # digits of a lane's number
+_APART = 16  # hexadecimal digits that tell two deliveries of one id apart
 _BETWEEN_DIGITS = re.compile(r"[\s().\-/\u2010-\u2015]+")
 _NOT_FROM_ABROAD = re.compile(r"^(phone:\s*(?:\+|00)[^(]*)\(0\)")
 """+44 (0)20: the digit that is dialled at home only."""

@@ -27,8 +27,8 @@ MOST_SAID: Final = 100
 """Problems of a rule, after which the rest of it is not looked at: to find them all in a long one takes minutes."""
 MOST_NAMES: Final = 200
 """Names that one rule gives to expressions."""
-_LONGEST_INDEX: Final = 9
-_LONGEST_NAME: Final = 200
+_LONGEST_INDEX: Final = 9  # digits
+_LONGEST_NAME: Final = 200  # characters
 _DURATION: Final = re.compile(r"(?P<number>\d{1,6})(?P<unit>[smhd])")
 _WORD: Final = re.compile(r"[^\W\d]\w*")
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}

@@ -34,13 +34,13 @@ from bridge.mapping.type_check import (
 )
 from bridge.mapping.values import DIGITS, Value, exact, whole_budget
 
-LONGEST: Final = 2_000
-LONGEST_SHOWN: Final = 100
-DEEPEST: Final = 32
+LONGEST: Final = 2_000  # characters of an expression
+LONGEST_SHOWN: Final = 100  # characters
+DEEPEST: Final = 32  # levels
 DEEPEST_MEANT: Final = 60
 """Levels with all that names stand for: what is made of them is nested alike, and Python reads no more than 200."""
 
-DEEPEST_WALK: Final = 3
+DEEPEST_WALK: Final = 3  # lists in lists
 MOST_TERMS: Final = 5_000
 """Of an expression with all that its names stand for."""
 

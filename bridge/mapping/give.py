@@ -14,7 +14,7 @@ from bridge.mapping.type_check import NotAllowed
 Path: TypeAlias = tuple[str, ...]
 Say: TypeAlias = Callable[[Path, str], None]
 
-MOST_LEVELS: Final = 12
+MOST_LEVELS: Final = 12  # levels
 _EACH: Final = frozenset(("each", "as", "when", "by", "group", "give"))
 
 

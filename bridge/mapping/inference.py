@@ -9,7 +9,7 @@ from typing import Any, Final
 from bridge.contract import Json
 from bridge.mapping.fields import Shape, element_of, is_list, is_mapping
 
-_DEEPEST: Final = 12
+_DEEPEST: Final = 12  # levels
 _MOST: Final = 20_000
 """Shapes of one schema."""
 _MONEY: Final = re.compile(r"-?[0-9]{1,15}\.[0-9]{2,3}")

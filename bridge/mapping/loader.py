@@ -18,8 +18,8 @@ from bridge.contract import Json
 from bridge.errors import ConfigurationError, Problem
 from bridge.mapping import traps
 
-MOST_NODES: Final = 100_000
-DEEPEST: Final = 60
+MOST_NODES: Final = 100_000  # nodes of one file
+DEEPEST: Final = 60  # levels
 
 _INTEGER: Final = re.compile(r"[-+]?(0|[1-9][0-9]*)")
 _DECIMAL: Final = re.compile(r"[-+]?(0|[1-9][0-9]*)?(\.[0-9]*)?([eE][-+]?[0-9]{1,3})?")

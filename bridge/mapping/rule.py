@@ -58,7 +58,7 @@ class Passed:
 Step: TypeAlias = Event | Failure | Passed
 Sent: TypeAlias = Collection[tuple[str, str]]
 """Keys of an order that were sent, or may have been: fact and once."""
-LONGEST_MESSAGE: Final = 1_000
+LONGEST_MESSAGE: Final = 1_000  # characters
 _TERMS_OF_A_KEY: Final = 200
 """What may be looked at to find the key of a fact that failed, where nothing is left to explain it."""
 _FURTHEST: Final = (Reason.TOO_OLD, Reason.BEFORE_SINCE, Reason.NOT_TRUE, Reason.NOTHING_TO_SEND)

@@ -9,7 +9,7 @@ from bridge.contract import Json
 from bridge.mapping.compiler import Written
 from bridge.mapping.loader import scalar
 
-WIDTH: Final = 88
+WIDTH: Final = 88  # characters of a line
 _PLAIN_FIRST: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_=/")
 
 Path = tuple[str | int, ...]

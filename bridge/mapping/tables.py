@@ -12,8 +12,8 @@ from bridge.mapping import values
 from bridge.mapping.loader import load
 from bridge.mapping.values import Failed
 
-MOST_ROWS: Final = 100_000
-_TWO: Final = 2
+MOST_ROWS: Final = 100_000  # rows
+_TWO: Final = 2  # columns at the least
 
 
 def table(text: str, file: str) -> Mapping[str, Json]:

@@ -85,7 +85,7 @@ def levels_of(term: Term) -> int:
     return (not isinstance(term, Defined)) + max(map(levels_of, term.parts()), default=0)
 
 
-_TERMS_OF_A_STEP: Final = 100
+_TERMS_OF_A_STEP: Final = 100  # terms that weigh one step
 
 
 def weight_of(terms: Iterable[Term]) -> int:

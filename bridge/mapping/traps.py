@@ -13,7 +13,7 @@ from yaml.nodes import Node, ScalarNode
 
 from bridge.errors import Problem
 
-LONGEST_NUMBER: Final = 45
+LONGEST_NUMBER: Final = 45  # characters
 LONGEST_LINE: Final = 2_100
 """Characters that are looked through for an expression, which has fewer."""
 

@@ -16,14 +16,14 @@ from typing import Any, Final, TypeAlias
 Value: TypeAlias = Any
 """str, int, Decimal, bool, aware datetime, list, dict or None. Never a float."""
 
-DIGITS: Final = 40
-LONGEST_TEXT: Final = 100_000
+DIGITS: Final = 40  # digits of a number
+LONGEST_TEXT: Final = 100_000  # characters
 LONGEST_KEY: Final = 1_000
 """Bytes of a canonical `once`: it is part of an index, and kept for years."""
 
-STEPS: Final = 100_000
-BYTES: Final = 8_000_000
-FACTS: Final = 1_000
+STEPS: Final = 100_000  # steps for one document
+BYTES: Final = 8_000_000  # bytes of what rules make of one document
+FACTS: Final = 1_000  # facts of one document
 TERMS: Final = 50_000
 """Parts of expressions that are looked at one by one to explain the failures of one document: some 50 milliseconds."""
 
@@ -400,7 +400,7 @@ def once_number(key: str) -> Value:
     return number_from_text(texts[0]) if len(texts) == 1 and _NUMBER.fullmatch(texts[0]) else None
 
 
-_LONGEST_CHARACTER: Final = 4
+_LONGEST_CHARACTER: Final = 4  # bytes in UTF-8
 
 
 def _key_too_long() -> None:

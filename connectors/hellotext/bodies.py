@@ -15,9 +15,9 @@ from bridge.contract import Json, Response
 _SAFE = re.compile(r"[A-Za-z](?:[A-Za-z_.]|\[(?:[0-9]{1,3}|[a-z_]{0,20})\])*")
 """What may be shown of an error body: names of types and parameters, such as `items[0].price`. No @, and digits only as
 an index: no address and no number of a person passes."""
-_LONGEST = 64
-_DEEPEST = 4
-_MOST_ERRORS = 5
+_LONGEST = 64  # characters
+_DEEPEST = 4  # levels
+_MOST_ERRORS = 5  # errors
 _MEDIA_TYPE = re.compile(r"[a-z]{1,20}/[a-z.+-]{1,40}")
 _JSON = re.compile(r"application/([a-z0-9.-]+\+)?json")
 _CUT = 206

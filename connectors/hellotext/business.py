@@ -16,8 +16,8 @@ Problem: TypeAlias = tuple[str, str]
 """Type and parameter of an error."""
 V = TypeVar("V")
 
-_MILLISECONDS_FROM = 100_000_000_000
-_PAGE = 25
+_MILLISECONDS_FROM = 100_000_000_000  # a larger number is milliseconds, not seconds
+_PAGE = 25  # profiles
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
 _PHONE = re.compile(r"\+[1-9][0-9]{6,14}")
 _CURRENCY = re.compile(r"[A-Z]{3}")

@@ -16,9 +16,9 @@ from bridge.errors import ErrandFailed, NoAnswer
 from bridge.status_table import Fate
 from connectors.hellotext.answers import LIST, Answers
 
-_PAGE = 100
-_TRIES = 6
-_LONGEST_PAGE = 16 * 1024 * 1024
+_PAGE = 100  # orders
+_TRIES = 6  # tries
+_LONGEST_PAGE = 16 * 1024 * 1024  # bytes
 
 
 class _Order(msgspec.Struct):

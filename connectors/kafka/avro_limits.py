@@ -23,7 +23,7 @@ MOST_OF_NOTHING: Final = 100_000
 
 _SIZES: Final = {"null": 0, "boolean": 1, "float": 4, "double": 8}
 _VARINTS: Final = ("int", "long", "enum")
-_LONGEST_VARINT: Final = 10
+_LONGEST_VARINT: Final = 10  # bytes
 
 
 class Walk:

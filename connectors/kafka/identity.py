@@ -25,10 +25,10 @@ TOMBSTONE = "tombstone"
 NO_ROW = "no_row"
 """The kind of what Debezium writes beside rows: heartbeats, marks of transactions, changes of schemas, a TRUNCATE."""
 
-_LONGEST = 255
-_LONGEST_HEADER = 1024
-_MOST_HEADERS = 64
-_LONGEST_NUMBER = 40
+_LONGEST = 255  # characters
+_LONGEST_HEADER = 1024  # characters
+_MOST_HEADERS = 64  # headers
+_LONGEST_NUMBER = 40  # digits
 
 
 Alias: TypeAlias = Literal["name", "email", "phone", "customer", "checkout"]

@@ -30,10 +30,10 @@ class Parsed(NamedTuple):
 
 
 _MAGIC: Final = b"\x00"
-_FRAME: Final = 5
-_NO_SUCH_SCHEMA: Final = 40403
-_MOST_SCHEMAS: Final = 1000
-_DEEPEST: Final = 16
+_FRAME: Final = 5  # bytes before the value
+_NO_SUCH_SCHEMA: Final = 40403  # error code of the registry
+_MOST_SCHEMAS: Final = 1000  # schemas
+_DEEPEST: Final = 16  # references in references
 _HERE: Final = ("localhost", "127.0.0.1", "::1")
 
 
@@ -78,8 +78,8 @@ def framing_of(value: bytes, values: str) -> str:
 
 
 _GLUE_MAGIC: Final = b"\x03"
-_GLUE_FRAME: Final = 18
-_GLUE_CODECS: Final = (0, 5)
+_GLUE_FRAME: Final = 18  # bytes before the value
+_GLUE_CODECS: Final = (0, 5)  # codes: none, zlib
 _FRAMED: Final = (
     "it is in the wire format of a schema registry (schema {number}): write `values: avro` or `values: json-schema`"
 )

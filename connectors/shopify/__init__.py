@@ -31,7 +31,7 @@ _PERMANENT = re.compile(r"[a-z0-9][a-z0-9-]*\.myshopify\.com")
 _KEPT = tuple(
     f"x-shopify-{name}" for name in ("topic", "shop-domain", "api-version", "event-id", "triggered-at", "name")
 )
-_LONGEST_HEADER = 255
+_LONGEST_HEADER = 255  # characters
 
 
 class Shop(BaseModel):

@@ -28,8 +28,8 @@ TIMEOUT = timedelta(seconds=10)
 """Between two pieces of an answer."""
 WHOLE = timedelta(seconds=45)
 """For all of it."""
-_PIECE = 1 << 16
-_LONGEST = 64 * 1024 * 1024
+_PIECE = 1 << 16  # bytes
+_LONGEST = 64 * 1024 * 1024  # bytes
 
 # It logs every header of a request, the token among them.
 logging.getLogger("pyactiveresource.connection").disabled = True

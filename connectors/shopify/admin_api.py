@@ -21,11 +21,11 @@ from bridge.errors import ErrandFailed, NoAnswer
 from bridge.surrogates import decoded
 from connectors.shopify.access import Access
 
-_TRIES = 6
-_THROTTLED_TRIES = 60
+_TRIES = 6  # tries
+_THROTTLED_TRIES = 60  # tries
 _LONGEST_WAIT = timedelta(minutes=2)
-_LONGEST_ANSWER = 16 * 1024 * 1024
-_SPARE = 2
+_LONGEST_ANSWER = 16 * 1024 * 1024  # bytes
+_SPARE = 2  # requests that are left to others
 _ONE_SECOND = timedelta(seconds=1)
 _BUCKET = re.compile(r"(\d{1,6})/(\d{1,6})")
 _NEXT = re.compile(r'<([^<>]+)>\s*;\s*rel="?next"?')

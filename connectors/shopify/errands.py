@@ -14,8 +14,8 @@ from connectors.shopify import Shopify, graphql_order, subscriptions
 from connectors.shopify.admin_api import Asking, next_page
 from connectors.shopify.doctor import Examination
 
-_REST_PAGE = 100
-_IDS_PAGE = 250
+_REST_PAGE = 100  # orders
+_IDS_PAGE = 250  # orders
 
 _IDS = """query OrderIds($first: Int!, $after: String, $query: String!) {
   orders(first: $first, after: $after, query: $query, sortKey: UPDATED_AT) {

@@ -10,10 +10,10 @@ from bridge.contract import Json
 from bridge.errand import Errand, Note
 from connectors.shopify.admin_api import Asking
 
-_LINES = 100
-_REFUNDS = 20
-_TRANSACTIONS = 10
-_FULFILLMENTS = 20
+_LINES = 100  # lines of one order
+_REFUNDS = 20  # refunds
+_TRANSACTIONS = 10  # transactions of one refund
+_FULFILLMENTS = 20  # fulfillments
 
 _ORDER = f"""query OrderById($id: ID!, $lines: Int!, $after: String) {{
   order(id: $id) {{ id legacyResourceId name number confirmationNumber test createdAt processedAt updatedAt cancelledAt

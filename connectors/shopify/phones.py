@@ -6,7 +6,7 @@ from functools import lru_cache
 import msgspec
 import phonenumbers
 
-_LONGEST = 60
+_LONGEST = 60  # characters
 _FROM_ABROAD = ("+", "00")
 
 

@@ -22,7 +22,7 @@ _ENOUGH: Mapping[str, tuple[str, ...]] = {
     "refund": ("refunds/create",),
 }
 """Topics that bring every change of a kind of document: the order's others only repeat what `orders/updated` brings."""
-_PAGE = 100
+_PAGE = 100  # subscriptions
 
 _LIST = """query Webhooks($first: Int!, $after: String) {
   webhookSubscriptions(first: $first, after: $after) {

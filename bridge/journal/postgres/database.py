@@ -17,9 +17,9 @@ from bridge.journal.postgres.place import Connection, Place
 from bridge.journal.rows import text
 
 T = TypeVar("T")
-VERSION = 3
-OLDEST_SERVER = 13
-_TRIES = 4
+VERSION = 3  # of the schema
+OLDEST_SERVER = 13  # major version of Postgres
+_TRIES = 4  # tries of a transaction
 _PLANS = {"enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off"}
 """Each statement of an order looks up few rows by key. The planner cannot know how few, keeps a plan that it made while
 a table was small, and would come to read whole tables. A pooler takes no such settings: see docs/scaling.md."""

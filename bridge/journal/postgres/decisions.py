@@ -18,7 +18,7 @@ from bridge.journal.rows import Row
 _YOUNG = 8.0
 """Seconds for which a look at the table is believed."""
 
-_PAUSE = 0.1
+_PAUSE = 0.1  # seconds
 _LOOKS = 100
 """They last longer than `_YOUNG`."""
 

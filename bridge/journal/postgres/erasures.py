@@ -17,9 +17,9 @@ from bridge.journal.postgres.decisions import revoke
 from bridge.journal.postgres.place import Connection
 from bridge.journal.rows import alias_hash, delivery_alias, lane_of, order_alias, reference
 
-PAGE = 100
-_PATIENCE = 60.0
-_PAUSE = 0.1
+PAGE = 100  # orders
+_PATIENCE = 60.0  # seconds
+_PAUSE = 0.1  # seconds
 
 
 def hashes(salt: bytes, erasure: Erasure) -> list[bytes]:

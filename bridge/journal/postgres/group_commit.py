@@ -11,8 +11,8 @@ from bridge.journal.awaited import resolve
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
-_MOST = 512
-_MOST_WAITING = 50_000
+_MOST = 512  # entries of one transaction
+_MOST_WAITING = 50_000  # entries
 
 
 class Group(Generic[Item, Answer]):

@@ -15,7 +15,7 @@ from bridge.journal.postgres.database import Database
 from bridge.journal.postgres.place import Connection
 from bridge.telemetry import emit
 
-_RENEWALS = 3
+_RENEWALS = 3  # renewals within one lease
 _DOUBTED_FOR = 10
 """Spans of the lease for which the database may still carry out a claim that nobody waits for any more."""
 

@@ -14,8 +14,8 @@ from bridge.journal.postgres.database import Database
 DECIDED = "decided"
 """The news that a person has decided something; all other news is empty."""
 
-_APART = 0.05
-_LISTEN_AGAIN = 2.0
+_APART = 0.05  # seconds between two notifications
+_LISTEN_AGAIN = 2.0  # seconds
 
 
 class Notifications:

@@ -24,7 +24,7 @@ from bridge.journal.rows import (
     text,
 )
 
-_PAGE = 200
+_PAGE = 200  # rows
 
 
 class PostgresReader:

@@ -7,7 +7,7 @@ from bridge.journal.postgres.database import VERSION, Database, schema_script, u
 from bridge.journal.postgres.durability import check_encoding
 from bridge.journal.postgres.place import Connection
 
-_LOCK = 0x41425247
+_LOCK = 0x41425247  # of the advisory lock
 
 
 async def made(database: Database) -> bool:

@@ -68,8 +68,8 @@ from bridge.journal.written_rows import claim_of
 from bridge.telemetry import emit
 
 T = TypeVar("T")
-_EMPTYING_TRIES = 20
-_EMPTYING_PAUSE = 0.1
+_EMPTYING_TRIES = 20  # tries
+_EMPTYING_PAUSE = 0.1  # seconds
 
 
 @asynccontextmanager

@@ -32,8 +32,8 @@ from bridge.journal.sqlite.operations import Answer, Append
 from bridge.journal.sqlite.statements import Batch, fetched, run
 from bridge.journal.written_rows import envelope_row, parked_on_arrival_row, skipped_on_arrival_row
 
-_LANES_REMEMBERED = 16_384
-_BLOCKED_REMEMBERED = 65_536
+_LANES_REMEMBERED = 16_384  # orders
+_BLOCKED_REMEMBERED = 65_536  # hashes
 
 _Lanes: TypeAlias = dict[tuple[str, str], LaneNumber]
 """Tenant and name to number."""

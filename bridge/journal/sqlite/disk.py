@@ -14,7 +14,7 @@ from bridge.journal.ownership import made_anew
 from bridge.journal.sqlite.identity import beside
 from bridge.telemetry import emit
 
-_LOOK_EVERY = 0.5
+_LOOK_EVERY = 0.5  # seconds
 _FOR_THE_LOG = 32 * 1024 * 1024
 """Bytes that must be free on the disk itself, whatever is free inside the file: the log grows before a checkpoint."""
 

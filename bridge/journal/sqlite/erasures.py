@@ -13,7 +13,7 @@ from bridge.journal.rows import BUCKET, alias_hash, delivery_alias, lane_of, ord
 from bridge.journal.sqlite.reader import lanes_of, salt_of
 from bridge.journal.sqlite.statements import fetched, run, statements
 
-_PAGE = 100
+_PAGE = 100  # orders
 _MOST_BYTES = 4 * 1024 * 1024
 """Of the bodies that one step overwrites: all of them go through the log, and appends wait for the step."""
 

@@ -15,13 +15,13 @@ from bridge.journal.ownership import kept_open, refuse_strangers_file
 from bridge.journal.sqlite.identity import beside, inode_of, leftovers, strange_log
 from bridge.journal.sqlite.statements import schema, upgrade
 
-VERSION = 3
-_APPLICATION = 0x41425247
-_OLDEST_SQLITE = (3, 35, 0)
+VERSION = 3  # of the schema
+_APPLICATION = 0x41425247  # of the file's header: ABRG
+_OLDEST_SQLITE = (3, 35, 0)  # version
 _SMALLEST = 512
 """Bytes of the smallest database: one page of the smallest size."""
 
-_MOUNT_POINT = 4
+_MOUNT_POINT = 4  # column of /proc/self/mountinfo
 _NETWORK = frozenset(
     (
         *("nfs", "nfs4", "cifs", "smb3", "smbfs", "ceph", "lustre", "afs", "9p"),

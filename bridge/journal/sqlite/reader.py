@@ -35,7 +35,7 @@ from bridge.journal.sqlite.statements import fetched, statements
 
 T = TypeVar("T")
 
-_PAGE = 200
+_PAGE = 200  # rows
 
 
 class SqliteReader:

@@ -18,11 +18,11 @@ from bridge.journal.doubt import DOUBTFUL, RESTORED, SERVED_AGAIN, STAMP, Doubt,
 from bridge.journal.sqlite.statements import statements
 from bridge.telemetry import emit
 
-_EVERY: Final = 60.0
-_BLANK_FROM: Final = 62
+_EVERY: Final = 60.0  # seconds
+_BLANK_FROM: Final = 62  # offset in the lock's file, in bytes
 _PLACE: Final = 128
 """Behind what identity.py leaves at the beginning of the same file; blanks lie between."""
-_LONGEST: Final = 64
+_LONGEST: Final = 64  # bytes
 
 
 class Stamp:

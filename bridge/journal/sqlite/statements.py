@@ -12,7 +12,7 @@ from sqlite3 import Connection, Cursor
 from bridge.journal.rows import Row
 
 _ROWS = re.compile(r"rows(\([?, \d]+\))")
-_GROUPS = (256, 64, 16, 4, 1)
+_GROUPS = (256, 64, 16, 4, 1)  # rows of one statement
 
 
 def _read(name: str) -> str:

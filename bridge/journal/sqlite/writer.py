@@ -18,12 +18,12 @@ from bridge.journal.sqlite.rescue import saved
 from bridge.journal.sqlite.stamps import Stamp
 from bridge.telemetry import emit
 
-_GROUP = 512
+_GROUP = 512  # operations of one transaction
 _TURNS = 12
 """Turns of the event loop that a group waits for more while there is a crowd: fewer, larger commits, and what belongs
 together is done together. A loop that has nothing to do turns at once, and who comes alone does not wait at all."""
 
-_LONGEST_GATHERING = 0.005
+_LONGEST_GATHERING = 0.005  # seconds
 
 _LOOK_EVERY = 0.5
 """Seconds without work after which the files are looked at again."""

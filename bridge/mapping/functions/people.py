@@ -11,8 +11,8 @@ from bridge.mapping.functions.registry import function
 from bridge.mapping.values import Value
 
 _EMAIL: Final = re.compile(r"[^@\s,;<>]+@[^@\s.,;<>]+(\.[^@\s.,;<>]+)+")
-_LONGEST_EMAIL: Final = 254
-_LONGEST_PHONE: Final = 60
+_LONGEST_EMAIL: Final = 254  # characters
+_LONGEST_PHONE: Final = 60  # characters
 _LONGEST_COUNTRY: Final = 3
 """Longer ones name no country, and would be remembered with the number."""
 _SESSION: Final = re.compile(r"[A-Za-z0-9._~-]{1,128}")

@@ -39,10 +39,10 @@ _TOKENS: Final[Mapping[str, tuple[str, str]]] = {
 _PARTS: Final = re.compile(
     r"\[(?P<quoted>[^\[\]]*)\]|(?P<fraction>S{1,9})|YYYY|YY|M{1,4}|DD?|HH?|hh?|mm|ss|A|Z|T|[^A-Za-z\[\]]"
 )
-_LONGEST: Final = 100
-_CENTURY: Final = 2000
-_NOON: Final = 12
-_DIGITS: Final = 6
+_LONGEST: Final = 100  # characters of a pattern
+_CENTURY: Final = 2000  # added to a year of two digits
+_NOON: Final = 12  # hours
+_DIGITS: Final = 6  # of a fraction of a second
 
 
 @dataclass(frozen=True, slots=True)
