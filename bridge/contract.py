@@ -130,7 +130,7 @@ class HttpArrival(Plain, frozen=True, kw_only=True):
 
 
 class Verified(Plain, frozen=True, kw_only=True):
-    """Whose request it is, and which of the configured secrets (counted from 0) signed it."""
+    """The tenant whose request it is, and which of the configured secrets (counted from 0) signed it."""
 
     tenant: str
     secret: int
@@ -320,7 +320,7 @@ class Request(Plain, frozen=True, kw_only=True):
 
 
 class Attempt(Plain, frozen=True, kw_only=True):
-    """Which attempt at a fact this is, and when: a conversation never asks a clock.
+    """The number and the time of an attempt at a fact. A conversation never asks a clock.
 
     number  counts from 1
     """
@@ -367,8 +367,8 @@ class Retry:
 
 @dataclass(frozen=True, slots=True)
 class Uncertain:
-    """It may have arrived, and repeating it could make a second one. after: as long the other side wants to be left
-    alone by everybody."""
+    """The request may have arrived, and repeating it could have a second effect. after: how long the other side wants
+    to be left alone by everybody."""
 
     reason: Reason
     detail: str = ""
@@ -444,7 +444,7 @@ class WebhookSource(Source, Protocol):
     """Platforms that post their documents to the door. Both calls are pure."""
 
     def verify(self, arrival: HttpArrival) -> Verified:
-        """Whose it is, or raise NotAuthentic. Headers beyond the signature may be forged."""
+        """Say whose request it is, or raise NotAuthentic. Headers beyond the signature may be forged."""
 
     def read(self, arrival: HttpArrival, verified: Verified) -> Envelope:
         """Name the document. Raises Malformed where it cannot be read: it is authentic, so it is stored with its bytes,
@@ -469,7 +469,7 @@ class Labels(Protocol):
     """Optional for webhook sources: says what a delivery is called whose body cannot be read."""
 
     def label(self, arrival: HttpArrival, verified: Verified) -> Label:
-        """By its headers alone. Raises nothing."""
+        """Name a delivery that cannot be read, by its headers alone. Raises nothing."""
 
 
 @runtime_checkable
@@ -478,7 +478,7 @@ class Keyed(Protocol):
     order has."""
 
     def signing_keys(self) -> Mapping[str, Sequence[bytes]]:
-        """Of each tenant the keys that may have signed: a key of several tenants does not say whose an order is."""
+        """The keys that may have signed, by tenant. A key of several tenants does not say whose an order is."""
 
 
 @runtime_checkable

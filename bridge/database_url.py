@@ -51,6 +51,6 @@ def _is_cut(parts: SplitResult) -> bool:
 
 
 def _is_port(host: str) -> bool:
-    """Of one host, which may be an IPv6 address in brackets."""
+    """Whether the port of one host is valid or missing. The host may be an IPv6 address in brackets."""
     port = re.fullmatch(r"(?:\[[^\[\]]*\]|[^:\[\]]*)(?::(\d{0,5}))?", host)
     return port is not None and (not port[1] or 0 < int(port[1]) <= _MOST_PORTS)

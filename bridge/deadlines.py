@@ -9,13 +9,14 @@ class Due(Protocol):
     """What is told when it is too late, once."""
 
     until: float
-    """By the event loop's clock; set when it is opened."""
+    """The end of the span by the event loop's clock, in seconds. It is set when the deadline is opened."""
 
     def expire(self) -> None: ...
 
 
 class Deadlines:
-    """Made in a running event loop. Where nothing is open for a span there is no timer, and nothing wakes."""
+    """All deadlines of one span, with one timer. Make it in a running event loop. While none is open there is no timer,
+    and nothing wakes."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
@@ -25,18 +26,18 @@ class Deadlines:
         self._timer: asyncio.TimerHandle | None = None
 
     def one(self) -> "Deadline":
-        """To be entered at once: from then on it counts."""
+        """Make a deadline. Enter it at once: it counts from then on."""
         return Deadline(self)
 
     def open(self, due: Due) -> None:
-        """From now on it counts."""
+        """Open a deadline: it counts from now on."""
         self._open[due] = None
         due.until = self._loop.time() + self._seconds
         if self._timer is None:
             self._timer = self._loop.call_at(due.until, self._sweep)
 
     def close(self, due: Due) -> None:
-        """It is over in time, or was told already."""
+        """Close a deadline that was met, or that has been notified already."""
         self._open.pop(due, None)
 
     def _sweep(self) -> None:
@@ -56,7 +57,8 @@ class Deadlines:
 
 
 class Deadline:
-    """As asyncio.timeout: what runs in it is cancelled when it is too late, and then it raises TimeoutError."""
+    """A deadline that works like asyncio.timeout: it cancels what runs in it when it is too late, and raises
+    TimeoutError."""
 
     __slots__ = ("_all", "_before", "_is_late", "_task", "until")
 

@@ -28,7 +28,7 @@ class Blocking:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wait:
-    """As long as the platform says, or as patience asks."""
+    """A pause that is as long as the platform says, or as patience asks."""
 
     span: timedelta
     because: str
@@ -107,7 +107,7 @@ class Admin(Protocol):
         """What `run` does by itself."""
 
     def tenants(self) -> Sequence[str]:
-        """Those that may be asked, as the journal calls them: what they need for it is configured."""
+        """The tenants that may be asked, by their names in the journal. What they need for it is configured."""
 
     def documents(self, tenant: str, *, since: datetime, until: datetime, now: datetime) -> Errand[None]:
         """Yields a Page at a time of all that changed from `since` up to `until`, oldest change first."""
@@ -127,10 +127,10 @@ class Lists(Protocol):
     """Optional for destinations: what the other side can list, for accounts."""
 
     def reference_of(self, event: Event) -> str | None:
-        """By which it is listed; None: nothing of it is."""
+        """The reference by which the event is listed. None: nothing of it is listed."""
 
     def missing(self, references: Collection[str]) -> Errand[Collection[str]]:
-        """Those that the other side does not list."""
+        """Find the references that the other side does not list."""
 
 
 Task: TypeAlias = Literal["disclose", "erase", "erase all", "pause"]

@@ -36,7 +36,7 @@ class Refusal(BridgeError):
 
 
 class NotAuthentic(Refusal):
-    """No configured secret made this signature, or the tenant is not configured."""
+    """The signature was made by no configured secret, or the tenant is not configured."""
 
     status = 401
 

@@ -18,10 +18,10 @@ from bridge.telemetry import emit
 
 _MEMORY: Final = "facts in force"
 Facts: TypeAlias = Mapping[str, Mapping[str, str]]
-"""Destination, rule and its fact."""
+"""Facts by destination and rule."""
 
 United: TypeAlias = Mapping[str, frozenset[Pair]]
-"""By destination."""
+"""Pairs of united names, by destination."""
 
 
 class Renamed(ConfigurationError):

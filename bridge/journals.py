@@ -1,4 +1,4 @@
-"""Which journal a configuration means. The only place that knows all kinds of journals."""
+"""The journal that a configuration means. Only this module knows all kinds of journals."""
 
 from collections.abc import Callable, Mapping
 from typing import Any

@@ -1,7 +1,7 @@
-"""Where log lines go, without ever waiting: a log that nobody reads must not stop the work that it tells of.
+"""Write log lines without ever waiting: a log that nobody reads must not stop the work that it is about.
 
-A pipe whose reader has stopped, a terminal that is held (Ctrl-S), a socket of a stalled log service: what does not fit
-is kept within a bound, and then dropped and counted.
+The reader of a pipe may have stopped, a terminal may be held (Ctrl-S), the socket of a log service may be stalled. What
+does not fit is kept up to a bound; what is beyond the bound is dropped and counted.
 """
 
 import os
@@ -14,7 +14,7 @@ from contextlib import suppress
 from typing import BinaryIO, Protocol
 
 _MOST_BYTES = 1024 * 1024
-"""Of lines that could not be written yet."""
+"""The most bytes of lines that could not be written yet."""
 
 _PIECE = 4096
 """Bytes that a pipe takes at once where it says that it is ready (PIPE_BUF)."""
@@ -44,7 +44,7 @@ class _Plain:
         return len(data)
 
     def close(self) -> None:
-        """Nothing was."""
+        """Close nothing: nothing was opened."""
 
 
 class _Reopened:
@@ -85,7 +85,7 @@ class _Polled:
         return os.write(self._descriptor, data[:_PIECE])
 
     def close(self) -> None:
-        """Nothing was opened."""
+        """Close nothing: nothing was opened."""
 
 
 def _sink_of(stream: BinaryIO) -> _Sink:

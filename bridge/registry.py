@@ -42,7 +42,7 @@ def connector(name: str) -> type[BaseModel]:
 
 
 def folder(name: str) -> Path:
-    """Where the connector's rules, examples and README are."""
+    """The folder of the connector's rules, examples and README."""
     package = _package(name)
     if package.__file__ is None:
         raise NoSuchConnector(f"{package.__name__} is no regular package")
@@ -66,7 +66,7 @@ def admin_of(name: str) -> Any:  # noqa: ANN401  what makes a bridge.errand.Admi
 
 
 def has_admin(name: str) -> bool:
-    """Without loading it: a blocking package comes with it."""
+    """Whether the connector has an admin module. The module is not loaded: a blocking package comes with it."""
     package = _package(name)
     return hasattr(package, "__path__") and importlib.util.find_spec(f"{package.__name__}.admin") is not None
 

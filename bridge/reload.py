@@ -54,8 +54,8 @@ class Reload:
                 files, seen = await self._reloaded(files, now)
 
     async def _reloaded(self, files: Sequence[Path], now: Seen) -> tuple[Sequence[Path], Seen]:
-        """Which files to look at from now on, and how they looked when they were read: not at all, where they must be
-        read again for the journal's sake."""
+        """Reload, and return the files to look at from now on, and how they looked when they were read. How they looked
+        is empty if they must be read again for the journal's sake."""
         try:
             found = await asyncio.to_thread(self._read)
             await self._take(found)

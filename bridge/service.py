@@ -106,7 +106,7 @@ async def serve(settings: Settings, ending: Shutdown, *, opened_as: Callable[[Ru
 
 @asynccontextmanager
 async def _journal(settings: Settings, released: Released) -> AsyncIterator[Journal]:
-    """With the names of its facts agreed. A new one is said: it may be that the old one is somewhere else."""
+    """Open the journal and check the names of its facts. A new journal is logged: the old one may be somewhere else."""
     store = journals.store_of(settings.journal)
     is_new = store.is_new()
     destinations = list(settings.destinations)
@@ -171,7 +171,7 @@ def _client(delivery: DeliverySettings) -> AbstractAsyncContextManager[Client]:
 
 @asynccontextmanager
 async def _worker(settings: Settings, name: str, book: Rulebook, journal: Journal) -> AsyncIterator[Worker]:
-    """With a client of its own: connections that one destination keeps waiting are none of another's."""
+    """Make a worker with a client of its own: connections that one destination keeps waiting do not hold up another."""
     outlet = settings.destinations[name]
     delivery = settings.delivery.of(outlet.delivery)
     route = Route(
@@ -217,7 +217,7 @@ class _Released:
         self._workers: Mapping[str, Worker] = {}
 
     def watch(self, workers: Sequence[Worker]) -> None:
-        """From now on these are told of releases."""
+        """Watch these workers: they are notified of releases from now on."""
         self._workers = {worker.name: worker for worker in workers}
 
     def __call__(self, dest: str, rule: str) -> None:

@@ -181,7 +181,7 @@ Every = Annotated[Duration, between("10ms", "1d")]
 
 
 EXPRESSIONS = "expressions"
-"""Where the core leaves, in the context of validation, what compiles an expression over a record."""
+"""The key, in the context of validation, of what compiles an expression over a record. The core puts it there."""
 
 Compiled: TypeAlias = Callable[[Mapping[str, Any]], Any]
 

@@ -101,7 +101,7 @@ TABLE: tuple[Row, ...] = (
     Row("a body that is cut off", _LATER, _UNSURE, _GONE, Silent.CUT),
     Row("what is answered is not HTTP", _LATER, _UNSURE, _GONE, Silent.NOT_HTTP),
 )
-"""Where two rows have a status, the later one counts."""
+"""The table of statuses and silences. If two rows have a status, the later one counts."""
 
 SILENCES: Mapping[Silent, Row] = {row.of: row for row in TABLE if isinstance(row.of, Silent)}
 _STATUSES: Mapping[int, Row] = {status: row for row in TABLE if not isinstance(row.of, Silent) for status in row.of}

@@ -112,7 +112,7 @@ def emit(name: str, **fields: object) -> None:
 
 
 def _counter(name: str, kind: Kind, fields: Mapping[str, Any]) -> Counter:
-    """By which the event is counted, with its labels."""
+    """The counter of an event, with its labels."""
     key = (name, *[str(fields.get(label) or "") for label in kind.labels])
     child = _CHILDREN.get(key)
     if child is None:
@@ -135,7 +135,8 @@ class _Line(structlog.BoundLoggerBase):
     """The narrowest logger of structlog: one call, no level methods."""
 
     def msg(self, event: str, level: str, at: float, fields: Mapping[str, object]) -> object:
-        """Without the copies that a bound context would need: nothing is bound, every line brings all its fields."""
+        """Write a line without the copies that a bound context would need. Nothing is bound: every line brings all its
+        fields."""
         line: Any = {"at": _instant(int(at * 1000)), "level": level, "event": event, **fields}
         for processor in self._processors:
             line = processor(self._logger, "msg", line)
@@ -159,7 +160,7 @@ def _as_json(_logger: WrappedLogger, _method: str, event: EventDict) -> bytes:
 
 
 class _AsText:
-    """For people at a terminal."""
+    """The format for people at a terminal."""
 
     def __init__(self, *, colors: bool) -> None:
         self._console = structlog.dev.ConsoleRenderer(colors=colors, timestamp_key="at", pad_event_to=24)
@@ -183,7 +184,7 @@ class _Lines:
         self._lines.append(line)
 
     def flush(self) -> None:
-        """Of a single line: more may come."""
+        """Flush nothing after a single line: more may come."""
 
     def write_out(self) -> None:
         """What cannot be written is counted: a log on a full disk, or one that nobody reads, must not end the work that
@@ -293,7 +294,7 @@ def _output_to(stream: TextIO, *, level: str, text: bool) -> _Output:
 def set_up(
     *, level: str = "info", style: Literal["auto", "json", "text"] = "auto", stream: TextIO | None = None
 ) -> None:
-    """From now on events go to the stream (stderr unless told otherwise), and so does what libraries log and warn."""
+    """Send events to the stream (default: stderr) from now on, and what libraries log and warn too."""
     global _output  # noqa: PLW0603  one for the process
     target = stream or sys.stderr
     _batch.end_for_good()
@@ -303,7 +304,8 @@ def set_up(
 
 
 def frames(problem: BaseException) -> list[str]:
-    """Where it was raised, innermost last: the message of an exception may quote a document and is left out."""
+    """The places at which it was raised, innermost last. The message of an exception may quote a document and is left
+    out."""
     return [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(problem.__traceback__)]
 
 

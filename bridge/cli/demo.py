@@ -69,7 +69,7 @@ def _settings(environ: Mapping[str, str], *, url: str) -> Settings:
 
 
 def _as_given(problem: Problem) -> Problem:
-    """By the variable that a person wrote, not by the place in a file that nobody did."""
+    """Name the place of a problem by the variable that a person wrote, not by a place in a file that nobody wrote."""
     section = next((path for path in _VARIABLES if problem.path.startswith(path)), None)
     return problem if section is None else Problem(path=_VARIABLES[section], message=problem.message)
 

@@ -81,7 +81,7 @@ async def _delivered(journal: Reader, text: str, config: Path | None) -> Sequenc
 
 
 async def _explained(journal: Reader, story: Story) -> Story:
-    """With the trouble of each destination that it waits for."""
+    """Add to the story the trouble of each destination that it waits for."""
     troubles = {dest: await outage_of(journal, dest) for dest in {str(row["dest"]) for row in story.waiting}}
     return replace(story, waiting=[{**row, "trouble": troubles[str(row["dest"])]} for row in story.waiting])
 

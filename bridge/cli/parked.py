@@ -30,7 +30,7 @@ def filters(command: F) -> F:
 
 
 def in_bulk(command: F) -> F:
-    """Which, how fast, and without being asked."""
+    """Add the options of a bulk command: which facts, how many a second, and without a question."""
     command = click.option("--yes", is_flag=True, help="Do not ask.")(command)
     command = click.option("--rate", default=50.0, show_default=True, help="The most done in a second.")(command)
     command = click.option("--all", "everything", is_flag=True, help="All that the filters select.")(command)
@@ -63,7 +63,7 @@ def list_them(state: State, asked: dict[str, Any]) -> None:
 
 
 def warn_of(holds: Sequence[Hold]) -> None:
-    """Of rules whose orders wait for a person's word."""
+    """Warn of rules whose orders wait until a person releases them."""
     for hold in holds:
         click.echo(
             f"rule {hold.rule} is held since {options.when(hold.since)} ({hold.detail}), its orders wait: "

@@ -125,7 +125,8 @@ async def _erase(asked: dict[str, Any]) -> None:
 
 
 async def _recognisable(journal: Reader, asked: dict[str, Any], tenants: Sequence[str]) -> None:
-    """Nobody believes somebody dealt with whom the journal does not recognise by what was typed."""
+    """Refuse what was typed if the journal does not recognise the person by it. Otherwise you would believe that the
+    person was dealt with."""
     for phone in asked["phone"]:
         if not _FROM_ABROAD.match(phone) and not await _kept(journal, tenants, aliases=(f"phone:{phone.strip()}",)):
             raise click.UsageError(
@@ -206,7 +207,7 @@ async def _disclosed(ref: str, asked: dict[str, Any]) -> list[dict[str, object]]
 
 
 async def _requested(journal: Reader, ref: str, config: Path | None) -> list[Erasure]:
-    """Whom the request is about."""
+    """Find the persons that the request is about."""
     lane = lane_of(ref)
     story = await journal.story(lane) if lane is not None else None
     sources = read_file(options.chosen(config)).sources

@@ -111,7 +111,8 @@ async def _journal(asked: dict[str, Any], settings: Settings) -> AsyncIterator[R
 
 
 def _envelopes(file: IO[bytes], settings: Settings) -> Iterator[Envelope]:
-    """Those in a file, line by line; or documents, as if each had just come: one a line, or one file of them."""
+    """Read the envelopes in a file, one a line. The file may also hold documents, as if each had just come: one a line,
+    or one in the whole file."""
     decode = msgspec.json.Decoder(Envelope).decode
     for number, line in enumerate(file, 1):
         if not line.strip():

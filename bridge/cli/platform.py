@@ -104,7 +104,7 @@ def reconcile(ctx: click.Context, /, **asked: Any) -> None:  # noqa: ANN401  cli
 
 
 def _meant(ctx: click.Context, settings: Settings, asked: Mapping[str, Any]) -> Sequence[tuple[str, str, Admin]]:
-    """Of the connector whose command this is."""
+    """Select what a person means, among the shops of the connector whose command this is."""
     connector = ctx.parent.info_name if ctx.parent is not None else None
     return tenants.meant(settings, asked, connector=connector or "")
 
@@ -182,7 +182,7 @@ async def _with_progress(
     asked: Mapping[str, Any],
     span: tuple[datetime, datetime],
 ) -> Tally:
-    """With a progress bar, and from where the last one was broken off."""
+    """Reconcile with a progress bar, from where the last run was broken off."""
     since, until = span
     work.mark = f"reconciling:{work.source}:{work.tenant}:{asked['since']}"
     began = None if asked["restart"] else await work.journal.recall(work.mark)

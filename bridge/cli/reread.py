@@ -19,7 +19,7 @@ from bridge.journal import Intake, Parked
 
 
 def is_unread(fact: Parked) -> bool:
-    """It was parked when it came: it could not be read, or a person has to say whose it is."""
+    """Whether the fact was parked when its document came: it could not be read, or a person has to say whose it is."""
     return not fact.dest and fact.reason in (Reason.UNREADABLE, Reason.TENANT_IN_DOUBT)
 
 

@@ -46,5 +46,5 @@ async def _serve(
 
 
 def _reason(problem: OSError) -> str:
-    """Without the addresses that the event loop adds."""
+    """The reason of a failure, without the addresses that the event loop adds."""
     return os.strerror(problem.errno) if problem.errno and problem.errno > 0 else str(problem.strerror or problem)

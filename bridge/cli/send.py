@@ -107,7 +107,7 @@ def _check_document(path: Path, body: bytes) -> None:
 
 
 def _settings(asked: Mapping[str, object]) -> Settings:
-    """Of a trial without a configuration (`make run`): what its three variables stand for."""
+    """Read the settings. A trial without a configuration (`make run`) has those that its three variables stand for."""
     if asked["config"] is None and not options.DEFAULT.exists() and (found := from_environment(os.environ)):
         return found
     return read_file(options.chosen(asked["config"]))  # type: ignore[arg-type]  # click gives a path or None
@@ -154,7 +154,8 @@ def _print_ended(ended: Mapping[str, str], within: float, *, as_json: bool) -> N
 
 
 def _example(signer: Signs, name: str, shop: str | None) -> Payload:
-    """Of the connector that the source is of: its order new, its shop the one that it is sent for; and its topic."""
+    """An example of the source's connector, with its topic. The order is new, and its shop is the one that it is sent
+    for."""
     connector = type(signer).__module__.rpartition(".")[2]
     folder = registry.folder(connector) / "examples"
     there = sorted(path.stem for path in folder.glob("*.json"))

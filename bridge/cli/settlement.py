@@ -30,7 +30,7 @@ async def settled(private: str, source: str, ids: Sequence[str], *, within: floa
 
 
 def is_finished(outcome: str) -> bool:
-    """Nothing of it waits any more."""
+    """Whether nothing of the order waits any more."""
     return outcome not in _UNFINISHED
 
 

@@ -1,4 +1,4 @@
-"""Which shops a person means, of those that may be asked, and the span of time."""
+"""Find the shops that a person means, of those that may be asked, and the span of time."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -59,5 +59,5 @@ def span(asked: Mapping[str, Any], now: datetime) -> tuple[datetime, datetime]:
 
 
 def say(text: str) -> None:
-    """Beside the results."""
+    """Print a text beside the results, to stderr."""
     click.echo(text, err=True)

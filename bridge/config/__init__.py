@@ -61,7 +61,7 @@ class Outlet:
     destination: Destination
     shadow: bool
     delivery: Mapping[str, Any] = field(default_factory=dict)
-    """Its own settings of delivery, by name: those that the file says."""
+    """The destination's own settings of delivery, by name: only those that the file has."""
     is_another: bool = False
     """`formerly: []`: it is not one that was renamed, though the journal has keys of one that is gone."""
 
@@ -81,7 +81,7 @@ class Settings:
     delivery: DeliverySettings
     logs: Logs
     sections: Mapping[str, Json] = field(default_factory=dict, repr=False)
-    """As they stand in the file: what is changed is seen by them."""
+    """The sections as they stand in the file. A reload compares them to see what has changed."""
     files: tuple[Path, ...] = ()
     """All that was read for it, itself first; none where it came as text."""
     switched_off: Mapping[str, str] = field(default_factory=dict)
@@ -130,7 +130,7 @@ def _text_of(path: Path) -> str:
 
 
 def read(text: str, *, file: str = "bridge.yaml", environ: Mapping[str, str] | None = None) -> Settings:
-    """As read_file, from text. Included files are looked for beside `file`."""
+    """Read settings from text, as `read_file` does from a file. Included files are looked for beside `file`."""
     document = load(text, file)
     reading = _ConfigReader(document, os.environ if environ is None else environ)
     settings = reading.settings()
@@ -164,7 +164,8 @@ class _ConfigReader:
     expressions: RecordExpressions = field(default_factory=RecordExpressions)
     alike_sources: dict[str, Source] = field(default_factory=dict)
     alike_destinations: dict[str, Destination] = field(default_factory=dict)
-    """Those that lack nothing but their secrets, with secrets that are made up: rules can be checked against them."""
+    """The destinations that lack nothing but their secrets, made with invented secrets: rules can be checked against
+    them."""
     unread: set[str] = field(default_factory=set)
     """Sections that are missing or wrong: nothing is said of what depends on them."""
 
@@ -255,7 +256,7 @@ class _ConfigReader:
         return File.model_construct(**read)
 
     def _check_ports(self, door: Door, private: Private) -> None:
-        """Of the door and of the private port, where both would be opened at the same address."""
+        """Report a port that the door and the private port would both open at the same address."""
         hosts = {door.host, private.host}
         if door.port == private.port and door.port and (len(hosts) == 1 or hosts & _EVERYWHERE):
             self._add(f"{private.port} is the door's port too: give one of them another", ("private", "port"))
@@ -367,7 +368,7 @@ class _ConfigReader:
     # -- rules ---------------------------------------------------------------------------------------------------------
 
     def _variables(self, top: File) -> Mapping[str, Json]:
-        """Those of the file with its tables, which expressions of sources may read too."""
+        """The variables of the file with its tables. Expressions of sources may read them too."""
         self.composing = Includes(
             document=self.document, include=top.include, rules=top.rules, vars=top.vars, tables=top.tables,
             fields=top.fields, problems=self.problems, is_whole="include" not in self.unread,

@@ -50,7 +50,8 @@ class Includes:
         self.problems.append(Problem(message=message, path=place, file=self.document.file, line=line, column=column))
 
     def placed(self, problem: Problem) -> Problem:
-        """With its place in this file, where it has none yet: of fields, only the path is known."""
+        """Give the problem its place in this file, if it has none yet. Of a problem in fields, only the path is
+        known."""
         if problem.file:
             return problem
         section, _, rest = problem.path.partition(".")
@@ -121,7 +122,8 @@ class Includes:
         return rules
 
     def _chosen(self, rules: Mapping[str, Written]) -> dict[str, Written]:
-        """Without the included rules that are off unless the configuration names them: `opt_in` in the file says so."""
+        """Leave out the included rules that are off by default and not named by the configuration. `opt_in` in a rule's
+        file makes it one of them."""
         chosen: dict[str, Written] = {}
         for name, rule in rules.items():
             if not isinstance(rule.body, dict) or "opt_in" not in rule.body:
@@ -185,7 +187,7 @@ class Includes:
         return list(rules.values())
 
     def going(self, rules: Sequence[Written], destinations: Sequence[str]) -> Sequence[Written]:
-        """Without rules of connectors that go to no destination of the file: each such destination is said once."""
+        """Leave out rules of connectors that go to no destination of the file. Report each such destination once."""
         lost: dict[tuple[int, str], list[str]] = {}
         for rule in rules if destinations else ():
             to = rule.body.get("to") if isinstance(rule.body, dict) else None
@@ -217,7 +219,7 @@ def _switched(name: str, on: bool, included: Mapping[str, Written]) -> str:  # n
 
 
 def _cure(name: str) -> str:
-    """For an include that names a connector: the rules that it has."""
+    """A cure for an include that names a connector: the rules that the connector has."""
     connector, _, rules = name.partition("/")
     if not rules or rules.endswith((".yaml", ".yml")):
         return ""

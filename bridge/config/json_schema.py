@@ -106,7 +106,7 @@ _OWN = {
 
 
 def schema() -> dict[str, Json]:
-    """Of the whole file, with every connector that is installed."""
+    """The JSON schema of the whole file, with every connector that is installed."""
     made = File.model_json_schema(by_alias=True, ref_template="#/$defs/{model}")
     definitions: dict[str, Json] = made.setdefault("$defs", {})
     for section, own in _OWN.items():
@@ -123,7 +123,7 @@ def schema() -> dict[str, Json]:
 
 
 def _plain(node: Any) -> Any:  # noqa: ANN401  any JSON
-    """Without titles that repeat the name, with durations as they are written, and descriptions on one line."""
+    """Simplify a node: no titles that repeat the name, durations as people write them, descriptions on one line."""
     if isinstance(node, dict):
         plain = {key: _plain(value) for key, value in node.items() if key != "title" or isinstance(value, dict)}
         if isinstance(said := plain.get("description"), str):

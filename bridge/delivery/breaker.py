@@ -131,7 +131,8 @@ def _refused(breaker: Breaker, outcome: Paused | Uncertain, now: float, *, is_no
 
 
 def _throttled(breaker: Breaker, outcome: Retry | Uncertain, now: float, *, is_no_probe: bool) -> Breaker:
-    """It wants less. Where it does not say for how long, the window alone answers; a probe waits as any other."""
+    """The breaker after the other side asked for less. If it does not say for how long, the concurrency limit alone
+    answers. A probe waits as any other request does."""
     if Effect.TROUBLE in outcome.reason.effect and not is_no_probe:
         breaker = _troubled(breaker, outcome.reason, now)
     if outcome.after:

@@ -17,7 +17,7 @@ _DEFINITE_NO = range(300, 500)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """Where a worker's facts go, and how."""
+    """The way that a worker's facts go: the destination, and how it is sent to."""
 
     name: str
     destination: Destination

@@ -26,7 +26,7 @@ from bridge.telemetry import emit
 LIGHT = 64 * 1024
 """Bytes of a document that is mapped in the event loop: a larger one would keep everybody waiting."""
 _REST = timedelta(seconds=10)
-"""Of a rule that alone is told to wait, where it is not told for how long."""
+"""The rest of a rule that alone is told to wait, if the API does not say for how long."""
 _SENT = frozenset({State.DELIVERED, State.SHADOWED, State.UNCERTAIN})
 _LINES_IN_A_ROW = 100  # log lines
 _MARKS = 64
@@ -105,8 +105,8 @@ class DocumentDelivery:
                 emit("rule.released", dest=hold.dest, rule=hold.rule, detail="the rule has changed")
 
     def _set_ahead(self) -> timedelta:
-        """By how much this machine's clock was set ahead since the start, as the one that nobody sets tells: nothing is
-        given up for a time that has not passed."""
+        """The time by which this machine's clock was set ahead since the start, compared with the clock that nobody
+        sets. Nothing is given up for a time that has not passed."""
         moved = _now() - timedelta(seconds=self._clock()) - self._began
         return moved if moved > CLOCK_WAS_SET else timedelta()
 
@@ -117,7 +117,7 @@ class DocumentDelivery:
         self.evidence.forget(rule)
 
     def mapped(self, claim: Claim) -> ClaimedDocument:
-        """By the rules of now; what they give is still to be sent."""
+        """Map a document by the rules of now. What they give is still to be sent."""
         document = ClaimedDocument(claim, self._book.rules)
         sent = [key for key, state in claim.held.items() if state in _SENT] if document.rules.reads_told else ()
         steps = document.rules.apply(claim.envelope, self._route.name, stale=claim.stale, sent=sent)
@@ -131,11 +131,11 @@ class DocumentDelivery:
         return document
 
     async def mapped_apart(self, claim: Claim) -> ClaimedDocument:
-        """As mapped, beside the event loop, one at a time.
+        """Map a document as `mapped` does, but beside the event loop, one document at a time.
 
-        The journal knows of it meanwhile. A process may end beside any document; one with which a second process ended
-        (what rules make of it may be more than a container may hold) would end each after it: it is dead, until a
-        person has it tried again.
+        The journal marks the document meanwhile, since what rules make of it may need more memory than a container may
+        have. If a second process ends while the document has its mark, the document is dead until a person has it tried
+        again. Otherwise it would end every process after those.
         """
         once = str(claim.seq)
         again = f"{once} again"
@@ -158,7 +158,8 @@ class DocumentDelivery:
         return {rule: at for rule, at in self.evidence.denied.items() if rule not in self.held}
 
     def first_rule(self, claim: Claim) -> str | None:
-        """Of the first fact that would be sent of it now. None: nothing would, or it is costly to know."""
+        """The rule of the first fact that would be sent of the document now. None: nothing would be sent, or it is
+        costly to know."""
         if len(claim.envelope.raw) > LIGHT:
             return None
         return next((event.rule for event in self.mapped(claim).events), None)
@@ -170,7 +171,7 @@ class DocumentDelivery:
         await asyncio.gather(*[self._end(ClaimedDocument(claim, self._book.rules), end) for claim in claims])
 
     async def carry(self, document: ClaimedDocument) -> None:
-        """To the end, or until it must wait; stored when it returns."""
+        """Carry the document to the end, or until it must wait. All is stored when this returns."""
         try:
             end = await self._delivered(document)
         except LaneLost as lost:
@@ -280,7 +281,7 @@ class DocumentDelivery:
         return None
 
     def _resting(self, event: Event) -> Postponed | None:
-        """Its rule alone is left alone."""
+        """The postponement of an event whose rule alone was told to wait; None if it was not."""
         rest = self._rests.get(event.rule, 0.0) - self._clock()
         if rest <= 0:
             return None
@@ -375,9 +376,10 @@ class DocumentDelivery:
         await self._emit_settled(document.claim, progress)
 
     async def _recorded(self, claim: Claim, progress: Progress) -> None:
-        """Of what the journal refuses for its content, what must be known of each fact is kept: its key and state.
+        """Record the progress of a claim. If the journal refuses its content, keep what must be known of each fact: its
+        key and state.
 
-        Where it refuses that too, the journal itself is in the way: it is as with one that is busy.
+        If the journal refuses that too, the journal itself is the cause: it is treated as one that is busy.
         """
         try:
             await self._until_stored(lambda: self._journal.record(claim, progress, now=_now()))

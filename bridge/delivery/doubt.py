@@ -1,7 +1,8 @@
-"""After a journal was put back: which facts may have been sent by the journal that was lost.
+"""Find the facts that a lost journal may have sent already, after an older copy of it was put back.
 
-A fact without a key that happened before the journal was served again may be one of them. So may one of which nobody
-knows when it happened (`at: {assumed: ...}`, or a time to come), unless all else that its document tells is younger.
+A fact whose key is not held may be one of them if it happened before the journal was served again. So may a fact whose
+time nobody knows (`at: {assumed: ...}`, or a time to come). It is safe only if all else that its document tells is
+younger.
 """
 
 from collections.abc import Sequence
@@ -43,5 +44,5 @@ def _keys(steps: Sequence[Step]) -> frozenset[Key]:
 
 
 def _is_sure(claim: Claim, rules: Rules, event: Event) -> bool:
-    """Its time is the time at which it happened."""
+    """Whether the event's time is the time at which the fact happened."""
     return event.rule not in rules.assumed and event.at <= claim.envelope.received_at + _CLOCKS_APART

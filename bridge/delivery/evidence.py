@@ -1,12 +1,13 @@
-"""Whom a refusal is about: everybody, one rule, or one fact. Pure: the clock is an argument, in seconds.
+"""Decide whom a refusal is about: everybody, one rule, or one fact. Pure: the clock is an argument, in seconds.
 
-One refusal of everything tells nothing of that: a token that was revoked refuses every fact, an action that the account
-may not use refuses one rule's. So refusals are compared with what is accepted between them. They are about the rule if
-it was refused five times within at least five seconds, and facts of other rules were begun after each refusal and
-accepted before the next; they are about the one fact if it was refused ten times so, and other facts of its rule were
-accepted. Anything less is about everybody.
+One refusal alone does not say it. A revoked token refuses every fact. An action that the account may not use refuses
+the facts of one rule. So refusals are compared with what is accepted between them.
 
-A refusal of a fact by itself is about its rule when the same one came twenty times running.
+A refusal is about the rule if the rule was refused five times within at least five seconds, and facts of other rules
+were begun after each refusal and accepted before the next. It is about the one fact if the fact was refused ten times
+in this way, and other facts of its rule were accepted. Anything less is about everybody.
+
+A refusal of a fact by itself is about its rule when the same refusal came twenty times running.
 """
 
 from collections import OrderedDict
@@ -28,7 +29,7 @@ Fact: TypeAlias = tuple[Hashable, ...]
 
 
 class Scope(StrEnum):
-    """Whom it is about."""
+    """The facts that a refusal is about."""
 
     ALL = "all"
     RULE = "rule"
@@ -90,7 +91,7 @@ class Evidence:
         return Scope.ALL
 
     def forget(self, rule: str) -> None:
-        """It is another rule now, or a person says that it may be tried again."""
+        """Forget the refusals of a rule: it has changed, or a person says that it may be tried again."""
         self._refusals.pop(rule, None)
         for sort in _Sort:
             self._rules.pop((sort, rule), None)

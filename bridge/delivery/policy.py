@@ -7,9 +7,9 @@ from typing import TypeAlias, assert_never
 from bridge.contract import Delivered, Outcome, Paused, Plain, Reason, Rejected, Retry, Skipped, State, Uncertain
 
 LONGEST_REST = timedelta(minutes=10)
-"""For so long at the most the other side is left alone at its own request; then it is asked again."""
+"""The longest time for which the other side is left alone at its own request. Then it is asked again."""
 CLOCK_WAS_SET = timedelta(seconds=30)
-"""By which this machine's clock moves against the one that nobody sets only where somebody sets it."""
+"""The difference to the clock that nobody sets, above which somebody has set this machine's clock."""
 _LARGEST_EXPONENT = 32  # doublings: more would overflow
 
 
@@ -31,7 +31,7 @@ class Settle(Plain, frozen=True, kw_only=True):
 
 
 class Pass(Plain, frozen=True, kw_only=True):
-    """Nothing was to be sent, and nothing is held."""
+    """A decision for a fact of which nothing was to be sent. Its key is not held."""
 
     reason: Reason
     detail: str = ""

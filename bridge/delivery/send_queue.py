@@ -39,7 +39,7 @@ class SendQueue:
         return len(self.claims) >= _MOST or sum(len(claim.envelope.raw) for claim in self.claims) > _BYTES
 
     def resume(self) -> None:
-        """No pause: all go as they come."""
+        """End the pause: all claims go as they come."""
         self._firsts.clear()
         self._tried.clear()
         self._stepped = 0
@@ -60,7 +60,7 @@ class SendQueue:
         return best[0] == _NEVER
 
     def try_first(self) -> None:
-        """It goes now, before the pause has ended: the next of its rule waits for the probe."""
+        """Let the first claim go now, before the pause has ended. The next claim of its rule waits for the probe."""
         self._tried.add(self._firsts[self.claims[0].seq])
 
     def cut(self) -> Sequence[Claim]:
@@ -75,13 +75,14 @@ class SendQueue:
         return claims
 
     def taken_out(self, which: Collection[tuple[int, int]]) -> Sequence[Claim]:
-        """Those of these lanes and numbers; they are not here any more."""
+        """Take the claims of these lanes and numbers out of the queue, and return them."""
         found = [claim for claim in self.claims if (claim.lane, claim.number) in which]
         self.claims = deque(claim for claim in self.claims if (claim.lane, claim.number) not in which)
         return found
 
     def _rank(self, claim: Claim, denied: Mapping[str, float]) -> float:
-        """When the rule of its first fact was denied; what was tried in this pause comes after what was not."""
+        """The time at which the rule of the claim's first fact was denied. What was tried in this pause comes after
+        what was not."""
         if claim.seq not in self._firsts:
             self._firsts[claim.seq] = self._first_rule(claim)
         rule = self._firsts[claim.seq]

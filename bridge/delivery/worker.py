@@ -77,7 +77,7 @@ class Worker:
 
     @property
     def since(self) -> datetime | None:
-        """When its state became what it is; None: it never was another."""
+        """The time at which the state last changed. None: it has always been the same."""
         return self._since
 
     @property
@@ -91,7 +91,7 @@ class Worker:
 
     @property
     def latency(self) -> float:
-        """Of the last requests, in seconds."""
+        """The latency of the last requests, in seconds."""
         return self._client.latency
 
     @property
@@ -272,7 +272,8 @@ class Worker:
             await asyncio.sleep(max(0.0, time.perf_counter() - began - SLICE))
 
     def _slice(self, claims: list[Claim], lanes: asyncio.TaskGroup) -> Sequence[ClaimedDocument]:
-        """As many as can be mapped in a slice of time, taken from the claims. What is heavy goes its own way."""
+        """Map as many claims as a slice of time allows, and take them out of `claims`. A heavy document is carried in a
+        task of its own."""
         documents, until = [], time.perf_counter() + SLICE
         while claims:
             claim = claims.pop(0)

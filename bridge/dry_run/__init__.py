@@ -88,14 +88,15 @@ class DryRun:
         return self.map(found.read(arrival, found.verify(arrival)))
 
     def take(self, record: Record) -> Sequence[Verdict]:
-        """As deliver, for one record of a stream. What reading it asks (a schema) is answered as all requests are."""
+        """Take one record of a stream, as `deliver` takes a delivery. Requests that reading makes (for a schema) are
+        answered as all requests are."""
         found = self._settings.sources.get(record.source)
         if not isinstance(found, StreamSource):
             raise BridgeError(f"{record.source} is no source of streams; there is: {', '.join(self._settings.sources)}")
         return self.map(run(found.read(record), self._answers))
 
     def map(self, envelope: Envelope) -> Sequence[Verdict]:
-        """As deliver, from an envelope: of a record, or out of a journal."""
+        """Map an envelope, of a record or out of a journal, as `deliver` maps a delivery."""
         delivery = (envelope.source, envelope.tenant, envelope.lane, envelope.id)
         if delivery in self._seen:
             return (Verdict(destination="", rule="", word=Reason.ALREADY, why="a duplicate: this id came before"),)

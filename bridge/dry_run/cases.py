@@ -171,7 +171,7 @@ class _Around(NamedTuple):
 
 
 def _wrong(path: Path, message: str) -> ConfigurationError:
-    """Of a file as a whole."""
+    """A problem of a file as a whole."""
     return ConfigurationError([Problem(message=message, file=str(path))])
 
 

@@ -43,7 +43,7 @@ class Posted:
         return HttpArrival(source=self.source, headers=headers, body=self.body, received_at=self.received_at)
 
     def walk(self, dry_run: DryRun, settings: Settings) -> Sequence[Verdict]:
-        """In at the door. Raises Refusal."""
+        """Deliver it at the door. Raises Refusal."""
         return dry_run.deliver(self.source, self.arrival(settings))
 
     def again(self, chance: random.Random) -> "Posted":
@@ -96,7 +96,7 @@ class Streamed:
 
 
 def documents(source: object, body: bytes) -> Sequence[Payload]:
-    """Those in a file, as a source takes it apart; the file itself where it knows of nothing else."""
+    """The documents in a file, as a source takes it apart. A source that takes nothing apart gives the file itself."""
     return source.unpacked(body) if isinstance(source, Unpacks) else [Payload(body=body)]
 
 

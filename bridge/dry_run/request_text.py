@@ -69,7 +69,7 @@ def _that_matter(headers: Mapping[str, str]) -> Mapping[str, str]:
 
 
 def lines(verdicts: Sequence[Verdict], *, indent: str = "  ") -> Sequence[str]:
-    """For a terminal."""
+    """Write the verdicts as lines for a terminal."""
     out: list[str] = []
     for verdict in verdicts:
         of = " ".join(name for name in (verdict.rule, verdict.fact) if name)

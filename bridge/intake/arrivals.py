@@ -60,7 +60,8 @@ class Delivery:
         self._end(problem)
 
     def expire(self) -> None:
-        """Nobody waits any more. It may still be stored: then it is known when it is sent again."""
+        """End the wait: the answer comes too late. The delivery may still be stored, and is then known when it is sent
+        again."""
         self._end(TimeoutError())
 
     def _end(self, problem: Exception | None) -> None:
@@ -79,7 +80,7 @@ Rivals: TypeAlias = Mapping[tuple[str, str], tuple[str, ...]]
 
 
 def rivals_of(sources: Mapping[str, WebhookSource]) -> Rivals:
-    """Of tenants that share a secret, in one source or in several of one connector."""
+    """Find the tenants that share a secret, in one source or in several of one connector."""
     keys = [
         _Keys(type(source), name, tenant, frozenset(own), known_as([source], tenant))
         for name, source in sources.items()
@@ -106,11 +107,12 @@ class _Keys(NamedTuple):
 
 _STEPS = (Delivery.verify, Delivery.read)
 _MOST_BYTES = 1024 * 1024
-"""Of bodies that are gone through together; larger ones come alone. Each step costs a few milliseconds a megabyte."""
+"""The most bytes of bodies that are gone through together. A larger body comes alone. Each step costs a few
+milliseconds a megabyte."""
 
 
 class ArrivalBatch:
-    """Made in a running event loop."""
+    """The deliveries that arrive in one turn of the event loop, stored together. Make it in a running event loop."""
 
     def __init__(self, journal: Journal, rivals: Rivals | None = None) -> None:
         self._loop = asyncio.get_running_loop()
@@ -119,7 +121,7 @@ class ArrivalBatch:
         self._arrived: list[Delivery] = []
 
     def add(self, delivery: Delivery) -> None:
-        """With all others of this turn."""
+        """Add a delivery to the others of this turn."""
         if not self._arrived:
             self._loop.call_soon(self._pass)
         self._arrived.append(delivery)
@@ -152,7 +154,8 @@ class ArrivalBatch:
         )
 
     def _taken(self) -> list[Delivery]:
-        """As many as may come together. For the others there is another turn, with others' work before it."""
+        """Take as many deliveries as may come together. The others get another turn, after the other work that
+        waits."""
         size = 0
         for count, delivery in enumerate(self._arrived):
             size += len(delivery.arrival.body)

@@ -99,7 +99,7 @@ class Rebalancing(Protocol):
         """All that we have is taken back: when this returns nothing more is done for them."""
 
     async def taken(self, places: Sequence[Place]) -> None:
-        """These are ours from now on."""
+        """Take these partitions: they are ours from now on."""
 
 
 @asynccontextmanager
@@ -399,19 +399,19 @@ class Consumer:
         return sum(counts) - len(self._client.assignment())
 
     async def missing(self, topics: Sequence[str]) -> Sequence[str]:
-        """Those of the topics that are not there, or not for us."""
+        """Find the topics that do not exist, or that we may not read."""
         there = await self._within(self._client.topics(), "asking for the topics")
         return sorted(set(topics) - set(there))
 
     def seek(self, place: Place, offset: int) -> bool:
-        """From here on; False where the partition is not ours any more."""
+        """Read from this offset on. False: the partition is not ours any more."""
         with suppress(IllegalStateError):
             self._client.seek(TopicPartition(*place), offset)
             return True
         return False
 
     def pause(self, place: Place) -> None:
-        """Nothing more of this partition; what is fetched already waits."""
+        """Pause a partition: nothing more of it is given, and what is fetched already waits."""
         with suppress(IllegalStateError):
             self._client.pause(TopicPartition(*place))
 
@@ -509,8 +509,8 @@ class _Notes(logging.Handler):
 
 
 def _spoken(record: logging.LogRecord) -> logging.LogRecord:
-    """With its arguments in its text: whoever writes it down takes no arguments of libraries. The client's are names of
-    groups, topics, nodes and requests, and what went wrong; none is of a record."""
+    """Write the arguments of a log record into its text: the log takes no arguments of libraries. The arguments of the
+    client are names of groups, topics, nodes and requests, and what went wrong. None comes from a record."""
     arguments = tuple(_word(each) for each in record.args) if isinstance(record.args, tuple) else record.args
     said = copy(record)
     try:

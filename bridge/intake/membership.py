@@ -20,7 +20,7 @@ _DASH_AND_UUID: Final = 37
 
 
 class Membership:
-    """Of one client that has started and has not joined yet."""
+    """The group membership of one client that has started and has not joined yet."""
 
     def __init__(self, client: AIOKafkaConsumer, group: str, instance: str | None) -> None:
         self._coordinator = client._coordinator  # noqa: SLF001 - there is no public way

@@ -1,7 +1,8 @@
-"""Where a partition begins: by what the group has, what the journal has, and where the configuration starts. Pure.
+"""Decide where a partition begins: by what the group has, what the journal has, and where the configuration starts.
+Pure.
 
-A journal that was put back is behind its group: the group's position is that of the journal that was lost. What lies
-between is read again, once; from then on the group's position is the journal's own again.
+A journal that was put back is behind its group: the group's position is that of the journal that was lost. The records
+between the two positions are read again, once. From then on the group's position is the journal's own again.
 """
 
 from collections.abc import Mapping

@@ -73,7 +73,7 @@ class Partition:
 
     @property
     def state(self) -> str:
-        """In an operator's words."""
+        """The state in an operator's words."""
         if why := self.stopped or self.broken:
             return f"stopped: {why}"
         return f"waiting: {self.waits}" if self.waits else "reading"

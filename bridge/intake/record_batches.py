@@ -97,7 +97,8 @@ class Batches:
         self._at = 0
 
     def size_in_bytes(self) -> int:
-        """Nothing where no batch is whole: aiokafka would step over a record that it takes to be too large."""
+        """The size of the data. It is 0 while no batch is whole: aiokafka would step over a record that it takes to be
+        too large."""
         return len(self._data) if self.has_next() else 0
 
     def has_next(self) -> bool:
@@ -326,7 +327,8 @@ def _gzip(packed: bytes) -> bytes:
 
 
 def _within(unpack_into: Callable[[bytes, memoryview], int]) -> Callable[[bytes], bytes]:
-    """By a decoder that fills the room it is given. Pages that it does not touch are never taken."""
+    """Make a decoder out of one that fills the memory it is given. Pages of memory that it does not touch are never
+    taken."""
 
     def unpacked(packed: bytes) -> bytes:
         with mmap.mmap(-1, LARGEST) as room, memoryview(room) as view:

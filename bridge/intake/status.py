@@ -81,7 +81,8 @@ class Status:
             FREE.set(levels.free)
 
     async def status(self, request: web.Request) -> web.Response:
-        """Without arguments the destinations; with source and id the states of one delivery, or 404."""
+        """Answer a request. Without arguments the answer has the destinations; with source and id it has the states of
+        one delivery, or is a 404."""
         source, delivery = request.query.get("source"), request.query.get("id")
         if not source or not delivery:
             streams = [_stream_state(stream) for stream in self._streams]

@@ -41,7 +41,7 @@ _LONGEST_WAIT: Final = 30.0  # seconds
 
 
 class _Share(NamedTuple):
-    """Of a partition: records and bytes beyond which it is full, and the records to be read at once."""
+    """A partition's share: the records and bytes beyond which it is full, and the most records to be read at once."""
 
     records: int
     size: int
@@ -97,7 +97,7 @@ class Stream:
 
     @property
     def partitions(self) -> Sequence[Partition]:
-        """Those that are ours."""
+        """The partitions that are ours."""
         return tuple(self._partitions.values())
 
     async def run(self) -> None:
@@ -151,8 +151,8 @@ class Stream:
                 self._consumer = self._tasks = None
 
     def _forget(self) -> None:
-        """No partition is ours any more. What was measured of them stays until the group has given them to another: an
-        alarm for their lag must not fall silent because the brokers are away."""
+        """Forget all partitions: none is ours any more. What was measured of them stays until the group has given them
+        to another. An alarm for their lag must not fall silent because the brokers are away."""
         for partition in self._partitions.values():
             partition.close()
         self._partitions = {}
@@ -224,8 +224,8 @@ class Stream:
         return _Share(records=records // 2, size=size // 2, most=most)
 
     def _regulate(self, consumer: Consumer, share: "_Share") -> Mapping[Place, Partition]:
-        """Which partitions are asked. What one that is full has in the client stays there for a moment, and is thrown
-        away when it lasts: else it would have to be fetched again each time."""
+        """Choose the partitions that are asked for records. What the client holds of a full partition stays there for a
+        moment, so that it need not be fetched again each time. If the partition stays full, it is thrown away."""
         asked: dict[Place, Partition] = {}
         now = asyncio.get_running_loop().time()
         for place, partition in self._partitions.items():
@@ -324,7 +324,8 @@ class Stream:
         return True
 
     async def _refused(self, wave: Sequence[Envelope], partition: Partition, *, again_in: float) -> Sequence[Envelope]:
-        """Those that the journal cannot take now; it has the others. One line for all of them."""
+        """Store a wave, and return the envelopes that the journal cannot take now. It has the others. One log line
+        covers all of them."""
         started = time.perf_counter()
         incoming = [Awaited(envelope) for envelope in wave]
         self._journal.take_in([WithoutNames(one, self._journal) for one in incoming])
@@ -369,15 +370,16 @@ class Stream:
                     kept.committed = offset
 
     async def _keep_all(self, positions: Mapping[Place, int]) -> None:
-        """In the journal too: what a copy of it has is read from there on. Where it cannot take them now they are
-        behind what is stored, and more would be read again than must be."""
+        """Keep the positions in the journal too: a restored copy of the journal is read on from there. If the journal
+        cannot take them now, they are behind what is stored, and more is read again than must be."""
         offsets = {(topic, number): offset for (topic, number), offset in positions.items()}
         with suppress(JournalBusy, TimeoutError):
             async with asyncio.timeout(_KEEPING):
                 await self._journal.keep_positions(self.name, offsets)
 
     def _place_anew(self, place: Place, consumer: Consumer) -> None:
-        """Its position is not in the log any more. One that is not placed yet is about to be."""
+        """Place a partition again: its position is not in the log any more. A partition that is not placed yet is about
+        to be."""
         old = self._partitions.get(place)
         if old is None or old.position is None or self._tasks is None:
             return

@@ -16,7 +16,8 @@ _Connection: TypeAlias = tuple[Any, ConnectionGroup]
 
 
 class Throttle:
-    """Of one client. until: when the last of its connections may be used again, by the clock of the loop."""
+    """The time for which brokers make one client wait. until: when the last of its connections may be used again, in
+    seconds of the loop's clock."""
 
     def __init__(self, client: AIOKafkaClient) -> None:
         self._clock = asyncio.get_running_loop().time
@@ -27,7 +28,7 @@ class Throttle:
 
     @property
     def seconds(self) -> float:
-        """Those that are left; 0: nobody makes us wait."""
+        """The seconds that are left. 0: nobody makes us wait."""
         return max(0.0, self.until - self._clock())
 
     async def _sent(self, node: Any, request: Any, *, group: ConnectionGroup = ConnectionGroup.DEFAULT) -> Any:  # noqa: ANN401 - aiokafka's own

@@ -78,7 +78,8 @@ def storable(envelope: Envelope) -> Envelope:
 
 
 def _parked(source: WebhookSource, arrival: HttpArrival, verified: Verified, detail: str) -> Envelope:
-    """By what the source says of its headers; by nothing but its bytes where that cannot be stored either."""
+    """Make an envelope of a delivery that cannot be read, by what the source says of its headers. If that cannot be
+    stored either, only its bytes name it."""
     of_body = digest(arrival.body)
 
     def made(label: Label) -> Envelope:
@@ -109,7 +110,7 @@ def _parked(source: WebhookSource, arrival: HttpArrival, verified: Verified, det
 
 
 def _open_headers(headers: Mapping[str, str]) -> Mapping[str, str]:
-    """Those that hold no secret by their names, and are short and printable."""
+    """The headers whose names promise no secret, and whose values are short and printable."""
     found = {name.lower(): text for name, text in headers.items()}
     fit = [name for name, text in found.items() if _is_plain(text) and not any(word in name for word in _SECRETS)]
     return {name: found[name] for name in fit[:_MOST_HEADERS]}
@@ -205,7 +206,7 @@ def _arrival(parked: Envelope) -> HttpArrival:
 
 
 def _record(parked: Envelope) -> Record:
-    """As far as it is known: where it stood is part of the id, which it keeps."""
+    """Make a record again, as far as it is known. Its place in the topic is part of the id, which it keeps."""
     key = parked.key
     return Record(
         source=parked.source,

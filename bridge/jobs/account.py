@@ -49,7 +49,8 @@ class Difference:
 
 @dataclass(slots=True)
 class Line:
-    """Of one place: facts that the shop's documents give, those that were accepted, and what each amounts to."""
+    """The account of one place: the facts that the shop's documents give, those that were accepted, and what each
+    amounts to."""
 
     expected: int = 0
     accepted: int = 0
@@ -118,7 +119,7 @@ class Accountant:
         if document.reason is not None:
             self.account.skipped[document.reason] += 1
             return
-        # As old as it was when it changed: what is too old only now was sent in its time.
+        # Judge max_age by when the document changed, not by today: what is too old only now was sent in its time.
         as_it_came = msgspec.structs.replace(document, received_at=document.version or document.received_at)
         for dest in self.outlets:
             for step in self.rules.apply(as_it_came, dest, sent=_sent(standing, dest)):

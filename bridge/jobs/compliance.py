@@ -65,7 +65,8 @@ class Compliance:
         return None
 
     async def _is_repeated(self, parked: Parked, document: Envelope, instruction: Instruction) -> bool:
-        """Its lane is named by what was signed: the same words were there, and carried out before they came again."""
+        """Whether the same instruction was carried out before this one came. What was signed names the lane, so the
+        same words are in the same lane."""
         story = await self.journal.story(parked.lane) if instruction.task in _ERASING else None
         done = [fact["settled"] for fact in story.facts if fact["reason"] == Reason.CARRIED_OUT] if story else ()
         return any(isinstance(at, datetime) and at < document.received_at for at in done)

@@ -24,7 +24,7 @@ _CONNECTIONS = 4  # connections to one host
 
 
 async def _nothing(_page: Page) -> None:
-    """Whoever asks for no documents looks at none."""
+    """Ignore a page: the errand asks for no documents."""
 
 
 async def _all(offer: Offer) -> Collection[str]:
@@ -56,7 +56,7 @@ class _OneThread:
         return future
 
     def end(self) -> None:
-        """After the call that it is in; nobody waits for it."""
+        """End the thread after the call that it is in. Nobody waits for it."""
         self._calls.put(None)
 
     def _work(self) -> None:
@@ -71,14 +71,14 @@ class _OneThread:
 
 @dataclass(slots=True, kw_only=True)
 class ErrandRunner:
-    """Made by `performing`. told: called with what a person who waits should see."""
+    """A runner of errands, made by `performing`. on_note: called with what a person who waits should see."""
 
     client: Client
     on_note: Callable[[str], None] = lambda _text: None
     _thread: _OneThread = field(default_factory=_OneThread)
 
     async def perform(self, errand: Errand[T], handlers: Handlers | None = None) -> T:
-        """To its end. Raises ErrandFailed, also for a bug in the connector's code."""
+        """Perform an errand to its end. Raises ErrandFailed, also for a bug in the connector's code."""
         try:
             return await self._performed(errand, handlers or Handlers())
         except BridgeError:

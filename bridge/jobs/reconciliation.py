@@ -39,7 +39,7 @@ class Tally:
 
 @dataclass(slots=True, kw_only=True)
 class Reconciliation:
-    """Of one tenant of one source. came_to: told after every page."""
+    """The reconciliation of one tenant of one source. came_to: called after every page."""
 
     journal: Intake
     source: str

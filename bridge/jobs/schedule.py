@@ -65,7 +65,7 @@ class Upkeep:
         self._instructed.set()
 
     async def run(self) -> None:
-        """Without end."""
+        """Run all jobs, without end."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._comply())
             tasks.create_task(self._keep_turns())
@@ -85,7 +85,8 @@ class Upkeep:
                 await asyncio.wait_for(self._instructed.wait(), _LONGEST_SLEEP.total_seconds())
 
     async def _keep_turns(self) -> None:
-        """Where no source has anything scheduled it waits without waking."""
+        """Run the jobs of all sources when they are due. If no source has a scheduled job, this waits without
+        waking."""
         found = await asyncio.to_thread(admins, self.settings)
         async with performing() as performer:
             jobs = self._jobs(found, performer)

@@ -1,4 +1,4 @@
-"""Where the orders of a page stand in the journal."""
+"""Find where the orders of a page stand in the journal."""
 
 from collections.abc import Sequence
 

@@ -22,7 +22,7 @@ ENDS = frozenset({State.DELIVERED, State.DROPPED})
 
 
 class Appended(Plain, frozen=True, kw_only=True):
-    """Where the journal keeps an envelope.
+    """The place where the journal keeps an envelope.
 
     known   it had this id in this lane already
     opened  the lane was made for it: nothing waits or is held there
@@ -156,7 +156,7 @@ class Parked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
-    """Which parked facts a person means. Empty fields select all."""
+    """The parked facts that a person means. Empty fields select all."""
 
     state: State
     dest: str = ""
@@ -198,8 +198,13 @@ class Stats:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Levels:
-    """For gauges: by destination the lanes with work and how long the oldest is overdue (seconds), parked facts by
-    destination and state, free bytes on the disk (None: not known here)."""
+    """Levels for gauges.
+
+    waiting  lanes with work, by destination
+    overdue  how long the oldest of them is overdue, in seconds, by destination
+    parked   parked facts, by destination and state
+    free     free bytes on the disk (None: not known here)
+    """
 
     waiting: Mapping[str, int]
     overdue: Mapping[str, float]
@@ -271,7 +276,7 @@ class Fact:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """Where one order stands, for reconciliation and accounts.
+    """The state of one order, for reconciliation and accounts.
 
     newest   the newest version that is stored of the source and kind that were asked for, mapped or not
     facts    (destination, fact, once) to its state
@@ -285,7 +290,7 @@ class Standing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Erasure:
-    """Whom or what to erase in one tenant. aliases: as envelopes have them, `customer:7`, `email:a@b.example`.
+    """The persons or orders to erase in one tenant. aliases: as envelopes have them, `customer:7`, `email:a@b.example`.
 
     orders      by their ids (the lanes' names)
     everything  all that is kept of the tenant
@@ -364,10 +369,11 @@ class Reader(Protocol):
         """(destination, fact, former) of all names of facts that were ever said to be one."""
 
     async def standings(self, tenant: str, orders: Sequence[str], *, source: str, kind: str) -> Mapping[str, Standing]:
-        """Of those orders (their lanes' names) that the journal knows; meant for a page of some hundred."""
+        """Standings of those orders (their lanes' names) that the journal knows. They are meant for a page of some
+        hundred orders."""
 
     async def tenants(self) -> Sequence[str]:
-        """Those that anything is kept of."""
+        """All tenants that anything is kept of."""
 
     async def lanes(self, erasure: Erasure, *, limit: int) -> Sequence[LaneNumber]:
         """The next lanes of whom or what is meant, in their order."""
@@ -398,7 +404,8 @@ class Operator(Reader, Protocol):
         """A held rule is held no longer; its lanes are due. Returns how many."""
 
     async def block(self, erasure: Erasure) -> int:
-        """From now on what comes of these persons and orders is kept without its body, and skipped as erased."""
+        """Block these persons and orders: what comes of them from now on is kept without its body, and skipped as
+        erased."""
 
     async def allow(self, erasure: Erasure) -> int:
         """Ends that. Returns how many were blocked."""
@@ -433,7 +440,7 @@ class Incoming(Protocol):
         """The disk has it, or its id was known."""
 
     def failed(self, problem: Exception) -> None:
-        """As `append` raises it."""
+        """Take the failure, which is one that `append` raises."""
 
 
 class Journal(Intake, Protocol):
@@ -453,13 +460,13 @@ class Journal(Intake, Protocol):
         """Why nothing can be stored now; None: it takes writes."""
 
     async def levels(self) -> Levels:
-        """For gauges; looks at what waits and what is parked only."""
+        """Levels for gauges. Looks only at what waits and what is parked."""
 
     def take_in(self, incoming: Sequence[Incoming]) -> None:
         """Append each, and tell each: what comes together costs less than each by itself. Raises nothing."""
 
     async def positions(self, source: str) -> Mapping[tuple[str, int], Position]:
-        """By topic and partition, of all that this source was ever given to read."""
+        """Positions by topic and partition, of all that this source was ever given to read."""
 
     async def keep_positions(self, source: str, offsets: Mapping[tuple[str, int], int]) -> None:
         """All before these offsets is stored; durable when it returns. They are in doubt no longer."""
@@ -472,7 +479,7 @@ class Journal(Intake, Protocol):
         """Lanes that are due, at most `limit` and about `budget` bytes of documents; each is in flight from now on."""
 
     async def next_due(self, dest: str) -> datetime | None:
-        """When the next lane that is not in flight will be due. None: nothing waits but what is held."""
+        """The time at which the next lane that is not in flight is due. None: nothing waits but what is held."""
 
     async def hasten(self, dest: str, *, beyond: datetime, now: datetime) -> int:
         """Lanes that would be due after this moment (a clock was wrong when that was written) are due now. What is held
@@ -493,7 +500,7 @@ class Journal(Intake, Protocol):
         more."""
 
     async def hold(self, hold: Hold) -> None:
-        """From now on the lanes of this rule may be postponed without a time."""
+        """Hold a rule: from now on its lanes may be postponed without a time."""
 
     async def unite(self, names: Sequence[tuple[str, str, str]]) -> None:
         """(destination, fact, former): from now on, and for good, these are one fact; durable when it returns."""

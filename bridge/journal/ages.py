@@ -12,7 +12,7 @@ from bridge.journal import LaneNumber, Retention
 from bridge.journal.rows import micros
 
 MOST_BYTES = 4 * 1024 * 1024
-"""Of the bodies that one step forgets."""
+"""The most bytes of bodies that one step forgets."""
 
 NEXT: Mapping[str, str] = {
     "old_bodies": "next_document",

@@ -34,5 +34,5 @@ class Backlog:
         return size
 
     def give(self, size: int) -> None:
-        """It waits no longer."""
+        """Give back the bytes of an append that waits no longer."""
         self._bytes -= size

@@ -33,21 +33,23 @@ _HEARD_OUT = 1.0
 
 
 def socket_path(journal: Path) -> Path:
-    """Beside the journal, whatever link names it; a path that is too long for a socket moves to a folder that only the
-    journal's user may write to. Raises JournalError where others may."""
+    """The path of the socket, beside the journal, whatever link names the journal. If the path is too long for a
+    socket, it is in a folder that only the journal's user may write to. Raises JournalError if others may write
+    there."""
     place = _places(journal)[0]
     _check_folder(place, journal)
     return place
 
 
 def _check_folder(place: Path, journal: Path) -> None:
-    """Beside the journal it is as safe as the journal. Elsewhere it is ours alone, or JournalError is raised."""
+    """Check the socket's folder. Beside the journal it is as safe as the journal. Elsewhere it must be ours alone, or
+    JournalError is raised."""
     if place != beside(journal, ".sock"):
         private_folder(place.parent, trusted(journal))
 
 
 def _places(journal: Path) -> Sequence[Path]:
-    """Where an owner listens, or may: a command need not have the owner's environment."""
+    """All places where an owner may listen: a command need not have the owner's environment."""
     place = beside(journal, ".sock")
     if len(os.fsencode(place)) <= _LONGEST_PATH:
         return [place]
@@ -254,7 +256,8 @@ async def _remote(path: Path) -> AsyncIterator[Remote]:
 
 
 async def _connected(path: Path) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """Nothing is said before it is known to whom. Raises JournalError for somebody else, BridgeError for nobody."""
+    """Connect to the owner. Nothing is sent before it is known who listens. Raises JournalError if it is somebody else,
+    BridgeError if nobody listens."""
     places, users = _places(path), trusted(path)
     for place in places:
         if not check_socket(place, users):

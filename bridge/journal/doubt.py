@@ -13,7 +13,8 @@ from bridge.journal.rows import moment
 DOUBTFUL: Final = "doubtful"
 """The last document of the copy, as a number in digits."""
 RESTORED: Final = "restored"
-"""When it was first served again, in microseconds since 1970; empty until then."""
+"""The name of the cell with the time at which the journal was first served again, in microseconds since 1970. It is
+empty until then."""
 STAMP: Final = "stamp"
 """How far a SQLite journal goes, see sqlite/stamps.py."""
 
@@ -33,13 +34,13 @@ class Doubt:
 
 
 def doubt_of(meta: Mapping[str, object]) -> Doubt:
-    """By the cells of `meta`. Older versions wrote the number only."""
+    """Read the doubt from the cells of `meta`. Older versions wrote the number only."""
     restored = digits(meta.get(RESTORED))
     return Doubt(seq=digits(meta.get(DOUBTFUL)), restored=moment(restored) if restored else None)
 
 
 def is_to_be_served(meta: Mapping[str, object]) -> bool:
-    """It was put back, and nobody has served it since."""
+    """Whether the journal was put back and nobody has served it since."""
     return RESTORED in meta and not digits(meta[RESTORED])
 
 

@@ -65,7 +65,7 @@ TABLES: Mapping[str, Table] = {
 
 
 class Sum(msgspec.Struct):
-    """Of one table: how many rows, and their digest."""
+    """The sum of one table: how many rows, and their digest."""
 
     count: int
     digest: str

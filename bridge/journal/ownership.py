@@ -1,8 +1,8 @@
-"""Whose a file, a folder or the other side of a socket is.
+"""Check who owns a file, a folder or the other side of a socket.
 
-In a folder that others may write to, somebody else may be first: with a link to a file of ours, a file that stays his,
-a socket at which he answers for us. So what is made is made anew, what is found is looked at, and a peer is asked for
-its user. Whoever is this user, root, or the owner of the journal's file is believed; nobody else is.
+In a folder that others may write to, somebody else may be first. They may leave a link to a file of ours, a file that
+stays theirs, or a socket at which they answer for us. So what is made is made anew, what is found is looked at, and a
+peer is asked for its user. This user, root and the owner of the journal's file are believed; nobody else is.
 """
 
 import os
@@ -44,8 +44,8 @@ def kept_open(path: Path, journal: Path) -> int:
 
 
 def refuse_strangers_file(journal: Path) -> None:
-    """In a folder that everybody may write to, a journal that somebody else has made is his: he may read it, and write
-    it. Raises JournalError."""
+    """Refuse a journal that somebody else has made in a folder that everybody may write to. The file is theirs: they
+    may read and write it. Raises JournalError."""
     file, folder = journal.resolve().stat(), journal.resolve().parent.stat()
     if folder.st_mode & stat.S_IWOTH and file.st_uid not in (os.geteuid(), 0):
         raise JournalError(

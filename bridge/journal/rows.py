@@ -77,7 +77,7 @@ def unpacked(cell: bytes) -> bytes:
 
 
 def packed_headers(headers: Mapping[str, str]) -> bytes:
-    """As JSON; undecodable bytes, which arrive as lone surrogates, are replaced."""
+    """Pack headers as JSON. Undecodable bytes, which arrive as lone surrogates, are replaced."""
     try:
         return _encode(headers)
     except UnicodeEncodeError:
@@ -90,7 +90,7 @@ def alias_hash(salt: bytes, tenant: str, text: str) -> bytes:
 
 
 def alias_hashes(salt: bytes, tenant: str, texts: Iterable[str]) -> list[bytes]:
-    """In their order."""
+    """Hash the aliases, in their order."""
     hashes = []
     keyed = _keyed(salt, tenant)
     for text in texts:
@@ -123,7 +123,7 @@ def order_alias(order: str) -> str:
 
 
 def came_at(envelope: Envelope) -> datetime:
-    """When the bridge took it in: retention counts from then."""
+    """The time at which the bridge took the envelope in. Retention counts from then."""
     return envelope.came_at or envelope.received_at
 
 
@@ -178,12 +178,14 @@ def in_its_lane(envelope: Envelope, there: set[tuple[str, str]]) -> Envelope:
 
 
 def hashes_of(salt: bytes, envelope: Envelope, tenant: str) -> list[bytes]:
-    """By which persons and orders are known that are erased, as they are under a name of the tenant; the order last."""
+    """The hashes by which erased persons and orders are recognised, as they are under a name of the tenant. The order's
+    hash is the last."""
     return alias_hashes(salt, tenant, (*envelope.aliases, order_alias(envelope.lane)))
 
 
 def is_shut_out(envelope: Envelope, hashes: Iterable[bytes], blocked: set[bytes]) -> bool:
-    """Of somebody who was erased no body comes in again; but what a platform tells of them is still to be done."""
+    """Whether the envelope is of somebody who was erased: then its body is not kept. What a platform asks about that
+    person must still be carried out, and is not shut out."""
     return not blocked.isdisjoint(hashes) and envelope.reason is not Reason.NOT_CARRIED_OUT_YET
 
 
@@ -205,7 +207,7 @@ def delivery_alias(source: str, delivery: str) -> str:
 
 
 def envelope_of(row: Row) -> Envelope:
-    """From the query `documents`."""
+    """Make an envelope of a row of the query `documents`."""
     _, tenant, lane, delivery, source, topic, kind, version, occurred, received, headers, raw = row
     return Envelope(
         source=source,
@@ -242,7 +244,8 @@ def standings_of(
 
 
 def kept_of(lanes: Sequence[LaneNumber], documents: Sequence[Row], facts: Sequence[Row]) -> list[Kept]:
-    """From the queries `orders`, `order_documents` (lane before the columns of `documents`) and `order_facts`."""
+    """Build what is kept of each lane, from the queries `orders`, `order_documents` (lane before the columns of
+    `documents`) and `order_facts`."""
     came: dict[int, list[Row]] = {lane: [] for lane in lanes}
     keys: dict[int, list[Row]] = {lane: [] for lane in lanes}
     for row in documents:
@@ -271,7 +274,7 @@ def text(given: str) -> str:
 
 
 def positions_of(rows: Sequence[Row]) -> dict[tuple[str, int], Position]:
-    """From the query `positions`."""
+    """Read positions from the query `positions`."""
     return {(topic, part): Position(offset=offset, doubtful=bool(doubtful)) for topic, part, offset, doubtful in rows}
 
 
@@ -288,7 +291,7 @@ def lane_of(ref: str) -> LaneNumber | None:
 
 
 def parked_of(row: Row) -> Parked:
-    """From the queries `parked` and `parked_of_lane`."""
+    """Make a parked fact of a row of the queries `parked` and `parked_of_lane`."""
     lane, tenant, order, dest, fact, once, state, rule, reason, detail, seq, settled, source, kind, topic, delivery = (
         row
     )

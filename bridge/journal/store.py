@@ -16,7 +16,7 @@ class Store(Protocol):
 
     @property
     def name(self) -> str:
-        """For people: a path or a schema, never a password."""
+        """The name for people: a path or a schema, never a password."""
 
     @property
     def whereabouts(self) -> str:
@@ -26,19 +26,20 @@ class Store(Protocol):
         """Whether `serving` would make it: a file that is not there, and may be elsewhere."""
 
     def serving(self, *, destinations: Sequence[str], released: Released) -> AbstractAsyncContextManager[Journal]:
-        """To work with it, as `run` does."""
+        """Open the journal to work with it, as `run` does."""
 
     def reading(self) -> AbstractAsyncContextManager[Reader]:
-        """To read it beside whoever works with it."""
+        """Open the journal to read it, beside the process that works with it."""
 
     def acting(self) -> AbstractAsyncContextManager[Operator]:
-        """For a command that acts on it beside whoever works with it."""
+        """Open the journal for a command that acts on it, beside the process that works with it."""
 
     def is_served(self, journal: Operator) -> bool:
         """Whether somebody else works with what `acting` gave, or may."""
 
     def feeding(self, *, destinations: Sequence[str]) -> AbstractAsyncContextManager[Intake]:
-        """To add documents beside whoever works with it. Whoever serves it sends what they give, now or later."""
+        """Open the journal to add documents, beside the process that works with it. The process that serves the journal
+        sends what they give, now or later."""
 
     async def init(self) -> bool:
         """Make what must be there before anybody serves it, or bring it to this version. True: something was made."""
@@ -50,7 +51,7 @@ class Store(Protocol):
         """Take note that it was put back by other means than `journal restore`: from now on it is as if restored."""
 
     def exporting(self) -> AbstractAsyncContextManager[ExportSource]:
-        """To read all of it, as it is at one instant."""
+        """Open the journal to read all of it, as it is at one instant."""
 
     def importing(self) -> AbstractAsyncContextManager[ImportTarget]:
         """A new journal, to be filled: it is there as a whole, or not at all."""

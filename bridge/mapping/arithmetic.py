@@ -22,7 +22,7 @@ _TRAPS: Final = [InvalidOperation, DivisionByZero, Overflow, Underflow, Clamped]
 EXACT: Final = Context(prec=_PRECISION, rounding=ROUND_HALF_UP, Emax=999, Emin=-999, traps=[*_TRAPS, Inexact])
 """Raises rather than round."""
 ROUNDED: Final = Context(prec=_PRECISION, rounding=ROUND_HALF_UP, Emax=999, Emin=-999, traps=_TRAPS)
-"""For what is rounded by name a moment later."""
+"""The context for values that are rounded by name a moment later."""
 
 _LIMIT: Final = 10**_PRECISION
 

@@ -1,4 +1,4 @@
-"""From a rule as it is written to the rules that run, one for each kind of document, with every problem said."""
+"""Compile a rule as it is written to the rules that run, one for each kind of document. Every problem is reported."""
 
 import hashlib
 import re
@@ -415,7 +415,7 @@ _MISSING: Final = {
 
 
 def _silent(_path: Path, _message: str) -> None:
-    """Of what is only tried, nothing is said."""
+    """Report nothing: the expression is only tried."""
 
 
 def _personal(term: Term) -> Iterator[str]:

@@ -42,7 +42,7 @@ DEEPEST_MEANT: Final = 60
 
 DEEPEST_WALK: Final = 3  # lists in lists
 MOST_TERMS: Final = 5_000
-"""Of an expression with all that its names stand for."""
+"""The most terms of an expression, with all that its names stand for."""
 
 _WORTH_KEEPING: Final = 4
 """Terms of which working them out takes longer than looking up what they were."""
@@ -68,7 +68,7 @@ class Names:
     _wider: dict[tuple[str, int, str], "Names"] = field(default_factory=dict, repr=False)
 
     def with_(self, name: str, shape: Shape, origin: str = "") -> "Names":
-        """These names and one more, that of an element."""
+        """Add one name to these names, that of an element."""
         key = (name, id(shape), origin)
         if key not in self._wider:
             shapes, origins = {**self.shapes, name: shape}, {**self.origins, name: origin}
@@ -82,11 +82,11 @@ class Names:
         return self._wider[key]
 
     def of_element(self, name: str, over: Term) -> "Names":
-        """These names and that of an element of a list."""
+        """Add to these names that of an element of a list."""
         return self.with_(name, element_of(over.shape), self.origin(over))
 
     def origin(self, term: Term) -> str:
-        """Where in a document this stands, as `fields:` says it; nothing where it is worked out."""
+        """The place of the term in a document, as `fields:` names it. Empty: the value is calculated."""
         if isinstance(term, Name):
             return self.origins.get(term.name, "")
         if isinstance(term, Field):
@@ -104,7 +104,7 @@ class Names:
         return names.origin(walk.each)
 
     def defining(self, name: str, term: Term) -> "Names":
-        """These names and one that stands for an expression."""
+        """Add to these names one that stands for an expression."""
         key = (name, id(term), "")
         if key not in self._wider:
             shapes, defined = {**self.shapes, name: term.shape}, {**self.defined, name: term}
@@ -114,7 +114,8 @@ class Names:
         return self._wider[key]
 
     def unreadable(self, name: str) -> "Names":
-        """These names and one whose expression is wrong, which was said: nothing more is said where it is used."""
+        """Add to these names one whose expression is wrong. The problem was reported, and is not reported again where
+        the name is used."""
         return self.defining(name, _UNREADABLE)
 
     def compiled(self, source: str, make: Callable[[], "Expression"]) -> "Expression":
@@ -163,7 +164,7 @@ class Expression:
         return self.term.shape
 
     def evaluate(self, scope: Mapping[str, Value]) -> Value:
-        """Its value; Failed, with a text that holds no value of the scope, where it has none."""
+        """The value of the expression. Raises Failed if it has none, with a text that holds no value of the scope."""
         return self.term.value(scope if BUDGET in scope else {**scope, BUDGET: whole_budget()})
 
     def names(self) -> frozenset[str]:

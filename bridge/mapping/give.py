@@ -1,4 +1,4 @@
-"""From the YAML of `give` to structures, checked against the document's shape and the destination's."""
+"""Compile the YAML of `give` to structures, checked against the document's shape and the destination's."""
 
 import ast
 from collections.abc import Callable, Collection, Hashable, Mapping, Sequence

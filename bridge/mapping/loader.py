@@ -85,7 +85,7 @@ class Document:
         return place
 
     def renamed(self, names: Mapping[str, str]) -> "Document":
-        """With other names for keys of the top; what stands there keeps its place."""
+        """Rename keys at the top of the document. What stands there keeps its place."""
         if not names or not isinstance(self.node, MappingNode):
             return self
         for key, _ in self.node.value:

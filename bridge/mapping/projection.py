@@ -1,7 +1,8 @@
-"""Which parts of a document rules look at: the rest is skipped when it is read, which costs a quarter of decoding it.
+"""Find the parts of a document that rules look at. The rest is skipped in decoding, which costs a quarter of reading it
+whole.
 
-An order of 10 kB has 700 values, of which rules read some twenty. What is worked out here may be too much, never too
-little: elements of different lists that have the same name in different rules count as one.
+An order of 10 kB has 700 values, of which rules read some twenty. What is found here may be too much, never too little:
+elements of different lists that have the same name in different rules count as one.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -44,7 +45,7 @@ class _Use:
         return self.elements
 
     def type(self) -> Any:  # noqa: ANN401  a type for msgspec
-        """As JSON may be read: null may stand for everything."""
+        """The type for msgspec. JSON may have null instead of anything."""
         if self.is_whole or (self.keys and self.elements is not None):
             return Any
         if self.keys:
@@ -171,7 +172,7 @@ class _Uses:
             self._terms(term.parts())
 
     def _tally(self, over: Term, *fields: Term) -> None:
-        """Of the elements two fields, which are written out."""
+        """Mark two fields of the elements as read, if they are written out."""
         places = self._places(over)
         if places is None:
             self._term(over)
@@ -193,7 +194,7 @@ class _Uses:
     # -- where a term stands in the document -----------------------------------------------------------------------
 
     def _places(self, term: Term) -> Places | None:
-        """With all that is read on the way there; None: it is worked out."""
+        """The places of the term, with all that is read on the way there. None: its value is calculated."""
         known = self._found
         if id(term) not in known:
             find = self._finders.get(type(term))

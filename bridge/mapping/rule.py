@@ -108,7 +108,8 @@ class Rule:
         return [number for number in numbers if number is not None]
 
     def why_not(self, document: Json, envelope: Envelope) -> str:
-        """Which part of `when` is not true of this document; empty where it is not that. Holds no value of it."""
+        """The part of `when` that is not true of this document. Empty: `when` is not the reason. It holds no value of
+        the document."""
         scope = scope_of(self, document, envelope)
         if self.when is None:
             return ""
@@ -191,7 +192,7 @@ class Rule:
         )
 
     def unexplained(self, scope: Scope, problem: Exception) -> Failure:
-        """Where the fast way stopped, for a failure that is not looked into."""
+        """The failure of a document that is too large to look for the place: why the fast way stopped."""
         said = str(problem) if isinstance(problem, Failed) else type(problem).__name__
         why = f"cannot be calculated ({said or 'something that must have a value is empty'})"
         return self._failure(scope, Failed(f"{why}; the document is too large to look for the place"))
@@ -293,7 +294,7 @@ class Explaining:
         return rule.said({**self._scope(rule), FAILURES: None}, event)
 
     def _scope(self, rule: Rule) -> Scope:
-        """With steps and bytes of its own: only what explains is shared."""
+        """The scope for one rule, with steps and bytes of its own. Rules share only what explains their failures."""
         self._budget[:2] = values.STEPS, values.BYTES
         told = rule.told_before(self._sent)
         scope = scope_of(rule, self._document, self._envelope, told)

@@ -16,7 +16,8 @@ class Rulebook:
     refused: str = ""
 
     def take(self, rules: Rules) -> None:
-        """These are in force from now on. What is being carried ends with the rules that it began with."""
+        """Put these rules in force from now on. A document that is being sent ends with the rules that it began
+        with."""
         self.rules = rules
         self.generation += 1
         self.since = datetime.now(UTC)

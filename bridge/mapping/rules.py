@@ -115,7 +115,7 @@ class Rules:
         return tuple(self._digests)
 
     def only(self, names: AbstractSet[str]) -> "Rules":
-        """These rules of them."""
+        """Keep only the rules with these names."""
         kept = [rule for group in self._groups.values() for rule in group.rules if rule.name in names]
         return Rules(kept, {name: self._digests[name] for name in names & self._digests.keys()}, self.formerly)
 
@@ -157,7 +157,7 @@ class Rules:
         return tuple(rule.failed(reason) for rule in group.rules)
 
     def why_not(self, envelope: Envelope, destination: str, rule: str) -> str:
-        """Which part of the rule's `when` is not true of a document; empty where it is not that."""
+        """The part of the rule's `when` that is not true of a document. Empty: `when` is not the reason."""
         group = self._groups.get((envelope.kind, destination))
         found = [each for each in group.rules if each.name == rule] if group is not None else []
         return found[0].why_not(group.decode(envelope.raw), envelope) if group is not None and found else ""

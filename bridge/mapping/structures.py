@@ -194,7 +194,7 @@ class Members(Structure):
 
     @property
     def keys(self) -> list[str]:
-        """Those that it may have."""
+        """The keys that it may have."""
         return [each.key for each in self.members]
 
     def value(self, scope: Scope) -> Value:
@@ -350,7 +350,7 @@ class Level:
     over: Expression
     name: str
     path: Sequence[str]
-    """Where the list is said in the rule."""
+    """The place of the list in the rule."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -400,7 +400,8 @@ class Each(Structure):
         return None if walked is None else list(walked)
 
     def _walked(self, scope: Scope) -> Iterator[Scope] | None:
-        """As scopes, one after the other: what is said of an element is worked out before the next is looked at."""
+        """Walk the list as scopes, one after the other. The values of one element are calculated before the next is
+        looked at."""
         outermost = self.levels[0]
         over = evaluated(outermost.over, outermost.path, scope)
         return None if over is None else self._within(0, over, scope)
@@ -552,7 +553,8 @@ class FirstOf(Structure):
 
 
 def _looked_at(structure: Structure, scope: Scope) -> Value:
-    """Its value. Rules share structures: what failed for one rule is not looked at again for the next."""
+    """The value of the structure. Rules share structures: what failed for one rule is not calculated again for the
+    next."""
     failures = scope.get(FAILURES)
     if failures is None or isinstance(structure, Fixed | Leaf):
         return structure.value(scope)

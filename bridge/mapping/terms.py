@@ -19,7 +19,7 @@ BUDGET: Final = ":budget"
 """The name in a scope of what is left to be spent: no name in a rule can be this. In the Python it is `budget`."""
 
 KEPT: Final = 3
-"""Where a budget has the values of names that stand for the same in the whole document."""
+"""The place in a budget of the values of names that stand for the same in the whole document."""
 
 
 class Told(Failed):

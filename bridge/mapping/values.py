@@ -246,7 +246,7 @@ def weighed(value: Value, budget: Budget, size: int = 0) -> Value:
 
 
 def made(value: Value, budget: Budget) -> Value:
-    """As weighed, for what a function made of its arguments: a text, or a list of texts of its own."""
+    """Weigh what a function made of its arguments, as `weighed` does: a text, or a new list of texts."""
     if type(value) is list:
         budget[1] -= size_of(value)
     return weighed(value, budget)

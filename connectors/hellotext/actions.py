@@ -32,4 +32,5 @@ CONSENT = frozenset(("subscribed", "unsubscribed"))
 GENERATED = frozenset(
     ("short_link.clicked", "product.browse_abandoned", "product.price_changed", "order.printed_label")
 )
-"""Made by the API itself: sending them could start automations or falsify reports (docs/contracts/hellotext.md 2.2)."""
+"""Actions that the API makes itself. Sending them could start automations or falsify reports
+(docs/contracts/hellotext.md 2.2)."""

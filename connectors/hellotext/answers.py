@@ -49,7 +49,8 @@ class Answers:
         return cls(statuses(fates))
 
     def row(self, response: Response, asked: Asked) -> Row:
-        """By who answers first, then by the status. A status of success is a yes only with the API's own answer."""
+        """The row of a response: by who answers first, then by the status. A status of success is a yes only with the
+        API's own answer."""
         row = self.rows.get(response.status, NO_STATUS)
         if is_challenge(response):
             return CHALLENGE
@@ -89,7 +90,7 @@ def described(response: Response) -> str:
 
 
 def named(response: Response) -> frozenset[str]:
-    """Which of profile and session a refusal is about."""
+    """What a refusal is about: profile, session or both."""
     words = " ".join(f"{kind} {parameter}" for kind, parameter in errors(response))
     return frozenset(word for word in ("profile", "session") if word in words)
 

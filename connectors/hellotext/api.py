@@ -36,13 +36,14 @@ def usable_session(given: Json) -> str | None:
 
 
 def has_contact(person: Json) -> bool:
-    """By an e-mail address or a phone number a profile is found; a name or a reference finds nobody."""
+    """Whether a profile can be found: it needs an e-mail address or a phone number. A name or a reference finds
+    nobody."""
     return isinstance(person, Mapping) and bool(person.get("email") or person.get("phone"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Api:
-    """Where the API is, and how it is spoken to.
+    """The address of the API, and the requests that it takes.
 
     key            keys the hashes by which requests are shared, so that they tell nothing of a person
     repeat_orders  an order's event is kept once by the API and may be repeated

@@ -84,7 +84,7 @@ class Business:
         return 200, self.profiles[profile]
 
     def forget_profiles(self) -> None:
-        """As if all had been deleted; their sessions are nobody's."""
+        """Forget all profiles, as if they had been deleted. Their sessions are nobody's."""
         self.profiles.clear()
         self._owners.clear()
 

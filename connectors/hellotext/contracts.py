@@ -31,7 +31,7 @@ class Contract(Protocol):
 
 
 class Current:
-    """As it is now. It keeps one event for each order and action of a profile."""
+    """The API as it is now. It keeps one event for each order and action of a profile."""
 
     takes_both = True
     keeps_orders_once = True
@@ -46,7 +46,7 @@ class Current:
 
 
 class Legacy:
-    """As it was first documented. Nothing says that it keeps any event once."""
+    """The API as it was first documented. Nothing says that it keeps any event once."""
 
     takes_both = False
     keeps_orders_once = False

@@ -100,7 +100,7 @@ class Talk:
         return self._end(response, profile, session)
 
     def _about(self, response: Response, session: str | None) -> frozenset[str]:
-        """Which of profile and session a refusal of the event is about, as far as it is told or to be guessed."""
+        """What a refusal of the event is about (profile, session or both), as far as it is said or can be guessed."""
         if not self.answers.is_no(response, EVENT):
             return frozenset()
         guessed = frozenset(("session",)) if self.any_refusal_is_a_conflict and session is not None else frozenset()
@@ -133,7 +133,8 @@ class Talk:
         return (yield from self._with_profile(profile, session))
 
     def _with_session_only(self, session: str) -> Conversation:
-        """Nobody but the visitor is known: the API keeps no two such events apart, so silence is uncertain."""
+        """Send the event with the session only: nobody but the visitor is known. The API keeps no two such events
+        apart, so silence is uncertain."""
         response = yield self.api.record(self.event, None, session)
         is_unknown = self.answers.is_no(response, EVENT) and "session" in named(response)
         if is_unknown and self._is_patient():

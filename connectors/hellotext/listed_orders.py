@@ -34,7 +34,7 @@ _orders = msgspec.json.Decoder(list[_Order] | _Data)
 
 
 def reference_of(event: Event) -> str | None:
-    """By which the API lists what the event was about; None: it lists nothing of it."""
+    """The reference by which the API lists what the event was about. None: it lists nothing of it."""
     about = event.give.get("object_parameters")
     reference = about.get("reference") if isinstance(about, Mapping) else None
     is_order = str(event.give.get("action")).startswith("order.")
@@ -50,7 +50,8 @@ class Listing:
     answers: Answers
 
     def missing(self, references: Collection[str]) -> Errand[Collection[str]]:
-        """Those that the list does not have. Ends early where all were found; pages may be shorter than asked."""
+        """Find the references that the list does not have. The search ends early once all are found; pages may be
+        shorter than asked."""
         left = set(references)
         after = ""
         while left:

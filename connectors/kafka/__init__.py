@@ -137,7 +137,7 @@ class Kafka(_Section):
     said: dict[str, str | int | bool] = Field(default={}, alias="tells")
     """Settings that rules read as `source.NAME`, such as `currency` and `test_orders` for Shopify's default rules."""
     start: Literal["earliest", "latest"] | datetime = _DEFAULTS.start
-    """Where a partition without a committed position begins: at an end, or at a time with its zone."""
+    """The beginning of a partition without a committed position: an end, or a time with its zone."""
     on_lost_position: Literal["stop", "earliest", "latest"] = _DEFAULTS.lost
     """What happens where records were deleted before they were read: stop the partition until a person decides, or go
     on at one of its ends."""

@@ -13,7 +13,7 @@ from typing import Any, Final, TypeAlias
 from bridge.errors import Malformed
 
 Schema: TypeAlias = Any
-"""As fastavro has parsed it: a name, a mapping, or a list of those."""
+"""A schema as fastavro has parsed it: a name, a mapping, or a list of those."""
 
 DEEPEST: Final = 64
 """Levels of a value, as of a document."""
@@ -100,7 +100,7 @@ class Walk:
     # -- the value -----------------------------------------------------------------------------------------------------
 
     def _passed(self, schema: Schema, at: int, depth: int) -> int:
-        """Where what stands at `at` ends."""
+        """Find the offset at which the value at `at` ends."""
         if depth > DEEPEST:
             raise Malformed(f"nested deeper than {DEEPEST} levels")
         meant = self._meant(schema)

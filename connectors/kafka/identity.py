@@ -104,9 +104,10 @@ def _parts(record: Record, found: Unwrapped, naming: Names, scope: dict[str, Jso
 
 
 def _of_gone(record: Record, gone: bytes, naming: Names, scope: dict[str, Json]) -> _Parts:
-    """By what remains of a document: the columns as they were, and those of its key, which are never placeholders.
+    """Make the parts of a document that is gone, of what remains: the columns as they were, and those of its key. The
+    columns of the key are never placeholders.
 
-    Where they name no order, its key does.
+    If the columns name no order, the key of the record does.
     """
     raw = _encode({**_columns(gone), **_columns(record.key or b"")})
     scope["doc"] = _document(raw)
@@ -118,7 +119,7 @@ def _of_gone(record: Record, gone: bytes, naming: Names, scope: dict[str, Json])
 
 
 def _columns(written: bytes) -> Mapping[str, msgspec.Raw]:
-    """Those of a row, or of a key that is JSON, without the schema around them. None where it is something else."""
+    """The columns of a row, or of a key that is JSON, without the schema around them. Empty: it is something else."""
     try:
         _document(written)
         columns = decoded(_decode_columns, written)
@@ -235,7 +236,7 @@ def _text_of(record: Record) -> str | None:
 
 
 def _key(record: Record) -> str | None:
-    """As text; bytes that are none in hexadecimal."""
+    """The key as text. Bytes that are no text are written in hexadecimal."""
     if record.key is None:
         return None
     try:
@@ -246,7 +247,7 @@ def _key(record: Record) -> str | None:
 
 
 def _headers(record: Record) -> dict[str, str]:
-    """Those that are text, under names in small letters; of several with one name the last."""
+    """The headers that are text, under names in small letters. If several have one name, the last counts."""
     headers: dict[str, str] = {}
     for name, value in record.headers[:_MOST_HEADERS]:
         try:

@@ -1,4 +1,4 @@
-"""From a record's value to the document: JSON as it came, Avro as JSON, taken out of its wrapping."""
+"""Make the document of a record's value: JSON as it came, Avro as JSON, taken out of its wrapping."""
 
 import struct
 from collections.abc import Generator, Mapping
@@ -97,7 +97,7 @@ class _Change(msgspec.Struct):
 
     @property
     def is_wrapped(self) -> bool:
-        """With its schema beside it; a row may have a column `payload` too."""
+        """Whether the payload has its schema beside it. A row may have a column `payload` too."""
         payload = bytes(self.payload)
         return payload.startswith(b"{") or (payload == _NULL and self.schema is not msgspec.UNSET)
 
@@ -108,7 +108,8 @@ class _Change(msgspec.Struct):
         return self.op in _OF_NO_ROW and isinstance(self.source, dict) and not has_row
 
     def told(self) -> Mapping[str, str]:
-        """As headers, by the names that Debezium's own unwrapping gives them (`add.headers`)."""
+        """What the change says of itself, as headers, by the names that Debezium's own unwrapping gives them
+        (`add.headers`)."""
         source = self.source if isinstance(self.source, dict) else {}
         found = {"__op": self.op, "__ts_ms": self.ts_ms} | {f"__source_{name}": source.get(name) for name in _OF_SOURCE}
         return {name: str(value) for name, value in found.items() if type(value) in (str, int)}
@@ -239,7 +240,7 @@ def _is_in_headers(record: Record) -> bool:
 
 
 def _texts(columns: Mapping[str, bytes]) -> dict[str, str]:
-    """Those that are text, whole numbers, true or false."""
+    """The columns that are text, whole numbers, true or false, as texts."""
     found = {}
     for name, raw in columns.items():
         try:

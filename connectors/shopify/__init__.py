@@ -143,7 +143,7 @@ class Shopify(BaseModel):
             raise NotAuthentic(f"no X-Shopify-Hmac-Sha256 header in a delivery for shop {shop}: did a proxy remove it?")
 
     def verify(self, arrival: HttpArrival) -> Verified:
-        """Whose it is, by any secret of the shop that the (unsigned) header names."""
+        """Say whose delivery it is, by any secret of the shop that the (unsigned) header names."""
         shop = arrival.headers.get("X-Shopify-Shop-Domain", "")
         known = self._known.get(shop)
         if known is None:

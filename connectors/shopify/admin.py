@@ -25,9 +25,9 @@ from connectors.shopify import Shopify
 from connectors.shopify.errands import ShopifyErrands
 
 TIMEOUT = timedelta(seconds=10)
-"""Between two pieces of an answer."""
+"""The longest time between two pieces of an answer."""
 WHOLE = timedelta(seconds=45)
-"""For all of it."""
+"""The longest time for a whole request and its answer."""
 _PIECE = 1 << 16  # bytes
 _LONGEST = 64 * 1024 * 1024  # bytes
 
@@ -130,7 +130,7 @@ def _response(ask: Callable[[], Any]) -> Response:
 
 
 def _detail(problem: BaseException) -> str:
-    """By its kind, not by its text, which may quote an answer."""
+    """Describe a problem by its kind, not by its text, which may quote an answer."""
     inner = problem.args[0] if problem.args else problem
     reason = getattr(inner, "reason", inner)
     found = reason if isinstance(reason, BaseException) else problem

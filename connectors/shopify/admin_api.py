@@ -40,7 +40,7 @@ _REFUSALS: Mapping[int, str] = {
 
 
 class Answer(NamedTuple):
-    """Of GraphQL. hidden: paths of fields that this app may not see; they are null in `data`."""
+    """An answer of GraphQL. hidden: paths of fields that this app may not see; they are null in `data`."""
 
     data: Json
     hidden: frozenset[str]

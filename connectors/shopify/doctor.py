@@ -14,13 +14,13 @@ _SKEW = timedelta(seconds=30)
 _PROBE = """query Probe { shop { id myshopifyDomain currencyCode ianaTimezone }
   currentAppInstallation { accessScopes { handle } } publicApiVersions { handle supported } }"""
 _SCOPES = {"fulfillment": "read_fulfillments", "customer": "read_customers", "draft_order": "read_draft_orders"}
-"""By the family of a topic; all others need read_orders."""
+"""The scope that a topic needs, by the topic's family. All others need read_orders."""
 """Authentic, and no document of any topic: the door checks the signature first, and stores nothing."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Examination:
-    """Of one shop."""
+    """The examination of one shop."""
 
     shopify: Shopify
     asking: Asking
@@ -145,7 +145,7 @@ class Examination:
             yield Finding(subject="secret", state="wrong", detail=detail, cure=cure)
 
     def _clock(self) -> Iterator[Finding]:
-        """By Shopify's own."""
+        """Compare this machine's clock with Shopify's."""
         theirs = self.asking.clock
         if theirs is None:
             return

@@ -148,7 +148,8 @@ class ShopifyErrands:
 
 
 def _by_then(asking: Asking, until: datetime) -> datetime:
-    """Where the clock here is ahead, what changes until then is not in the answer yet."""
+    """The time up to which an answer is complete. If the clock here is ahead, what changes until then is not in the
+    answer yet."""
     theirs = asking.clock
     return until if theirs is None else min(until, theirs)
 

@@ -148,7 +148,7 @@ def _hidden(node: Json) -> str:
 
 
 def _cut_off(node: Json) -> str:
-    """Of what a list is full, so that there may be more: a cut-off order is never mapped."""
+    """The name of a list that is full, so that there may be more. A cut-off order is never mapped."""
     if len(node.get("refunds") or ()) >= _REFUNDS:
         return "refunds"
     if any(len(refund["transactions"]["nodes"]) >= _TRANSACTIONS for refund in node.get("refunds") or ()):

@@ -49,14 +49,14 @@ def _is_from_abroad(number: object) -> bool:
 
 
 def _dialled(number: object, countries: Iterable[str]) -> Iterator[str | None]:
-    """As it is dialled from abroad; None in a country where it is no number."""
+    """The number as it is dialled from abroad. None for a country where it is no number."""
     if type(number) is str and number and not _is_from_abroad(number):
         yield from (_e164(number[:_LONGEST], country) for country in countries)
 
 
 @lru_cache(maxsize=4096)
 def _e164(number: str, country: str) -> str | None:
-    """As the default rules send it; None: it is no valid one there."""
+    """The number as the default rules send it. None: it is not valid in that country."""
     try:
         read = phonenumbers.parse(number, country.upper())
     except phonenumbers.NumberParseException:

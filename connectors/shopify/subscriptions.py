@@ -96,7 +96,7 @@ def _corrected(topic: str, ours: Sequence[Subscription], uri: str, version: str)
 
 
 def is_ours(subscription: Subscription, uri: str) -> bool:
-    """It brings to our address, or bears our name."""
+    """Whether the subscription brings deliveries to our address, or bears our name."""
     return subscription.uri == uri or subscription.name == NAME
 
 

@@ -72,7 +72,7 @@ async def init(place: Place) -> bool:
 
 
 async def weaknesses(place: Place) -> Sequence[str]:
-    """Of the server and the role: sentences. Raises JournalBusy, JournalUnreadable."""
+    """Weaknesses of the server and the role, as sentences. Raises JournalBusy, JournalUnreadable."""
     async with connected(place) as database:
         await check(database)
         async with database.connection() as connection:
@@ -89,7 +89,8 @@ async def reading(place: Place) -> AsyncIterator[PostgresReader]:
 
 @asynccontextmanager
 async def acting(place: Place) -> AsyncIterator[PostgresOperator]:
-    """For commands: they act by themselves, and wake who works. Raises JournalBusy, JournalUnreadable."""
+    """Open the journal for commands, which act by themselves and wake the processes that work with it. Raises
+    JournalBusy, JournalUnreadable."""
     async with connected(place) as database:
         await check(database)
         notifications = Notifications(database, lambda _news: None)
@@ -216,7 +217,7 @@ class PostgresJournal(PostgresOperator):
         self._held = (self._held - before) | held
 
     def _heard(self, news: str) -> None:
-        """By another process."""
+        """Take a notification of another process."""
         self._wake()
         if news:
             self._decided.set()

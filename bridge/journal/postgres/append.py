@@ -44,7 +44,7 @@ class Append:
 
     @property
     def hashes(self) -> Sequence[bytes]:
-        """By which it is known whether it is of somebody who was erased, under any name of its tenant."""
+        """The hashes that show whether it is of somebody who was erased, under any name of its tenant."""
         return (*self.aliases, self.order, *(one for others in self.elsewhere.values() for one in others))
 
 
@@ -60,7 +60,8 @@ def _column(cells: Sequence[object]) -> list[object]:
 async def appended(
     connection: Connection, sql: Mapping[str, str], destinations: Sequence[str], group: Sequence[Append]
 ) -> Sequence[Appended]:
-    """Where each is kept, in their order. Of several bodies with one id the first is stored before the others."""
+    """Append a group, and return where each is kept, in their order. If several bodies have one id, the first is stored
+    before the others."""
     if any(append.envelope.rivals or append.envelope.also for append in group):
         group = await _set_apart(connection, sql, group)
     first: dict[tuple[Name, str], Append] = {}
@@ -146,7 +147,7 @@ def _answers(
     seqs: Mapping[Delivery, int],
     fresh: set[Delivery],
 ) -> Sequence[Appended]:
-    """Of two equal deliveries in one group the first is new, the second is known."""
+    """Answer for each append. Of two equal deliveries in one group the first is new, the second is known."""
     answers = []
     for append in group:
         lane, opened = lanes[append.lane]
@@ -186,7 +187,7 @@ async def _lanes(
 async def _envelopes(
     connection: Connection, sql: Mapping[str, str], wanted: Mapping[Delivery, Append]
 ) -> dict[Delivery, int]:
-    """Those that were not known, with their numbers: in the order in which they came."""
+    """Add the envelopes that were not known, in the order in which they came. Returns their numbers."""
     rows = [envelope_row(append.envelope, lane, append.id) for (lane, _), append in wanted.items()]
     found = await connection.fetch(sql["add_envelopes"], *columns(rows, 10))
     return {(lane, delivery): seq for lane, delivery, seq in found}

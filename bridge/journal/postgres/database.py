@@ -82,7 +82,8 @@ def _translated_errors(place: Place) -> Iterator[None]:
 
 
 async def _kept_as_it_is(_connection: Connection) -> None:
-    """No statement leaves anything behind in its session: a question less to the database for each group."""
+    """Reset nothing in the session: no statement leaves anything behind in it. This saves a question to the database
+    for each group."""
 
 
 class Database:

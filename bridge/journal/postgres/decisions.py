@@ -62,8 +62,8 @@ class Decisions:
 async def revoke(
     database: Database, connection: Connection, lanes: Collection[tuple[str, LaneNumber]]
 ) -> Sequence[Row]:
-    """Of these (destination, lane) the claims that stand. The rows are locked first: a claim that is being made is
-    seen, or sees what is decided."""
+    """Revoke the claims that stand of these (destination, lane). The rows are locked first: a claim that is being made
+    is seen, or sees what is decided."""
     pairs = columns(sorted(set(lanes)), 2)
     await connection.fetch(database.sql["lock_pairs"], *pairs)
     return [tuple(row) for row in await connection.fetch(database.sql["revoke"], *pairs)]

@@ -112,7 +112,8 @@ async def importing(place: Place) -> AsyncIterator[_Import]:
 
 
 async def doubt(place: Place) -> None:
-    """It was put back by other means, and nobody works with it yet. Raises JournalInUse where somebody does."""
+    """Mark a journal that was put back by other means and that nobody works with yet. Raises JournalInUse if somebody
+    does."""
     async with connected(place) as database:
         await check(database)
         async with database.connection() as connection, connection.transaction():

@@ -24,8 +24,8 @@ async def check_encoding(connection: Connection) -> None:
 
 
 async def wait_for_the_disk(connection: Connection) -> None:
-    """Its commits do, whatever the role, the database or a reloaded configuration says. Who waits for a standby to show
-    them goes on doing so."""
+    """Make commits wait for the disk, whatever the role, the database or a reloaded configuration says. If they wait
+    for a standby to show them, they go on doing so."""
     await connection.execute(_WAIT)
 
 

@@ -48,7 +48,8 @@ async def block_orders(database: Database, salt: bytes, lanes: Sequence[LaneNumb
 async def erase(
     database: Database, salt: bytes, lanes: Sequence[LaneNumber], erasure: Erasure, acted: Callable[[], Awaitable[None]]
 ) -> Erased:
-    """These lanes; the claims of those that are in flight are revoked, and what has left already is waited for."""
+    """Erase these lanes. The claims of those that are in flight are revoked, and what has left already is waited
+    for."""
     chosen, more, at = list(lanes[:PAGE]), len(lanes) > PAGE, time.time_ns() // 1000
     left, bodies, until = chosen, 0, time.monotonic() + _PATIENCE
     while left:

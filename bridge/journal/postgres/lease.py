@@ -1,7 +1,8 @@
-"""Whose lanes are whose: a process owns what it claimed as long as it renews its lease, by the database's clock.
+"""Leases on lanes: a process owns what it claimed as long as it renews its lease, by the database's clock.
 
-A process that is killed, stopped or cut off loses its lanes when its lease ends: whoever notices frees them, and what
-had the departed mark becomes uncertain. It cannot come back as the one it was: it enters again, as another.
+A process that is killed, stopped or cut off loses its lanes when its lease ends. The first process that notices frees
+them, and what had the departed mark becomes uncertain. The old process cannot come back as the one it was: it enters
+again, as another.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""Where a journal in Postgres is, and how it is spoken to."""
+"""The place of a journal in Postgres, and how to connect to it."""
 
 from dataclasses import dataclass, field
 from datetime import timedelta

@@ -50,7 +50,7 @@ class Pruning:
         return gone, more
 
     async def _locked(self, connection: Connection, lanes: Sequence[LaneNumber]) -> list[LaneNumber]:
-        """Nobody appends to them until the end of the transaction."""
+        """Lock the lanes: nobody appends to them until the end of the transaction."""
         wanted = sorted(set(lanes))
         await connection.fetch(self._database.sql["lock_lanes"], wanted)
         return wanted

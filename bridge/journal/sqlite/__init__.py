@@ -281,7 +281,8 @@ class SqliteJournal(SqliteReader):
         return self._claim(dest, (lane, 0, None, seq, 0, 0), envelope, NOTHING_KNOWN)
 
     async def _searched(self, dest: str, ready: ReadyQueue, now: datetime, limit: int, budget: int) -> Sequence[Claim]:
-        """By the table. What is in flight is told before: a lane that ends meanwhile may still look due in it."""
+        """Claim by the table. The lanes in flight are read before it: a lane that ends meanwhile may still look due in
+        the table."""
         ready.search()
         in_flight = frozenset(ready.in_flight)
         try:

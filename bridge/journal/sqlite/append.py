@@ -74,11 +74,11 @@ class AppendBatch:
             self._lanes.popitem(last=False)
 
     def forget_lanes(self) -> None:
-        """After lanes were deleted."""
+        """Forget the lanes that are remembered, after lanes were deleted."""
         self._lanes.clear()
 
     def reload_blocked(self) -> None:
-        """After it was changed, or its change was rolled back."""
+        """Read the blocked hashes again, after they were changed or their change was rolled back."""
         blocked = erasures.blocked(self._connection, most=_BLOCKED_REMEMBERED + 1)
         self._blocked = blocked if len(blocked) <= _BLOCKED_REMEMBERED else None
 
@@ -95,13 +95,14 @@ class AppendBatch:
                 append.raw, append.aliases = b"", append.aliases[-1:]
 
     def _hashes(self, append: Append) -> Sequence[bytes]:
-        """By which it is known whether it is of somebody who was erased, under any name of its tenant."""
+        """The hashes that show whether it is of somebody who was erased, under any name of its tenant."""
         envelope = append.envelope
         others = [one for name in envelope.also for one in hashes_of(self._salt, envelope, name)]
         return (*append.aliases, alias_hash(self._salt, envelope.tenant, order_alias(envelope.lane)), *others)
 
     def append(self, appends: Sequence[Append]) -> tuple[list[Answer], _Lanes]:
-        """Where each is kept, and the lanes to be remembered: all of it is so when the group is committed."""
+        """Append a group, and return where each is kept and the lanes to be remembered. Both are true once the group is
+        committed."""
         seen: _Lanes = {}
         if any(append.envelope.rivals or append.envelope.also for append in appends):
             self._set_apart(appends)

@@ -12,10 +12,10 @@ from bridge.journal.rows import NEVER, Row, moment
 from bridge.journal.sqlite.statements import fetched, statements
 
 Held: TypeAlias = dict[int, dict[Key, tuple[State, int]]]
-"""Of each lane the keys, each with its state and the document that made it."""
+"""The keys of each lane, each with its state and the document that made it."""
 
 Newest: TypeAlias = dict[tuple[int, str, str], int]
-"""Of each lane, source and kind the newest version that was mapped."""
+"""The newest version that was mapped, by lane, source and kind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Details:
 
 
 NOTHING_KNOWN: Final = Details(documents=(), held={}, newest={}, united=frozenset())
-"""Of a lane that was opened by its document."""
+"""The details of a lane that was opened by its document."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ def next_due(connection: sqlite3.Connection, dest: str, in_flight: frozenset[Lan
 
 
 def _within(budget: int, rows: Sequence[Row]) -> list[Row]:
-    """As many as their documents' bytes allow, but one at least."""
+    """Choose as many rows as the budget allows for their documents' bytes, but at least one."""
     chosen: list[Row] = []
     for row in rows:
         budget -= row[5]

@@ -42,7 +42,7 @@ class DiskGuard:
 
     @property
     def must_look(self) -> bool:
-        """It is time to look at the room again."""
+        """Whether it is time to look at the free disk again."""
         return time.monotonic() - self._looked >= _LOOK_EVERY
 
     def free(self) -> int:

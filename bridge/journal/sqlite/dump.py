@@ -110,7 +110,7 @@ def importing(path: Path) -> Iterator[_Import]:
 
 
 def doubt(path: Path) -> None:
-    """It was put back by other means. Raises JournalInUse, JournalError."""
+    """Mark a journal that was put back by other means. Raises JournalInUse, JournalError."""
     if not path.exists():
         raise JournalError(f"there is no journal at {path}")
     with owned(path), writable(path) as connection:

@@ -15,7 +15,7 @@ from bridge.journal.sqlite.statements import fetched, run, statements
 
 _PAGE = 100  # orders
 _MOST_BYTES = 4 * 1024 * 1024
-"""Of the bodies that one step overwrites: all of them go through the log, and appends wait for the step."""
+"""The most bytes of bodies that one step overwrites: all of them go through the log, and appends wait for the step."""
 
 
 def hashes(salt: bytes, erasure: Erasure) -> list[bytes]:

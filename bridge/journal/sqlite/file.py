@@ -189,8 +189,8 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
         connection.execute("PRAGMA wal_autocheckpoint = 2000")
         connection.execute("PRAGMA journal_size_limit = 67108864")
         connection.execute("PRAGMA cache_size = -16384")
-        # Whatever the build's default is: in pages that are written anyway what is deleted is overwritten; whole pages
-        # are where what is deleted told of persons, see erasures.py.
+        # Set it here, since builds of SQLite have different defaults. FAST overwrites what is deleted in pages that are
+        # written anyway. Whole pages are overwritten only while personal data is erased, see erasures.py.
         connection.execute("PRAGMA secure_delete = FAST")
         found = version_of(connection, path)
     except sqlite3.DatabaseError as problem:

@@ -44,8 +44,8 @@ class Identity:
         self._size = 0
 
     def learn(self) -> None:
-        """These are the files: called once, when SQLite has them open and the log has been written. The next owner
-        is told of the file and of its log, see `file.refuse_strange_log`."""
+        """Learn which files are the journal's. Call it once, when SQLite has them open and the log has been written.
+        The next owner learns of the file and its log from a note, see `file.refuse_strange_log`."""
         self._inodes = {each: inode_of(each) for each in (self.path, self.log, self._index)}
         held = os.fstat(self._held)
         self._inodes[self._lock] = held.st_dev, held.st_ino

@@ -22,7 +22,7 @@ class ProgressBatch:
         self._names = {(dest, fact) for dest, fact in connection.execute(statements()["names"])}
 
     def remember(self, names: _Names) -> None:
-        """Those that are new, when their group is committed."""
+        """Remember the names that are new, when their group is committed."""
         self._names |= names
 
     def record(self, entries: Sequence[Entry]) -> _Names:

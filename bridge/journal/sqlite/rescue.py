@@ -17,7 +17,8 @@ _ALL = "All that was acknowledged"
 
 
 def saved(connection: sqlite3.Connection, identity: Identity) -> str:
-    """Where all that was acknowledged is now, as a sentence. Raises sqlite3.Error, OSError where it cannot be saved."""
+    """Save all that was acknowledged, and say in a sentence where it is now. Raises sqlite3.Error, OSError if it cannot
+    be saved."""
     place = next((each for each in _names(identity.path) if identity.is_file(each)), None)
     if place is None:
         return f"{_ALL} {_copied(connection, identity.path)}"

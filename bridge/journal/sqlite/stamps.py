@@ -26,7 +26,7 @@ _LONGEST: Final = 64  # bytes
 
 
 class Stamp:
-    """Of one open journal. lock: the descriptor of the lock that this process holds."""
+    """The stamp of one open journal. lock: the descriptor of the lock that this process holds."""
 
     def __init__(self, connection: sqlite3.Connection, lock: int) -> None:
         meta = meta_of(connection)
@@ -34,9 +34,9 @@ class Stamp:
         self._lock = lock
         self._lineage = sha256(bytes(meta["salt"])).hexdigest()[:16].encode()  # type: ignore[call-overload]
         self.last = digits(meta.get(STAMP))
-        """As far as this file goes."""
+        """The stamp up to which this file goes."""
         self._beside = self._read()
-        """As far as the journal has been."""
+        """The stamp up to which the journal has been, as the note beside the file says."""
         self._next = 0.0
         self._is_behind = False
 
@@ -51,7 +51,7 @@ class Stamp:
         put_meta(self._connection, STAMP, self.last)
 
     def leave(self) -> None:
-        """Beside it, once the file has it: never the other way round."""
+        """Leave the stamp beside the file once the file has it: never the other way round."""
         self._beside = self.last
         self._next = time.monotonic() + _EVERY
         self._is_behind = False

@@ -60,12 +60,12 @@ def for_rows(
 
 
 def run(connection: Connection, name: str, rows: Sequence[Row], *, before: Row = (), after: Row = ()) -> int:
-    """As for_rows, for statements that return nothing: how many rows they changed."""
+    """Run a statement that returns nothing, as `for_rows` does. Returns how many rows it changed."""
     return sum(cursor.rowcount for cursor in for_rows(connection, name, rows, before=before, after=after))
 
 
 def fetched(connection: Connection, name: str, rows: Sequence[Row], *, before: Row = (), after: Row = ()) -> list[Row]:
-    """As for_rows, for queries: all that they return."""
+    """Run a query, as `for_rows` does, and fetch all that it returns."""
     return list(chain.from_iterable(for_rows(connection, name, rows, before=before, after=after)))
 
 

@@ -101,12 +101,12 @@ class Writer:
             self._loop.call_soon_threadsafe(self._end, failure)
 
     def _end(self, failure: JournalBroken) -> None:
-        """In the event loop's thread, where operations are submitted."""
+        """End the writer. Call it in the event loop's thread, where operations are submitted."""
         self._turn_away(failure)
         self._broken(failure)
 
     def _turn_away(self, failure: JournalBroken | JournalBusy) -> None:
-        """In the event loop's thread: nobody waits for an answer that cannot come."""
+        """Turn away all operations, in the event loop's thread: nobody waits for an answer that cannot come."""
         self._ended = failure
         waiting = list(self._group)
         self._group = ()
@@ -115,8 +115,8 @@ class Writer:
         resolve_all([(operation, failure) for operation in waiting if operation is not None])
 
     def _left(self, lost: JournalBroken) -> JournalBroken:
-        """Nothing is stored any more, and what was acknowledged is saved. Until that is done the process does not end
-        by itself: it alone has what has no name."""
+        """Stop storing, and save what was acknowledged. Until that is done the process does not end by itself: only
+        this process still has the files that lost their names."""
         self._loop.call_soon_threadsafe(self._turn_away, JournalBusy(str(lost)))
         while True:
             try:
@@ -166,7 +166,7 @@ class Writer:
         gathered.wait(_LONGEST_GATHERING)
 
     def _turn(self, left: int, gathered: threading.Event) -> None:
-        """In the event loop's thread."""
+        """Wait for `left` turns of the event loop, in its thread, and then end the gathering."""
         if left:
             self._loop.call_soon(self._turn, left - 1, gathered)
         else:

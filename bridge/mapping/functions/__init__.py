@@ -11,7 +11,7 @@ from bridge.mapping.functions.registry import FUNCTIONS, NEEDS, Function
 __all__ = ["FUNCTIONS", "NEEDS", "OVER_WALKS", "SPECIAL", "Function", "lists", "money", "people", "texts", "times"]
 
 OVER_WALKS: Final = frozenset(("any", "all", "sum", "first", "list", "count", "join", "min", "max", "flat"))
-"""Those that take `... for ... in ...`."""
+"""The functions that take `... for ... in ...`."""
 
 SPECIAL: Final = {"has": "has(x: any) -> boolean", "default": "default(x: any, y: any, ...) -> any"}
 """Said in calls.py, since their arguments are looked at one by one."""

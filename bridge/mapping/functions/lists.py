@@ -84,7 +84,7 @@ def _sum(items: Value) -> Value:
 ROUNDED_SUM: Final = replace(
     FUNCTIONS["sum"], run=lambda items: None if items is None else arithmetic.total(items, arithmetic.ROUNDED)
 )
-"""For what is rounded by name a moment later: its elements may be shares that do not end."""
+"""The sum for what is rounded by name a moment later: its elements may be shares that do not end."""
 
 
 @function("first(list: list) -> any")

@@ -53,7 +53,7 @@ def _number(x: Value, decimal_mark: Value = ".") -> Value:
 
 
 def _signed(written: str) -> str:
-    """With the minus in front, where it stands behind: `79.90-`, as SAP writes it."""
+    """Move a minus at the end to the front: SAP writes `79.90-`."""
     return f"-{written[:-1].rstrip()}" if written.endswith("-") and written[0] not in "+-" else written
 
 

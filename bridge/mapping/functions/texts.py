@@ -29,7 +29,7 @@ def _upper(x: Value) -> Value:
 
 @function("strip(x: text) -> text")
 def _strip(x: Value) -> Value:
-    """Without white space at both ends."""
+    """Strip white space at both ends."""
     return None if x is None else x.strip()
 
 
