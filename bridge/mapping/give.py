@@ -142,7 +142,7 @@ class Builder:
         known = f"{hint}?" if hint else f": there are {', '.join(sorted(choices))}."
         setting = self._event.settings.get(key)
         if setting is None or not isinstance(written, str):
-            return f"is not one of its values{hint or ': ' + ', '.join(sorted(choices))}"
+            return f"{key} cannot be {written!r}{hint or ': write one of ' + ', '.join(sorted(choices))}"
         cure = f"If it is one of your own, write destinations.{self._to}.{setting}: [{written}]"
         return f"is no {key} that {self._to or 'the destination'} knows{known} {cure}"
 

@@ -64,7 +64,7 @@ EACH = RULE.replace("  at:", "  each: = order.refunds\n  as: refund\n  at:")
         (RULE + "  when: = topic == 'orders/create'\n", "rules.placed.when", "it reads topic, which an older document may have too: say stale: skip (most often right) or stale: use"),
         (RULE + "  stale: skip\n  when: = topic == 'orders/craete'\n", "rules.placed.when", "no source brings the topic orders/craete: did you mean orders/create?"),
         (RULE + "  stale: skip\n  when: = topic in ['orders/create', 'x']\n", "rules.placed.when", "no source brings the topic x"),
-        (RULE.replace("order.placed", "order.plcaed"), "rules.placed.give.action", "is not one of its values: did you mean order.placed?"),
+        (RULE.replace("order.placed", "order.plcaed"), "rules.placed.give.action", "action cannot be 'order.plcaed': did you mean order.placed?"),
         (RULE.replace("action:", "action?:"), "rules.placed.give", "action must be given, and not be optional"),
         (RULE.replace("action: order.placed", "note: x") + "  fact: f\n", "rules.placed.give", "action must be given"),
         (RULE.replace("{action: order.placed}", "x"), "rules.placed.give", "write a mapping: the keys of the event, each with its value"),
