@@ -1,7 +1,8 @@
-"""All that a connector may know of the core: what travels, the outcomes, the reasons, and the protocols. The types of
-its settings stand in setting_types.py.
+"""All that a connector may know of the core: the objects that travel, the outcomes, the reasons, and the protocols. The
+types of its settings stand in setting_types.py.
 
-What travels through the rooms is frozen and plain. Times are aware datetimes, money is Decimal, ids are text.
+The objects that travel between the packages are frozen and plain. Times are aware datetimes, money is Decimal, ids are
+text.
 """
 
 import re
@@ -36,7 +37,7 @@ HOLDS = frozenset({State.DEPARTED, State.DELIVERED, State.UNCERTAIN, State.SHADO
 
 
 class Effect(Flag):
-    """What a reason does beside being said."""
+    """The effects of a reason beside being reported."""
 
     NONE = 0
     TROUBLE = auto()
@@ -48,7 +49,8 @@ class Effect(Flag):
 
 
 class Reason(StrEnum):
-    """Why: the closed list. These texts are stored, logged, counted and searched for. Beside each is what it does."""
+    """A reason, from a closed list. These texts are stored, logged, counted and searched for. Beside each stands its
+    effect."""
 
     effect: Effect
 
@@ -102,7 +104,8 @@ class Reason(StrEnum):
 
 
 class Plain(msgspec.Struct, frozen=True, kw_only=True):
-    """What travels in numbers: it cannot be changed, and is made in a tenth of the time of a frozen dataclass.
+    """A base for objects that are made in large numbers. They cannot be changed, and are made in a tenth of the time of
+    a frozen dataclass.
 
     hidden  fields that may be personal or secret, and are not shown when it is printed
     """
@@ -171,7 +174,8 @@ _PERSON: Final = re.compile(r"(customer(?:_[a-z]+)?):.")
 
 
 def shown_lane(lane: str) -> str:
-    """A lane as logs may say it: that of a customer is named by the customer's number, which is nobody's business."""
+    """A lane as logs may show it. The lane of a customer is named by the customer's number, which must not be
+    logged."""
     found = _PERSON.match(lane)
     return lane if found is None else f"{found[1]}:***"
 
@@ -247,7 +251,7 @@ class Envelope(Plain, frozen=True, kw_only=True):
 
 
 class Event(Plain, frozen=True, kw_only=True):
-    """One fact, mapped: sent once per (destination, lane, fact, once).
+    """One mapped fact. It is sent once per (destination, lane, fact, once).
 
     once    canonical: a JSON array of texts; `[]` is once per lane
     at      when it happened
@@ -281,7 +285,7 @@ class Response(Plain, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Share:
-    """One request in flight for all who ask the same, and what is kept of its answer remembered for `ttl`.
+    """One request in flight for all who ask the same. What is kept of its answer is remembered for `ttl`.
 
     key     names what is shared; the conversation keys it (a hash) so that it holds nothing personal
     keep    says what of an answer is remembered: no more than is needed of it, for many are. None: the answer was not
@@ -342,7 +346,7 @@ class Delivered:
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """There is nothing that could be sent, and nothing is held."""
+    """A fact of which nothing could be sent. Its key is not held."""
 
     reason: Reason
     detail: str = ""
@@ -350,7 +354,7 @@ class Skipped:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """A definite no to this fact: sending it again unchanged is useless."""
+    """A definite no to this fact. Sending it again unchanged is useless."""
 
     reason: Reason
     detail: str = ""
@@ -358,7 +362,8 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """Certainly without effect, or without harm when repeated: again later, not before `after`."""
+    """A request that certainly had no effect, or may be repeated without harm. It is sent again later, not before
+    `after`."""
 
     reason: Reason
     detail: str = ""
@@ -377,7 +382,7 @@ class Uncertain:
 
 @dataclass(frozen=True, slots=True)
 class Paused:
-    """A no to everything from us, not to this fact: the destination is paused, its facts are held."""
+    """A no to everything from us, not only to this fact. The destination is paused, and its facts wait."""
 
     reason: Reason
     detail: str = ""
@@ -447,8 +452,8 @@ class WebhookSource(Source, Protocol):
         """Say whose request it is, or raise NotAuthentic. Headers beyond the signature may be forged."""
 
     def read(self, arrival: HttpArrival, verified: Verified) -> Envelope:
-        """Name the document. Raises Malformed where it cannot be read: it is authentic, so it is stored with its bytes,
-        parked as dead and answered 200."""
+        """Name the document. Raises Malformed if it cannot be read. Such a delivery is authentic, so it is stored with
+        its bytes, parked as dead, and answered with 200."""
 
 
 class Label(Plain, frozen=True, kw_only=True):
@@ -466,7 +471,7 @@ class Label(Plain, frozen=True, kw_only=True):
 
 @runtime_checkable
 class Labels(Protocol):
-    """Optional for webhook sources: says what a delivery is called whose body cannot be read."""
+    """Optional for webhook sources: names a delivery whose body cannot be read."""
 
     def label(self, arrival: HttpArrival, verified: Verified) -> Label:
         """Name a delivery that cannot be read, by its headers alone. Raises nothing."""
@@ -492,22 +497,22 @@ class Renames(Protocol):
         """All names of each of its tenants, as `known_as` says them."""
 
     def known_as(self, name: str) -> Sequence[str]:
-        """All names of the tenant that has or had this name, that first under which what is new is stored. Empty: it is
-        no name of a tenant of this source."""
+        """All names of the tenant that has or had this name. The first is the one under which new documents are stored.
+        Empty: it is no name of a tenant of this source."""
 
 
 def known_as(sources: Iterable[object], tenant: str) -> Sequence[str]:
-    """All names of a tenant, as the first source says them that knows it; that name alone where none does."""
+    """All names of a tenant, from the first source that knows it. If no source knows it, that name alone."""
     renames = [source for source in sources if isinstance(source, Renames)]
     return next((names for each in renames if (names := each.known_as(tenant))), (tenant,))
 
 
 @runtime_checkable
 class HeaderCheck(Protocol):
-    """A webhook source that knows by the headers alone that no body can be authentic. Pure."""
+    """A webhook source that can tell by the headers alone that no body can be authentic. Pure."""
 
     def check_headers(self, headers: Mapping[str, str]) -> None:
-        """Raise NotAuthentic where there is no signature, or nobody it could be of. Asked before a body is read."""
+        """Raise NotAuthentic if there is no signature, or nobody it could be of. It is called before a body is read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -522,7 +527,8 @@ class Tls:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sasl:
-    """Who we are. token: a file that is read for each new connection (OAUTHBEARER), else user name and password."""
+    """The identity with which we log in. token: a file that is read for each new connection (OAUTHBEARER), else user
+    name and password."""
 
     mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"]
     username: str = ""
@@ -590,10 +596,11 @@ class Signs(Protocol):
     """Optional for webhook sources: make a delivery as the platform would, for `send` and for tests."""
 
     def sign(self, body: bytes, *, topic: str, tenant: str | None, delivery_id: str) -> Mapping[str, str]:
-        """The headers of a signed delivery. tenant None: the only one, or the first configured."""
+        """The headers of a signed delivery. tenant None: the only tenant, or the first one configured."""
 
     def fitting_secret(self, body: bytes, *, tenant: str | None, signature: str) -> str | None:
-        """Says which configured secret (`example.myshopify.com: secret 1 of 2 (env:NAME)`) made it, or None."""
+        """The secret that made it, such as `example.myshopify.com: secret 1 of 2 (env:NAME)`. None: it is not
+        configured."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -611,18 +618,18 @@ class Payload:
 
 @runtime_checkable
 class Unpacks(Protocol):
-    """Optional for webhook sources: takes files apart that hold documents in another way than deliveries do."""
+    """Optional for webhook sources: takes apart files that hold documents in another way than deliveries do."""
 
     def unpacked(self, body: bytes) -> Sequence[Payload]:
-        """The documents in a file, in their order; the file itself where it is one, or nothing that is known."""
+        """The documents in a file, in their order. The file itself, if it is one document or nothing that is known."""
 
 
 @runtime_checkable
 class Addresses(Protocol):
-    """Optional for webhook sources that sign: documents that name their tenant in the body."""
+    """Optional for webhook sources that sign, and whose documents name their tenant in the body."""
 
     def addressed(self, body: bytes, *, tenant: str | None) -> bytes:
-        """An example as if it were of this tenant (None: as in `sign`)."""
+        """Change an example as if it were of this tenant (None: as in `sign`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -639,11 +646,11 @@ class Described:
 
 @runtime_checkable
 class Describes(Protocol):
-    """Optional for connectors that ship rules: these fit the same documents where they come by another way."""
+    """Optional for connectors that ship rules: the rules fit the same documents when another source brings them."""
 
     @classmethod
     def described(cls) -> Described:
-        """Asked where the configuration includes rules of the connector."""
+        """Describe what the rules may read. It is called when the configuration includes rules of the connector."""
 
 
 @runtime_checkable
@@ -651,7 +658,8 @@ class Tells(Protocol):
     """Optional for sources: settings that rules may read, as `source.NAME`."""
 
     def tells(self) -> Mapping[str, Json]:
-        """The same for every document that this source brings, and nothing secret."""
+        """The settings by name. They are the same for every document that this source brings, and hold nothing
+        secret."""
 
 
 class Destination(Protocol):

@@ -1,4 +1,4 @@
-"""Many deadlines of the same span, kept by one timer: a timer for each would cost a request more than its answer."""
+"""Many deadlines of the same span, kept by one timer. A timer for each would cost a request more than its answer."""
 
 import asyncio
 from itertools import takewhile
@@ -6,7 +6,7 @@ from typing import Protocol
 
 
 class Due(Protocol):
-    """What is told when it is too late, once."""
+    """Something that expires once, if it is not closed in time."""
 
     until: float
     """The end of the span by the event loop's clock, in seconds. It is set when the deadline is opened."""
@@ -22,7 +22,7 @@ class Deadlines:
         self._seconds = seconds
         self._loop = asyncio.get_running_loop()
         self._open: dict[Due, None] = {}
-        """The oldest first, for all have the same span."""
+        """The open deadlines, the oldest first: all have the same span."""
         self._timer: asyncio.TimerHandle | None = None
 
     def one(self) -> "Deadline":

@@ -1,10 +1,11 @@
-"""What a platform is asked beside the hot path: its subscriptions, what it knows that never came, whether all is well.
+"""Errands: what a platform is asked beside the hot path, such as its subscriptions, documents that never came, and
+whether all is well.
 
-As a destination is a conversation, an errand is a generator: it yields what it needs and is sent the answer, and ends
+An errand is a generator, as a conversation with a destination is. It yields what it needs, is sent the answer, and ends
 with its result. So a connector stays without I/O here too; the core performs the steps, on a schedule or by hand.
 
-A connector that can do errands has a module `admin` with `ADMIN(name, settings)`, which makes the Admin of a source. It
-is the one module that may import a blocking package of the platform; the registry loads it by name, nobody else does.
+A connector that can do errands has a module `admin` with `ADMIN(name, settings)`, which makes the Admin of a source.
+Only this module may import a blocking package of the platform. Only the registry loads it, by name.
 """
 
 from collections.abc import Callable, Collection, Generator, Mapping, Sequence
@@ -19,8 +20,8 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Blocking:
-    """A call for the one thread that blocking packages live in. It is sent what the call returns, or thrown what it
-    raises; a call that takes longer than `within` is given up with NoAnswer."""
+    """A call for the one thread that blocking packages live in. The errand is sent what the call returns, or thrown
+    what it raises. A call that takes longer than `within` is given up with NoAnswer."""
 
     call: Callable[[], Response]
     within: timedelta = timedelta(seconds=60)
@@ -47,7 +48,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offer:
-    """What could be fetched: lane to version, of one kind. It is sent the lanes that are wanted."""
+    """Documents that could be fetched: lane to version, of one kind. The errand is sent the lanes that are wanted."""
 
     kind: str
     versions: Mapping[str, datetime]
@@ -55,7 +56,7 @@ class Offer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Note:
-    """Something that the person who runs the bridge should see; nothing personal."""
+    """A text for the person who runs the bridge. It holds nothing personal."""
 
     text: str
 
@@ -71,10 +72,13 @@ FindingState: TypeAlias = Literal["well", "mended", "would", "wrong", "other"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One thing that was looked at.
+    """The result of one examination. Its state is one of these.
 
-    state  well: as it should be; mended: it was not, and is now; would: it is not, and is mended without `--dry-run`;
-           wrong: a person has to mend it, and `cure` says how; other: not ours to judge
+    well    as it should be
+    mended  it was not as it should be, and is now
+    would   it is not as it should be, and is mended without `--dry-run`
+    wrong   a person has to mend it, and `cure` says how
+    other   not ours to judge
     """
 
     subject: str
@@ -85,7 +89,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schedule:
-    """What is done inside `run`, and how often; None: not at all.
+    """The work that `run` does by itself, and how often; None: not at all.
 
     repair  what the check of the subscriptions finds is mended, not only reported
     overlap how far back a reconciliation looks behind where the last one came to
@@ -110,13 +114,13 @@ class Admin(Protocol):
         """The tenants that may be asked, by their names in the journal. What they need for it is configured."""
 
     def documents(self, tenant: str, *, since: datetime, until: datetime, now: datetime) -> Errand[None]:
-        """Yields a Page at a time of all that changed from `since` up to `until`, oldest change first."""
+        """Give a Page at a time of all that changed from `since` up to `until`, oldest change first."""
 
     def subscribe(
         self, tenant: str, *, kinds: Collection[str], dry_run: bool, elsewhere: bool = True
     ) -> Errand[Sequence[Finding]]:
-        """Bring the platform's subscriptions in line with what rules read. elsewhere: also those of a bridge that bring
-        to another address; it may have been ours, or be another bridge's that works."""
+        """Bring the platform's subscriptions in line with what rules read. elsewhere: change also those of a bridge
+        that deliver to another address. That address may have been ours, or may belong to another bridge that works."""
 
     def examine(self, tenant: str, *, kinds: Collection[str], now: datetime) -> Errand[Sequence[Finding]]:
         """Look at everything that must be right for orders to come."""
@@ -155,7 +159,9 @@ class Instruction:
 
 @runtime_checkable
 class Instructs(Protocol):
-    """Optional for sources: documents that no rule sees, parked as NOT_CARRIED_OUT_YET until the core has obeyed."""
+    """Optional for sources: documents that no rule sees. They are parked as NOT_CARRIED_OUT_YET until the core has
+    obeyed."""
 
     def instruction(self, document: Envelope) -> Instruction | None:
-        """What it tells; None: nothing. Raises nothing for a document that the source has read."""
+        """The instruction of a document. None: there is none. Raises nothing for a document that the source has
+        read."""

@@ -26,7 +26,7 @@ from dataclasses import dataclass
 
 
 class BridgeError(Exception):
-    """Something that the person running the bridge can act on; its text says what, where and what to do."""
+    """A problem that the person who runs the bridge can act on. Its text says what, where and what to do."""
 
 
 class Refusal(BridgeError):
@@ -42,7 +42,7 @@ class NotAuthentic(Refusal):
 
 
 class Examined(Refusal):
-    """Signed, and no delivery: a person examines the door. It is not stored."""
+    """A signed request by which a person examines the door. It is no delivery, and is not stored."""
 
     status = 422
 
@@ -68,7 +68,7 @@ class ErrandFailed(BridgeError):
 
 
 class NoAnswer(ErrandFailed):
-    """Out of reach, or silent for too long."""
+    """The platform is out of reach, or silent for too long."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +89,8 @@ class Problem:
 class ConfigurationError(BridgeError):
     """All problems of a configuration, in the order in which they stand in the files.
 
-    What several parts share, by an alias of YAML, is wrong once: the same words of one key are said of the first.
+    Parts of a file may share a value by an alias of YAML. A problem of such a value is reported once, at the first
+    part.
     """
 
     def __init__(self, problems: Sequence[Problem]) -> None:
@@ -106,19 +107,20 @@ class JournalError(BridgeError):
 
 
 class JournalBusy(JournalError):
-    """The journal cannot take writes now: nothing was stored, the caller may try again."""
+    """The journal cannot take writes now. Nothing was stored, and the caller may try again."""
 
 
 class NotStorable(JournalError):
-    """The database refuses this content, and would the next time: what came with it was stored without it."""
+    """The database refuses this content, now and the next time. What came together with it was stored without it."""
 
 
 class LaneLost(JournalError):
-    """The lease on a claimed lane has ended: another process may have it, nothing was stored, nothing may be sent."""
+    """The lease on a claimed lane has ended, and another process may have it. Nothing was stored, and nothing may be
+    sent."""
 
 
 class ClaimRevoked(JournalError):
-    """A person has decided about the order since the document was claimed: nothing more of this claim is sent."""
+    """A person has decided about the order since the document was claimed. Nothing more of this claim is sent."""
 
 
 class JournalInUse(JournalError):
@@ -130,4 +132,4 @@ class JournalUnreadable(JournalError):
 
 
 class JournalBroken(JournalError):
-    """The disk failed under the journal; nothing that was not confirmed may be believed. Ends the process."""
+    """The disk failed under the journal. Only what was confirmed may be believed. Ends the process."""

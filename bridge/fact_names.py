@@ -168,7 +168,8 @@ async def united_names(journal: Reader) -> United:
 
 
 async def check_and_remember(journal: Journal, settings: Settings) -> None:
-    """Before these rules are in force: raises Renamed, or says which facts are made no more, and remembers the rest."""
+    """Check the names of facts before these rules are in force. Raises Renamed, or logs which facts no rule makes any
+    more, and remembers the rest."""
     found = await naming(journal, settings)
     if problems := found.renamed():
         refused = Renamed(problems)

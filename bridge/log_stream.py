@@ -28,7 +28,7 @@ class _Sink(Protocol):
         """How many bytes were taken. Raises BlockingIOError where none can be now, OSError where none can be ever."""
 
     def close(self) -> None:
-        """Whatever was opened beside the stream."""
+        """Close whatever was opened beside the stream."""
 
 
 class _Plain:

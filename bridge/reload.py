@@ -41,7 +41,7 @@ class Reload:
     workers: Sequence[Carrying]
 
     async def run(self, asked: asyncio.Event) -> None:
-        """Until cancelled. asked: SIGHUP came."""
+        """Look for changed files until cancelled. asked: SIGHUP came."""
         files: Sequence[Path] = self.settings.files
         seen = looked_at(files)
         while True:

@@ -1,8 +1,8 @@
 """The service, opened from the back and closed from the front: journal, client, workers, private port, socket, door.
 
-SIGTERM and SIGINT set one event: the door closes first, what is in flight is finished or left to wait within the grace
-period, the journal closes last. A second signal ends the grace period at once. kill -9 needs none of this. SIGHUP reads
-the rules again.
+SIGTERM and SIGINT set one event. The door closes first. What is in flight is finished, or left to wait, within the
+grace period. The journal closes last. A second signal ends the grace period at once. kill -9 needs none of this. SIGHUP
+reads the rules again.
 """
 
 import asyncio
@@ -37,7 +37,8 @@ from bridge.reload import Reload, emit_loaded
 from bridge.telemetry import emit
 
 EXIT_BROKEN = 74
-"""EX_IOERR of sysexits.h: the journal's disk failed; a supervisor should not restart on the same disk in a loop."""
+"""EX_IOERR of sysexits.h: the disk of the journal failed. A supervisor should not restart on the same disk in a
+loop."""
 
 _PRUNE_EVERY = 3600.0  # seconds
 _PRUNE_PAUSE = 0.05  # seconds
@@ -48,7 +49,7 @@ SWITCH_INTERVAL = 0.0005  # seconds
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Running:
-    """What is told of an open house."""
+    """The parts of a running service that `opened_as` is called with."""
 
     journal: Journal
     port: int
@@ -64,12 +65,13 @@ class Shutdown:
     reload: asyncio.Event = field(default_factory=asyncio.Event)
 
     def signal(self) -> None:
-        """The first stops, the second hurries."""
+        """Stop at the first signal, hurry at the second."""
         (self.hurry if self.stop.is_set() else self.stop).set()
 
 
 async def serve(settings: Settings, ending: Shutdown, *, opened_as: Callable[[Running], None] = lambda _: None) -> None:
-    """The whole life of the service; `opened_as` is called when the door is open. Raises JournalBroken in a group."""
+    """Run the whole life of the service. `opened_as` is called when the door is open. Raises JournalBroken in a
+    group."""
     async with AsyncExitStack() as stack:
         released = _Released()
         journal = await stack.enter_async_context(_journal(settings, released))
@@ -120,7 +122,7 @@ async def _journal(settings: Settings, released: Released) -> AsyncIterator[Jour
 async def _finished(
     workers: Sequence[Worker], running: Sequence[asyncio.Task[None]], ending: Shutdown, *, grace: timedelta
 ) -> None:
-    """Lanes in flight end, or are left to the next start: nothing was said of them that is not stored."""
+    """Stop the workers. Lanes in flight end, or are left to the next start: all that was reported of them is stored."""
     for worker in workers:
         worker.stop()
     hurried = asyncio.ensure_future(ending.hurry.wait())
@@ -135,7 +137,8 @@ async def _finished(
 
 
 async def _drained(flowing: Sequence[asyncio.Task[None]], ending: Shutdown, *, grace: timedelta) -> None:
-    """Streams commit what is stored and leave their groups; what they cannot commit comes again and is known."""
+    """Stop the streams. They commit what is stored and leave their groups. Records that they cannot commit come again,
+    and are known."""
     if not flowing:
         return
     hurried = asyncio.ensure_future(ending.hurry.wait())
@@ -231,7 +234,7 @@ async def _guarded(journal: Journal) -> None:
 
 
 async def _pruning(journal: Journal, settings: Settings) -> None:
-    """Forgets what is past its retention, in small steps, once an hour."""
+    """Forget what is past its retention, in small steps, once an hour."""
     retention = journals.retention_of(settings.journal.keep)
     while True:
         bodies = envelopes = lanes = 0

@@ -1,6 +1,6 @@
 """Types of settings that a connector may use: secrets, spans of time, and expressions over a record.
 
-Each is checked when the configuration is read, and says in its error what to write instead.
+Each setting is checked when the configuration is read. The error says what to write instead.
 """
 
 import os
@@ -45,14 +45,14 @@ _COMPLAINTS: tuple[tuple[Callable[[str], bool], str], ...] = (
         "holds a sign that nobody sees (a control character, a zero-width space): type it anew",
     ),
 )
-"""What a secret may have that nobody sees, and what to do; nothing of the secret itself."""
+"""The invisible parts that a secret may have, each with what to do. None shows anything of the secret itself."""
 
 _LARGEST_SECRET = 65_536
-"""Bytes of a file that holds a secret."""
+"""The most bytes of a file that holds a secret."""
 
 
 class MadeUp(Mapping[str, str]):
-    """An environment in which every variable is set: no real secret is needed, and none can show."""
+    """An environment in which every variable is set. No real secret is needed, and none can show."""
 
     def __getitem__(self, name: str) -> str:
         return name
@@ -67,9 +67,9 @@ class MadeUp(Mapping[str, str]):
 class Secret:
     """A secret from the environment (`env:NAME`) or from a file (`file:PATH`); its value never shows in text.
 
-    Resolved when the configuration is read. The one line end with which editors end a file is not part of it. What
-    nobody sees (blanks around it, control characters, byte order marks, quotes that a shell would have taken away) is
-    refused: every signature or login with it would fail, and nothing would say why.
+    It is resolved when the configuration is read. The line end with which editors end a file is not part of it.
+    Invisible parts are refused: blanks around it, control characters, byte order marks, or quotes that a shell would
+    have taken away. With them every signature or login would fail, and nothing would say why.
     """
 
     __slots__ = ("_value", "origin")
@@ -177,7 +177,7 @@ def between(least: str, most: str) -> Bounds:
 
 
 Every = Annotated[Duration, between("10ms", "1d")]
-"""Between two tries of the same: no time at all would be a loop that does nothing else."""
+"""The time between two tries of the same thing. Without a lower bound it could become a loop that does nothing else."""
 
 
 EXPRESSIONS = "expressions"
@@ -187,9 +187,9 @@ Compiled: TypeAlias = Callable[[Mapping[str, Any]], Any]
 
 
 class Expression:
-    """An expression (`= doc.number`) over a record. Called with doc, key, headers and topic it gives its value.
+    """An expression (`= doc.number`) over a record. Call it with doc, key, headers and topic to get its value.
 
-    It may read `vars` too. Compiled by the core when the configuration is read. Raises Malformed, which names no value
+    It may read `vars` too. The core compiles it when the configuration is read. Raises Malformed, which names no value
     of the document.
     """
 
@@ -228,7 +228,7 @@ class Expression:
 
 
 class TimeExpression(Expression):
-    """One that gives an instant."""
+    """An expression that gives an instant."""
 
     gives: ClassVar[Literal["text", "time"]] = "time"
     __slots__ = ()

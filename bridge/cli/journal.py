@@ -183,7 +183,8 @@ async def _write_out(store: Store, file: Path, *, whole: bool) -> None:
 
 @contextmanager
 def _written(file: Path) -> Iterator[BinaryIO]:
-    """Written aside: the file is there as a whole, or as it was. Raises JournalError where it cannot be written."""
+    """Write a file aside, so that it is there as a whole or stays as it was. Raises JournalError if it cannot be
+    written."""
     part = file.with_name(file.name + ".part")
     try:
         with os.fdopen(made_anew(part), "wb") as out:
@@ -247,7 +248,7 @@ async def _prune(settings: JournalSettings) -> Pruned:
 
 
 async def _stats(config: Path | None, path: Path | None) -> tuple[Stats, Mapping[str, Outage], Sequence[Hold]]:
-    """And why nothing is sent where something waits."""
+    """Read the counts of the journal, why nothing is sent where something waits, and the rules that are held."""
     async with options.to_read(config, path) as journal:
         found = await journal.stats()
         troubles = {dest: await outage_of(journal, dest) for dest in found.waiting}

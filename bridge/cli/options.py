@@ -114,13 +114,14 @@ async def to_act(config: Path | None, path: Path | None) -> AsyncIterator[Operat
 
 @asynccontextmanager
 async def to_feed(config: Path | None, path: Path | None) -> AsyncIterator[Intake]:
-    """Like to_act, and documents may be added. No destination is named, so nothing is added that waits for one."""
+    """Open the journal as `to_act` does; documents may be added too. No destination is named, so nothing is added that
+    waits for one."""
     async with store(config, path).feeding(destinations=()) as found:
         yield found
 
 
 def print_json(value: object) -> None:
-    """One JSON document a line."""
+    """Print a value as one line of JSON."""
     click.echo(msgspec.json.encode(value, enc_hook=str).decode())
 
 

@@ -144,7 +144,8 @@ def _print_findings(found: Sequence[tuple[str, str, Finding]]) -> None:
 
 
 async def _go_on(ctx: click.Context, asked: Mapping[str, Any]) -> None:
-    """Who subscribes has the app in the shop again: what was paused when it was uninstalled goes on."""
+    """Let errands go on that were paused when the app was uninstalled: a person who subscribes has the app in the shop
+    again."""
     settings = read_file(options.chosen(asked["config"]))
     store = journals.store_of(settings.journal)
     if store.is_new():

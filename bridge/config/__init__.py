@@ -68,7 +68,7 @@ class Outlet:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """All that the rooms are opened with."""
+    """All that the service is opened with."""
 
     sources: Mapping[str, Source]
     connectors: Mapping[str, str]

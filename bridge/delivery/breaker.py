@@ -24,7 +24,7 @@ _LARGEST_EXPONENT = 16  # doublings: more would overflow
 
 
 class BreakerState(StrEnum):
-    """How a destination is thought of."""
+    """The states of a destination."""
 
     WELL = "well"
     SUSPICIOUS = "suspicious"
@@ -34,13 +34,13 @@ class BreakerState(StrEnum):
 
     @property
     def sends_nothing(self) -> bool:
-        """But for probes."""
+        """Whether nothing but probes is sent."""
         return self in (BreakerState.RESTING, BreakerState.DOWN, BreakerState.PAUSED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Breaker:
-    """How a destination is.
+    """The state of a destination.
 
     since     when it became so
     troubles  counts what went wrong running
@@ -60,15 +60,16 @@ class Breaker:
     has_read: bool = False
 
     def rest(self, now: float) -> float:
-        """Seconds until it is asked again; 0.0 where it is asked anyway."""
+        """Seconds until it is asked again. 0.0 if it is asked anyway."""
         return max(0.0, self.probe_at - now) if self.state.sends_nothing else 0.0
 
 
 def after(breaker: Breaker, outcome: Outcome, *, began: float, now: float) -> Breaker:
-    """The health that follows from the outcome of one fact. Where nothing was heard of the other side, it stays.
+    """The breaker that follows from the outcome of one fact. If nothing was heard of the other side, it stays as it is.
 
-    began  when the fact was begun: what began before nothing was sent any more says nothing of the time since; what was
-           on its way then, or is tried before the probe is due, is no probe, and a no to it makes nobody wait longer
+    began  when the fact was begun. A fact that began before sending stopped says nothing of the time since. A fact that
+           was on its way then, or that is tried before the probe is due, is no probe: a no to it makes nobody wait
+           longer
     """
     is_old = breaker.state.sends_nothing and began < breaker.since
     is_no_probe = breaker.state.sends_nothing and began < breaker.probe_at
@@ -86,14 +87,14 @@ def after(breaker: Breaker, outcome: Outcome, *, began: float, now: float) -> Br
 
 
 def _is_heard(outcome: Outcome) -> bool:
-    """The other side has said something."""
+    """Whether the other side has said something."""
     return isinstance(outcome, Delivered) or not (
         isinstance(outcome, Skipped) or Effect.UNHEARD in outcome.reason.effect
     )
 
 
 def after_probe(breaker: Breaker, *, answered: bool, now: float) -> Breaker:
-    """The health that follows from the harmless read."""
+    """The breaker that follows from the harmless read."""
     if not answered:
         return _waiting(breaker, breaker.state, now, breaker.reason)
     if breaker.state is BreakerState.PAUSED:
@@ -102,7 +103,7 @@ def after_probe(breaker: Breaker, *, answered: bool, now: float) -> Breaker:
 
 
 def allowed(breaker: Breaker, *, in_flight: int, concurrency: int, now: float) -> int:
-    """How many more lanes may start. While down the probe is no lane: see probe_is_due."""
+    """The number of lanes that may start now. While the destination is down the probe is no lane: see probe_is_due."""
     match breaker.state:
         case BreakerState.WELL:
             return max(0, concurrency - in_flight)
@@ -116,7 +117,7 @@ def allowed(breaker: Breaker, *, in_flight: int, concurrency: int, now: float) -
 
 
 def probe_is_due(breaker: Breaker, now: float) -> bool:
-    """Time for the harmless read."""
+    """Whether it is time for the harmless read."""
     reads = breaker.state is BreakerState.DOWN or (
         breaker.state is BreakerState.PAUSED and breaker.is_costly and not breaker.has_read
     )
@@ -163,7 +164,8 @@ def _troubled(breaker: Breaker, reason: Reason, now: float) -> Breaker:
 
 
 def _waiting(breaker: Breaker, state: BreakerState, now: float, reason: str) -> Breaker:
-    """Probes come ever more rarely, but at least once a minute; once an hour where a fact is the price."""
+    """The breaker with its next probe. Probes come ever more rarely, but at least once a minute; once an hour if a fact
+    is the price."""
     same = breaker.state is state
     probes = breaker.probes if same else 0
     longest = _LONGEST_COSTLY_PROBE if breaker.is_costly and breaker.has_read else _LONGEST_PROBE

@@ -1,9 +1,11 @@
-"""How many lanes of a destination may be in flight, learned from its answers. Pure: the clock is an argument, in
-seconds that nobody can set.
+"""Learn from a destination's answers how many of its lanes may be in flight. Pure: the clock is an argument, in seconds
+that nobody can set.
 
-Additive increase, multiplicative decrease, as TCP does it: a refusal (429, a server's error, silence) halves the limit,
-answers that are slow on the average take a fifth off, and a whole limit of good answers while it is used up adds one.
-An API that is slow whatever it is spared is not spared further: a decrease must have helped before the next one.
+The limit grows by addition and shrinks by multiplication, as in TCP. A refusal (429, a server's error, silence) halves
+the limit. Answers that are slow on the average take a fifth off. A whole limit of good answers, while the limit is used
+up, adds one.
+
+An API that stays slow although it gets less is not spared further: a decrease must have helped before the next one.
 What began before the last decrease tells of the time before it, and lowers nothing again.
 """
 
@@ -28,7 +30,7 @@ class ConcurrencyBounds:
 
 
 class ConcurrencyLimit:
-    """Begins wide open."""
+    """A limit that begins wide open."""
 
     __slots__ = ("_bounds", "_cut_at", "_limit", "_slow_at")
 
@@ -43,7 +45,8 @@ class ConcurrencyLimit:
         return int(self._limit)
 
     def on_outcome(self, outcome: Outcome, *, began: float, now: float, latency: float, in_flight: int) -> str:
-        """Why the limit is another one now, or nothing. latency: of the last requests, in seconds."""
+        """Change the limit by an outcome. Returns why it has changed, or nothing. latency: of the last requests, in
+        seconds."""
         reason = None if isinstance(outcome, Delivered) else outcome.reason
         if isinstance(outcome, Paused | Skipped) or reason is Reason.NOT_UNDERSTOOD:
             return ""
@@ -55,7 +58,8 @@ class ConcurrencyLimit:
         return self._raised() if self._limit < self._bounds.most and in_flight >= self.limit else ""
 
     def _slowed(self, began: float, now: float, latency: float) -> str:
-        """The first time, and again if the last decrease helped, or it has become much worse."""
+        """Lower the limit for slow answers: the first time, and again if the last decrease helped, or it has become
+        much worse."""
         if self._slow_at * _HELPED <= latency <= self._slow_at * _WORSE:
             return ""
         reason = self._cut(_SLOW, began, now, because="slow answers")

@@ -1,4 +1,4 @@
-"""The core's side of a conversation: what is yielded goes to the client, silence is judged by what may have left."""
+"""The core's side of a conversation: its requests go to the client, and silence is judged by what may have left."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class Route:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BeforeSending:
-    """What the journal is asked before something leaves: whether it may, and to note that it does."""
+    """The questions to the journal before something leaves: whether it may, and to note that it does."""
 
     confirm: Callable[[], Awaitable[None]]
     mark_departed: Callable[[], Awaitable[None]]
@@ -43,7 +43,7 @@ class _Ended(Exception):
 
 
 class Conversation:
-    """One conversation about one fact. `departed` says that the mark was made."""
+    """One conversation about one fact. `departed`: the journal has the departed mark."""
 
     def __init__(
         self,
@@ -63,7 +63,8 @@ class Conversation:
         self.departed = False
 
     async def run(self, attempt: Attempt) -> Outcome:
-        """The outcome. A bug in the connector parks the fact as dead; where something left before it, as uncertain."""
+        """Hold the conversation, and return its outcome. A bug in the connector parks the fact: as uncertain if
+        something left before it, else as dead."""
         try:
             return await self._exchange(attempt)
         except (LaneLost, ClaimRevoked):
@@ -90,7 +91,7 @@ class Conversation:
         return self._doubted(outcome)
 
     async def _answered(self, request: Request) -> Response:
-        """The answer to a request. Raises _Ended where the conversation cannot go on."""
+        """Send a request and return its answer. Raises _Ended if the conversation cannot go on."""
         if self._doubtful and not self._may_leave(request):
             raise _Ended(Uncertain(Reason.RESTORED, "it may have been sent after the backup was made"))
         answer = await self._answer(request)
@@ -111,7 +112,8 @@ class Conversation:
         return answer
 
     async def _confirmed(self) -> None:
-        """What has had its effect is carried to its end; before that a person's decision comes first."""
+        """Check whether a person has decided about the order. A conversation that has had its effect is carried to its
+        end."""
         if not self._arrived:
             await self._before_sending.confirm()
 
@@ -131,7 +133,8 @@ class Conversation:
         return self._doubted(outcome)
 
     def _doubted(self, outcome: Outcome) -> Outcome:
-        """An unrepeatable request that may have had its effect is not begun again from the start."""
+        """Make a retry uncertain if an unrepeatable request may have had its effect: it is not begun again from the
+        start."""
         if isinstance(outcome, Retry) and self._arrived:
             return Uncertain(outcome.reason, outcome.detail, outcome.after)
         if isinstance(outcome, Uncertain) and self._event.resend:

@@ -1,4 +1,4 @@
-"""One claimed document: mapped, its facts sent in rule order, and everything that became of it stored."""
+"""One claimed document: it is mapped, its facts are sent in rule order, and all that became of it is stored."""
 
 import asyncio
 import random
@@ -24,13 +24,14 @@ from bridge.mapping.rules import Failure, Passed, Rules, Step
 from bridge.telemetry import emit
 
 LIGHT = 64 * 1024
-"""Bytes of a document that is mapped in the event loop: a larger one would keep everybody waiting."""
+"""The most bytes of a document that is mapped in the event loop: a larger one would keep everybody waiting."""
 _REST = timedelta(seconds=10)
 """The rest of a rule that alone is told to wait, if the API does not say for how long."""
 _SENT = frozenset({State.DELIVERED, State.SHADOWED, State.UNCERTAIN})
 _LINES_IN_A_ROW = 100  # log lines
 _MARKS = 64
-"""Names in the journal, of each destination, for documents that are being mapped: several replicas may be at it."""
+"""The names in the journal, for each destination, of documents that are being mapped. Several replicas may map at
+once."""
 _ENDED = "two processes of the bridge ended while they mapped this document: it is not tried again by itself"
 _STORE_AGAIN = (0.2, 0.5, 1.0, 2.0, 5.0)  # seconds to wait, the last one again and again
 
@@ -50,22 +51,26 @@ class ClaimedDocument:
     skips: list[Skip] = field(default_factory=list)
     released: list[Key] = field(default_factory=list)
     ended: bool = False
-    """A fact of it was sent and became final in this claim: the next begins with patience of its own."""
+    """Whether a fact of it was sent and became final in this claim. The next fact then begins with its own patience."""
 
     def has_ended(self, key: Key) -> bool:
-        """This document made it dead when it was claimed before; only a later document, or a person, tries it again."""
+        """Whether this document made the fact dead when it was claimed before. Only a later document, or a person,
+        tries it again."""
         return not self.claim.asked and key in self.claim.own and self.claim.held[key] is State.DEAD
 
     def attempt(self, now: datetime) -> Attempt:
-        """What a conversation is told of the time."""
+        """The attempt that a conversation is given."""
         tried = 0 if self.ended else self.claim.attempt
         first = None if self.ended else self.claim.first_tried_at
         return Attempt(now=now, first_tried_at=first or now, number=tried + 1)
 
 
 class DocumentDelivery:
-    """Carries documents of one destination. `feel` is told the outcome of every conversation that may say something of
-    the whole destination, and when it began (by the event loop's clock). `held`: rules whose facts wait, and why.
+    """Delivers the documents of one destination.
+
+    on_outcome  called with the outcome of every conversation that may say something of the whole destination, and with
+                when it began, in seconds of the event loop's clock
+    held        rules whose facts wait, and why
     """
 
     def __init__(
@@ -86,14 +91,14 @@ class DocumentDelivery:
         self._clock = asyncio.get_running_loop().time
         self._began = _now() - timedelta(seconds=self._clock())
         self._rests: dict[str, float] = {}
-        """Rules that alone are left alone for a while, until when."""
+        """The rules that alone are left alone for a while, and until when, in seconds of the event loop's clock."""
         self.evidence = Evidence()
         self.held: dict[str, Hold] = {}
         self.unstored = 0
         self._apart = asyncio.Lock()
 
     async def learn_holds(self) -> None:
-        """Rules that the journal says are held; a rule that has changed since is released."""
+        """Learn the rules that the journal says are held. A rule that has changed since is released."""
         for hold in await self._journal.holds():
             if hold.dest != self._route.name:
                 continue
@@ -111,7 +116,7 @@ class DocumentDelivery:
         return moved if moved > CLOCK_WAS_SET else timedelta()
 
     def release(self, rule: str) -> None:
-        """A person released the rule."""
+        """Forget the hold of a rule: a person released it."""
         self.held.pop(rule, None)
         self._rests.pop(rule, None)
         self.evidence.forget(rule)
@@ -154,7 +159,7 @@ class DocumentDelivery:
 
     @property
     def denied(self) -> Mapping[str, float]:
-        """Rules that were denied and still ask, and when the last time."""
+        """Rules that were denied and still ask, each with the last time it was denied."""
         return {rule: at for rule, at in self.evidence.denied.items() if rule not in self.held}
 
     def first_rule(self, claim: Claim) -> str | None:
@@ -165,7 +170,7 @@ class DocumentDelivery:
         return next((event.rule for event in self.mapped(claim).events), None)
 
     async def step_back(self, claims: Sequence[Claim]) -> None:
-        """Behind all others that are due."""
+        """Put the lanes of these claims behind all others that are due."""
         detail = "while nothing is sent, others are looked at first"
         end = Postponed(until=_now(), fact="", reason=Reason.NOT_ALLOWED, detail=detail)
         await asyncio.gather(*[self._end(ClaimedDocument(claim, self._book.rules), end) for claim in claims])
@@ -188,11 +193,12 @@ class DocumentDelivery:
             self._lose(document.claim, lost)
 
     def _lose(self, claim: Claim, lost: LaneLost) -> None:
-        """Whoever has the lane now decides: what departed is uncertain there, all else is sent from the start."""
+        """Log that the lane was lost. The process that has the lane now decides: what departed is uncertain there, all
+        else is sent from the start."""
         emit("lane.lost", **_names(claim), dest=self._route.name, detail=str(lost))
 
     async def give_back(self, claim: Claim) -> None:
-        """A claim of which nothing was begun."""
+        """Give back a claim of which nothing was begun."""
         with suppress(LaneLost):
             await self._store(ClaimedDocument(claim, self._book.rules), end=Returned())
 
@@ -221,7 +227,7 @@ class DocumentDelivery:
         return Done()
 
     def _free_events(self, document: ClaimedDocument, steps: Sequence[Step]) -> list[Event]:
-        """The events whose key is free; all else is noted."""
+        """The events whose key is free. All other steps are noted in the document."""
         events: list[Event] = []
         for step in steps:
             match step:
@@ -239,7 +245,7 @@ class DocumentDelivery:
         return events
 
     def _is_held(self, document: ClaimedDocument, fact: str, once: str) -> bool:
-        """Under its name, or under one that is the same."""
+        """Whether the key is held, under the fact's name or under one that is the same."""
         claim = document.claim
         return bool(claim.held) and document.rules.is_held(
             fact, self._route.name, lambda name: claim.held.get((name, once)), united=claim.united
@@ -291,7 +297,7 @@ class DocumentDelivery:
         )
 
     async def _in_scope(self, document: ClaimedDocument, event: Event, outcome: Outcome, began: float) -> Outcome:
-        """What the outcome says of this fact; told on is what it may say of the whole destination."""
+        """The outcome as it concerns this fact. What it may say of the whole destination is passed on."""
         fact = (document.claim.lane, event.fact, event.once)
         scope = self.evidence.scope(outcome, event.rule, fact, began=began, now=self._clock())
         if scope is Scope.ALL or isinstance(outcome, Rejected):
@@ -347,7 +353,7 @@ class DocumentDelivery:
                         document.released.append(key)
 
     async def _hold(self, rules: Rules, rule: str, detail: str) -> None:
-        """What rules of before were refused says nothing of one that has changed since."""
+        """Hold a rule. Refusals of the rules of before say nothing of a rule that has changed since."""
         digest = self._book.rules.digest_of(rule)
         if rule in self.held or rules.digest_of(rule) != digest:
             return
@@ -364,7 +370,7 @@ class DocumentDelivery:
         await self._until_stored(lambda: self._journal.confirm(claim))
 
     async def _store(self, document: ClaimedDocument, *, end: Done | Postponed | Returned | None) -> None:
-        """Durable when it returns; only then is it told."""
+        """Store what became of the document. It is durable when this returns, and is logged only then."""
         progress = Progress(
             settled=tuple(document.settled),
             skips=tuple(document.skips),
@@ -395,7 +401,7 @@ class DocumentDelivery:
             raise JournalBusy(f"it refuses what must be known of an order: {problem}") from None
 
     async def _until_stored(self, store: Callable[[], Awaitable[_Found]]) -> _Found:
-        """Again and again while the journal cannot take it: `unstored` tells the worker to send nothing more."""
+        """Try again and again while the journal cannot take it: `unstored` makes the worker send nothing more."""
         tries = 0
         while True:
             try:

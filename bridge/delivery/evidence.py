@@ -52,17 +52,17 @@ class _Series:
     last: float = _LONG_AGO
 
     def further(self, accepted: float, *, now: float) -> None:
-        """One refusal more: it counts if something else was begun after the last one, and was accepted before this."""
+        """Count one refusal more, if something else was begun after the last one and was accepted before this one."""
         self.rounds += self.last <= accepted
         self.last = now
 
     def is_enough(self, rounds: int) -> bool:
-        """So many, and not all in one short trouble."""
+        """Whether the refusals are so many, and not all in one short trouble."""
         return self.rounds >= rounds and self.last - self.first >= _SPAN
 
 
 class Evidence:
-    """What was refused, and what was accepted meanwhile."""
+    """The refusals of a destination, and what was accepted between them."""
 
     def __init__(self) -> None:
         self._accepted: dict[str, float] = {}
@@ -78,7 +78,7 @@ class Evidence:
         return {rule: series.last for (sort, rule), series in self._rules.items() if sort is _Sort.DENIED}
 
     def scope(self, outcome: Outcome, rule: str, fact: Fact, *, began: float, now: float) -> Scope:
-        """Notes the outcome of a fact. Whom it is about, if it is a refusal."""
+        """Note the outcome of a fact. Returns whom it is about, if it is a refusal."""
         match outcome:
             case Delivered():
                 self._accept(rule, fact, began)

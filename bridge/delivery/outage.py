@@ -1,5 +1,5 @@
-"""What the journal remembers of a destination that takes nothing: who asks of an order is told why it waits, also while
-the bridge is stopped."""
+"""The journal's note of a destination that takes nothing. Commands show it to say why an order waits, also while the
+bridge is stopped."""
 
 from datetime import datetime
 
@@ -9,11 +9,12 @@ from bridge.delivery.breaker import Breaker, BreakerState
 from bridge.journal import Reader
 
 _SHORT = 5.0
-"""Seconds of rest that nobody needs to be told of."""
+"""Seconds of rest that are too short to be noted."""
 
 
 class Outage(msgspec.Struct, frozen=True, kw_only=True):
-    """Why nothing is sent there, and since when. Of replicas the last to notice a change has the say."""
+    """The reason why nothing is sent to a destination, and since when. If replicas disagree, the last to notice a
+    change counts."""
 
     state: BreakerState
     since: datetime
@@ -29,7 +30,7 @@ def mark(dest: str) -> str:
 
 
 def noted(breaker: Breaker, since: datetime | None, now: float) -> str:
-    """What is to be remembered; empty where something is sent, or will be in a moment. now: by the clock of health."""
+    """The note to be remembered. Empty if something is sent, or will be in a moment. now: by the breaker's clock."""
     is_short = breaker.state is BreakerState.RESTING and breaker.rest(now) < _SHORT
     if not breaker.state.sends_nothing or is_short or since is None:
         return ""
@@ -37,6 +38,6 @@ def noted(breaker: Breaker, since: datetime | None, now: float) -> str:
 
 
 async def outage_of(journal: Reader, dest: str) -> Outage | None:
-    """None: there is none that anybody has noticed."""
+    """Read the outage of a destination. None: nobody has noticed one."""
     told = await journal.recall(mark(dest))
     return msgspec.json.decode(told, type=Outage) if told else None

@@ -1,8 +1,9 @@
 """The ready queue of one destination: claimed orders that may go next, and which of them tells most while it is paused.
 
-A pause is about everything only if facts of other rules are refused too. So one of a rule that was not denied is looked
-for among what waits, and each such rule is tried once, at once; else the probe is of the rule that was denied the
-longest ago. What was looked through in vain goes behind what nobody has looked at, when it is too much to be kept.
+A pause is about everything only if facts of other rules are refused too. So the queue is searched for facts of rules
+that were not denied. Each such rule is tried once, at once. If there is none, the probe is a fact of the rule that was
+denied the longest ago. Orders that were searched in vain go behind those that nobody has looked at, when there are too
+many to keep.
 """
 
 import asyncio
@@ -13,7 +14,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from bridge.journal import Claim
 
 _MOST = 1000
-"""Orders that are looked through for one probe."""
+"""The most orders that are looked through for one probe."""
 _MOST_IN_A_PAUSE = 20_000  # orders
 _BYTES = 16 * 1024 * 1024  # bytes
 _IN_A_ROW = 50  # orders between two turns of the event loop
@@ -21,7 +22,8 @@ _NEVER = -math.inf
 
 
 class SendQueue:
-    """first_rule: of the first fact that would be sent of an order; None: nothing would, or it is costly to know."""
+    """Claimed orders that may go next. first_rule: the rule of the first fact that would be sent of an order. None:
+    nothing would be sent, or it is costly to know."""
 
     def __init__(self, first_rule: Callable[[Claim], str | None]) -> None:
         self._first_rule = first_rule
@@ -35,7 +37,7 @@ class SendQueue:
 
     @property
     def is_full(self) -> bool:
-        """More is not looked at for one probe."""
+        """Whether no more orders are looked at for one probe."""
         return len(self.claims) >= _MOST or sum(len(claim.envelope.raw) for claim in self.claims) > _BYTES
 
     def resume(self) -> None:
@@ -45,7 +47,8 @@ class SendQueue:
         self._stepped = 0
 
     async def put_first(self, denied: Mapping[str, float], further: Callable[[], Awaitable[bool]]) -> bool:
-        """The one that tells most. True: it is the first of its rule in this pause. further: claims more."""
+        """Put the claim first that tells most. True: it is the first of its rule in this pause. further: claims
+        more."""
         best, number = (math.inf, 0), 0
         while best[0] != _NEVER and number < _MOST and (number < len(self.claims) or await further()):
             best = min(best, (self._rank(self.claims[number], denied), number))
@@ -64,8 +67,8 @@ class SendQueue:
         self._tried.add(self._firsts[self.claims[0].seq])
 
     def cut(self) -> Sequence[Claim]:
-        """All but the first, if more cannot be looked at; they are not here any more. In a pause not without end: each
-        that steps back is written down."""
+        """Take out all claims but the first, if more cannot be looked at. In a pause this ends after a while: each
+        claim that steps back is written to the journal."""
         if not self.is_full or self._stepped >= _MOST_IN_A_PAUSE:
             return ()
         first, *claims = self.claims

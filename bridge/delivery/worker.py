@@ -1,4 +1,5 @@
-"""The pump of one destination: claims in bulk, keeps as many lanes in flight as its health allows, never polls."""
+"""The pump of one destination: it claims in bulk, keeps as many lanes in flight as the breaker allows, and never
+polls."""
 
 import asyncio
 import time
@@ -25,16 +26,16 @@ _JOURNAL_AGAIN = 0.5  # seconds until a busy journal is asked again
 _PROBE_AGAIN = 0.05  # seconds
 _LONGEST_SLEEP = 60.0  # seconds
 _ANOTHER_AGAIN = 1.0
-"""Seconds between facts that are tried before a pause has ended: what is denied again and again is no storm."""
+"""Seconds between facts that are tried before a pause has ended: repeated denials must not become a storm."""
 
 SLICE = 0.005
 """Seconds of mapping after which the event loop has its turn."""
 _MOST_HEAVY = 4
-"""Documents that are not light, on their way at once: what they give is large too."""
+"""The most heavy documents on their way at once: what they give is large too."""
 
 
 class Worker:
-    """Runs until told to stop; then finishes what is in flight."""
+    """Sends the documents of one destination until it is stopped. Then it finishes what is in flight."""
 
     def __init__(self, route: Route, *, journal: Journal, book: Rulebook, client: Client) -> None:
         self._route = route
@@ -72,7 +73,7 @@ class Worker:
 
     @property
     def reason(self) -> str:
-        """Why it is not well; empty where it is."""
+        """The reason why the destination is not well; empty if it is."""
         return self._breaker.reason
 
     @property
@@ -86,7 +87,7 @@ class Worker:
 
     @property
     def limit(self) -> int:
-        """How many may be in flight at once, as the destination's answers have taught."""
+        """The number of lanes that may be in flight at once, as learned from the destination's answers."""
         return self._concurrency.limit
 
     @property
@@ -96,7 +97,7 @@ class Worker:
 
     @property
     def asks_again_in(self) -> float:
-        """Seconds until it is asked again, where nothing is sent; else 0.0."""
+        """Seconds until the destination is asked again, while nothing is sent; else 0.0."""
         return self._breaker.rest(self._clock())
 
     @property
@@ -105,11 +106,12 @@ class Worker:
         return sorted(self._delivery.held.values(), key=lambda hold: hold.rule)
 
     def release(self, rule: str) -> None:
-        """A person released the rule; the journal makes its lanes due."""
+        """Release a rule, as a person decided. The journal makes its lanes due."""
         self._delivery.release(rule)
 
     def learn_holds(self) -> None:
-        """The rules have changed: those that were held and are others now go on. Until that is known nothing begins."""
+        """Learn the holds again, since the rules have changed. Held rules that have changed go on. Nothing begins until
+        this is known."""
         self._knows_holds = False
         self._wake.set()
 
@@ -123,7 +125,7 @@ class Worker:
         self._wake.set()
 
     async def run(self) -> None:
-        """Returns after `stop`, when the last lane in flight has ended."""
+        """Run until the last lane in flight has ended, after `stop`."""
         async with asyncio.TaskGroup() as lanes:
             while not self._stopping:
                 self._wake.clear()
@@ -151,7 +153,8 @@ class Worker:
         return self._knows_holds
 
     async def _hasten(self) -> None:
-        """At the start, and when this machine's clock was set: no lane waits for a time that no wait of ours gives."""
+        """Make lanes due that wait for a time that no wait of ours gives. This is done at the start, and after this
+        machine's clock was set."""
         at = timedelta(seconds=time.time() - time.monotonic())
         if self._clock_at is not None and abs(at - self._clock_at) < CLOCK_WAS_SET:
             return
@@ -167,7 +170,7 @@ class Worker:
             emit("lanes.hastened", dest=self.name, count=count, detail="they waited for a time that a wrong clock gave")
 
     async def _remember(self) -> None:
-        """The journal knows why nothing is sent. It may be busy: then it is told later."""
+        """Remember in the journal why nothing is sent. If the journal is busy, this is done later."""
         if self._is_remembered():
             return
         told = self._note
@@ -188,7 +191,8 @@ class Worker:
         return self._breaker.state is not BreakerState.DOWN and capacity >= (self._concurrency.limit + 1) // 2
 
     def _give_back(self, lanes: asyncio.TaskGroup) -> None:
-        """What waits here, and a person has decided about: whoever asks the journal is not to find it in flight."""
+        """Give back claims that wait here and that a person has decided about: commands must not find them in
+        flight."""
         if not self._queue or not (revoked := self._journal.revoked(self.name)):
             return
         for claim in self._queue.taken_out(revoked):
@@ -215,7 +219,7 @@ class Worker:
         return claims
 
     async def _look_ahead(self) -> None:
-        """While it is paused a fact of a rule that was not denied is tried at once: the pause may not be about it."""
+        """Try at once, during a pause, a fact of a rule that was not denied: the pause may not be about that rule."""
         self._tries_another = self._another_waits = False
         if self._breaker.state is not BreakerState.PAUSED:
             self._queue.resume()
@@ -236,7 +240,7 @@ class Worker:
         return self._another_at + _ANOTHER_AGAIN - self._clock()
 
     async def _claim_further(self) -> bool:
-        """Beyond what may be in flight."""
+        """Claim more than may be in flight, to find a fact that can be tried."""
         if not self._is_due() or self._queue.is_full:
             return False
         self._maybe_due = False
@@ -254,7 +258,8 @@ class Worker:
         return self._maybe_due or (self._next_due is not None and _now() >= self._next_due)
 
     async def _start(self, lanes: asyncio.TaskGroup) -> None:
-        """Slice by slice, so that the event loop has its turn, and what was mapped is stored before there is more."""
+        """Start claims slice by slice, so that the event loop has its turn. What was mapped is stored before more is
+        mapped."""
         while self._queue and not (self._delivery.unstored or self._stopping):
             claims = [self._queue.claims.popleft() for _ in range(min(self._free(), len(self._queue)))]
             if not claims:
@@ -295,7 +300,7 @@ class Worker:
             self._wake.set()
 
     def _free(self) -> int:
-        """How many more may start: as many as the breaker, the window and the rate allow."""
+        """The number of lanes that may start now, by the breaker, the concurrency limit and the rate."""
         now = self._clock()
         free = allowed(self._breaker, in_flight=self._in_flight, concurrency=self._concurrency.limit, now=now)
         if self._tries_another and not self._in_flight:
@@ -316,7 +321,7 @@ class Worker:
                 await self._wake.wait()
 
     def _seconds_to_sleep(self) -> float | None:
-        """Until a lane is due or a probe is; None: until something happens (a lane that ends, an append)."""
+        """Seconds until a lane or a probe is due. None: until something happens (a lane that ends, an append)."""
         if self._delivery.unstored or not self._is_remembered():
             return _JOURNAL_AGAIN
         waits = [max(_PROBE_AGAIN, self.asks_again_in)] if self._awaits_a_probe() else []
@@ -328,7 +333,7 @@ class Worker:
         return max(0.001, min(waits)) if waits else None
 
     def _awaits_a_probe(self) -> bool:
-        """Time alone brings it: a read, or a fact that is there and may go when the last one has ended."""
+        """Whether time alone brings a probe: a read, or a waiting fact that may go when the last one has ended."""
         breaker = self._breaker
         reads = breaker.state is BreakerState.DOWN or (breaker.is_costly and not breaker.has_read)
         return breaker.state.sends_nothing and (reads or self._can_probe_with_a_lane())
@@ -368,7 +373,7 @@ class Worker:
             self._wake.set()
 
     def _publish_state(self) -> None:
-        """Gauges and a line: what the destination has become."""
+        """Publish the state of the destination as gauges and a log line."""
         state, reason = self._breaker.state, self._breaker.reason
         UP.labels(self.name).set(0 if state.sends_nothing else 1)
         BREAKER.labels(self.name).set(2 if state.sends_nothing else int(state is BreakerState.SUSPICIOUS))

@@ -74,7 +74,7 @@ class _Case(_Section):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """One folder."""
+    """A case: one folder of deliveries and answers."""
 
     folder: Path
     deliveries: Sequence[Delivery]

@@ -77,7 +77,7 @@ class Planner:
         self._old = None if old is None or self._changed is None else old.only(self._changed)
 
     def add(self, kept: Kept) -> None:
-        """One order more."""
+        """Add one order to the plan."""
         documents = [each for each in kept.documents if each.raw]
         self.plan.documents += len(kept.documents)
         self.plan.without_body += len(kept.documents) - len(documents)

@@ -1,8 +1,8 @@
-"""What arrived in one turn of the event loop, verified, named and given to the journal together: each step for all,
-then the next.
+"""Deliveries that arrive in one turn of the event loop are verified, named and given to the journal together: each step
+for all, then the next.
 
-Between other work each step finds its code and data outside of the processor's caches, and costs two to five times as
-much (docs/performance.md). Who comes alone does not wait for others.
+If each step ran between other work, its code and data would be outside of the processor's caches, and it would take two
+to five times as long (docs/performance.md). A delivery that comes alone does not wait for others.
 """
 
 import asyncio
@@ -17,7 +17,8 @@ from bridge.journal import Appended, Journal
 
 
 class Delivery:
-    """One arrival on its way in. When that is over, `ended` is called with it, once.
+    """One arrival on its way in. It implements bridge.journal.Incoming. When it has been answered for, `ended` is
+    called with it, once.
 
     problem  why it is not stored; None: it is, and `verified`, `envelope` and `appended` say how
     until    see bridge.deadlines.Due
@@ -44,7 +45,7 @@ class Delivery:
         self.envelope = named(self._source, self.arrival, self.verified)
 
     def go_through(self, step: Callable[["Delivery"], None]) -> None:
-        """What comes together must not suffer from one of them."""
+        """Take one step. A failure of one delivery must not harm those that came with it."""
         if self.is_over:
             return
         try:
@@ -76,7 +77,7 @@ class Delivery:
 
 
 Rivals: TypeAlias = Mapping[tuple[str, str], tuple[str, ...]]
-"""Source and tenant to the other tenants who have a secret of his, each by all its names."""
+"""Source and tenant to the other tenants that share a secret with it, each with all its names."""
 
 
 def rivals_of(sources: Mapping[str, WebhookSource]) -> Rivals:
@@ -127,7 +128,7 @@ class ArrivalBatch:
         self._arrived.append(delivery)
 
     async def over(self, source: WebhookSource, arrival: HttpArrival) -> Delivery:
-        """A delivery that is over."""
+        """Take in a delivery, and return it when it has been answered for."""
         ended: asyncio.Future[None] = self._loop.create_future()
 
         def end(_: Delivery) -> None:
@@ -147,7 +148,7 @@ class ArrivalBatch:
         self._journal.take_in([WithoutNames(each, self._journal) for each in arrived if not each.is_over])
 
     def _mark(self, delivery: Delivery) -> None:
-        """What the journal has to know of words that nobody signed."""
+        """Mark what nobody signed: the journal has to know it."""
         source, tenant = delivery.arrival.source, delivery.envelope.tenant
         delivery.envelope = msgspec.structs.replace(
             delivery.envelope, by_header=True, rivals=self._rivals.get((source, tenant), ())

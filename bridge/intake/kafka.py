@@ -58,7 +58,7 @@ from bridge.texts import NoText, text_of
 T = TypeVar("T")
 
 DEADLINE: Final = 15.0
-"""Seconds that a call to the brokers may take."""
+"""The most seconds that a call to the brokers may take."""
 
 _STOPPING: Final = 5.0  # seconds
 _GLANCE: Final = 0.2  # seconds
@@ -93,10 +93,10 @@ class PositionLost(Exception):
 
 
 class Rebalancing(Protocol):
-    """Who is told which partitions are ours."""
+    """The receiver of partitions: it learns which of them are ours."""
 
     async def let_go(self) -> None:
-        """All that we have is taken back: when this returns nothing more is done for them."""
+        """Let all partitions go: they are taken back. When this returns nothing more is done for them."""
 
     async def taken(self, places: Sequence[Place]) -> None:
         """Take these partitions: they are ours from now on."""
@@ -106,9 +106,10 @@ class Rebalancing(Protocol):
 async def opened(
     subscription: Subscription, source: str, rebalancing: Rebalancing, *, yields: bool = False
 ) -> AsyncIterator["Consumer"]:
-    """A member of the group. Raises StreamError with what an operator can do about it.
+    """Join the group as a member. Raises StreamError with what an operator can do about it.
 
-    yields  who has its `instance` keeps it, for it was taken from us: raises InstanceTaken. Else it is ours from now on
+    yields  True: the member that has our `instance` keeps it, since it was taken from us; raises InstanceTaken. False:
+            we take the instance
     """
     try:
         client = AIOKafkaConsumer(**options(subscription))
@@ -178,7 +179,7 @@ _LONGEST_TOKEN: Final = 65_536  # bytes
 
 
 class _Token(AbstractTokenProvider):  # type: ignore[misc]  # aiokafka is untyped
-    """Reads the token anew for each connection: whoever renews it writes the file."""
+    """A token that is read anew for each connection: whoever renews it writes the file."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -202,7 +203,8 @@ def _login(sasl: Sasl) -> dict[str, Any]:
 
 
 async def _within(work: Awaitable[T], doing: str, throttle: Throttle | None = None) -> T:
-    """The outcome, or StreamError: for what the client raises, and for silence that no quota explains."""
+    """Wait for the work, with a deadline. Raises StreamError for what the client raises, and for silence that no quota
+    explains."""
     try:
         async with throttle.deadline(DEADLINE) if throttle is not None else asyncio.timeout(DEADLINE):
             return await work
@@ -213,7 +215,7 @@ async def _within(work: Awaitable[T], doing: str, throttle: Throttle | None = No
 
 
 async def _stopped(client: AIOKafkaConsumer) -> None:
-    """Within a deadline, whatever the client does. In an outage its stop() raises a CancelledError that nobody sent."""
+    """Stop the client within a deadline. In an outage its stop() raises a CancelledError that nobody sent."""
     this = asyncio.current_task()
     before = this.cancelling() if this is not None else 0
     stopping = asyncio.ensure_future(client.stop())
@@ -284,8 +286,8 @@ class Consumer:
         }
 
     async def _portion(self, place: Place, upto: int, records: Sequence[Any]) -> Portion:
-        """Up to the record that says that nothing behind it can be read. Nothing else runs before the client is put
-        back there: it would ask for what is behind the end of the log."""
+        """The records up to the one that says that nothing behind it can be read. Nothing else runs before the client
+        is put back there: it would ask for what is behind the end of the log."""
         fault: Fault | None = records[-1].checksum if records else None
         if fault is not None and fault.whole:
             upto = max(fault.first, upto, *(each.offset + 1 for each in records[:-1]))
@@ -318,7 +320,7 @@ class Consumer:
         )
 
     def ours(self) -> frozenset[Place]:
-        """What the group says that is ours, now."""
+        """The partitions that are ours now, as the group says."""
         return frozenset(Place(*each) for each in self._client.assignment())
 
     async def commit(self, positions: Mapping[Place, int]) -> bool:
@@ -334,8 +336,8 @@ class Consumer:
         return True
 
     async def _committed(self, wanted: Mapping[TopicPartition, int]) -> None:
-        """The client tries again for as long as a topic is not there: a position must not outlive its topic, and count
-        in one that was made again under its name."""
+        """Commit, and give up if a topic is gone: the client would try for as long as the topic is not there. A
+        position must not outlive its topic and count in a topic that was made again under its name."""
         committing = asyncio.ensure_future(_commit_errors(self._client.commit(wanted)))
         try:
             while not committing.done():
@@ -367,7 +369,7 @@ class Consumer:
         return await self._within(self._high_watermark(key), "asking for the end of the log") >= offset
 
     async def _high_watermark(self, key: TopicPartition) -> int:
-        """The public call gives the end of what may be read only."""
+        """The end of the log. The public call gives only the end of what may be read."""
         client = self._client._client  # noqa: SLF001 - see above
         request = OffsetRequest(-1, _READ_UNCOMMITTED, [(key.topic, [(key.partition, _LATEST)])])
         while True:
@@ -433,7 +435,7 @@ async def _commit_errors(committing: Awaitable[None]) -> None:
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _NOWHERE: Final = TopicPartition("", 0)
-"""Asked for where nothing is wanted: the client leaves the group of whoever asks for nothing any more."""
+"""A place to ask for when nothing is wanted: the client leaves the group if it is asked for nothing any more."""
 
 _READ_UNCOMMITTED: Final = 0  # isolation level (docs/contracts/kafka.md)
 _LATEST: Final = -1  # timestamp that asks for the end of the log
@@ -504,7 +506,7 @@ class _Notes(logging.Handler):
             logging.getLogger().handle(_spoken(record))
 
     def explained(self) -> str:
-        """Each broker with the reason; nothing where none was seen."""
+        """Explain each broker's failure. Nothing if none was seen."""
         return "; ".join(f"{broker}: {explained(problem)}" for broker, problem in self.reasons.items())
 
 

@@ -1,8 +1,9 @@
-"""Static membership (`instance`): the name belongs to who took it last, and who lost it does not take it back.
+"""Static membership (`instance`): the name belongs to the member that took it last. A member that lost it does not take
+it back.
 
-aiokafka knows nothing of this. A member that the group does not know any more forgets who it was and joins anew under
-the same `instance`, which throws out whoever has taken it; he does the same, and both read everything. Here it joins
-under its old number: the group says whether it was only away for too long, or another member has its name.
+aiokafka knows nothing of this. A member that the group has forgotten joins anew under the same `instance`, and so
+throws out the member that has taken it. That member does the same, and both read everything. Here a member joins under
+its old number. The group then says whether it was only away for too long, or another member has its name.
 """
 
 from typing import Any, Final
@@ -28,7 +29,7 @@ class Membership:
         self.instance = instance
         self._is_away = False
         self.is_fenced = False
-        """Another member has the instance: this one reads nothing any more."""
+        """Whether another member has the instance: then this one reads nothing any more."""
         if instance is not None:
             self._forget, self._coordinator.reset_generation = self._coordinator.reset_generation, self._reset
             self._send, self._coordinator._send_req = self._coordinator._send_req, self._sent  # noqa: SLF001
@@ -41,8 +42,8 @@ class Membership:
         return answer
 
     def _reset(self) -> None:
-        """The client was told that the group does not know it, or not like this. It keeps its number, for the next
-        join to ask who has the instance; a join that says that nobody has it is the end of the number."""
+        """Keep the member's number when the group does not know the member, or not like this. The next join asks with
+        it who has the instance. If that join says that nobody has it, the number is given up."""
         if self._is_away:
             self._is_away = False
             self._forget()

@@ -1,4 +1,4 @@
-"""One partition that is ours: what was read and is not stored yet, and up to where all is stored."""
+"""One partition that is ours: what was read and is not stored yet, and the position up to which all is stored."""
 
 import asyncio
 from collections import deque
@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 from bridge.contract import Record
 
 _AROUND: Final = 1024
-"""Bytes that a record takes beside its own: it is an object with a time, and becomes an envelope with names."""
+"""Bytes that a record takes beside its own content: it is an object with a time, and becomes an envelope with names."""
 
 
 class Place(NamedTuple):
@@ -79,12 +79,12 @@ class Partition:
         return f"waiting: {self.waits}" if self.waits else "reading"
 
     def begin(self, offset: int, committed: int | None) -> None:
-        """Read from here on."""
+        """Begin to read from this offset on."""
         self.position = self.next = offset
         self.committed = committed
 
     def add(self, portion: Portion) -> int:
-        """Take what was read; gives the bytes of its largest record. What came before it was known where to begin is
+        """Take what was read. Returns the bytes of its largest record. What came before it was known where to begin is
         not wanted."""
         if self.position is None or self.stopped or self.leaving:
             return 0
@@ -99,7 +99,8 @@ class Partition:
         return max(sizes, default=0)
 
     def stored(self, wave: Sequence[Record]) -> None:
-        """All up to the last of these is in the journal; where nothing waits behind them, all that was read is."""
+        """Note that all records up to the last of these are in the journal. If nothing waits behind them, all that was
+        read is."""
         self._less(wave)
         if not self.closed:
             self.position = wave[-1].offset + 1 if self.waiting or self.leaving else self.next
@@ -109,7 +110,7 @@ class Partition:
         self.bytes -= sum(map(footprint, gone))
 
     def leave(self) -> None:
-        """What is not on its way into the journal is forgotten: nobody has said that it was taken."""
+        """Forget what is not on its way into the journal: nobody has been told that it was taken."""
         self.leaving = True
         self._less(self.waiting)
         self.waiting.clear()

@@ -1,10 +1,10 @@
-"""Batches of records as the brokers keep them, read so that one bad record is one bad record.
+"""Read batches of records as the brokers keep them, so that one bad record is one bad record.
 
-aiokafka's own reader gives a fetched answer up at the first record that it cannot take apart: what it had read before
-is lost, and who asked learns neither partition nor offset. This one stands in its place. Good batches are read by
-aiokafka's fast code. What that cannot take apart is read again here, record by record. A record that is broken comes
-with a Fault and all its bytes, and the batch goes on behind it. A batch of which nothing more can be read gives one
-record that is nowhere, and ends the answer.
+aiokafka's own reader gives up a fetched answer at the first record that it cannot take apart. What it had read before
+is lost, and the caller learns neither partition nor offset. This reader stands in its place. Good batches are read by
+aiokafka's fast code. A batch that it cannot take apart is read again here, record by record. A record that is broken
+comes with a Fault and all its bytes, and the batch goes on behind it. A batch of which nothing more can be read gives
+one record that is nowhere, and ends the answer.
 
 The format: https://kafka.apache.org/documentation/#recordbatch
 """
@@ -22,10 +22,11 @@ from aiokafka.record.default_records import DefaultRecordBatch
 from aiokafka.record.legacy_records import LegacyRecordBatch
 
 LARGEST: Final = 64 * 2**20
-"""Bytes that a batch may have when it is unpacked: a few kilobytes can be packed so that they fill any memory."""
+"""The most bytes of a batch when it is unpacked: a few kilobytes can be packed so that they fill any memory."""
 
 NOWHERE: Final = 2**62
-"""The offset of what stands for records that cannot be read: behind all others, so that nobody takes it as known."""
+"""The offset of the stand-in for records that cannot be read. It is behind all others, so that nobody takes it as
+known."""
 
 _FRAME: Final = struct.Struct(">qi")
 _HEADER: Final = struct.Struct(">qiibIhiqqqhii")
@@ -150,7 +151,7 @@ class _Batch:
         self._marker = next(parsed) if self.is_control_batch else None
 
     def validate_crc(self) -> bool:
-        """Looked at when it was made."""
+        """Answer True: it was checked when the batch was made."""
         return True
 
     def __next__(self) -> Raw:
@@ -204,7 +205,7 @@ def _nothing_behind(first: int, reason: str, header: _Header | None = None) -> _
 
 
 def _said(problem: Exception) -> str:
-    """A parser's own words may quote what it read."""
+    """Name a parser's problem without its words, which may quote what it read."""
     return str(problem) if isinstance(problem, _Broken) else f"not a batch of records ({type(problem).__name__})"
 
 
@@ -295,7 +296,7 @@ def _varint(data: memoryview, at: int) -> tuple[int, int]:
 
 
 def _plain(data: memoryview) -> bytes:
-    """The header of the batch as if it had never been packed."""
+    """The header of the batch, as if it had never been packed."""
     header = bytearray(data[: _HEADER.size])
     header[_ATTRIBUTES] &= ~_CODEC
     return bytes(header)
@@ -313,7 +314,7 @@ def _unpacked(packed: memoryview, codec: int) -> bytes:
 
 
 def _gzip(packed: bytes) -> bytes:
-    """One stream, or several in a row."""
+    """Unpack one stream, or several in a row."""
     parts: list[bytes] = []
     size = 0
     while packed:

@@ -1,7 +1,7 @@
-"""The door for streams: a record becomes an envelope; its offset is committed only when the journal has it.
+"""The door for streams: a record becomes an envelope, and its offset is committed only when the journal has it.
 
-Each partition is stored in waves: the records of a wave go to the journal together, and so share its fsync; the next
-wave begins when all of one are stored. So a position has no gaps, and an order's documents keep their order.
+Each partition is stored in waves. The records of a wave go to the journal together and share its fsync. The next wave
+begins when all of one are stored. So a position has no gaps, and an order's documents keep their order.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ from bridge.journal.awaited import Awaited
 from bridge.telemetry import LAG, POSITION, STOPPED, STREAM_UP, emit
 
 Ask = Callable[[Request], Awaitable[Response | str]]
-"""Performs a request of a connector; a text: why nobody answered."""
+"""Performs a request of a connector. A text instead of a response says why nobody answered."""
 
 _WAVE: Final = 256  # records stored together
 _POLL: Final = 1.0  # seconds
@@ -49,7 +49,7 @@ class _Share(NamedTuple):
 
 
 class _Patience:
-    """Waits that double up to a bound; what went well starts them over."""
+    """Waits that double up to a bound. A success starts them over."""
 
     def __init__(self, longest: float = _LONGEST_WAIT) -> None:
         self._longest = longest
@@ -64,9 +64,9 @@ class _Patience:
 
 
 class Stream:
-    """Reads one source until it is told to stop. What goes wrong with the brokers is said, and tried again.
+    """Reads one source until it is stopped. Failures of the brokers are logged, and tried again.
 
-    Making it raises WrongSecurity for certificates that cannot be used.
+    The constructor raises WrongSecurity for certificates that cannot be used.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class Stream:
         self.trouble = "not connected yet"
 
     def stop(self) -> None:
-        """What is on its way into the journal is finished, and committed."""
+        """Stop reading. What is on its way into the journal is finished, and committed."""
         self._stop.set()
 
     @property
@@ -101,7 +101,7 @@ class Stream:
         return tuple(self._partitions.values())
 
     async def run(self) -> None:
-        """Raises JournalBroken, in a group."""
+        """Run until stopped. Raises JournalBroken, in a group."""
         patience = _Patience()
         while not self._stop.is_set():
             try:
@@ -114,7 +114,7 @@ class Stream:
         STREAM_UP.labels(self.name).set(0)
 
     async def _yield(self, taken: Exception) -> None:
-        """Said once: who has the instance may have it for long."""
+        """Yield to the member that has the instance. This is logged once, since it may last long."""
         if not self._yields:
             emit("stream.fenced", source=self.name, group=self._subscription.group, detail=str(taken))
         self._yields = True
@@ -183,7 +183,7 @@ class Stream:
         asked: Mapping[Place, Partition],
         consumer: Consumer,
     ) -> None:
-        """What was asked for a partition that was given back meanwhile, or begun anew, is not taken."""
+        """Take what was read. What was asked for a partition that was given back or begun anew meanwhile is dropped."""
         try:
             portions = reading.result()
         except PositionLost as lost:
@@ -201,7 +201,7 @@ class Stream:
             self._largest = max(largest, self._largest // 2)
 
     def _judge(self, partition: Partition, portion: Portion) -> None:
-        """Say what cannot be read, each time that it was tried; and when it can."""
+        """Log that a partition cannot be read, each time it was tried, and when it can be read again."""
         if portion.broken:
             partition.broken = portion.broken
             partition.again = asyncio.get_running_loop().time() + _LONGEST_WAIT
@@ -216,7 +216,7 @@ class Stream:
             self._dirty.set()
 
     def _share(self) -> "_Share":
-        """What each partition may have: a topic that waits takes no room from others."""
+        """The share of each partition: a topic that waits takes no memory from others."""
         parts = max(1, len(self._partitions))
         records = max(1, self._subscription.in_flight // parts)
         size = self._subscription.bytes_in_flight // parts
@@ -278,7 +278,7 @@ class Stream:
         return wave, records, None
 
     async def _read(self, record: Record, partition: Partition) -> Envelope | None:
-        """Waits for as long as it cannot be read now; None where we stop meanwhile."""
+        """Read one record, and wait as long as it cannot be read now. None: we stop meanwhile."""
         patience = _Patience()
         while True:
             try:
@@ -295,7 +295,7 @@ class Stream:
             return msgspec.structs.replace(envelope, came_at=datetime.now(UTC), **self._names(envelope.tenant))
 
     def _names(self, tenant: str) -> Mapping[str, Any]:
-        """A tenant that another source knows by several names is the same here."""
+        """The names of a tenant. If another source knows the tenant by several names, they count here too."""
         names = known_as(self._renames, tenant)
         return {"tenant": names[0], "also": tuple(names[1:])} if len(names) > 1 else {}
 
@@ -315,7 +315,8 @@ class Stream:
         return answer
 
     async def _stored(self, wave: Sequence[Envelope], partition: Partition) -> bool:
-        """Until the journal has all of them: one that is full or slow makes the partition wait. False: we left."""
+        """Store a wave, and try again until the journal has all of it: a journal that is full or slow makes the
+        partition wait. False: we left."""
         patience = _Patience(longest=5)
         while wave := await self._refused(wave, partition, again_in=(wait := patience.next())):
             if await self._stopped_within(wait) or partition.leaving:
@@ -354,7 +355,8 @@ class Stream:
             await self._commit(consumer)
 
     async def _commit(self, consumer: Consumer) -> None:
-        """What is stored, of partitions that are ours. A group that has forgotten a position had its topic deleted."""
+        """Commit what is stored, of partitions that are ours. If the group has forgotten a position, its topic was
+        deleted."""
         positions: dict[Place, int] = {}
         for partition in [each for each in self._partitions.values() if each.is_uncommitted]:
             if partition.committed is not None and await consumer.committed(partition.place) is None:
@@ -393,7 +395,7 @@ class Stream:
             self._tasks.create_task(self._place(partition, consumer, kept))
 
     async def _kept(self) -> "Positions | None":
-        """What the journal has; None where we stop before it can say so."""
+        """The positions that the journal has. None: we stop before it can say so."""
         patience = _Patience(longest=5)
         while not self._stop.is_set():
             try:
@@ -406,8 +408,8 @@ class Stream:
         return None
 
     async def _place(self, partition: Partition, consumer: Consumer, kept: "asyncio.Task[Positions | None]") -> None:
-        """Begin where the group is, or where the configuration says, and nowhere else; where the journal was put back,
-        at the journal's own position, if that is before."""
+        """Begin where the group is, or where the configuration says, and nowhere else. If the journal was put back,
+        begin at its own position, if that is earlier."""
         place, positions = partition.place, await kept
         if positions is None:
             return
@@ -440,7 +442,8 @@ class Stream:
             self._dirty.set()
 
     async def _keep(self, partition: Partition, offset: int) -> bool:
-        """The journal has where it begins before a record of it is stored. False: we stopped or left before."""
+        """Keep in the journal where the partition begins, before a record of it is stored. False: we stopped or left
+        before."""
         patience = _Patience(longest=5)
         while not partition.leaving:
             try:
@@ -483,7 +486,7 @@ class Stream:
     # -- the group -----------------------------------------------------------------------------------------------------
 
     async def taken(self, places: Sequence[Place]) -> None:
-        """Called by the client, when the group has given us partitions."""
+        """Take these partitions. The client calls this when the group has given them to us."""
         if self._consumer is None:
             return
         for place in self._measured.difference(places):
@@ -498,7 +501,8 @@ class Stream:
         emit("stream.assigned", source=self.name, partitions=[f"{topic}/{number}" for topic, number in sorted(places)])
 
     async def let_go(self) -> None:
-        """Called by the client, before the group takes partitions back: what is on its way is stored and committed."""
+        """Let all partitions go. The client calls this before the group takes them back. What is on its way is stored
+        and committed."""
         partitions = list(self._partitions.values())
         for partition in partitions:
             partition.leave()
@@ -520,7 +524,7 @@ class Stream:
     # -- looking -------------------------------------------------------------------------------------------------------
 
     async def _looking(self, consumer: Consumer, patience: _Patience) -> None:
-        """Lag for gauges, topics that are not there, and whether the brokers still answer."""
+        """Look at the lag for gauges, at topics that are not there, and whether the brokers still answer."""
         missing: Sequence[str] = ()
         elsewhere = [0, 0]
         while True:
@@ -538,7 +542,7 @@ class Stream:
             patience.reset()  # who is refused as soon as he reads has not lasted so long
 
     async def _look(self, consumer: Consumer, missing: Sequence[str]) -> Sequence[str]:
-        """The topics that are not there, as far as they were not said before."""
+        """The topics that are not there, and that were not reported before."""
         found = () if self._subscription.pattern else await consumer.missing(self._subscription.topics)
         if found and found != missing:
             detail = "they are read as soon as they are there; check their names and what this user may see"
@@ -564,7 +568,8 @@ class Stream:
             return before
 
     async def _measure(self, consumer: Consumer) -> None:
-        """The lag of one that has stopped counts from its committed position: it grows until somebody comes."""
+        """Measure the lag. The lag of a partition that has stopped counts from its committed position: it grows until
+        somebody comes."""
         placed = {place: each for place, each in self._partitions.items() if each.position is not None or each.stopped}
         ends = await consumer.ends(list(placed)) if placed else {}
         for place, end in ends.items():
@@ -598,7 +603,7 @@ _CHOICE = (
 
 
 def _emit_stored(envelope: Envelope, appended: Appended, seconds: float) -> None:
-    """The one line of a record."""
+    """Log the one line of a record."""
     names = envelope.names(appended.seq)
     if envelope.reason is Reason.UNREADABLE and not appended.known:
         emit("record.dead", **names, reason=envelope.reason, detail=envelope.detail)

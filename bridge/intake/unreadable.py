@@ -1,7 +1,9 @@
-"""What is authentic and cannot be read: stored with its bytes, parked as dead, and read again by a person's word.
+"""Authentic documents that cannot be read. They are stored with their bytes, parked as dead, and read again when a
+person says so.
 
-One place for all sources. A platform that is answered 400 sends the same again until it gives up, and the document is
-nowhere; so whatever a configured secret signed is taken in, and strictness is left to the rules that read it.
+This is the one place for all sources. A platform that is answered with 400 sends the same again until it gives up, and
+then nobody has the document. So all that a configured secret signed is taken in. Only the rules that read it are
+strict.
 """
 
 from collections.abc import Generator, Mapping
@@ -36,14 +38,14 @@ KIND: Final = "unreadable"
 _LONGEST = 1024  # characters
 _MOST_HEADERS = 64  # headers
 _SECRETS = ("signature", "hmac", "authorization", "cookie", "token", "secret", "key")
-"""Words in the names of headers that are not stored where a source does not say which ones it needs."""
+"""Words in the names of headers that are not stored, if a source does not say which ones it needs."""
 
 
 def named(source: WebhookSource, arrival: HttpArrival, verified: Verified) -> Envelope:
-    """The document of a verified delivery; parked with the reason UNREADABLE where the source cannot read it.
+    """Name the document of a verified delivery. If the source cannot read it, it is parked with the reason UNREADABLE.
 
-    Raises a Refusal that has another status than 400: by it the source says more than that. Raises Examined for the
-    body by which a person examines the door.
+    Raises a Refusal that has another status than 400: with such a status the source says more than that. Raises
+    Examined for the body by which a person examines the door.
     """
     if arrival.body == EXAMINATION:
         raise Examined("an examination of the door: the signature holds, and nothing is stored")
@@ -58,7 +60,7 @@ def named(source: WebhookSource, arrival: HttpArrival, verified: Verified) -> En
 
 
 def reason_of(problem: Exception, source: str) -> str:
-    """The reason as people are told it. A bug of the connector has its line in the log."""
+    """The reason for people. A bug of the connector has its line in the log."""
     if isinstance(problem, Refusal):
         return str(problem)
     emit("connector.failed", source=source, problem=type(problem).__name__, frames=frames(problem))
@@ -130,9 +132,8 @@ class Nameable(Incoming, Protocol):
 
 
 class WithoutNames:
-    """An Incoming that is stored whatever it is called: what the journal refuses for its content is parked with its
-    bytes, under names that any journal takes. Where those are refused too, the answer is what it was.
-    """
+    """An Incoming that is stored whatever its names are. If the journal refuses its content, it is parked with its
+    bytes, under names that any journal takes. If those are refused too, the first answer stands."""
 
     __slots__ = ("_incoming", "_journal", "envelope")
 
@@ -155,7 +156,7 @@ class WithoutNames:
 
 
 def bare(envelope: Envelope, why: str) -> Envelope:
-    """Parked, with its bytes, and what of its names cannot be what was refused."""
+    """An envelope that is parked with its bytes, and with those of its names that cannot be what was refused."""
     of_body = digest(envelope.raw)
     return Envelope(
         source=envelope.source,
@@ -177,9 +178,9 @@ def bare(envelope: Envelope, why: str) -> Envelope:
 
 
 def read_again(source: Source, parked: Envelope) -> Generator[Any, Any, Envelope]:
-    """The document of a parked envelope, by the source as it is now; as an errand, for a stream may ask its registry.
+    """Read a parked envelope again, by the source as it is now. It runs as an errand: a stream may ask its registry.
 
-    Raises BridgeError where it still cannot be read.
+    Raises BridgeError if it still cannot be read.
     """
     try:
         found = yield from _read(source, parked)
@@ -222,7 +223,7 @@ def _record(parked: Envelope) -> Record:
 
 
 def _key(text: str) -> bytes:
-    """Bytes that are no text are stored in hexadecimal."""
+    """The bytes of a key. Bytes that are no text were stored in hexadecimal."""
     try:
         return bytes.fromhex(text.removeprefix("0x")) if text.startswith("0x") else text.encode()
     except ValueError:

@@ -1,2 +1,2 @@
-"""Upkeep: what is done beside the hot path, on a schedule or by hand. Errands are performed, documents that never came
-are found and taken in, accounts are made."""
+"""Jobs beside the hot path, on a schedule or by hand. They perform errands, find and take in documents that never came,
+and make accounts."""

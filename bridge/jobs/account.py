@@ -1,7 +1,7 @@
-"""An account: what a shop has, what the journal says was accepted, and what the API lists; to the order and the cent.
+"""An account: what a shop has, what the journal says was accepted, and what the API lists, to the order and the cent.
 
 The shop's documents go through the rules, and each fact that they give is looked for under its key. Nothing is sent and
-nothing is written. Amounts are those that accepted requests had; the API is asked only whether it lists the orders.
+nothing is written. Amounts are those of accepted requests. The API is asked only whether it lists the orders.
 """
 
 from collections import Counter
@@ -24,7 +24,7 @@ from bridge.mapping.rules import Failure, Rules
 
 Sort: TypeAlias = Literal["waits", "missing", "not sent", "dead", "uncertain", "amount"]
 Place: TypeAlias = tuple[date, str, str]
-"""Day (UTC, of the fact's own time), destination, fact."""
+"""The day (UTC, of the fact's own time), the destination and the fact."""
 _ACCEPTED = frozenset({State.DELIVERED, State.SHADOWED})
 _UNREADABLE = Selection(state=State.DEAD, reason=Reason.UNREADABLE)
 _STATES: Mapping[State, Sort] = {
@@ -63,9 +63,12 @@ class Line:
 
 @dataclass(slots=True, kw_only=True)
 class Account:
-    """What was found. skipped: orders that the source says nothing is sent of, by reason. listed: destination to how
-    many of the orders that it accepted it was asked for, and how many it lists. unreadable: documents of the tenant,
-    of whatever time, that could not be read and are dead."""
+    """The result of an account.
+
+    skipped     orders of which nothing is sent, as the source says, by reason
+    listed      destination to how many of its accepted orders it was asked for, and how many it lists
+    unreadable  documents of the tenant, of whatever time, that could not be read and are dead
+    """
 
     orders: int = 0
     skipped: Counter[str] = field(default_factory=Counter)
@@ -147,7 +150,7 @@ class Accountant:
         self._differ(document.lane, dest, event.fact, event.once, sort, detail)
 
     def _held(self, dest: str, event: Event, standing: Standing | None) -> Fact | None:
-        """Under its name, or one that is the same."""
+        """Find a fact under its name, or under one that is the same."""
         facts = {} if standing is None else standing.facts
 
         def state_of(name: str) -> State | None:
@@ -172,7 +175,7 @@ class Accountant:
         return ("not sent", reason) if reason else ("missing", "no key, and no reason in the history")
 
     async def _reason(self, lane: str, dest: str, rule: str) -> str:
-        """The last that the history says of the rule."""
+        """The last reason that the history has for the rule."""
         for number in await self.journal.lanes(Erasure(tenant=self.tenant, orders=(lane,)), limit=1):
             story = await self.journal.story(number)
             # Of the whole document no rule and no destination is named: stale, erased.
@@ -209,7 +212,7 @@ class Accountant:
 
 
 def _sent(standing: Standing | None, dest: str) -> Sequence[tuple[str, str]]:
-    """What was sent of an order, or may have been: what rules may ask for as `told`."""
+    """Facts that were sent of an order, or may have been. Rules may read them as `told`."""
     facts = standing.facts.items() if standing is not None else ()
     states = _ACCEPTED | {State.UNCERTAIN}
     return [(fact, once) for (to, fact, once), held in facts if to == dest and held.state in states]

@@ -1,7 +1,7 @@
-"""What platforms tell the bridge itself to do is carried out on the journal: persons and shops erased, errands paused.
+"""Carry out on the journal what platforms instruct: erase persons and shops, pause errands.
 
-Such documents are parked as `not carried out yet` when they come, so that they are in one visible state until it is
-done, whatever crashes in between. What is kept about a person is handed out by a person: `attribution-bridge disclose`.
+Such documents are parked as `not carried out yet` when they come. So each is in one visible state until it is done,
+whatever crashes in between. Only a person hands out what is kept about a person: `attribution-bridge disclose`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +15,7 @@ from bridge.journal import Erased, Erasure, Intake, Parked, Selection
 from bridge.telemetry import emit
 
 REQUESTS = Selection(state=State.DEAD, reason=Reason.NOT_CARRIED_OUT_YET)
-"""What platforms asked for and is still to be done."""
+"""The requests of platforms that are still to be carried out."""
 
 _ERASING = ("erase", "erase all")
 
@@ -33,9 +33,9 @@ class Compliance:
     sources: Mapping[str, Source]
 
     async def carry_out(self) -> None:
-        """Everything that is parked, but for what was carried out before: whoever sends a signed request a second time
-        need not be its platform, and what is erased does not come back. Raises JournalError for the first that failed,
-        when the others are done; what was not done stays parked."""
+        """Carry out everything that is parked. An instruction that was carried out before is not carried out again:
+        somebody else may have sent the signed request again, and what was erased does not come back. Raises
+        JournalError for the first that failed, when the others are done. What was not done stays parked."""
         requests = [
             found async for parked in self.journal.parked(REQUESTS) if (found := await self._instructed(parked))
         ]
@@ -54,7 +54,8 @@ class Compliance:
             raise failed[0]
 
     async def carry_out_again(self, ref: str) -> Erased | None:
-        """One request to erase, by a person's word, whether it was carried out before or not; None: there is none."""
+        """Carry out one request to erase when a person says so, whether it was carried out before or not. None: there
+        is none."""
         requests = [
             found async for parked in self.journal.parked(REQUESTS) if (found := await self._instructed(parked))
         ]
@@ -99,7 +100,8 @@ class Compliance:
         return erased
 
     async def _erased(self, parked: Parked, instruction: Instruction, left: tuple[int, ...]) -> Erased:
-        """The request itself goes last, and others not with it: who is killed meanwhile knows what is left to do."""
+        """Erase the request itself last, and no other request with it: a process that is killed meanwhile knows what is
+        left to do."""
         others = Erased()
         for tenant in known_as([self.sources.get(parked.source)], parked.tenant):
             erasure = Erasure(
@@ -127,7 +129,7 @@ def _emit_repeated(parked: Parked, document: Envelope, instruction: Instruction)
 
 
 def instruction_of(sources: Mapping[str, Source], document: Envelope | None) -> Instruction | None:
-    """What the document's source says that it tells."""
+    """The instruction of a document, as its source reads it."""
     source = sources.get(document.source) if document is not None else None
     return source.instruction(document) if isinstance(source, Instructs) and document is not None else None
 
@@ -136,9 +138,9 @@ _ORDERS_AT_ONCE = 500  # orders
 
 
 async def erase(journal: Intake, erasure: Erasure, *, came_to: Callable[[int], None] = lambda _orders: None) -> Erased:
-    """Page by page, after what comes later is blocked (not for all of a shop: it may be installed again).
+    """Erase page by page, after what comes later is blocked. A whole shop is not blocked: it may be installed again.
 
-    A request may name some 100,000 orders: they are looked for a few at a time, so that others get their turn.
+    A request may name some 100,000 orders. They are looked for a few at a time, so that others get their turn.
     """
     total = Erased()
     parts = _parts(erasure)
@@ -157,7 +159,8 @@ def _together(one: Erased, then: Erased) -> Erased:
 
 
 def _parts(erasure: Erasure) -> Sequence[Erasure]:
-    """A few orders each, and the person last: an order that was erased is not found by her names any more."""
+    """Split an erasure into parts of a few orders each, with the person last: an order that was erased is not found by
+    the person's names any more."""
     most = _ORDERS_AT_ONCE
     orders = [erasure.orders[start : start + most] for start in range(0, len(erasure.orders), most)]
     if len(orders) <= 1:

@@ -33,15 +33,15 @@ async def _all(offer: Offer) -> Collection[str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Handlers:
-    """What becomes of the documents of an errand. offered: which of those that could be fetched are wanted."""
+    """The handlers of an errand's documents. offered: chooses which of those that could be fetched are wanted."""
 
     page: Callable[[Page], Awaitable[None]] = _nothing
     offered: Callable[[Offer], Awaitable[Collection[str]]] = _all
 
 
 class _OneThread:
-    """Blocking calls, one after the other. A daemon, unlike an executor's: a call that hangs keeps no process from
-    ending."""
+    """One thread for blocking calls, one after the other. It is a daemon, unlike an executor's: a call that hangs keeps
+    no process from ending."""
 
     def __init__(self) -> None:
         self._calls: SimpleQueue[tuple[Future[Response], Callable[[], Response]] | None] = SimpleQueue()
@@ -117,7 +117,7 @@ class ErrandRunner:
         return answer
 
     async def _called(self, blocking: Blocking) -> Response:
-        """A call that hangs keeps its thread; the next gets a new one."""
+        """Call in the thread. A call that hangs keeps its thread, and the next call gets a new one."""
         call = asyncio.wrap_future(self._thread.put(blocking.call))
         try:
             return await asyncio.wait_for(call, blocking.within.total_seconds())
@@ -132,7 +132,7 @@ class ErrandRunner:
 
 @asynccontextmanager
 async def performing(*, on_note: Callable[[str], None] = lambda _text: None) -> AsyncIterator[ErrandRunner]:
-    """A performer with a client of its own: errands never wait for deliveries, nor these for them."""
+    """Open a runner with a client of its own: errands never wait for deliveries, nor deliveries for errands."""
     agent = f"attribution-bridge/{version('attribution-bridge')}"
     async with opened_client(timeouts=timeouts_of(OwnDelivery()), connections=_CONNECTIONS, user_agent=agent) as client:
         performer = ErrandRunner(client=client, on_note=on_note)

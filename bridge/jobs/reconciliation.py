@@ -1,7 +1,7 @@
-"""What a platform has and the journal has not is taken in, through the same rules as if it had been delivered.
+"""Take in what a platform has and the journal has not, through the same rules as if it had been delivered.
 
-An order's document is taken in if it is newer than the newest that is stored; what is settled holds its keys, and is
-not sent again. How far it has come is remembered after every page, so that it goes on there.
+An order's document is taken in if it is newer than the newest that is stored. What is settled holds its keys, and is
+not sent again. The progress is remembered after every page, so that a broken run goes on there.
 """
 
 from collections import Counter
@@ -47,7 +47,7 @@ class Reconciliation:
     dry_run: bool = False
     came_to: Callable[[datetime, Tally], None] = lambda _upto, _tally: None
     mark: str = ""
-    """The name under which is remembered how far it has come; empty: it is not."""
+    """The name under which the progress is remembered; empty: it is not."""
     tally: Tally = field(default_factory=Tally)
 
     async def made(
@@ -84,7 +84,7 @@ class Reconciliation:
             self.tally.newer += 1
 
     async def _taken_in(self, document: Envelope) -> bool:
-        """False: it came meanwhile."""
+        """Take in a document. False: it came meanwhile."""
         return not (await self.journal.append(document)).known
 
 

@@ -1,7 +1,7 @@
-"""Inside `run`: a look at each shop's subscriptions, and a reconciliation, each at its turn.
+"""Jobs inside `run`: a look at each shop's subscriptions, and a reconciliation, each when it is due.
 
-A turn is taken in the journal: by one of all replicas, and not again after every restart. What fails is tried again
-soon, and is told.
+The journal gives a job to one of all replicas, and not again after every restart. A job that fails is logged, and tried
+again soon.
 """
 
 import asyncio
@@ -31,7 +31,8 @@ _COMPLY_AGAIN = 60.0  # seconds
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Job:
-    """One thing that is done again and again. Its name is that of its turn; `paused` of the mark that stops it."""
+    """One job that is done again and again. Its name is the one under which the journal gives it. `paused` is the name
+    of the mark that stops it."""
 
     name: str
     paused: str
@@ -61,7 +62,7 @@ class Upkeep:
     _instructed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def wake(self) -> None:
-        """A document came that tells the bridge itself to do something."""
+        """Wake the job: a document came that instructs the bridge itself."""
         self._instructed.set()
 
     async def run(self) -> None:
@@ -71,7 +72,8 @@ class Upkeep:
             tasks.create_task(self._keep_turns())
 
     async def _comply(self) -> None:
-        """At the start, when something is told, and now and then: another replica may have taken it in."""
+        """Carry out instructions at the start, when one comes, and now and then: another replica may have taken one
+        in."""
         complying = Compliance(journal=self.journal, sources=self.settings.sources)
         while True:
             self._instructed.clear()
@@ -97,7 +99,8 @@ class Upkeep:
             await asyncio.Event().wait()
 
     def _pause(self, jobs: Sequence[_Job]) -> timedelta:
-        """Turns are short questions; they are put a few times in the shortest of their times."""
+        """The pause between two questions to the journal. They are short, and are asked a few times within the shortest
+        interval."""
         shortest = min(job.every for job in jobs)
         return min(shortest / 4, _LONGEST_SLEEP, _AGAIN_AFTER_FAILURE if self._failed else _LONGEST_SLEEP)
 
@@ -130,8 +133,9 @@ class Upkeep:
             self._failed.pop(job.name, None)
 
     async def _checked(self, performer: ErrandRunner, admin: Admin, source: str, tenant: str) -> None:
-        """Shopify deletes a subscription that fails: it is made again, or told. By itself a bridge takes none over: two
-        with one app's token, such as one for trials, would take each other's deliveries in turns."""
+        """Check the subscriptions of a shop. Shopify deletes a subscription that fails: it is made again, or reported.
+        The bridge does not take over another's by itself. Two bridges with one app's token, such as one for trials,
+        would take each other's deliveries in turns."""
         kinds = self.book.rules.kinds & self.settings.sources[source].kinds().keys()
         repaired = admin.subscribe(tenant, kinds=kinds, dry_run=not admin.schedule.repair, elsewhere=False)
         findings = await performer.perform(repaired)
@@ -152,7 +156,7 @@ class Upkeep:
 
 
 def emit_reconciled(source: str, tenant: str, tally: Tally) -> None:
-    """One line of what was found."""
+    """Log the result of a reconciliation."""
     emit(
         "reconciliation.done",
         source=source,

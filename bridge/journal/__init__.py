@@ -1,7 +1,8 @@
 """The journal: what was acknowledged, what became of it, and which facts are held.
 
-One protocol, two implementations with the same tables and one conformance suite. The unit is the raw envelope; per
-destination it is work until its facts are final. A lane has one document in flight per destination, oldest first.
+There is one protocol with two implementations. They have the same tables and one conformance suite. The unit is the raw
+envelope. For each destination it is work until its facts are final. A lane has one document in flight per destination,
+oldest first.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
@@ -18,7 +19,7 @@ Key = tuple[str, str]
 """(fact, once) within a lane and destination. An `once` of "" is a rule that failed before its once was known."""
 
 ENDS = frozenset({State.DELIVERED, State.DROPPED})
-"""How a person may end what is uncertain."""
+"""The states in which a person may end an uncertain fact."""
 
 
 class Appended(Plain, frozen=True, kw_only=True):
@@ -37,7 +38,7 @@ class Appended(Plain, frozen=True, kw_only=True):
 
 
 class Claim(Plain, frozen=True, kw_only=True):
-    """One document to be mapped and sent to one destination; its lane is this worker's until `record` ends it.
+    """One document to be mapped and sent to one destination. Its lane belongs to this worker until `record` ends it.
 
     attempt         how often the lane was postponed since something of it was final
     first_tried_at  when the lane's document was first claimed in vain; None: never
@@ -72,12 +73,12 @@ class Claim(Plain, frozen=True, kw_only=True):
 
     @property
     def stale(self) -> bool:
-        """A newer full document of the same source and kind was mapped already."""
+        """Whether a newer full document of the same source and kind was mapped already."""
         return not self.asked and self.envelope.is_stale(self.newest)
 
 
 class Settled(Plain, frozen=True, kw_only=True):
-    """The state that a fact has from now on. amount: what the request said, such as `99.00 EUR`."""
+    """The state that a fact has from now on. amount: that of the request, such as `99.00 EUR`."""
 
     fact: str
     once: str
@@ -90,7 +91,7 @@ class Settled(Plain, frozen=True, kw_only=True):
 
 
 class Skip(Plain, frozen=True, kw_only=True):
-    """What gave no new fact, for the history."""
+    """A step that gave no new fact, for the history."""
 
     reason: Reason
     rule: str = ""
@@ -104,7 +105,7 @@ class Done:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Postponed:
-    """The lane waits: until a time, or (until None) until its rule is no longer held."""
+    """The lane waits until a time. until None: it waits until its rule is no longer held."""
 
     until: datetime | None
     fact: str
@@ -115,7 +116,7 @@ class Postponed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Returned:
-    """The lane is given back as it was claimed: what a person has decided meanwhile is to be seen first."""
+    """The lane is given back as it was claimed: a person's decision must be seen first."""
 
 
 class Progress(Plain, frozen=True, kw_only=True):
@@ -223,7 +224,7 @@ class Retention:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pruned:
-    """What one call removed; more: there is more to remove; inside: as in Stats, after it."""
+    """The rows that one call removed. more: there is more to remove. inside: as in Stats, after the call."""
 
     bodies: int = 0
     envelopes: int = 0
@@ -267,8 +268,8 @@ UNKNOWN = "?"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fact:
-    """A key's state, and the amount of the request that was accepted, or may have been (`99.00 EUR`; empty: none; or
-    UNKNOWN)."""
+    """A key's state, and the amount of the request that was accepted, or may have been: `99.00 EUR`. Empty: it had
+    none. UNKNOWN: the amount was not kept."""
 
     state: State
     amount: str = ""
@@ -324,7 +325,7 @@ class Erased:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Position:
-    """How far a partition of a stream is stored. offset: the next one to be read.
+    """The position of a partition up to which all is stored. offset: the next one to be read.
 
     doubtful  the journal was put back since: the group may have gone on with records that are not in it
     """
@@ -337,7 +338,7 @@ class Reader(Protocol):
     """The calls that change nothing. They work beside a running owner, and are safe to repeat."""
 
     async def stats(self) -> Stats:
-        """Counts; costs a pass over small indexes, never over bodies."""
+        """Counts of the journal. They cost a pass over small indexes, never over bodies."""
 
     async def find(self, text: str, *, tenant: str = "") -> Sequence[LaneNumber]:
         """The lanes of an order: by its id or one of its aliases (`#1042`, an e-mail address, ...)."""
@@ -376,134 +377,136 @@ class Reader(Protocol):
         """All tenants that anything is kept of."""
 
     async def lanes(self, erasure: Erasure, *, limit: int) -> Sequence[LaneNumber]:
-        """The next lanes of whom or what is meant, in their order."""
+        """The next lanes that the erasure is about, in their order."""
 
     async def recall(self, name: str) -> str | None:
-        """What `remember` was told last under this name."""
+        """The value that was last remembered under this name."""
 
 
 class Operator(Reader, Protocol):
     """The calls by which a person acts. The owner performs them; see control.py for the way to it."""
 
     async def retry(self, refs: Sequence[str]) -> int:
-        """Dead facts: the newest stored document of that source and kind in the lane is mapped again."""
+        """Retry dead facts: the newest stored document of that source and kind in the lane is mapped again."""
 
     async def reread(self, refs: Sequence[str]) -> int:
-        """Dead letters of documents that could not be read end: what they say was appended under its own name."""
+        """End dead letters of documents that could not be read: what they say was appended under its own name."""
 
     async def drop(self, refs: Sequence[str]) -> int:
-        """Dead facts become `dropped`: they hold their keys and are never sent."""
+        """Drop dead facts: they hold their keys and are never sent."""
 
     async def resend(self, refs: Sequence[str]) -> int:
-        """Uncertain facts: the mark is taken away and the document is mapped again. A person's word."""
+        """Send uncertain facts again, as a person decided: the departed mark is taken away and the document is mapped
+        again."""
 
     async def settle(self, refs: Sequence[str], state: State) -> int:
-        """Uncertain facts end as DELIVERED or DROPPED; raises JournalError for another state. A person's word."""
+        """End uncertain facts as DELIVERED or DROPPED, as a person decided. Raises JournalError for another state."""
 
     async def release(self, dest: str, rule: str) -> int:
-        """A held rule is held no longer; its lanes are due. Returns how many."""
+        """Release a held rule: its lanes are due. Returns how many."""
 
     async def block(self, erasure: Erasure) -> int:
         """Block these persons and orders: what comes of them from now on is kept without its body, and skipped as
         erased."""
 
     async def allow(self, erasure: Erasure) -> int:
-        """Ends that. Returns how many were blocked."""
+        """End the block of these persons and orders. Returns how many were blocked."""
 
     async def erase(self, erasure: Erasure) -> Erased:
-        """A page of orders: bodies, aliases and history go, keys stay, what waits is not sent, what is parked is
-        dropped as erased. What is in flight ends first. But for `everything` they are blocked by their ids, for later
-        documents of them may not name the person."""
+        """Erase a page of orders. Bodies, aliases and history go, and keys stay. What waits is not sent. What is parked
+        is dropped as erased. What is in flight ends first. The orders are blocked by their ids (not for `everything`):
+        later documents of them may not name the person."""
 
     async def conclude(self, ref: str) -> int:
-        """A platform's request (parked as `not carried out yet`) has been carried out. Returns how many were."""
+        """Mark a platform's request (parked as `not carried out yet`) as carried out. Returns how many were."""
 
 
 class Intake(Operator, Protocol):
-    """The calls by which documents come in that nobody posted: reconciliation, by hand or on a schedule."""
+    """The calls that bring in documents which nobody posted: reconciliation, by hand or on a schedule."""
 
     async def append(self, envelope: Envelope) -> Appended:
-        """Returns only when the disk has it (fsync), or when its id was known."""
+        """Append an envelope. Returns only when the disk has it (fsync), or when its id was known."""
 
     async def remember(self, name: str, value: str) -> None:
-        """A small thing, such as how far a reconciliation has come; durable when it returns."""
+        """Remember a small thing, such as how far a reconciliation has come. It is durable when this returns."""
 
 
 class Incoming(Protocol):
-    """A document on its way in, and who is told what became of it: one of the two is called, once, in the event
-    loop."""
+    """A document on its way in, with two callbacks. One of the two is called, once, in the event loop."""
 
     @property
     def envelope(self) -> Envelope: ...
 
     def stored(self, appended: Appended) -> None:
-        """The disk has it, or its id was known."""
+        """Take the place: the disk has the document, or its id was known."""
 
     def failed(self, problem: Exception) -> None:
         """Take the failure, which is one that `append` raises."""
 
 
 class Journal(Intake, Protocol):
-    """What the rooms need. Raises JournalBusy where nothing could be stored, JournalBroken where the disk fails, and
-    LaneLost where a claim is not this process's any more.
-    """
+    """The calls that intake and delivery need. They raise JournalBusy if nothing could be stored, JournalBroken if the
+    disk fails, and LaneLost if a claim no longer belongs to this process."""
 
     @property
     def is_shared(self) -> bool:
-        """Several processes work with it: what one of them took in, all know."""
+        """Whether several processes work with it: what one of them took in, all know."""
 
     @property
     def broken(self) -> Awaitable[None]:
-        """Ends with JournalBroken when the process must end."""
+        """End with JournalBroken when the process must end."""
 
     def refuses(self) -> str | None:
-        """Why nothing can be stored now; None: it takes writes."""
+        """The reason why nothing can be stored now. None: the journal takes writes."""
 
     async def levels(self) -> Levels:
         """Levels for gauges. Looks only at what waits and what is parked."""
 
     def take_in(self, incoming: Sequence[Incoming]) -> None:
-        """Append each, and tell each: what comes together costs less than each by itself. Raises nothing."""
+        """Append each, and notify each: appending together costs less than one by one. Raises nothing."""
 
     async def positions(self, source: str) -> Mapping[tuple[str, int], Position]:
         """Positions by topic and partition, of all that this source was ever given to read."""
 
     async def keep_positions(self, source: str, offsets: Mapping[tuple[str, int], int]) -> None:
-        """All before these offsets is stored; durable when it returns. They are in doubt no longer."""
+        """Keep these offsets: all before them is stored. They are durable when this returns, and in doubt no longer."""
 
     async def begin_job(self, name: str, *, every: timedelta, now: datetime) -> bool:
-        """True for one of all processes, if nobody took this turn within `every`: scheduled work is done once, and a
-        restart does not do it again."""
+        """Begin a scheduled job. True for one of all processes, if nobody began it within `every`. So it is done once,
+        and a restart does not do it again."""
 
     async def claim(self, dest: str, *, now: datetime, limit: int, budget: int) -> Sequence[Claim]:
-        """Lanes that are due, at most `limit` and about `budget` bytes of documents; each is in flight from now on."""
+        """Claim lanes that are due: at most `limit`, and about `budget` bytes of documents. Each is in flight from now
+        on."""
 
     async def next_due(self, dest: str) -> datetime | None:
         """The time at which the next lane that is not in flight is due. None: nothing waits but what is held."""
 
     async def hasten(self, dest: str, *, beyond: datetime, now: datetime) -> int:
-        """Lanes that would be due after this moment (a clock was wrong when that was written) are due now. What is held
+        """Make lanes due now that would be due after this moment: a clock was wrong when that was written. What is held
         is not among them. Returns how many."""
 
     def watch(self, dest: str, changed: Callable[[], None]) -> None:
-        """Calls back, in the event loop, whenever something may be due that was not before: nobody polls."""
+        """Call back, in the event loop, whenever something may be due that was not before: nobody polls."""
 
     async def record(self, claim: Claim, progress: Progress, *, now: datetime) -> None:
-        """Durable when it returns. Raises ClaimRevoked, as `confirm` does, for a departed mark."""
+        """Record what happened to a claim. It is durable when this returns. Raises ClaimRevoked, as `confirm` does, for
+        a departed mark."""
 
     async def confirm(self, claim: Claim) -> None:
-        """The last look before something leaves: raises ClaimRevoked where a person has decided about its lane since
-        it was claimed (`drop`, `settle`, `erase`), and LaneLost."""
+        """Look at a claim for the last time before something leaves. Raises ClaimRevoked if a person has decided about
+        its lane since it was claimed (`drop`, `settle`, `erase`), and LaneLost."""
 
     def revoked(self, dest: str) -> Collection[tuple[LaneNumber, int]]:
-        """Lane and number of claims of this process that `confirm` refuses, as far as is known. `watch` tells of
-        more."""
+        """Lane and number of claims of this process that `confirm` refuses, as far as is known. `watch` calls back when
+        there are more."""
 
     async def hold(self, hold: Hold) -> None:
         """Hold a rule: from now on its lanes may be postponed without a time."""
 
     async def unite(self, names: Sequence[tuple[str, str, str]]) -> None:
-        """(destination, fact, former): from now on, and for good, these are one fact; durable when it returns."""
+        """Unite names of facts, each (destination, fact, former): from now on, and for good, they are one fact. It is
+        durable when this returns."""
 
     async def prune(self, retention: Retention, *, now: datetime, limit: int = 500) -> Pruned:
-        """One small step of forgetting. Never takes a body that is waiting, dead or uncertain."""
+        """Forget in one small step. It never takes a body that is waiting, dead or uncertain."""

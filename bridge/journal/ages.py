@@ -1,7 +1,7 @@
-"""How old a row is for retention, though clocks are set.
+"""Tell how old a row is for retention, although clocks can be set.
 
-Numbers are given out in order, clocks are not: a row that was stored while the clock was years ahead would stop
-retention for all behind it, and be kept for years itself.
+Numbers are given out in order, but times are not. A row that was stored while the clock was years ahead would stop
+retention for all rows behind it, and would itself be kept for years.
 """
 
 from collections.abc import Mapping, Sequence
@@ -45,10 +45,11 @@ def limits_of(retention: Retention, now: datetime) -> Limits:
 
 
 def old(rows: Sequence[Aged], *, before: int, now: int, following: int | None) -> list[tuple[int, LaneNumber]]:
-    """(number, lane) of the first rows, up to the first that did not come before `before`.
+    """The first rows, as (number, lane), up to the first that did not come before `before`.
 
-    A row that is stamped later than now is as old as the next one that is not; `following` is when the first such row
-    behind these came, None: there is none. A row that is stamped earlier than one before it came after that one.
+    A row whose time is later than now counts as old as the next row whose time is not. `following` is when the first
+    such row behind these came; None: there is none. A row whose time is earlier than that of a row before it came after
+    that row.
     """
     came = [at for _, _, at in rows]
     latest = now if following is None else following

@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 def resolve(future: asyncio.Future[T], answer: T | Exception) -> None:
-    """Unless nobody waits any more."""
+    """Resolve the future, unless nobody waits any more."""
     if future.done():
         return
     if isinstance(answer, Exception):

@@ -1,7 +1,7 @@
-"""What waits to be stored, bounded in bytes.
+"""Documents that wait to be stored, limited in bytes.
 
-Whoever brings a document may give up before it is stored, as the door does with 503, and has room for the next one. The
-document waits in the journal's queue all the same: a disk or a database that stalls must not fill the memory.
+The sender of a document may give up before it is stored, as the door does with 503, and may bring the next one. The
+document still waits in the journal's queue: a disk or a database that stalls must not fill the memory.
 """
 
 from bridge.contract import Envelope
@@ -21,7 +21,8 @@ class Backlog:
         self._bytes = 0
 
     def take(self, envelope: Envelope) -> int:
-        """Bytes to be given back when it is stored or refused. Raises JournalBusy."""
+        """Take bytes for an envelope, and return them: they are given back when it is stored or refused. Raises
+        JournalBusy."""
         if not self._destinations and envelope.reason is None:
             # It would be no destination's work, and never be sent.
             raise JournalBusy(

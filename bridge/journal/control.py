@@ -1,7 +1,7 @@
 """The way to a journal's owner: a Unix socket beside the file, newline-delimited JSON, acting calls only.
 
-`acting` serves commands: a running owner is asked over its socket; where nobody owns the journal, the command owns it
-for as long as it acts. Requests are {"call": name, "arguments": {...}}, answers {"result": n} or {"error": text}.
+`acting` serves commands. A running owner is asked over its socket. If nobody owns the journal, the command owns it for
+as long as it acts. Requests are {"call": name, "arguments": {...}}, answers {"result": n} or {"error": text}.
 """
 
 import asyncio
@@ -65,9 +65,9 @@ def _places(journal: Path) -> Sequence[Path]:
 async def answering(
     journal: Intake, path: Path, *, released: Callable[[str, str], None] = lambda _dest, _rule: None
 ) -> AsyncIterator[None]:
-    """The owner listens, for this user only (mode 0600). `released` is told of rules that a person released.
+    """Listen as the owner, for this user only (mode 0600). `released` is called with rules that a person released.
 
-    Raises JournalError where somebody else was first at the socket's place.
+    Raises JournalError if somebody else was first at the socket's place.
     """
     place, users = socket_path(path), trusted(path)
 

@@ -1,4 +1,4 @@
-"""What a journal that was put back cannot know: what was sent since its copy was made.
+"""The doubt of a journal that was put back: it cannot know what was sent since its copy was made.
 
 Two cells of `meta` remember it. They travel with the journal: a copy of it is in doubt too.
 """

@@ -1,8 +1,11 @@
-"""A journal as one file: the same for every journal, so that one can be moved to another, and kept as a backup.
+"""A journal as one file. The file is the same for every journal, so that one can be moved to another, or kept as a
+backup.
 
-A file is a row of frames, each four bytes of length (big-endian) and MessagePack: a header, then [table, rows] in the
-order of TABLES with rows in the order of their keys, then a footer with the count and the SHA-256 of each table's rows.
-Whoever reads it in reads it back from the new journal and compares: that all is there is proved, not believed.
+A file is a row of frames, each four bytes of length (big-endian) and MessagePack. First comes a header. Then come
+frames of [table, rows], in the order of TABLES, with rows in the order of their keys. Last comes a footer with the
+count and the SHA-256 of each table's rows.
+
+An import reads everything back from the new journal and compares: that all is there is proved, not believed.
 """
 
 import hashlib
@@ -106,36 +109,36 @@ class Summing:
 
 
 class ExportSource(Protocol):
-    """What a journal that is read out offers."""
+    """A journal that is exported."""
 
     whole: bool
 
     async def count(self) -> int:
-        """Rows in all."""
+        """Count all rows."""
 
     def pages(self, table: str) -> AsyncIterator[Sequence[Row]]:
         """All rows of a table by key, from one moment."""
 
 
 class ImportTarget(ExportSource, Protocol):
-    """What a new journal that is read into offers."""
+    """A new journal that is imported into."""
 
     async def put(self, table: str, rows: Sequence[Row]) -> None:
-        """Rows of a table, in order."""
+        """Put rows of a table, in order."""
 
     async def doubt(self) -> None:
-        """What waits may have been sent since, and so may what happens until it is served again: unrepeatable facts of
-        both become uncertain instead of leaving."""
+        """Put the journal in doubt. What waits may have been sent since, and so may what happens until it is served
+        again. Unrepeatable facts of both become uncertain instead of leaving."""
 
 
 class Progress(Protocol):
-    """Told of every page."""
+    """A callback after every page."""
 
     def __call__(self, rows: int, /) -> object: ...
 
 
 async def write_out(journal: ExportSource, file: IO[bytes], progress: Progress) -> Mapping[str, Sum]:
-    """All of a journal into a file; what it holds."""
+    """Write all of a journal into a file. Returns what it holds."""
     summing = Summing()
     _write(file, Header(FORMAT, journal.whole, await journal.count(), int(time.time())))
     for table in TABLES:
@@ -149,7 +152,7 @@ async def write_out(journal: ExportSource, file: IO[bytes], progress: Progress) 
 
 
 def header_of(file: IO[bytes]) -> Header:
-    """Raises JournalError where it is no such file."""
+    """Read the header. Raises JournalError if it is no such file."""
     try:
         header = msgspec.msgpack.decode(_frame(file), type=Header)
     except (msgspec.DecodeError, JournalError):
@@ -160,7 +163,7 @@ def header_of(file: IO[bytes]) -> Header:
 
 
 async def read_in(journal: ImportTarget, file: IO[bytes], header: Header, progress: Progress) -> Mapping[str, Sum]:
-    """What follows the header into a new journal, read back and compared. Raises JournalError where they differ."""
+    """Read what follows the header into a new journal, read it back and compare. Raises JournalError if they differ."""
     told: dict[str, Sum] | None = None
     widths = _OLDER.get(header.format, {})
     for table, rows in _pages(file):
@@ -178,12 +181,13 @@ async def read_in(journal: ImportTarget, file: IO[bytes], header: Header, progre
 
 
 def _widened(table: str, row: Row) -> Row:
-    """A document came when it was received (0); what was added to other tables since is text, and was empty before."""
+    """Add the columns that older files lack. A document came when it was received (0). What was added to other tables
+    since is text, and was empty before."""
     return row + (0 if table == "envelope" else "",) * (len(TABLES[table].columns) - len(row))
 
 
 async def sums_of(journal: ExportSource, widths: Mapping[str, int] | None = None) -> Mapping[str, Sum]:
-    """Read anew; of a table that had fewer columns, only those count."""
+    """Read the journal again, and sum its tables. Of a table that had fewer columns, only those count."""
     summing = Summing(widths=widths or {})
     for table in TABLES:
         async for rows in journal.pages(table):
@@ -197,7 +201,7 @@ def _write(file: IO[bytes], value: object) -> None:
 
 
 def _frame(file: IO[bytes]) -> bytes:
-    """The next one; empty at the end of the file."""
+    """The next frame; empty at the end of the file."""
     start = file.read(4)
     length = int.from_bytes(start, "big")
     frame = file.read(length) if length <= _LONGEST_FRAME else b""

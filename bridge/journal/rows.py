@@ -1,4 +1,4 @@
-"""Between the bridge's values and the cells of a journal's tables, which are the same in every journal."""
+"""Convert between the bridge's values and the cells of a journal's tables, which are the same in every journal."""
 
 import hashlib
 import re
@@ -45,7 +45,7 @@ _decode_headers = msgspec.json.Decoder(dict[str, str]).decode
 
 
 def micros(moment: datetime) -> int:
-    """Exact: no float on the way."""
+    """Convert a time to microseconds since 1970, exactly: without a float on the way."""
     return (moment - EPOCH) // _MICROSECOND
 
 
@@ -62,8 +62,8 @@ def moment_or_none(cell: int | None) -> datetime | None:
 
 
 def packed(raw: bytes) -> bytes:
-    """The body as it is stored: the first byte names the codec. LZ4, for it costs a third of zstd at half as much again
-    in size, and every delivery waits for it."""
+    """Pack a body as it is stored. The first byte names the codec. LZ4 takes a third of the time of zstd, at half as
+    much again in size, and every delivery waits for it."""
     cell = bytearray(_MARK + len(raw) + len(raw) // 255 + _LZ4_MORE)
     cell[0] = 1
     # Into room of our own: what cramjam makes for itself costs as much again as the compression.
@@ -109,7 +109,8 @@ def _keyed(salt: bytes, tenant: str) -> "hashlib.blake2b":
 
 
 def _as_one(alias: str) -> str:
-    """Orders have a phone number as it was typed, requests to erase have it as E.164; addresses differ in case."""
+    """Write an alias in one form. Orders have a phone number as it was typed, requests to erase have it as E.164;
+    addresses differ in case."""
     if alias.startswith("phone:"):
         return _BETWEEN_DIGITS.sub("", _NOT_FROM_ABROAD.sub(r"\1", alias)).replace("phone:00", "phone:+", 1)
     if alias.startswith("email:"):
@@ -153,14 +154,15 @@ def is_delivery(stored: str, delivery: str) -> bool:
 
 
 def owners(envelope: Envelope) -> Iterable[tuple[str, str]]:
-    """The lanes in which the document may belong, its own first: of each name of its tenant, and of each tenant to
-    whom its secret belongs."""
+    """The lanes in which the document may belong, its own first: one for each name of its tenant, and for each tenant
+    that has its secret."""
     return ((tenant, envelope.lane) for tenant in (envelope.tenant, *envelope.also, *envelope.rivals))
 
 
 def in_its_lane(envelope: Envelope, there: set[tuple[str, str]]) -> Envelope:
-    """The document in the lane in which its order came first: that of another name of its tenant; or set apart where it
-    came for another tenant with the same secret. there: lanes that are stored; its own is one of them afterwards."""
+    """Put the document into the lane in which its order came first. That may be a lane of another name of its tenant.
+    If the order first came for another tenant with the same secret, the document is set apart. there: lanes that are
+    stored; its own is one of them afterwards."""
     own, *others = owners(envelope)
     owner = None if own in there else next((tenant for tenant, lane in others if (tenant, lane) in there), None)
     if owner is None:
@@ -190,7 +192,8 @@ def is_shut_out(envelope: Envelope, hashes: Iterable[bytes], blocked: set[bytes]
 
 
 def as_attempts(facts: Iterable[Parked]) -> list[Row]:
-    """How they ended until a person asked for another attempt: rows of `attempt`, each with a moment of its own."""
+    """Rows of `attempt` for facts that a person wants tried again: how they ended until then, each with a moment of its
+    own."""
     rows: dict[tuple[int, int, str, int], Row] = {}
     for fact in facts:
         at = micros(fact.settled_at)
@@ -227,7 +230,7 @@ def envelope_of(row: Row) -> Envelope:
 def standings_of(
     names: Mapping[int, str], *, newest: Sequence[Row], facts: Sequence[Row], waiting: Sequence[Row]
 ) -> Mapping[str, Standing]:
-    """Lane to order's name; from the queries `newest_stored`, `facts_of` and `waiting_of`."""
+    """The standings by order's name; from the queries `newest_stored`, `facts_of` and `waiting_of`."""
     versions: dict[int, int | None] = dict(newest)
     return {
         name: Standing(
@@ -267,7 +270,7 @@ def _kept(lane: LaneNumber, documents: Sequence[Row], facts: Sequence[Row]) -> K
 
 
 def text(given: str) -> str:
-    """Such as every journal can hold: U+FFFD for NUL, a question mark for half of a surrogate pair."""
+    """Make a text that every journal can hold: U+FFFD for NUL, a question mark for half of a surrogate pair."""
     if given.isascii() and "\0" not in given:
         return given
     return given.replace("\0", "\ufffd").encode(errors="replace").decode()
@@ -330,7 +333,7 @@ _TIMES = frozenset({"version", "occurred", "received", "settled", "at", "until",
 
 
 def row_as_dict(names: Sequence[str], row: Sequence[object]) -> dict[str, object]:
-    """A row as it is told to people: times are times, and a lane that waits for no time has none."""
+    """Show a row to people: times are times, and a lane that waits for no time has none."""
     return {name: _readable(name, cell) for name, cell in zip(names, row, strict=True)}
 
 

@@ -8,7 +8,7 @@ from bridge.journal import Intake, Journal, Operator, Reader
 from bridge.journal.dump import ExportSource, ImportTarget
 
 Released: TypeAlias = Callable[[str, str], None]
-"""Called with destination and rule when a person released a rule."""
+"""A callback with destination and rule, when a person released a rule."""
 
 
 class Store(Protocol):

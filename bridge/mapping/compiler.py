@@ -75,7 +75,7 @@ class Context:
 
 
 class EnoughSaid(Exception):
-    """So much is wrong with a rule that the rest of it is not looked at."""
+    """A rule has so many problems that the rest of it is not looked at."""
 
 
 class RuleCompiler:

@@ -141,7 +141,7 @@ class Rule:
         return structs.replace(event, left_out=tuple(left_out))
 
     def _scope_of(self, scope: Scope, event: Event) -> Scope:
-        """That of the element of which the event is told."""
+        """The scope of the element that the event is about."""
         if self.each is None:
             return scope
         return next((each for each in self.each.scopes(scope) or [] if self._once(each) == event.once), scope)

@@ -369,7 +369,7 @@ class Each(Structure):
 
     @property
     def name(self) -> str:
-        """That of the innermost elements."""
+        """The name of the innermost elements."""
         return self.levels[-1].name
 
     def value(self, scope: Scope) -> Value:

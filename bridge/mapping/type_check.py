@@ -84,7 +84,7 @@ _NEAR: Final = 0.8
 
 
 def no_function(name: str) -> str:
-    """That there is none of that name, and what to write instead."""
+    """Say that there is no function of that name, and what to write instead."""
     cure = _OTHERWISE.get(name)
     if cure:
         return f"there is no function {name}: write {cure}"

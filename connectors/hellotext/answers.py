@@ -19,7 +19,7 @@ from connectors.hellotext.bodies import (
 )
 
 _ELSEWHERE = frozenset((*range(300, 400), 405, 407))
-"""Whoever answers so is not the API."""
+"""Statuses that are not the API's own."""
 _NOT_FOUND = 404  # status
 _LONGEST_WAIT = timedelta(days=1)
 

@@ -7,7 +7,7 @@ Strange: TypeAlias = Literal["challenge", "text", "page", "errors", "array", "tr
 
 
 class Reply(NamedTuple):
-    """One answer, as bytes."""
+    """A reply, as bytes."""
 
     status: int
     content_type: str

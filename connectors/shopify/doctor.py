@@ -15,7 +15,6 @@ _PROBE = """query Probe { shop { id myshopifyDomain currencyCode ianaTimezone }
   currentAppInstallation { accessScopes { handle } } publicApiVersions { handle supported } }"""
 _SCOPES = {"fulfillment": "read_fulfillments", "customer": "read_customers", "draft_order": "read_draft_orders"}
 """The scope that a topic needs, by the topic's family. All others need read_orders."""
-"""Authentic, and no document of any topic: the door checks the signature first, and stores nothing."""
 
 
 @dataclass(slots=True, kw_only=True)

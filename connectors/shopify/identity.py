@@ -19,7 +19,7 @@ from connectors.shopify.phones import Address, numbers
 Id = Annotated[int, msgspec.Meta(ge=1)]
 Token = Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
 Loose: TypeAlias = Any
-"""Whatever stands there: used if it is fit, ignored if not."""
+"""Anything that may stand there: used if it is fit, ignored if not."""
 
 Odd: TypeAlias = list[Any] | str | int | float | bool | None
 """What stands there instead of an object, and refuses no order."""

@@ -1,4 +1,4 @@
-"""Under which numbers a person is found: as they were typed, and as they are dialled from abroad."""
+"""Find the numbers under which a person is known: as they were typed, and as they are dialled from abroad."""
 
 from collections.abc import Iterable, Iterator
 from functools import lru_cache

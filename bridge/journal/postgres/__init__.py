@@ -1,7 +1,7 @@
 """The journal of many machines: one Postgres database, any number of processes, the same tables and promises.
 
-`append` and `record` return after the database has committed. A lane is owned by lease: who has lost it can neither
-mark a fact as departed nor settle it. See place.py for how it is reached, lease.py for who owns what.
+`append` and `record` return after the database has committed. A lane is owned by lease. A process that has lost it can
+neither mark a fact as departed nor settle it. See place.py for the connection, lease.py for who owns what.
 """
 
 import asyncio
@@ -101,7 +101,7 @@ async def acting(place: Place) -> AsyncIterator[PostgresOperator]:
 async def opened(
     place: Place, *, destinations: Sequence[str], released: Callable[[str, str], None] = lambda _dest, _rule: None
 ) -> AsyncIterator["PostgresJournal"]:
-    """Take part in the journal. `released` is told of rules that a person released. Raises JournalBusy,
+    """Take part in the journal. `released` is called with rules that a person released. Raises JournalBusy,
     JournalUnreadable."""
     async with connected(place) as database:
         await check(database)
@@ -145,7 +145,7 @@ class PostgresJournal(PostgresOperator):
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """The lease is kept and groups are committed; on the way out what was put is stored and the lanes are free."""
+        """Keep the lease and commit groups. On the way out, what was put is stored and the lanes are free."""
         await self._lease.enter()
         self._salt = await self.salt()
         self._doubt = await self._doubted()
@@ -179,7 +179,7 @@ class PostgresJournal(PostgresOperator):
         return task
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        """A task that dies of a bug takes the process with it: half a journal would lose things silently."""
+        """End the process with a task that dies of a bug: half a journal would lose things silently."""
         problem = None if task.cancelled() else task.exception()
         if problem is not None and not self.broken.done():
             self.broken.set_exception(JournalBroken(f"the journal's own work failed: {type(problem).__name__}"))
@@ -197,7 +197,8 @@ class PostgresJournal(PostgresOperator):
             changed()
 
     async def _looking(self) -> None:
-        """Whatever others left is found, whoever failed to tell of it; also what persons have decided."""
+        """Look for what other processes left, even if their notification was lost, and for what persons have
+        decided."""
         while True:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._database.place.poll.total_seconds()):
@@ -209,7 +210,7 @@ class PostgresJournal(PostgresOperator):
                 self._wake()
 
     async def _learn_releases(self) -> None:
-        """What is held while the answer comes is no part of it."""
+        """Learn which rules were released. A rule that is held while the answer comes is not part of it."""
         before = set(self._held)
         held = {(hold.dest, hold.rule) for hold in await self.holds()}
         for dest, rule in before - held:
@@ -357,7 +358,8 @@ class PostgresJournal(PostgresOperator):
             del self._lease.in_flight[key]
 
     async def confirm(self, claim: Claim) -> None:
-        """The look at what persons have decided is young enough, or is made again."""
+        """Confirm a claim by the last look at what persons have decided, if that is young enough. Otherwise look
+        again."""
         if claim.lease != self._lease.id:
             raise LaneLost("the lease under which this lane was claimed has ended")
         await self._decisions.known()

@@ -105,7 +105,7 @@ async def _appended(
 async def _stored(
     connection: Connection, sql: Mapping[str, str], keys: Sequence[Delivery]
 ) -> dict[Delivery, tuple[int, bytes | None]]:
-    """Their numbers, and their bodies as they are stored."""
+    """Numbers of the deliveries that are known, and their bodies as they are stored."""
     rows = await connection.fetch(sql["known"], *columns(keys, 2)) if keys else []
     return {(lane, delivery): (seq, raw) for lane, delivery, seq, raw in rows}
 
@@ -115,14 +115,14 @@ def _is_one(append: Append, stored: bytes | None) -> bool:
 
 
 def _renamed(append: Append) -> Append:
-    """Another delivery than the one that has its id."""
+    """An append with another id: it is another delivery than the one that has its id."""
     delivery = told_apart(append.id, append.raw)
     return replace(append, id=delivery, envelope=msgspec.structs.replace(append.envelope, id=delivery))
 
 
 async def _set_apart(connection: Connection, sql: Mapping[str, str], group: Sequence[Append]) -> Sequence[Append]:
-    """Orders that came for another tenant with the same secret first are in doubt; those that came under another name
-    of their tenant are in the lane of that."""
+    """Set apart orders that first came for another tenant with the same secret: they are in doubt. Orders that first
+    came under another name of their tenant go to the lane of that name."""
     wanted = {lane for append in group for lane in owners(append.envelope)}
     there = {(tenant, name) for tenant, name in await connection.fetch(sql["lanes_there"], *columns(list(wanted), 2))}
     return [_in_its_lane(append, there) for append in group]

@@ -1,4 +1,5 @@
-"""Connections, transactions and statements. What passes by itself becomes JournalBusy: nothing was confirmed."""
+"""Connections, transactions and statements. Problems that pass by themselves become JournalBusy: nothing was
+confirmed."""
 
 import asyncio
 import re
@@ -59,7 +60,7 @@ def statements(schema: str) -> dict[str, str]:
 
 @contextmanager
 def _translated_errors(place: Place) -> Iterator[None]:
-    """The server's own words may quote a document: only the name of what is wrong is kept."""
+    """Translate errors. The server's own words may quote a document: only the name of the problem is kept."""
     try:
         yield
     except _UNPREPARED:
@@ -96,7 +97,7 @@ class Database:
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
-        """Outside a transaction. Raises JournalBusy, JournalUnreadable."""
+        """Take a connection, outside a transaction. Raises JournalBusy, JournalUnreadable."""
         with _translated_errors(self.place):
             async with self._pool.acquire(timeout=self.place.timeout.total_seconds()) as connection:
                 yield connection
@@ -114,8 +115,8 @@ class Database:
         return rows[0][0] if rows else None
 
     async def transaction(self, work: Callable[[Connection], Awaitable[T]]) -> T:
-        """All of it or nothing; again where it clashed with another. After JournalBusy nobody knows: it is asked again,
-        or is found to be known."""
+        """Do all of the work or nothing, and again if it clashed with another. After JournalBusy nobody knows which:
+        the caller asks again, or finds that it is known."""
         for left in reversed(range(_TRIES)):
             try:
                 async with self.connection() as connection, connection.transaction():
@@ -127,8 +128,8 @@ class Database:
 
 
 async def _tried(pool: Any, place: Place) -> None:  # noqa: ANN401  asyncpg has no types
-    """The address is read at the first connection. What the driver says of it may quote it, and it may hold the
-    password."""
+    """Try the first connection: the address is read then. What the driver says may quote the address, which may hold
+    the password."""
     with _translated_errors(place):
         try:
             async with pool.acquire(timeout=place.timeout.total_seconds()):

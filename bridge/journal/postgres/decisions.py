@@ -1,7 +1,9 @@
-"""What persons decide about lanes that are in flight somewhere: their claims are revoked, nothing more of them leaves.
+"""Decisions of persons about lanes that are in flight somewhere: their claims are revoked, and nothing more of them
+leaves.
 
-The mark is in the table, so the departed mark meets it in any case. What needs no mark is confirmed by memory, and that
-is never older than `_YOUNG`. So whoever decides knows a little later that every process knows, told or not.
+The revocation is in the table, so the departed mark meets it in any case. What needs no mark is confirmed by memory,
+which is never older than `_YOUNG`. So a command knows a little later that every process knows, even without a
+notification.
 """
 
 import asyncio
@@ -20,7 +22,7 @@ _YOUNG = 8.0
 
 _PAUSE = 0.1  # seconds
 _LOOKS = 100
-"""They last longer than `_YOUNG`."""
+"""The most looks at claims that have not ended. Together they last longer than `_YOUNG`."""
 
 _NONE: Collection[tuple[LaneNumber, int]] = frozenset()
 
@@ -47,7 +49,7 @@ class Decisions:
                     await self._look()
 
     async def look(self) -> None:
-        """One after the other: no answer comes behind a younger one. Raises JournalBusy."""
+        """Look at the table, one look after the other: no answer is overtaken by an older one. Raises JournalBusy."""
         async with self._looking:
             await self._look()
 

@@ -129,7 +129,7 @@ async def doubt(place: Place) -> None:
 
 
 def _patient(place: Place) -> Place:
-    """One statement may take as long as a large table takes."""
+    """The same place with a patient timeout: one statement may take as long as a large table takes."""
     return replace(place, timeout=timedelta(hours=2))
 
 

@@ -1,4 +1,4 @@
-"""What a database was told about keeping what it has acknowledged, and holding texts: looked at, raised, and said."""
+"""Check, raise and report the settings by which a database keeps what it has acknowledged and holds texts."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final

@@ -29,7 +29,8 @@ def hashes(salt: bytes, erasure: Erasure) -> list[bytes]:
 
 
 async def block(database: Database, blocked: Sequence[bytes], at: int) -> int:
-    """Returns when every process knows: the lock waits for whoever is storing, and who stores later sees it."""
+    """Block, and return when every process knows. The lock waits for processes that are storing; those that store later
+    see it."""
 
     async def work(connection: Connection) -> int:
         await connection.execute(database.sql["lock_blocked"])
@@ -40,7 +41,8 @@ async def block(database: Database, blocked: Sequence[bytes], at: int) -> int:
 
 
 async def block_orders(database: Database, salt: bytes, lanes: Sequence[LaneNumber], at: int) -> None:
-    """Later documents of these orders may not name their buyer: a parcel's address, a refund's note."""
+    """Block orders by their ids: later documents may not name their buyer, such as a parcel's address or a refund's
+    note."""
     names = await database.fetch("names_of", list(lanes))
     await block(database, [alias_hash(salt, tenant, order_alias(name)) for tenant, name in names], at)
 

@@ -25,7 +25,7 @@ class Group(Generic[Item, Answer]):
         self._stopping = False
 
     def put(self, item: Item) -> asyncio.Future[Answer]:
-        """Durable when it is done. Raises JournalBusy."""
+        """Put an item. It is durable when the future is done. Raises JournalBusy."""
         if self._stopping or len(self._waiting) >= _MOST_WAITING:
             raise JournalBusy("the journal takes nothing more in now")
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
@@ -34,7 +34,7 @@ class Group(Generic[Item, Answer]):
         return future
 
     def stop(self) -> None:
-        """What was put is still stored."""
+        """Stop. What was put is still stored."""
         self._stopping = True
         self._came.set()
 
@@ -49,7 +49,7 @@ class Group(Generic[Item, Answer]):
                 resolve(future, answer)
 
     async def _answers(self, items: Sequence[Item]) -> Sequence[Answer | Exception]:
-        """What one brought that cannot be stored is told to it alone; the others go on."""
+        """Commit, and answer each. An item that cannot be stored fails alone; the others go on."""
         try:
             return await self._commit(items)
         except JournalBusy as busy:

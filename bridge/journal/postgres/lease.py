@@ -44,7 +44,8 @@ class Lease:
         return next(self._numbers)
 
     def lost_answer(self, number: int) -> None:
-        """This claim may have been made, now or in a moment, and nobody here knows of it."""
+        """Note a claim whose answer was lost: it may have been made, now or in a moment, and nobody here knows of
+        it."""
         self._in_doubt[number] = monotonic() + _DOUBTED_FOR * self._span.total_seconds()
 
     async def enter(self) -> None:
@@ -83,7 +84,7 @@ class Lease:
         return status == "UPDATE 1"
 
     async def leave(self) -> None:
-        """What is still in flight is free for others at once."""
+        """Leave: what is still in flight is free for others at once."""
         if self.id:
             await self._database.value("leave", self.id)
             self.id = 0
@@ -92,7 +93,7 @@ class Lease:
     # -- lanes without an owner ----------------------------------------------------------------------------------------
 
     async def _free_orphans(self) -> None:
-        """Lanes of processes whose lease has ended, whoever notices."""
+        """Free lanes of processes whose lease has ended. Any process may do it."""
         lanes, doubted = await self._database.transaction(self._free_lapsed)
         if doubted:
             emit("facts.in_doubt", count=doubted)

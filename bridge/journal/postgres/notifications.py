@@ -29,12 +29,12 @@ class Notifications:
         self._pending = ""
 
     def notify(self, news: str = "") -> None:
-        """Others are told soon."""
+        """Notify other processes soon."""
         self._pending = news or self._pending
         self._news.set()
 
     async def notify_now(self, news: str) -> None:
-        """Before a command ends. Who is not told looks by itself."""
+        """Notify other processes now, before a command ends. A process that misses it looks by itself."""
         if self._database.place.listen:
             async with self._database.connection() as connection:
                 await connection.execute("SELECT pg_notify($1, $2)", self._channel, news)

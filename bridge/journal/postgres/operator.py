@@ -21,7 +21,7 @@ def now() -> int:
 
 
 class PostgresOperator(PostgresReader):
-    """Implements Acting. `acted` tells whoever works that something may be due."""
+    """Implements Operator. `acted` notifies the processes that work that something may be due."""
 
     def __init__(self, database: Database, acted: Callable[[], Awaitable[None]]) -> None:
         super().__init__(database)

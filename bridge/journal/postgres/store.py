@@ -26,7 +26,7 @@ class PostgresStore:
         return self.name
 
     def is_new(self) -> bool:
-        """Never: `journal init` makes it."""
+        """Answer False: `journal init` makes the journal."""
         return False
 
     def serving(self, *, destinations: Sequence[str], released: Released) -> AbstractAsyncContextManager[Journal]:
@@ -39,7 +39,7 @@ class PostgresStore:
         return postgres.acting(self.place)
 
     def is_served(self, _journal: Operator) -> bool:
-        """Taken for granted: nobody knows of all processes."""
+        """Answer True: nobody knows of all processes."""
         return True
 
     def feeding(self, *, destinations: Sequence[str]) -> AbstractAsyncContextManager[Intake]:

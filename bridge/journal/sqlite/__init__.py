@@ -1,7 +1,7 @@
 """The embedded journal: one SQLite file in WAL mode, one owner, one writing thread with group commit.
 
-`append` and `record` return after fsync. The owner knows which lanes are in flight from its own memory: a process that
-ends has none, and what it had marked `departed` becomes `uncertain` when the file is opened again.
+`append` and `record` return after fsync. The owner keeps in memory which lanes are in flight. A process that ends loses
+this memory. What it had marked `departed` becomes `uncertain` when the file is opened again.
 """
 
 import asyncio
@@ -109,7 +109,7 @@ async def reading(path: Path) -> AsyncIterator[SqliteReader]:
 
 
 def _doubt(connection: sqlite3.Connection, path: Path) -> None:
-    """What was on its way when the last owner ended may have arrived."""
+    """Make facts uncertain that were on their way when the last owner ended: they may have arrived."""
     try:
         in_doubt = connection.execute(statements()["ended_in_flight"], (_now(),)).rowcount
         connection.execute(statements()["free_held"], (_now(),))
@@ -159,7 +159,7 @@ class SqliteJournal(SqliteReader):
             self.broken.set_exception(failure)
 
     def stop(self) -> None:
-        """What was submitted is still written."""
+        """Stop. What was submitted is still written."""
         self._writer.stop()
         self.broken.cancel()
 
@@ -220,7 +220,7 @@ class SqliteJournal(SqliteReader):
                 append.resolve(problem)
 
     def _packed(self, admitted: Sequence[tuple[Incoming, int]]) -> Sequence[Append]:
-        """Each step for all, then the next: see bridge.intake.arrivals."""
+        """Pack the envelopes: each step for all, then the next, as in bridge.intake.arrivals."""
         incoming, sizes = [one for one, _ in admitted], [size for _, size in admitted]
         envelopes = [one.envelope for one in incoming]
         headers = [packed_headers(envelope.headers) for envelope in envelopes]
@@ -425,7 +425,7 @@ class SqliteJournal(SqliteReader):
         return erased
 
     async def _emptied(self) -> bool:
-        """Readers are short: those of this process and of commands are gone a moment later."""
+        """Empty the log. Readers are short: those of this process and of commands are gone a moment later."""
         for _ in range(_EMPTYING_TRIES):
             if await self._act(erasures.emptied, after=True):
                 return True

@@ -42,7 +42,7 @@ _Known: TypeAlias = dict[tuple[LaneNumber, str], tuple[int, bytes | None]]
 """Lane and id of a delivery to its number and its body as it is stored; None: the body is gone."""
 
 _Fresh: TypeAlias = tuple[Append, LaneNumber, int]
-"""What is new, the number of its lane, its own."""
+"""The new append, the number of its lane, and its own number."""
 
 
 @dataclass(slots=True)
@@ -142,8 +142,8 @@ class AppendBatch:
         return known.get(key, (None, None))[0]
 
     def _set_apart(self, appends: Sequence[Append]) -> None:
-        """Orders that came for another tenant with the same secret first, or under another name of theirs. One whose
-        lane is remembered is its own."""
+        """Set apart orders that first came for another tenant with the same secret, or under another name of their
+        tenant. An order whose lane is remembered is its own."""
         doubted = [each for each in appends if (each.envelope.tenant, each.envelope.lane) not in self._lanes]
         wanted = {lane for append in doubted for lane in owners(append.envelope)}
         there = {(tenant, name) for tenant, name, _ in fetched(self._connection, "lanes", list(wanted))}

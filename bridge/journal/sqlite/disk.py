@@ -1,7 +1,8 @@
-"""Room on the disk: below `min_free` nothing new is taken in; a ballast file keeps room for what must still be settled.
+"""Guard the disk: below `min_free` nothing new is taken in, and a ballast file keeps space for what must still be
+settled.
 
-A full disk cannot settle, prune or even checkpoint: then the ballast is removed, and made again when there is room.
-Pages that are free inside the journal's file are room, too: what was pruned leaves the file as long as it was.
+A full disk cannot settle, prune or even checkpoint. Then the ballast is removed, and made again when there is space.
+Pages that are free inside the journal's file count as space too: pruning leaves the file as long as it was.
 """
 
 import os
@@ -28,7 +29,8 @@ def free_inside(connection: sqlite3.Connection) -> int:
 
 
 class DiskGuard:
-    """Looked at by the writer's thread before it takes something in, twice a second at the most."""
+    """The guard that the writer's thread asks before it takes something in. It looks at the disk twice a second at the
+    most."""
 
     def __init__(self, path: Path, *, min_free: int, ballast: int) -> None:
         self._folder = path.resolve().parent
@@ -38,7 +40,7 @@ class DiskGuard:
         self._looked = -_LOOK_EVERY
         self._full = False
         self.inside = 0
-        """Bytes of pages that are free inside the journal's file; the writer knows it, and says so."""
+        """Bytes of pages that are free inside the journal's file. The writer sets it."""
 
     @property
     def must_look(self) -> bool:
@@ -51,14 +53,14 @@ class DiskGuard:
         return disk.f_bavail * disk.f_frsize
 
     def refuses_appends(self) -> JournalBusy | None:
-        """The refusal, while there is too little room."""
+        """The refusal, while there is too little space."""
         if self.must_look:
             self._looked = time.monotonic()
             self._see(self.free())
         return JournalBusy("the journal's disk has less free room than min_free") if self._full else None
 
     def give_up_ballast(self) -> None:
-        """The disk is full, whatever it said before."""
+        """Remove the ballast: the disk is full, whatever it said before."""
         self._ballast.unlink(missing_ok=True)
         self._full = True
         self._looked = time.monotonic()
@@ -75,7 +77,8 @@ class DiskGuard:
             self._lay_ballast(free)
 
     def _room_to_go_on(self) -> int:
-        """More than what giving up the ballast has freed: that room is for what must still be settled."""
+        """Bytes that must be free again: more than the ballast has freed, since those are for what must still be
+        settled."""
         missing = 0 if self._ballast.exists() else self._ballast_size
         return self._min_free + self._ballast_size + missing
 

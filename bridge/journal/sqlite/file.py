@@ -57,7 +57,7 @@ def owned(path: Path) -> Iterator[int]:
 
 
 def _is_locked(lock: int, path: Path) -> bool:
-    """Whether this process holds the lock, and the lock still has its name: somebody may have removed it meanwhile."""
+    """Whether this process holds the lock, and the lock still has its name. Somebody may have removed it meanwhile."""
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
@@ -67,7 +67,7 @@ def _is_locked(lock: int, path: Path) -> bool:
 
 
 def _make_folder(path: Path) -> None:
-    """The last one only: more than that is missing where a path is mistyped or a disk not mounted."""
+    """Make the last folder of the path only. If more is missing, the path is mistyped or a disk is not mounted."""
     folder = path.parent
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
@@ -85,7 +85,7 @@ def _make_folder(path: Path) -> None:
 
 
 def _cannot_open(path: Path, problem: OSError) -> JournalError:
-    """What is somebody's choice has a cure; anything else is the disk's."""
+    """The error for a file that cannot be opened. A person's choice has a cure; anything else is the disk's."""
     if problem.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
         return JournalBroken(f"cannot open the journal {path}: {problem.strerror}")
     reason = os.strerror(problem.errno)
@@ -96,7 +96,7 @@ def _cannot_open(path: Path, problem: OSError) -> JournalError:
 
 
 def _refuse_network(path: Path) -> None:
-    """Locks and fsync of SQLite do not hold on a network file system. Raises JournalUnreadable."""
+    """Refuse a network file system: locks and fsync of SQLite do not hold on it. Raises JournalUnreadable."""
     try:
         mounts = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape")
     except OSError:  # not Linux: nothing is known of the mount
@@ -145,10 +145,11 @@ def writable(path: Path) -> Iterator[sqlite3.Connection]:
 
 
 def check_content(path: Path) -> None:
-    """SQLite takes a file of one byte for an empty database, and would write over it. Raises JournalUnreadable.
+    """Refuse a file that is too short for a database. SQLite takes a file of one byte for an empty database, and would
+    write over it. Raises JournalUnreadable.
 
-    The file is never opened: closing it would drop SQLite's locks on it (see identity.py). What a file of some length
-    holds SQLite says by itself.
+    The file is never opened: closing it would drop SQLite's locks on it (see identity.py). SQLite itself checks the
+    content of longer files.
     """
     try:
         size = path.stat().st_size
@@ -161,7 +162,7 @@ def check_content(path: Path) -> None:
 
 
 def refuse_leftovers(path: Path) -> None:
-    """A log without its journal would be played into the new file that is made here. Raises JournalError."""
+    """Refuse a log without its journal: it would be played into the new file that is made here. Raises JournalError."""
     if files := leftovers(path):
         names = " and ".join(str(file) for file in files)
         there = f"is a journal at {path}, and also" if path.exists() else f"is no journal at {path}, but"
@@ -173,7 +174,7 @@ def refuse_leftovers(path: Path) -> None:
 
 
 def refuse_strange_log(path: Path, lock: int) -> None:
-    """The log of another file would be played into this one. Raises JournalError. lock: of the owner."""
+    """Refuse the log of another file: it would be played into this one. Raises JournalError. lock: of the owner."""
     if strange_log(path, lock):
         raise JournalError(
             f"{path} is not the file that its log {beside(path, '-wal')} belongs to: orders may be in that log and "
@@ -208,7 +209,8 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def version_of(connection: sqlite3.Connection, path: Path) -> int:
-    """0: an empty file. Raises JournalUnreadable for a file of somebody else, or of a newer version."""
+    """Read the version of the journal. 0: an empty file. Raises JournalUnreadable for a file of somebody else, or of a
+    newer version."""
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()

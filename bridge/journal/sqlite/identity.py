@@ -1,8 +1,8 @@
-"""What the promise rests on: that the files under the journal's path are still those that this process writes.
+"""Check that the files under the journal's path are still those that this process writes. The promise rests on this.
 
 A file that was deleted, moved or replaced takes every write, and nobody finds it again. So its identity is looked at
-before each answer, by name only. To open the file beside SQLite would drop SQLite's own locks on it: whoever closes any
-descriptor of a file drops all POSIX locks of the process on it (sqlite.org/howtocorrupt.html, 2.2).
+before each answer, by name only. The file is never opened beside SQLite. A process that closes any descriptor of a file
+drops all its POSIX locks on the file, SQLite's own too (sqlite.org/howtocorrupt.html, 2.2).
 """
 
 import os
@@ -72,7 +72,8 @@ class Identity:
 
     @property
     def is_overwritten(self) -> bool:
-        """A copy over the file keeps its inode. SQLite makes the file larger, and never smaller by itself."""
+        """Whether another file was copied over this one. Such a copy keeps the inode. SQLite makes the file larger, and
+        never smaller by itself."""
         try:
             size = os.stat(self.path).st_size  # noqa: PTH116  as above
         except OSError:
@@ -101,10 +102,11 @@ def _sentence(path: Path, what: str, done: str = "") -> str:
 
 
 def strange_log(path: Path, lock: int) -> bool:
-    """Whether the log at this path is the one of the last owner, and the journal is not: another file was put into its
-    place, and the log would be played into it. lock: the descriptor of the lock, in which the last owner left them.
+    """Whether the log at this path is the one of the last owner, but the journal is not. Then another file was put into
+    its place, and the log would be played into it. lock: the descriptor of the lock, in which the last owner left their
+    numbers.
 
-    Where the log is another one too, all files came here together.
+    If the log is another one too, all files came here together.
     """
     told = os.pread(lock, 100, 0).split()
     file, log = inode_of(path), inode_of(beside(path, "-wal"))

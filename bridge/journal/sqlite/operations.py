@@ -1,4 +1,4 @@
-"""What the writer is given to do, and who is told how it ended."""
+"""Operations for the writer, and the callbacks and futures that learn how they ended."""
 
 import asyncio
 import sqlite3
@@ -12,8 +12,12 @@ from bridge.journal import Appended, Claim, Incoming, Progress, awaited
 
 @dataclass(slots=True)
 class Append:
-    """An envelope to store, packed before it is queued. raw: empty where no body is kept. aliases: the last is that of
-    the delivery, which is nobody's name. size: of the envelope in the backlog."""
+    """An envelope to store, packed before it is queued.
+
+    raw      empty if no body is kept
+    aliases  the last is that of the delivery, which is nobody's name
+    size     bytes of the envelope in the backlog
+    """
 
     incoming: Incoming
     envelope: Envelope
@@ -22,9 +26,9 @@ class Append:
     aliases: Sequence[bytes]
     size: int
     stored: Callable[[Envelope, Appended], None]
-    """Told of every new envelope, before who brought it."""
+    """A callback for every new envelope, before its sender is answered."""
     on_resolved: Callable[[int], None]
-    """Given the size when it waits no longer."""
+    """A callback with the size, when the envelope waits no longer."""
 
     def resolve(self, answer: Appended | Exception) -> None:
         self.on_resolved(self.size)
@@ -45,7 +49,7 @@ class Entry:
     now: int
     future: asyncio.Future[None]
     stored: Callable[[Claim, Progress], None]
-    """Told when it is stored, whether or not anybody waits for it any more."""
+    """A callback when it is stored, whether or not anybody waits for it any more."""
 
     def resolve(self, answer: Exception | None) -> None:
         if answer is None:
@@ -55,13 +59,13 @@ class Entry:
 
 @dataclass(slots=True, kw_only=True)
 class Act:
-    """Any other change: runs inside the transaction of its group, or by itself `after` it."""
+    """Any other change. It runs inside the transaction of its group, or by itself `after` it."""
 
     call: Callable[[sqlite3.Connection], object]
     future: asyncio.Future[object]
     after: bool = False
     done: Callable[[object], None]
-    """Told how it ended, whether or not anybody waits for it any more."""
+    """A callback with the answer, whether or not anybody waits for it any more."""
 
     def resolve(self, answer: object) -> None:
         self.done(answer)

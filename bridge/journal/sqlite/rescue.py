@@ -1,6 +1,7 @@
-"""What was acknowledged and has lost its name is written where it is found again.
+"""Write what was acknowledged and has lost its name to a place where it is found again.
 
-The owner of a journal whose files were taken away still has them open, and nobody else has: when it ends they are gone.
+The owner of a journal whose files were taken away still has them open, and nobody else has. When the owner ends they
+are gone.
 """
 
 import os
@@ -50,7 +51,7 @@ def _checkpointed(connection: sqlite3.Connection, place: Path) -> str:
 
 
 def _copied(connection: sqlite3.Connection, path: Path) -> str:
-    """The folder may be gone as well."""
+    """Copy the journal to a name that is free. The folder may be gone as well."""
     path.resolve().parent.mkdir(mode=0o700, exist_ok=True)
     part = beside(path, ".rescue-part")
     os.close(made_anew(part))
@@ -76,7 +77,7 @@ def _free_name(path: Path) -> Path:
 
 
 def flush(path: Path) -> None:
-    """A file that SQLite made by VACUUM INTO, or a folder in which a name has changed, is on the disk."""
+    """Flush to the disk: a file that SQLite made by VACUUM INTO, or a folder in which a name has changed."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

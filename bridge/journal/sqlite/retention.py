@@ -33,9 +33,9 @@ class Pruning:
     def _page(
         self, connection: sqlite3.Connection, name: str, before: int, now: int, limit: int
     ) -> tuple[list[tuple[int, LaneNumber]], bool]:
-        """(number, lane) of the next rows, up to the first that is not old: numbers grow with time, so that what is
-        young need not be looked at, however much there is of it. A page is bounded by bytes, too, for what is deleted
-        is overwritten, and goes through the log."""
+        """The next rows, as (number, lane), up to the first that is not old. Numbers grow with time, so rows that are
+        young need not be looked at. A page is bounded by bytes too: what is deleted is overwritten, and goes through
+        the log."""
         rows = connection.execute(statements()[name], (self._after[name], limit)).fetchall()
         page = rows[: within_bytes([size for *_, size in rows], MOST_BYTES)]
         following = None

@@ -1,7 +1,7 @@
-"""A copy that was put back: the journal has a stamp that grows, and so has the file of its lock, beside it.
+"""Recognise a copy that was put back. The journal has a stamp that grows, and so has the file of its lock, beside it.
 
-Where the one beside is newer, this file is a copy of an earlier time: what was sent since is not in it. A stamp is a
-time, in microseconds since 1970. It is written at each start and end, and once a minute where something was written.
+If the stamp beside is newer, the journal is a copy of an earlier time: what was sent since is not in it. A stamp is a
+time, in microseconds since 1970. It is written at each start and end, and once a minute if something was written.
 """
 
 import os
@@ -42,11 +42,12 @@ class Stamp:
 
     @property
     def is_of_a_copy(self) -> bool:
-        """The journal has been farther than this file goes."""
+        """Whether the journal has been farther than this file goes."""
         return self._beside > self.last
 
     def put(self) -> None:
-        """Into the file, as part of the transaction that is open. A clock that was set back takes nothing back."""
+        """Put the stamp into the file, as part of the transaction that is open. A clock that was set back takes nothing
+        back."""
         self.last = max(self.last + 1, self._beside + 1, time.time_ns() // 1000)
         put_meta(self._connection, STAMP, self.last)
 
@@ -60,7 +61,7 @@ class Stamp:
 
     @contextmanager
     def kept(self) -> Iterator[None]:
-        """Around the commit of whatever was written: once a minute the stamp goes with it."""
+        """Wrap the commit of whatever was written: once a minute the stamp goes with it."""
         self._is_behind = True
         is_due = time.monotonic() >= self._next
         if is_due:
@@ -70,7 +71,7 @@ class Stamp:
             self.leave()
 
     def end(self) -> None:
-        """The last word of this process. Where the disk is full the word before stays."""
+        """Write the last stamp of this process. If the disk is full the stamp before stays."""
         if self._is_behind:
             try:
                 self.put()
@@ -110,7 +111,7 @@ def begun(connection: sqlite3.Connection, stamp: Stamp, path: Path, *, is_served
 
 
 def doubt_all(connection: sqlite3.Connection) -> None:
-    """All that is in it, and all that happens until it is served again."""
+    """Put all that is in the journal in doubt, and all that happens until it is served again."""
     (newest,) = connection.execute(statements()["newest_seq"]).fetchone()
     put_meta(connection, DOUBTFUL, newest)
     put_meta(connection, RESTORED, None)
@@ -118,7 +119,7 @@ def doubt_all(connection: sqlite3.Connection) -> None:
 
 
 def put_meta(connection: sqlite3.Connection, name: str, number: int | None) -> None:
-    """None: empty."""
+    """Put a number into `meta`. None: the cell is empty."""
     connection.execute(statements()["put_meta"], (name, b"" if number is None else str(number).encode()))
 
 

@@ -1,4 +1,4 @@
-"""The one thread that writes: whatever has queued up is committed together, and only then is anybody told."""
+"""The one thread that writes. All that has queued up is committed together, and only then is anybody answered."""
 
 import asyncio
 import queue
@@ -20,8 +20,9 @@ from bridge.telemetry import emit
 
 _GROUP = 512  # operations of one transaction
 _TURNS = 12
-"""Turns of the event loop that a group waits for more while there is a crowd: fewer, larger commits, and what belongs
-together is done together. A loop that has nothing to do turns at once, and who comes alone does not wait at all."""
+"""The most turns of the event loop that a group waits for more operations while there is a crowd. Commits become fewer
+and larger, and what belongs together is done together. A loop that has nothing to do turns at once, so a lone operation
+does not wait."""
 
 _LONGEST_GATHERING = 0.005  # seconds
 
@@ -32,7 +33,8 @@ _SAVE_EVERY = 5.0
 """Seconds between two tries to save what has lost its name."""
 
 _NOT_STORABLE = (OverflowError, TypeError, ValueError)
-"""A number, a text or a time that SQLite cannot hold, or that is none. Who brought it is told; the others go on."""
+"""Errors for a number, a text or a time that SQLite cannot hold. The operation that brought it fails; the others go
+on."""
 
 _DISK_FAILED = frozenset({sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CANTOPEN})
 
@@ -48,7 +50,8 @@ class Files:
 
 
 class Writer:
-    """Takes operations from the event loop's thread and answers their futures there. Made in a running event loop."""
+    """Takes operations from the event loop's thread and answers their futures there. Make it in a running event
+    loop."""
 
     def __init__(
         self,
@@ -77,14 +80,14 @@ class Writer:
         self._thread.start()
 
     def submit(self, operation: Operation) -> None:
-        """Raises JournalBroken when nobody is there to write it any more; JournalBusy while what was written before is
-        saved."""
+        """Submit an operation. Raises JournalBroken if nobody is there to write it any more, JournalBusy while what was
+        written before is saved."""
         if self._ended is not None:
             raise self._ended
         self._queue.put(operation)
 
     def stop(self) -> None:
-        """What is queued is still written."""
+        """Stop. What is queued is still written."""
         self._stopping.set()
         self._queue.put(None)
         self._thread.join()
@@ -156,7 +159,7 @@ class Writer:
                 self._look()
 
     def _look(self) -> None:
-        """Raises JournalBroken where the files are not those that were opened."""
+        """Look at the files. Raises JournalBroken if they are not those that were opened."""
         if (sentence := self._identity.lost()) is not None:
             raise JournalBroken(sentence)
 
@@ -208,7 +211,7 @@ class Writer:
             return self._one_by_one(operations, problem)
 
     def _recovered(self, operations: Sequence[Operation], problem: sqlite3.Error) -> Sequence[Answer]:
-        """What a failing disk, a full disk and a foreign lock each mean."""
+        """Recover from an error. A failing disk, a full disk and a foreign lock each mean something else."""
         code = getattr(problem, "sqlite_errorcode", 0) & 0xFF
         if code in _DISK_FAILED:
             failure = JournalBroken(f"the journal's disk failed: {problem}")
@@ -222,7 +225,7 @@ class Writer:
         return self._one_by_one(operations, problem)
 
     def _made_room(self, operations: Sequence[Operation]) -> Sequence[Answer]:
-        """The disk is full: appends are turned away, the rest is tried again in the space of the ballast."""
+        """Make room on a full disk: appends are turned away, the rest is tried again in the space of the ballast."""
         full = JournalBusy("the journal's disk is full")
         self._disk_guard.give_up_ballast()
         rest = [operation for operation in operations if type(operation) is not Append]

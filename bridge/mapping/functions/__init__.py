@@ -14,4 +14,4 @@ OVER_WALKS: Final = frozenset(("any", "all", "sum", "first", "list", "count", "j
 """The functions that take `... for ... in ...`."""
 
 SPECIAL: Final = {"has": "has(x: any) -> boolean", "default": "default(x: any, y: any, ...) -> any"}
-"""Said in calls.py, since their arguments are looked at one by one."""
+"""Functions that calls.py compiles by itself, since their arguments are looked at one by one."""
