@@ -534,6 +534,15 @@ EVENTS: Final[Mapping[str, Kind]] = {
         metric="connector_failures",
         help="Bugs in connectors, caught at their boundary",
     ),
+    "fast_path.missing": Kind(
+        "warning",
+        "A fast part does not fit this version of aiohttp. The bridge uses the public interface of aiohttp instead.",
+        _fields(
+            part="`door` or `delivery`.",
+            aiohttp="Version of aiohttp.",
+            detail="What is missing, and what it costs.",
+        ),
+    ),
     "service.started": Kind(
         "info",
         "The door is open.",

@@ -10,24 +10,25 @@ import gc
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext, suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 
 import uvloop
 
-from bridge import journals
+from bridge import fast_path, journals
 from bridge.config import Settings
 from bridge.config.sections import DeliverySettings
 from bridge.contract import Renames, Request, Response, StreamSource, WebhookSource
 from bridge.delivery.client import Client, opened_client
 from bridge.delivery.conversation import Route
 from bridge.delivery.from_settings import bounds_of, retry_of, timeouts_of
+from bridge.delivery.http import OpensWire
 from bridge.delivery.worker import Worker
 from bridge.errors import JournalBroken, JournalBusy
 from bridge.fact_names import check_and_remember
-from bridge.intake import connections, status, webhook
+from bridge.intake import status, webhook
 from bridge.intake.stream import Stream
 from bridge.jobs.schedule import Upkeep
 from bridge.journal import Journal
@@ -76,10 +77,12 @@ async def serve(settings: Settings, ending: Shutdown, *, opened_as: Callable[[Ru
         released = _Released()
         journal = await stack.enter_async_context(_journal(settings, released))
         book = Rulebook(settings.rules)
+        wire = await fast_path.wire(wanted=settings.delivery.fast)
         workers = [
-            await stack.enter_async_context(_worker(settings, name, book, journal)) for name in settings.destinations
+            await stack.enter_async_context(_worker(settings, name, book, journal, wire))
+            for name in settings.destinations
         ]
-        client = await stack.enter_async_context(_client(settings.delivery.of({"rate": None})))
+        client = await stack.enter_async_context(_client(settings.delivery.of({"rate": None}), wire))
         streams = _streams(settings, journal, client)
         told = status.Status(journal, workers, streams, book)
         private_port = await stack.enter_async_context(_private(settings, told))
@@ -166,14 +169,18 @@ def _private(settings: Settings, told: status.Status) -> AbstractAsyncContextMan
     return status.serving(told, host=private.host, port=private.port, names=private.hosts)
 
 
-def _client(delivery: DeliverySettings) -> AbstractAsyncContextManager[Client]:
+def _client(delivery: DeliverySettings, wire: OpensWire) -> AbstractAsyncContextManager[Client]:
     timeouts = timeouts_of(delivery)
     agent = f"attribution-bridge/{version('attribution-bridge')}"
-    return opened_client(timeouts=timeouts, connections=delivery.concurrency, user_agent=agent, rate=delivery.rate)
+    return opened_client(
+        timeouts=timeouts, connections=delivery.concurrency, user_agent=agent, rate=delivery.rate, opened=wire
+    )
 
 
 @asynccontextmanager
-async def _worker(settings: Settings, name: str, book: Rulebook, journal: Journal) -> AsyncIterator[Worker]:
+async def _worker(
+    settings: Settings, name: str, book: Rulebook, journal: Journal, wire: OpensWire
+) -> AsyncIterator[Worker]:
     """Make a worker with a client of its own: connections that one destination keeps waiting do not hold up another."""
     outlet = settings.destinations[name]
     delivery = settings.delivery.of(outlet.delivery)
@@ -184,7 +191,7 @@ async def _worker(settings: Settings, name: str, book: Rulebook, journal: Journa
         bounds=bounds_of(delivery),
         retry=retry_of(delivery),
     )
-    async with _client(delivery) as client:
+    async with _client(delivery, wire) as client:
         yield Worker(route, journal=journal, book=book, client=client)
 
 
@@ -198,7 +205,8 @@ def _streams(settings: Settings, journal: Journal, client: Client) -> Sequence[S
     return [Stream(name, source, journal=journal, ask=ask, renames=renames) for name, source in sources]
 
 
-def _door(settings: Settings, journal: Journal, on_instruction: Callable[[], None]) -> AbstractAsyncContextManager[int]:
+@asynccontextmanager
+async def _door(settings: Settings, journal: Journal, on_instruction: Callable[[], None]) -> AsyncIterator[int]:
     limits = webhook.DoorLimits(
         max_body=settings.door.max_body,
         max_bodies_in_flight=settings.door.max_bodies_in_flight,
@@ -208,9 +216,12 @@ def _door(settings: Settings, journal: Journal, on_instruction: Callable[[], Non
     )
     sources = {name: source for name, source in settings.sources.items() if isinstance(source, WebhookSource)}
     if not sources:
-        return nullcontext(0)  # nobody posts: the port stays closed
+        yield 0  # nobody posts: the port stays closed
+        return
     door = webhook.Door(sources, journal=journal, limits=limits, on_instruction=on_instruction)
-    return connections.listening(door, host=settings.door.host, port=settings.door.port)
+    listening = await fast_path.listening(wanted=settings.door.fast)
+    async with listening(door, host=settings.door.host, port=settings.door.port) as port:
+        yield port
 
 
 class _Released:

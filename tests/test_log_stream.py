@@ -107,7 +107,7 @@ class _Unread:
         self.port, self.private = ports
         kept = f'{{path: "{folder / "journal.db"}", min_free: 0, ballast: 0}}'
         self.config = folder / "bridge.yaml"
-        self.config.write_text(CONFIG.format(url=url, journal=kept, port=self.port, private=self.private))
+        self.config.write_text(CONFIG.format(fast="true", url=url, journal=kept, port=self.port, private=self.private))
         self._environ = os.environ | environ
 
     async def start(self, session):

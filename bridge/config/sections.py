@@ -77,6 +77,8 @@ class Door(Section):
     """Connections open at once, at the most. It is fewer if the process may not open as many files."""
     answer_within: Limit = timedelta(seconds=4)
     """Time from the end of a request's headers to its answer. Shopify gives up after 5 s."""
+    fast: bool = True
+    """Connections use the inside of aiohttp. `false` costs more, and uses only what aiohttp promises to keep."""
 
 
 class Private(Section):
@@ -196,10 +198,12 @@ class OwnDelivery(Section):
 
 
 class DeliverySettings(OwnDelivery):
-    """How facts are sent to every destination. A destination may have its own `delivery`, without `grace`."""
+    """How facts are sent to every destination. One may have its own `delivery`, without `grace` and `fast`."""
 
     grace: Grace = timedelta(seconds=25)
     """Time that `run` finishes what is in flight after SIGTERM. The rest waits for the next start."""
+    fast: bool = True
+    """Requests use the inside of aiohttp. `false` costs more, and uses only what aiohttp promises to keep."""
 
     def of(self, own: Mapping[str, Any]) -> "DeliverySettings":
         """With what a destination says itself."""

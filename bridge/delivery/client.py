@@ -9,15 +9,15 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from functools import partial
 from typing import TypeAlias
 
 import aiohttp
-from aiohttp.http_exceptions import HttpProcessingError
 
 from bridge.contract import Request, Response, Share
+from bridge.delivery import plain_wire
+from bridge.delivery.http import NoAuthority, NotHttp, OpensWire, Timeouts, Wire
 from bridge.delivery.rate import RateLimit
-from bridge.delivery.wire import NoAuthority, Wire
 from bridge.status_table import SILENCES, Row, Silent
 
 _REMEMBERED = 20_000
@@ -36,19 +36,9 @@ _PROBLEMS: tuple[tuple[type[Exception], Silent], ...] = (
     (aiohttp.SocketTimeoutError, Silent.NO_BYTE_IN_TIME),
     (TimeoutError, Silent.NOT_WHOLE_IN_TIME),
     (aiohttp.ClientPayloadError, Silent.CUT),
-    (HttpProcessingError, Silent.NOT_HTTP),
+    (NotHttp, Silent.NOT_HTTP),
 )
 """The first that fits counts; whatever else is wrong, the connection is lost."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Timeouts:
-    """For one request: to connect, between two pieces of an answer, and for all of it."""
-
-    connect: timedelta
-    read: timedelta
-    total: timedelta
-    keep_alive: timedelta
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +102,7 @@ class Client:
         wire = self._pooled if request.repeatable else self._fresh
         try:
             return await wire.answer(request)
-        except (aiohttp.ClientError, HttpProcessingError, OSError) as problem:
+        except (aiohttp.ClientError, NotHttp, OSError) as problem:
             silent = next((silent for kind, silent in _PROBLEMS if isinstance(problem, kind)), Silent.LOST)
             return Silence(silent=silent, detail=_failure_detail(problem))
 
@@ -177,20 +167,17 @@ class _Memory:
 
 @asynccontextmanager
 async def opened_client(
-    *, timeouts: Timeouts, connections: int, user_agent: str, rate: float | None = None
+    *,
+    timeouts: Timeouts,
+    connections: int,
+    user_agent: str,
+    rate: float | None = None,
+    opened: OpensWire = plain_wire.opened,
 ) -> AsyncIterator[Client]:
     """A client with a pool of at most `connections` to each host, and at most `rate` requests a second."""
-    keep_alive = timeouts.keep_alive.total_seconds()
-    pooled = aiohttp.TCPConnector(limit=0, limit_per_host=connections, keepalive_timeout=keep_alive)
-    fresh = aiohttp.TCPConnector(limit=0, limit_per_host=connections, force_close=True)
-
-    def wire(connector: aiohttp.TCPConnector) -> Wire:
-        return Wire(
-            connector, connect=timeouts.connect, read=timeouts.read, total=timeouts.total, user_agent=user_agent
-        )
-
-    async with pooled, fresh:
-        yield Client(wire(pooled), wire(fresh), rate_limit=RateLimit(rate) if rate is not None else None)
+    wire = partial(opened, timeouts, connections=connections, user_agent=user_agent)
+    async with wire(pooled=True) as pooled, wire(pooled=False) as fresh:
+        yield Client(pooled, fresh, rate_limit=RateLimit(rate) if rate is not None else None)
 
 
 def _failure_detail(problem: Exception) -> str:

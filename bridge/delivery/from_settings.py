@@ -1,8 +1,8 @@
 """What the settings of a destination mean to the parts of delivery. Defaults stand in bridge/config/sections.py."""
 
 from bridge.config.sections import OwnDelivery
-from bridge.delivery.client import Timeouts
 from bridge.delivery.concurrency import ConcurrencyBounds
+from bridge.delivery.http import Timeouts
 from bridge.delivery.policy import RetryPolicy
 
 

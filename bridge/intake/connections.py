@@ -1,7 +1,10 @@
-"""Connections to the door: watched, for aiohttp waits forever for the rest of a header."""
+"""Connections to the door, fast: what comes whole goes to it by a call, and is answered by one.
+
+They stand on the inside of aiohttp: `bridge/fast_path.py` looks for its parts at the start, and takes
+`plain_connections.py` where one is missing.
+"""
 
 import asyncio
-import resource
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TypedDict, Unpack, cast
@@ -11,18 +14,13 @@ from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 from aiohttp.http_parser import RawRequestMessage
 from aiohttp.web_protocol import RequestHandler
 
+from bridge.intake import watch
 from bridge.intake.listener import listen
-from bridge.intake.responses import Answer, answer, answer_to, closes
+from bridge.intake.responses import answer, closes, stays
+from bridge.intake.watch import OpenConnections, Watch
 from bridge.intake.webhook import Door, refused
-from bridge.telemetry import emit
 
 _STORED = 200
-_HEADERS_WITHIN = 5.0
-_IDLE = 75.0
-_FOR_THE_REST = 192
-"""Descriptors for the journal, the private port, streams, and requests to destinations."""
-
-_FEWEST = 8
 
 
 class _Options(TypedDict):
@@ -65,8 +63,8 @@ class _Connection(RequestHandler):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._waiter = self._first = self._loop.create_future()
         super().connection_made(transport)
-        self.watch.expect(self, _IDLE)
-        self._manager.make_room(self)
+        self.watch.expect(self, watch.IDLE)
+        self._manager.open.make_room(self)
 
     async def start(self) -> None:
         """aiohttp's own loop over requests begins with the first one that the door does not take at once."""
@@ -124,7 +122,7 @@ class _Connection(RequestHandler):
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self.watch.forget(self)
-        self._manager.forget(self)
+        self._manager.open.forget(self)
         super().connection_lost(exc)
 
     def log_exception(self, *args: object, **kw: object) -> None:
@@ -145,7 +143,7 @@ class _Connection(RequestHandler):
         refused(status, "a line of the headers is too long" if status == 431 else f"no HTTP: {type(exc).__name__}")  # noqa: PLR2004
         if request.writer.output_size > 0:
             raise ConnectionError("something of another answer was sent already")
-        return Answer(status, keep_alive=False)
+        return _Answer(status, keep_alive=False)
 
     def resume_reading(self, resume_parser: bool = True) -> None:  # noqa: FBT001, FBT002  aiohttp's signature
         """Called whenever a body is read: where nothing was paused there is nothing to parse again."""
@@ -164,7 +162,7 @@ class _Connection(RequestHandler):
 
     def _owed(self) -> None:
         if not self.serving:
-            self.watch.expect(self, _HEADERS_WITHIN)
+            self.watch.expect(self, watch.HEADERS_WITHIN)
 
     def _is_taken(self, message: object, payload: StreamReader) -> bool:
         """By the door, which will call `_answered`. Who does not read his answers is aiohttp's, which waits for him."""
@@ -174,7 +172,7 @@ class _Connection(RequestHandler):
             and payload.is_eof()
             and message.version == HttpVersion11
             and not (message.should_close or message.upgrade or message.chunked or self._paused)
-            and self._manager.door.take(message, payload, self._answered)
+            and self._manager.door.take(message.method, message.path, message.headers, payload, self._answered)
         ):
             return False
         self._parser.message_consumed()
@@ -206,69 +204,36 @@ class _Connection(RequestHandler):
                 self._keepalive_handle = self._loop.call_at(self._next_keepalive_close_time, self._process_keepalive)
 
 
-class _Watch:
-    """Closes connections that do not send what they owe in time. One timer, and only while somebody owes something."""
+class _Answer(web.StreamResponse):
+    """The same as aiohttp's requests are answered: who asked for the head only gets no more."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
-        self._owing: dict[_Connection, tuple[float, float]] = {}
-        self._timer: asyncio.TimerHandle | None = None
+    def __init__(self, status: int, *, keep_alive: bool) -> None:
+        """Without the parts from which aiohttp puts its own together."""
+        self._keep_alive = keep_alive
+        self._code = status
 
-    def expect(self, connection: _Connection, seconds: float) -> None:
-        """A shorter time goes before a longer one; what is owed already is not put off by a few more bytes."""
-        owed = self._owing.get(connection)
-        if owed is None or seconds < owed[0]:
-            self._owing[connection] = (seconds, self._loop.time() + seconds)
-        if self._timer is None:
-            self._timer = self._loop.call_later(1.0, self._sweep)
+    async def prepare(self, request: web.BaseRequest) -> None:
+        if request.transport is None:
+            raise ConnectionResetError("the other side has gone")
+        is_head = request.method == "HEAD"
+        request.transport.write(answer(self._code, keep_alive=bool(self._keep_alive), is_head=is_head))
+        await request.writer.drain()
 
-    def forget(self, connection: _Connection) -> None:
-        self._owing.pop(connection, None)
-
-    def stop(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-
-    def _sweep(self) -> None:
-        now = self._loop.time()
-        for connection, (seconds, until) in list(self._owing.items()):
-            if now >= until:
-                del self._owing[connection]
-                emit("connection.closed", detail="nothing sent" if seconds == _IDLE else "half a header")
-                connection.force_close()
-        self._timer = self._loop.call_later(1.0, self._sweep) if self._owing else None
+    async def write_eof(self, data: bytes = b"") -> None:
+        """All of it is written."""
 
 
 class _Server(web.Server):
     """Makes connections that are watched."""
 
     def __init__(self, door: Door, **options: Unpack[_Options]) -> None:
-        self.watch = _Watch(asyncio.get_running_loop())
+        self.watch = Watch(asyncio.get_running_loop())
         self.door = door
-        self._most = _most_connections(door.limits.max_connections)
-        self._open: dict[_Connection, None] = {}
-        """The oldest first."""
+        self.open = OpenConnections(door.limits.max_connections)
         super().__init__(self._serve, **options)
 
     def __call__(self) -> RequestHandler:
         return _Connection(self, loop=asyncio.get_running_loop(), **self._kwargs)
-
-    def make_room(self, connection: _Connection) -> None:
-        """The door never runs out of descriptors, which the journal and the private port need too.
-
-        Where there are too many connections, the oldest that is silent goes, a stranger's before one that has brought
-        something; where none is silent, the new one.
-        """
-        self._open[connection] = None
-        if len(self._open) <= self._most:
-            return
-        silent = [one for one in self._open if not one.serving and one is not connection]
-        gone = next((one for one in silent if not one.has_delivered), silent[0] if silent else connection)
-        self.forget(gone)
-        gone.turn_away(503, f"more than {self._most} connections")
-
-    def forget(self, connection: _Connection) -> None:
-        self._open.pop(connection, None)
 
     async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
         connection = cast("_Connection", request.protocol)
@@ -276,17 +241,9 @@ class _Server(web.Server):
         status = 0
         try:
             status = await self.door.handle(request)
-            return answer_to(request, status)
+            return _Answer(status, keep_alive=stays(request, status))
         finally:
             connection.end(status)
-
-
-def _most_connections(wanted: int) -> int:
-    """As many as the process may open, less what the rest of it needs."""
-    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if allowed == resource.RLIM_INFINITY:
-        return wanted
-    return max(_FEWEST, min(wanted, allowed - max(_FOR_THE_REST, allowed // 4)))
 
 
 @asynccontextmanager
@@ -295,13 +252,13 @@ async def listening(door: Door, *, host: str, port: int) -> AsyncIterator[int]:
     server = _Server(
         door,
         auto_decompress=False,
-        keepalive_timeout=_IDLE,
+        keepalive_timeout=watch.IDLE,
         lingering_time=1.0,
         max_field_size=door.limits.max_headers,
         max_line_size=door.limits.max_headers,
         read_bufsize=2**18,
     )
-    runner = web.ServerRunner(server, shutdown_timeout=_HEADERS_WITHIN)
+    runner = web.ServerRunner(server, shutdown_timeout=watch.HEADERS_WITHIN)
     bound = await listen(runner, host=host, port=port, setting="door: {port: ...}")
     try:
         yield bound

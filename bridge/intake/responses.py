@@ -30,9 +30,10 @@ def closes(status: int) -> bool:
     return status in _CLOSING
 
 
-def answer(status: int, *, keep_alive: bool) -> bytes:
-    """The whole of it, with the headers that RFC 9110 asks for."""
-    return b"".join(_answer(status, keep_alive, int(time.time())))
+def answer(status: int, *, keep_alive: bool, is_head: bool = False) -> bytes:
+    """The whole of it, with the headers that RFC 9110 asks for; is_head: without the text."""
+    head, text = _answer(status, keep_alive, int(time.time()))
+    return head if is_head else head + text
 
 
 @lru_cache(maxsize=64)
@@ -51,30 +52,11 @@ def _answer(status: int, keep_alive: bool, second: int) -> tuple[bytes, bytes]: 
     return "\r\n".join(lines).encode("ascii"), text.encode("ascii")
 
 
-class Answer(web.StreamResponse):
-    """The same as aiohttp's requests are answered: who asked for the head only gets no more."""
-
-    def __init__(self, status: int, *, keep_alive: bool) -> None:
-        """Without the parts from which aiohttp puts its own together."""
-        self._keep_alive = keep_alive
-        self._parts = _answer(status, keep_alive, int(time.time()))
-
-    async def prepare(self, request: web.BaseRequest) -> None:
-        if request.transport is None:
-            raise ConnectionResetError("the other side has gone")
-        request.transport.write(b"".join(self._parts[: 1 if request.method == "HEAD" else 2]))
-        await request.writer.drain()
-
-    async def write_eof(self, data: bytes = b"") -> None:
-        """All of it is written."""
-
-
-def answer_to(request: web.BaseRequest, status: int) -> Answer:
-    """As the request and the status leave the connection.
+def stays(request: web.BaseRequest, status: int) -> bool:
+    """Whether the connection stays after the answer, as the request and the status leave it.
 
     It ends with a request that was refused before its end. It ends with a chunked one, too: what aiohttp's parser has
     read of its trailers it hands over as headers of the next request (seen with 3.14.5).
     """
     is_read = request.content.is_eof() and "Transfer-Encoding" not in request.headers
-    keep_alive = is_read and request.keep_alive and request.version == HttpVersion11 and not closes(status)
-    return Answer(status, keep_alive=keep_alive)
+    return is_read and request.keep_alive and request.version == HttpVersion11 and not closes(status)

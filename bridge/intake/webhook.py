@@ -10,8 +10,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Self
 
 from aiohttp import HttpVersion11, StreamReader, web
-from aiohttp.http_exceptions import HttpProcessingError
-from aiohttp.http_parser import RawRequestMessage
 
 from bridge.contract import HeaderCheck, HttpArrival, Reason, WebhookSource
 from bridge.deadlines import Deadlines
@@ -117,14 +115,21 @@ class Door:
         self._deadlines = Deadlines(limits.answer_within.total_seconds() * 0.9)
         self._gathering = ArrivalBatch(journal, rivals_of(sources))
 
-    def take(self, message: RawRequestMessage, payload: StreamReader, answered: Callable[[int], None]) -> bool:
+    def take(
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[str, str],
+        payload: StreamReader,
+        answered: Callable[[int], None],
+    ) -> bool:
         """Take in a request whose body came together with its head, without a task of its own.
 
         `answered` is called later, once, with the status. False: there is more to do than that, and `handle` does it.
         """
-        found = self._sources.get(message.path)
+        found = self._sources.get(path)
         size = payload.total_bytes
-        if found is None or message.method != "POST" or size > self._max_body:
+        if found is None or method != "POST" or size > self._max_body:
             return False
         if not self._budget.has_room(size, of=size):
             return False
@@ -142,7 +147,7 @@ class Door:
                 answered(status)
 
         self._budget.taken += size
-        arrival = HttpArrival(source=name, headers=message.headers, body=body, received_at=datetime.now(UTC))
+        arrival = HttpArrival(source=name, headers=headers, body=body, received_at=datetime.now(UTC))
         delivery = Delivery(source, arrival, over)
         self._deadlines.open(delivery)
         self._gathering.add(delivery)
@@ -162,8 +167,6 @@ class Door:
             return await self._taken_in(request, name, source)
         except (Refusal, TimeoutError) as problem:
             return _refused(name, problem)
-        except (web.RequestPayloadError, HttpProcessingError):
-            return _refused(name, _NotHttp("the body is not framed as HTTP says"))
         except ConnectionError:
             return _refused(name, _NotHttp("the sender hung up before the end of the body"))
 
@@ -200,17 +203,26 @@ class Door:
         content = request.content
         if not content.is_eof():
             _send_continue(request)
-        body = await content.readany()
+        body = await _piece(content)
         while True:
             self._check(len(body))
             share.grow(len(body))
             if content.at_eof():
                 return bytes(body)
-            body += await content.readany()
+            body += await _piece(content)
 
     def _check(self, length: int) -> None:
         if length > self._max_body:
             raise _TooLarge(f"a body of {length} bytes or more; max_body is {self._max_body}")
+
+
+async def _piece(content: StreamReader) -> bytes:
+    try:
+        return await content.readany()
+    except (ConnectionError, TimeoutError):
+        raise
+    except Exception as problem:
+        raise _NotHttp("the body is not framed as HTTP says") from problem
 
 
 def _send_continue(request: web.BaseRequest) -> None:

@@ -1,9 +1,10 @@
 """Ratios against bare programs measured in the same run, in turn, each on one core; load and sink on the other.
 
-Usage: python -m tests.bench [mapping intake chain flat idle kafka postgres] [--rounds N] [--count N] [--rows N]
+Usage: python -m tests.bench [mapping intake chain aiohttp flat idle kafka postgres] [--rounds N] [--count N] [--rows N]
 """
 
 import argparse
+import json
 import shutil
 import signal
 import statistics
@@ -28,7 +29,8 @@ sources:
 destinations:
   hellotext: {{connector: hellotext, token: env:HELLOTEXT_TOKEN, url: "http://127.0.0.1:{sink}"}}
 journal: {journal}
-door: {{host: 127.0.0.1, port: {port}}}
+door: {{host: 127.0.0.1, port: {port}, fast: {fast}}}
+delivery: {{fast: {fast}}}
 private: {{port: {private}}}
 logs: {{style: json}}
 """
@@ -90,14 +92,20 @@ class Bench:
         journal: Path | None = None,
         place: postgres.Place | None = None,
         core: int = 0,
+        fast: bool = True,
     ) -> Iterator[tuple[Program, int]]:
-        """The program under test, and its private port. Its journal is a file, or is in Postgres."""
+        """The program under test, and its private port. Its journal is a file, or is in Postgres.
+
+        fast: on the inside of aiohttp, or else on its public interface.
+        """
         port, private = free_port(), free_port()
         kept = f'{{path: "{journal or self.folder / f"{port}.db"}", min_free: 0, ballast: 0, keep: {{keys: 4000d}}}}'
         if place is not None:
             kept = f"{{kind: postgres, url: env:DATABASE, schema: {place.schema}, keep: {{keys: 4000d}}}}"
         config = self.folder / f"{port}.yaml"
-        config.write_text(CONFIG.format(sink=sink, journal=kept, port=port, private=private) + rules)
+        config.write_text(
+            CONFIG.format(sink=sink, journal=kept, port=port, private=private, fast=json.dumps(fast)) + rules
+        )
         arguments = ["-m", "bridge", "run", "--config", str(config)]
         environ = ENVIRON | ({"DATABASE": place.dsn} if place is not None else {})
         with running(arguments, port=port, core=core, environ=environ) as program:
@@ -182,6 +190,26 @@ def chain(bench: Bench) -> None:
             rounds = [(bench.measured(floor, sink), bench.measured(program, sink)) for _ in range(bench.rounds)]
             _tell_pairs(bench, rounds, goal=goal)
             bench.tell("memory of the bridge", [program.memory()], unit="MiB", goal="under 150")
+
+
+def both_ways(bench: Bench) -> None:
+    """Intake and chain with the fast parts and with their twins on aiohttp's public interface, in turn."""
+    for name, is_sent in (("durable intake", False), ("whole chain: one repeatable fact, profile known", True)):
+        sys.stdout.write(f"{name}, on the inside of aiohttp and on its public interface\n")
+        with bench.sink() as sink:
+            target = sink if is_sent else 1
+            counted = sink if is_sent else None
+            with (
+                bench.bridge(KNOWN, sink=target) as (fast, _),
+                bench.bridge(KNOWN, sink=target, fast=False) as (plain, _),
+            ):
+                for program in (fast, plain):
+                    load(program.port, PATH, 64)
+                rounds = [(bench.measured(plain, counted), bench.measured(fast, counted)) for _ in range(bench.rounds)]
+        for which, place in (("public interface", 0), ("inside", 1)):
+            bench.tell(f"{which}, rate", [each[place]["rate"] for each in rounds], unit="/s")
+            bench.tell(f"{which}, processor time", [each[place]["cpu"] for each in rounds], unit="us each")
+        bench.tell("processor time: public / inside", [plain["cpu"] / fast["cpu"] for plain, fast in rounds])
 
 
 def _tell_pairs(bench: Bench, rounds: list[tuple[dict[str, float], dict[str, float]]], *, goal: str) -> None:
@@ -338,6 +366,7 @@ PARTS = {
     "mapping": by_hand,
     "intake": intake,
     "chain": chain,
+    "aiohttp": both_ways,
     "flat": flat,
     "idle": idle,
     "kafka": from_a_topic,

@@ -4,12 +4,14 @@ import json
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from aiohttp import web
 
 from bridge.config.sections import OwnDelivery
 from bridge.contract import Delivered, Request, Response
+from bridge.delivery import plain_wire, wire
 from bridge.delivery.client import opened_client
 from bridge.delivery.conversation import Route
 from bridge.delivery.document import DocumentDelivery
@@ -145,3 +147,18 @@ def working(journal, api):
             yield Worker(route, journal=journal, book=Rulebook(rules(text)), client=client)
 
     return opened
+
+
+WIRES = {"fast": wire.opened, "plain": plain_wire.opened}
+
+
+@pytest.fixture(params=WIRES)
+def kind(request):
+    """Which wire sends: the fast one, or the one on the public interface of aiohttp."""
+    return request.param
+
+
+@pytest.fixture
+def opened(kind):
+    """Opens a client over that wire."""
+    return partial(opened_client, opened=WIRES[kind])

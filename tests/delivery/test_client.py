@@ -8,19 +8,23 @@ import pytest
 from aiohttp import web
 
 from bridge.contract import Request, Response, Share
-from bridge.delivery.client import Timeouts, opened_client
+from bridge.delivery.http import Timeouts
 from bridge.status_table import Fate, Silent
 
 
-def _client(*, read):
-    patient = timedelta(seconds=30)
-    timeouts = Timeouts(connect=patient, read=read, total=patient, keep_alive=timedelta(seconds=4))
-    return opened_client(timeouts=timeouts, connections=8, user_agent="tests")
+@pytest.fixture
+def client_with(opened):
+    def made(*, read):
+        patient = timedelta(seconds=30)
+        timeouts = Timeouts(connect=patient, read=read, total=patient, keep_alive=timedelta(seconds=4))
+        return opened(timeouts=timeouts, connections=8, user_agent="tests")
+
+    return made
 
 
 @pytest.fixture
-async def client():
-    async with _client(read=timedelta(seconds=30)) as made:
+async def client(client_with):
+    async with client_with(read=timedelta(seconds=30)) as made:
         yield made
 
 
@@ -109,12 +113,12 @@ async def test_tls_to_a_server_without_it(client, serve):
     assert (Silent.NO_TLS, Fate.POSTPONED) == (silence.silent, silence.row.other)
 
 
-async def test_an_answer_that_does_not_come_in_time_may_have_arrived(serve):
+async def test_an_answer_that_does_not_come_in_time_may_have_arrived(client_with, serve):
     async def handler(_):
         await asyncio.sleep(2)
         return web.Response()
 
-    async with _client(read=timedelta(milliseconds=200)) as client:
+    async with client_with(read=timedelta(milliseconds=200)) as client:
         silence = await client.send(_get(await serve(handler)))
     assert (Silent.NO_BYTE_IN_TIME, Fate.UNCERTAIN) == (silence.silent, silence.row.other)
 
@@ -211,7 +215,7 @@ async def test_an_answer_is_remembered_no_longer_than_it_may_be(client, serve):
     assert 2 == handler.asked
 
 
-async def _asked(serve, monkeypatch, *, keys, body=b"", **bounds):
+async def _asked(client_with, serve, monkeypatch, *, keys, body=b"", **bounds):
     """How many requests a client with these bounds sends for these keys."""
     asked = []
 
@@ -222,19 +226,20 @@ async def _asked(serve, monkeypatch, *, keys, body=b"", **bounds):
     url = await serve(handler)
     for name, value in bounds.items():
         monkeypatch.setattr(f"bridge.delivery.client.{name}", value)
-    async with _client(read=timedelta(seconds=30)) as client:
+    async with client_with(read=timedelta(seconds=30)) as client:
         for key in keys:
             await client.send(_get(url, share=_share(key)))
     return len(asked)
 
 
-async def test_what_is_remembered_is_bounded_and_the_longest_unused_goes_first(serve, monkeypatch):
-    assert 4 == await _asked(serve, monkeypatch, keys="abacab", _REMEMBERED=2)
+async def test_what_is_remembered_is_bounded_and_the_longest_unused_goes_first(client_with, serve, monkeypatch):
+    assert 4 == await _asked(client_with, serve, monkeypatch, keys="abacab", _REMEMBERED=2)
 
 
-async def test_what_is_remembered_is_bounded_in_bytes(serve, monkeypatch):
-    assert 4 == await _asked(serve, monkeypatch, keys="abacab", body=b"x" * 10_000, _REMEMBERED_BYTES=25_000)
-    assert 6 == await _asked(serve, monkeypatch, keys="aaaaaa", body=b"x" * 30_000, _REMEMBERED_BYTES=25_000)
+@pytest.mark.parametrize(("asked", "keys", "size"), [(4, "abacab", 10_000), (6, "aaaaaa", 30_000)])
+async def test_what_is_remembered_is_bounded_in_bytes(client_with, serve, monkeypatch, asked, keys, size):
+    body = b"x" * size
+    assert asked == await _asked(client_with, serve, monkeypatch, keys=keys, body=body, _REMEMBERED_BYTES=25_000)
 
 
 async def test_only_what_was_understood_is_remembered_and_no_more_of_it_than_is_needed(client, serve):

@@ -11,8 +11,8 @@ from datetime import timedelta
 import pytest
 
 from bridge.contract import Request, Response
-from bridge.delivery.client import Timeouts, opened_client
-from bridge.status_table import Silent
+from bridge.delivery.http import Timeouts
+from bridge.status_table import Fate, Silent
 
 QUICK = Timeouts(
     connect=timedelta(seconds=5), read=timedelta(seconds=5), total=timedelta(seconds=5), keep_alive=timedelta(seconds=4)
@@ -76,8 +76,8 @@ async def serving(*answers):
 
 
 @pytest.fixture
-async def client():
-    async with opened_client(timeouts=QUICK, connections=8, user_agent="tests/1") as made:
+async def client(opened):
+    async with opened(timeouts=QUICK, connections=8, user_agent="tests/1") as made:
         yield made
 
 
@@ -225,6 +225,52 @@ async def test_an_unrepeatable_request_arrives_once_whatever_its_method(client):
         assert [1] == [len(came) for came in server.connections]
 
 
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
+async def test_a_request_on_a_used_connection_that_is_lost_arrives_once(client, method):
+    """Whoever sends it again knows the rate and the tries that are left."""
+    async with serving(OK, b"") as server:
+        request = Request(method=method, url=f"http://127.0.0.1:{server.port}/", repeatable=True)
+        assert 200 == (await client.send(request)).status
+        server.hangs_up = True
+        assert Silent.LOST is (await client.send(request)).silent
+        assert [2] == [len(came) for came in server.connections]
+
+
+async def test_a_request_that_was_half_sent_may_have_arrived(client):
+    async def talk(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.transport.abort()
+
+    async with listening(talk) as port:
+        body = b"x" * 1_000_000
+        silence = await client.send(Request(method="POST", url=f"http://127.0.0.1:{port}/", body=body))
+    assert (Silent.LOST, Fate.UNCERTAIN) == (silence.silent, silence.row.other)
+
+
+@pytest.mark.filterwarnings("ignore:Sending a large body:ResourceWarning")
+async def test_who_does_not_read_the_request_is_not_waited_for_longer_than_for_an_answer(opened):
+    over = asyncio.Event()
+
+    async def talk(_, writer):
+        writer.transport.pause_reading()
+        await over.wait()
+
+    async with listening(talk) as port, _impatient(opened) as client:
+        body = b"x" * 20_000_000
+        began = asyncio.get_running_loop().time()
+        request = Request(method="POST", url=f"http://127.0.0.1:{port}/", body=body)
+        silence = await client.send(request)
+        assert asyncio.get_running_loop().time() - began < 5
+        over.set()
+    assert (Silent.NO_BYTE_IN_TIME, Fate.UNCERTAIN) == (silence.silent, silence.row.other)
+
+
+def _impatient(opened):
+    long = timedelta(seconds=30)
+    timeouts = Timeouts(connect=long, read=timedelta(milliseconds=300), total=long, keep_alive=long)
+    return opened(timeouts=timeouts, connections=8, user_agent="tests/1")
+
+
 async def test_how_long_a_request_is_and_what_it_holds_is_said_once(client):
     async with serving() as server:
         headers = {"content-length": "7", "transfer-encoding": "chunked", "host": "other.example"}
@@ -248,11 +294,11 @@ async def test_a_header_cannot_hold_another_line(client, name, text):
         assert not any(server.connections)
 
 
-async def test_a_proxy_is_told_the_address_without_what_is_secret(monkeypatch):
+async def test_a_proxy_is_told_the_address_without_what_is_secret(opened, monkeypatch):
     async with serving() as proxy:
         monkeypatch.setenv("http_proxy", f"http://me:word@127.0.0.1:{proxy.port}")
         monkeypatch.delenv("no_proxy", raising=False)
-        async with opened_client(timeouts=QUICK, connections=8, user_agent="tests/1") as client:
+        async with opened(timeouts=QUICK, connections=8, user_agent="tests/1") as client:
             url = "http://you:secret@dest.example/p?q=1#part"
             assert 200 == (await client.send(Request(method="POST", url=url, body=b"x"))).status
         first, lines = _lines(proxy.connections[0][0][0])
@@ -285,10 +331,10 @@ async def test_requests_that_are_cancelled_or_late_leave_nothing_behind_and_cros
 
     async with listening(talk) as port:
         await asyncio.gather(*(one(number) for number in range(300)))
-    exchange = client._pooled
-    assert not exchange._connector._acquired
-    assert not exchange._deadlines._open
-    assert not exchange._pieces._open
+    wire = client._pooled
+    assert not wire._connector._acquired
+    assert not wire._deadlines._open
+    assert not wire._pieces._open
 
 
 @pytest.mark.parametrize("url", ["ftp://127.0.0.1/", "http:///nowhere", "http://[::1", "nothing"])

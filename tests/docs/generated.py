@@ -1,4 +1,4 @@
-"""Pages that are made from the program: settings with their JSON Schema, log events, metrics, files.
+"""Pages that are made from the program: settings with their JSON Schema, log events, metrics, files, aiohttp.
 
 Usage: python -m tests.docs.generated  writes them; tests say which of them is out of date.
 """
@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from bridge.config.json_schema import schema
-from tests.docs import files, log_events, metrics, settings
+from tests.docs import aiohttp, files, log_events, metrics, settings
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -25,6 +25,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "files.md": files.page,
     "log-events.md": log_events.page,
     "metrics.md": metrics.page,
+    "aiohttp.md": aiohttp.page,
 }
 """What writes each file in docs/ that nobody writes by hand."""
 

@@ -12,7 +12,7 @@ from bridge import service, telemetry
 from bridge.config import read
 from bridge.contract import State
 from bridge.errors import JournalBusy
-from bridge.intake import connections
+from bridge.intake import watch
 from bridge.intake.listener import NotListening
 from bridge.journal import Selection
 
@@ -145,7 +145,7 @@ async def test_a_body_that_drips_is_closed_within_the_time_of_an_answer(running,
 
 
 async def test_half_a_header_is_closed_by_the_watchdog(running, monkeypatch):
-    monkeypatch.setattr(connections, "_HEADERS_WITHIN", 0.2)
+    monkeypatch.setattr(watch, "HEADERS_WITHIN", 0.2)
     before = _count("bridge_door_slow_connections_total")
     async with running() as bridge:
         assert b"" == await _raw(bridge.house.port, b"POST /webhooks/shop HTTP/1.1\r\nHost:")

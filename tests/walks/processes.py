@@ -17,9 +17,9 @@ sources:
 destinations:
   hellotext: {{connector: hellotext, token: env:HELLOTEXT_TOKEN, url: "{url}", session_patience: 300ms}}
 journal: {journal}
-door: {{host: 127.0.0.1, port: {port}}}
+door: {{host: 127.0.0.1, port: {port}, fast: {fast}}}
 private: {{port: {private}}}
-delivery: {{first_wait: 20ms, longest_wait: 200ms, concurrency: 16, grace: 3s}}
+delivery: {{first_wait: 20ms, longest_wait: 200ms, concurrency: 16, grace: 3s, fast: {fast}}}
 logs: {{style: json}}
 include: [shopify/default]
 """
@@ -28,10 +28,10 @@ include: [shopify/default]
 class ShopProcess(Process):
     """A bridge for one shop, with a door at a port."""
 
-    def __init__(self, folder, url, environ, ports, *, journal=None):
+    def __init__(self, folder, url, environ, ports, *, journal=None, fast=True):
         self.port, private = ports
         kept = journal or f'{{path: "{folder / "journal.db"}", min_free: 0, ballast: 0}}'
-        text = CONFIG.format(url=url, journal=kept, port=self.port, private=private)
+        text = CONFIG.format(url=url, journal=kept, port=self.port, private=private, fast=json.dumps(fast))
         super().__init__(folder, f"bridge-{self.port}", text, environ, private)
 
 

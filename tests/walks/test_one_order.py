@@ -10,9 +10,12 @@ from bridge import service
 from bridge.fact_names import Renamed
 
 
-async def test_an_order_reaches_the_api_once_as_every_fact_that_it_states(running, order):
+@pytest.mark.parametrize("fast", [True, False], ids=["inside aiohttp", "by its public interface"])
+async def test_an_order_reaches_the_api_once_as_every_fact_that_it_states(running, settings_for, sandbox, order, fast):
     number, body = order()
-    async with running() as bridge:
+    settings, how = settings_for(sandbox), {"fast": fast}
+    door, delivery = settings.door.model_copy(update=how), settings.delivery.model_copy(update=how)
+    async with running(replace(settings, door=door, delivery=delivery)) as bridge:
         assert (200, "") == await bridge.post(body)
         story = await bridge.settled(number)
         assert ["order.placed", "order.confirmed"] == await bridge.actions()

@@ -243,12 +243,15 @@ def test_every_row_is_provoked():
     assert len(TABLE) == len(PROVOKED)
 
 
+@pytest.mark.parametrize("fast", [True, False], ids=["inside aiohttp", "by its public interface"])
 @pytest.mark.filterwarnings("ignore:Sending a large body:ResourceWarning")
 @pytest.mark.parametrize(("row", "provoking", "how", "repeatable"), CASES)
-async def test_what_becomes_of_a_fact(running, settings_for, order, row, provoking, how, repeatable):
+async def test_what_becomes_of_a_fact(running, settings_for, order, row, provoking, how, repeatable, fast):
     async with provoking(how) as (url, api):
         settings = settings_for(url)
-        settings = replace(settings, delivery=settings.delivery.model_copy(update=_timeouts(provoking, how)))
+        settings = replace(
+            settings, delivery=settings.delivery.model_copy(update=_timeouts(provoking, how) | {"fast": fast})
+        )
         async with running(settings) as bridge:
             number, body = order(financial_status="pending", **(LONG if how is reads_nothing else {}))
             await bridge.post(body if repeatable else _of_nobody(body))
