@@ -8,7 +8,8 @@ from bridge.errors import BridgeError, ConfigurationError
 
 
 def main() -> None:
-    """Exit codes: 0 all is well, 1 what was looked for is not, 2 asked wrongly (configuration errors included)."""
+    """Run the command. Exit codes: 0 all is well, 1 what was looked for is not, 2 asked wrongly (configuration errors
+    included)."""
     code = 0
     try:
         command(prog_name="attribution-bridge")

@@ -1,6 +1,7 @@
-"""Whether the address of a database is one that its driver takes: said beforehand, in words that show nothing of it.
+"""Check that the address of a database is one that its driver takes. The words of a complaint show nothing of the
+address.
 
-A driver says of an unfit address what it could not read, and that may be the password.
+A driver quotes what it could not read of an unfit address, and that may be the password.
 """
 
 import re
@@ -19,9 +20,10 @@ _QUOTED: Final = (
 
 
 def complaint(url: str) -> str | None:
-    """What is wrong, without a word of the address; None where nothing is.
+    """Describe what is wrong, without a word of the address. None: nothing is wrong.
 
-    The form is libpq's: postgres://user:password@host:port/database?sslmode=..., several host:port parted by commas.
+    The form is libpq's: postgres://user:password@host:port/database?sslmode=..., with several host:port separated by
+    commas.
     """
     try:
         parts = urlsplit(url)
@@ -45,7 +47,7 @@ def _complaints(url: str, parts: SplitResult) -> Iterator[str]:
 
 
 def _is_cut(parts: SplitResult) -> bool:
-    """A sign of the password's own was read as one of the address."""
+    """Whether a character of the password was read as a sign of the address."""
     is_later = "@" not in parts.netloc and "@" in parts.query
     return parts.netloc.count("@") > 1 or "@" in parts.path or is_later
 

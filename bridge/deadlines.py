@@ -48,7 +48,7 @@ class Deadlines:
         first = next(iter(self._open), None)
         self._timer = None if first is None else self._loop.call_at(first.until, self._sweep)
         for due in late:
-            # At once: by the next turn it may be over, and telling it then would hit what comes after it.
+            # Expire it at once: by the next turn it may be over, and the call would hit what comes after it.
             try:
                 due.expire()
             except Exception as problem:  # noqa: BLE001  the others are told, too

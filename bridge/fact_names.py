@@ -1,4 +1,5 @@
-"""Names are part of keys: a fact or a destination with another name than before would be sent again for every order.
+"""Check the names of facts and destinations, which are part of keys. Under another name than before, a fact would be
+sent again for every order.
 
 The journal remembers which facts the rules in force can give. So a fact that never came up is told from a new one, and
 a rule that was taken out from one that was renamed.
@@ -25,12 +26,13 @@ United: TypeAlias = Mapping[str, frozenset[Pair]]
 
 
 class Renamed(ConfigurationError):
-    """A fact or a destination seems to have another name than before: going on would send it again."""
+    """A fact or a destination seems to have another name than before. Going on would send it again."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class FactNames:
-    """What a configuration calls its facts, beside what the journal has keys of and what was in force before.
+    """The names that a configuration gives its facts, beside those that the journal has keys of and those that were in
+    force before.
 
     before  None where nothing was remembered: a journal that only versions before this memory have served
     united  names that the journal remembers as one
@@ -47,7 +49,7 @@ class FactNames:
 
     @property
     def said(self) -> Sequence[tuple[str, str, str]]:
-        """(destination, fact, former) of what the rules say and the journal does not remember yet."""
+        """Names, as (destination, fact, former), that the rules give and the journal does not remember yet."""
         return [
             (dest, fact, old)
             for (dest, fact), former in self.settings.rules.formerly.items()
@@ -56,7 +58,7 @@ class FactNames:
         ]
 
     def renamed(self) -> list[Problem]:
-        """What seems to be renamed, each with its place and cure."""
+        """Problems for what seems to be renamed, each with its place and cure."""
         return [
             *self._destinations(),
             *(each for dest in self.settings.destinations for each in (*self._facts(dest), *self._parted(dest))),
@@ -79,8 +81,8 @@ class FactNames:
 
     def _new(self, dest: str, gone: Collection[str]) -> list[str]:
         """Facts that their rule could not give before: those without keys, and those whose rule gave one that is gone.
-        With nothing remembered, any without keys may be one of them: that one too many is asked about is better than
-        that one is sent twice."""
+        If nothing is remembered, every fact without keys may be one of them. One question too many is better than a
+        fact that is sent twice."""
         was, kept = (self.before or {}).get(dest, {}), self.kept.get(dest, frozenset())
         return sorted(
             fact
@@ -107,7 +109,8 @@ class FactNames:
             )
 
     def _parted(self, dest: str) -> Iterator[Problem]:
-        """Names that were one, and that two rules make now: which of them the keys belong to, nobody knows."""
+        """Problems for names that were one fact, and that two rules make now. Nobody knows which of the two the keys
+        belong to."""
         rules, formerly = {fact: rule for rule, fact in self.now[dest].items()}, self.settings.rules.formerly
         for fact, old in sorted(self.united.get(dest, NONE)):
             if fact in rules and old in rules and (dest, fact) not in formerly and (dest, old) not in formerly:
@@ -147,7 +150,7 @@ def _fact_of(fact: str, rules: Mapping[str, str]) -> str:
 
 
 async def naming(journal: Reader, settings: Settings) -> FactNames:
-    """Both sides, to be compared."""
+    """Collect both sides, to be compared."""
     names = await journal.fact_names()
     united = await united_names(journal)
     remembered = await journal.recall(_MEMORY)
@@ -160,7 +163,7 @@ async def naming(journal: Reader, settings: Settings) -> FactNames:
 
 
 async def united_names(journal: Reader) -> United:
-    """What the journal remembers of names that are one."""
+    """Names that the journal remembers as one."""
     united: dict[str, set[Pair]] = {}
     for dest, fact, former in await journal.united():
         united.setdefault(dest, set()).add((fact, former))
@@ -178,7 +181,7 @@ async def check_and_remember(journal: Journal, settings: Settings) -> None:
     for dest, rule, fact in found.removed():
         emit("rule.removed", dest=dest, rule=rule, fact=fact, detail="no rule makes it any more; its keys are kept")
     if found.said:
-        # Before anything leaves under the new name: who does not know it would send the same under the old one.
+        # Do this before anything leaves under the new name: a replica that does not know it would use the old.
         await journal.unite(found.said)
     if found.now != found.before:
         # A disk that is full is no reason not to serve: what was in force before stays remembered.

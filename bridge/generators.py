@@ -1,7 +1,7 @@
-"""Running the generators of connectors: they yield what they want, and are sent what they get.
+"""Run the generators of connectors. They yield what they want, and are sent what they get.
 
-A conversation, the reading of a record and an errand are such generators. A connector does no I/O in them; whoever runs
-one does it.
+A conversation, the reading of a record and an errand are such generators. A connector does no I/O in them; the caller
+that runs one does it.
 """
 
 from collections.abc import Awaitable, Callable, Generator
@@ -12,13 +12,13 @@ Answer = TypeVar("Answer")
 Result = TypeVar("Result")
 
 MOST_REQUESTS = 32
-"""Requests of one conversation: more of them are a loop."""
+"""The most requests of one conversation: more of them are a loop."""
 
 
 def run(
     generator: Generator[Step, Answer, Result], answer: Callable[[Step], Answer], *, most: int | None = None
 ) -> Result:
-    """What the generator returns, where `answer` needs no waiting. Raises as `run_async` does."""
+    """Run a generator to its result, if `answer` needs no waiting. Raises as `run_async` does."""
     steps = 0
     try:
         step = next(generator)

@@ -46,4 +46,4 @@ def _postgres(settings: PostgresSettings) -> Store:
 
 
 _STORES: Mapping[type, Callable[[Any], Store]] = {SqliteSettings: _sqlite, PostgresSettings: _postgres}
-"""A new kind of journal: its settings, and what makes its store of them."""
+"""The kinds of journals: the settings of each, and the function that makes its store of them."""

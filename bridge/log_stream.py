@@ -25,7 +25,8 @@ _AT_THE_END = 1.0
 
 class _Sink(Protocol):
     def write(self, data: bytes) -> int:
-        """How many bytes were taken. Raises BlockingIOError where none can be now, OSError where none can be ever."""
+        """Write, and return how many bytes were taken. Raises BlockingIOError if none can be now, OSError if none can
+        be ever."""
 
     def close(self) -> None:
         """Close whatever was opened beside the stream."""
@@ -48,7 +49,7 @@ class _Plain:
 
 
 class _Reopened:
-    """A pipe or terminal, opened anew: that it does not block is a property of this opening, and nobody else's."""
+    """A pipe or terminal, opened anew. This opening does not block, and other openings stay as they are."""
 
     def __init__(self, descriptor: int) -> None:
         self._own = os.open(f"/proc/self/fd/{descriptor}", os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY)
@@ -115,11 +116,11 @@ class LogStream:
 
     @property
     def is_behind(self) -> bool:
-        """Lines wait to be written."""
+        """Whether lines wait to be written."""
         return bool(self._waiting)
 
     def put(self, lines: list[bytes]) -> int:
-        """Write them, or keep them for later. How many lines were lost for good."""
+        """Write lines, or keep them for later. Returns how many lines were lost for good."""
         lost = 0
         for line in lines:
             if self._bytes + len(line) > _MOST_BYTES:
@@ -130,7 +131,7 @@ class LogStream:
         return lost + self.write_on()
 
     def write_on(self) -> int:
-        """What waits, as far as it is taken now. How many lines were lost for good."""
+        """Write what waits, as far as it is taken now. Returns how many lines were lost for good."""
         if self._sink is None:
             self._sink = _sink_of(self._stream)
         try:
@@ -155,13 +156,13 @@ class LogStream:
             count -= len(line)
 
     def close(self) -> None:
-        """What waits is given up."""
+        """Close. What waits is given up."""
         if self._sink is not None:
             self._sink.close()
             self._sink = None
 
     def end(self) -> int:
-        """Close. The last lines, for at most a second. How many lines were lost for good."""
+        """Close, after at most a second for the last lines. Returns how many lines were lost for good."""
         until = time.monotonic() + _AT_THE_END
         lost = self.write_on()
         while self._waiting and time.monotonic() < until:

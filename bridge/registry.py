@@ -1,6 +1,6 @@
-"""Connector name to connector: the folders of `connectors/`, and packages with the entry point group.
+"""Find a connector by its name: the folders of `connectors/`, and packages with the entry point group.
 
-The only importlib. A connector's package has an attribute CONNECTOR, the pydantic class of its settings.
+Only this module uses importlib. A connector's package has an attribute CONNECTOR, the pydantic class of its settings.
 """
 
 import importlib
@@ -21,7 +21,7 @@ _FOLDER = "connectors"
 
 
 class NoSuchConnector(BridgeError):
-    """Neither a folder of connectors/ nor an installed package."""
+    """The name is neither a folder of connectors/ nor an installed package."""
 
 
 def names() -> Mapping[str, str]:
@@ -33,7 +33,7 @@ def names() -> Mapping[str, str]:
 
 
 def connector(name: str) -> type[BaseModel]:
-    """The class. Raises NoSuchConnector with the names that there are."""
+    """The connector's class. Raises NoSuchConnector with the names that there are."""
     package = _package(name)
     found: Any = getattr(package, "CONNECTOR", None)
     if not (isinstance(found, type) and issubclass(found, BaseModel)):
@@ -61,7 +61,7 @@ def sandbox(name: str) -> ModuleType:
 
 
 def admin_of(name: str) -> Any:  # noqa: ANN401  what makes a bridge.errand.Admin
-    """What makes the connector's errands; None where it has none. Loads what they need."""
+    """The function that makes the connector's errands. None: it has none. Loads what they need."""
     return importlib.import_module(f"{_package(name).__name__}.admin").ADMIN if has_admin(name) else None
 
 

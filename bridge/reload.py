@@ -1,4 +1,5 @@
-"""Changed rules while the service runs: checked, then swapped in whole; what is wrong leaves the old ones in force.
+"""Reload changed rules while the service runs. They are checked, and then swapped in whole. If something is wrong, the
+old rules stay in force.
 
 SIGHUP asks for it, and so does a changed file: the configuration, what it includes, its tables. Files are looked at,
 not watched: a ConfigMap's symlink swap, an editor's rename and a network disk all show in what stat() says.
@@ -25,7 +26,7 @@ Seen: TypeAlias = Mapping[Path, tuple[int, int, int, int] | None]
 
 
 class Carrying(Protocol):
-    """A worker, as far as it is told of changed rules."""
+    """A worker, as far as changed rules concern it."""
 
     def learn_holds(self) -> None:
         """Let go of holds whose rule has changed, before anything more is begun."""
@@ -101,7 +102,7 @@ class Reload:
 
 
 def looked_at(files: Sequence[Path]) -> Seen:
-    """What tells whether a file is another than before; None where it is not there."""
+    """The signs by which a file is known to have changed. None: it is not there."""
     found: dict[Path, tuple[int, int, int, int] | None] = {}
     for path in files:
         try:
@@ -113,7 +114,7 @@ def looked_at(files: Sequence[Path]) -> Seen:
 
 
 def emit_loaded(book: Rulebook, settings: Settings) -> None:
-    """The rules in force, and loudly those that are switched off and what no rule is for."""
+    """Log the rules in force. Warn of those that are switched off, and of what no rule is for."""
     GENERATION.set(book.generation)
     RULES_UP_TO_DATE.set(1)
     rules = sum(len(book.rules.names(name)) for name in settings.destinations)

@@ -18,7 +18,7 @@ def digest(body: bytes) -> str:
 
 
 def signature_text(secret: bytes, body: bytes) -> str:
-    """The same in base64, as it travels in a header."""
+    """The signature in base64, as it travels in a header."""
     return base64.b64encode(signature(secret, body)).decode("ascii")
 
 

@@ -1,7 +1,9 @@
-"""What every answer and every silence means for a fact: one table, that the code obeys and the tests provoke.
+"""The meaning of every answer and every silence for a fact. The code obeys this one table, and the tests provoke its
+rows.
 
-The client names a silence, a destination looks at a status: each finds its row here. A destination may hold other
-fates for single statuses. A row says what becomes of the fact after a request that may be repeated, and after another.
+The client names a silence, a destination looks at a status, and each finds its row here. A destination may have other
+fates for single statuses. A row says what becomes of the fact after a request that may be repeated, and after one that
+may not.
 """
 
 from collections.abc import Collection, Mapping
@@ -23,7 +25,7 @@ class Fate(StrEnum):
 
 
 class Silent(StrEnum):
-    """Why there is no whole answer."""
+    """The reasons why there is no whole answer."""
 
     NO_NAME = "no name"
     NO_CONNECTION = "no connection"

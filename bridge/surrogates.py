@@ -1,6 +1,6 @@
-"""Halves of surrogate pairs in JSON: JavaScript and Java write them for a text that was cut inside of an emoji.
+"""Read halves of surrogate pairs in JSON. JavaScript and Java write them for a text that was cut inside of an emoji.
 
-The grammar of JSON allows `\\ud83d` alone, Unicode has no such character, and decoders refuse the whole document.
+The grammar of JSON allows a half alone, Unicode has no such character, and decoders refuse the whole document.
 """
 
 import re
@@ -16,7 +16,7 @@ _ESCAPES: Final = re.compile(
 )
 _LENGTH: Final = len(rb"\ud83d")
 _MOST: Final = 65_536
-"""Surrogates that are looked at in one document: it takes some 50 ms."""
+"""The most surrogates that are looked at in one document: it takes some 50 ms."""
 
 
 def decoded(decode: Callable[[bytes], T], raw: bytes) -> T:
@@ -31,7 +31,7 @@ def decoded(decode: Callable[[bytes], T], raw: bytes) -> T:
 
 
 def without_halves(raw: bytes) -> bytes:
-    """The same JSON with U+FFFD for each half; the very same bytes where there is none."""
+    """The same JSON with U+FFFD for each half. The very same bytes if there is none."""
     parts: list[bytes] = []
     end = 0
     for count, found in enumerate(_ESCAPES.finditer(raw)):

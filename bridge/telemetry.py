@@ -1,7 +1,8 @@
-"""Logs and metrics from the same events: one closed list, counted before any level is looked at.
+"""Logs and metrics from the same events. The list of events is closed, and an event is counted before any level is
+looked at.
 
-`emit(name, **fields)` counts and logs one event. Nothing personal and no secret is ever a field; tracebacks are logged
-without the messages of their exceptions, which may quote a document.
+`emit(name, **fields)` counts and logs one event. No field is personal or a secret. Tracebacks are logged without the
+messages of their exceptions, which may quote a document.
 """
 
 import asyncio
@@ -31,7 +32,7 @@ REGISTRY = CollectorRegistry()
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _WRITE_ON_AFTER = 0.25
-"""Seconds after which lines are tried again that a stream did not take."""
+"""Seconds after which lines that a stream did not take are tried again."""
 
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 _BUCKETS = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200, 86400)  # seconds
@@ -104,7 +105,7 @@ OLDEST = Gauge(
 
 
 def emit(name: str, **fields: object) -> None:
-    """One event. Raises KeyError for a name that is not on the list, at every level, and nothing else.
+    """Count and log one event. Raises KeyError for a name that is not on the list, at every level, and nothing else.
 
     Its fields are looked at when the turn of the event loop ends: give values that nobody changes.
     """
@@ -145,7 +146,7 @@ class _Line(structlog.BoundLoggerBase):
 
 @lru_cache(maxsize=64)
 def _instant(milliseconds: int) -> str:
-    """Many lines are of the same one."""
+    """The instant as text. It is remembered, since many lines have the same one."""
     return (_EPOCH + timedelta(milliseconds=milliseconds)).isoformat(timespec="milliseconds")
 
 
@@ -187,8 +188,8 @@ class _Lines:
         """Flush nothing after a single line: more may come."""
 
     def write_out(self) -> None:
-        """What cannot be written is counted: a log on a full disk, or one that nobody reads, must not end the work that
-        it tells of."""
+        """Write the lines, and count those that cannot be written. A log on a full disk, or one that nobody reads, must
+        not end the work that it is about."""
         lines, self._lines = self._lines, []
         was_behind = self._stream.is_behind
         if not lines and not was_behind:
@@ -214,7 +215,7 @@ class _Lines:
         _batch.end()
 
     def end(self) -> None:
-        """The process ends: a moment is given to the last lines."""
+        """End with the process: the last lines have a moment to be written."""
         self._count(self._stream.end())
 
     def _count(self, lost: int) -> None:
@@ -230,7 +231,7 @@ Emitted: TypeAlias = tuple[str, Kind, float, Mapping[str, Any]]
 class _Batch:
     """Counts and logs the events of one turn of the event loop at its end, and events from elsewhere at once.
 
-    Together they cost half as much as each between other work: what is needed for it stays in the processor's caches.
+    Events that are handled together cost half as much: the code and data for it stay in the processor's caches.
     """
 
     def __init__(self) -> None:
@@ -310,7 +311,7 @@ def frames(problem: BaseException) -> list[str]:
 
 
 class _FromLibraries(logging.Handler):
-    """What others log: the template without its arguments, which may be anything, and only its first line."""
+    """Logs what libraries log: the template without its arguments, which may be anything, and only its first line."""
 
     def emit(self, record: logging.LogRecord) -> None:
         problem = record.exc_info[1] if record.exc_info else None

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 LARGEST: Final = 8 * 1024 * 1024
-"""Bytes: a table of 100,000 lines has room in it."""
+"""The most bytes of a file: a table of 100,000 lines fits."""
 
 
 class NoText(Exception):
@@ -14,12 +14,12 @@ class NoText(Exception):
 
 
 def text_of(path: Path, largest: int = LARGEST) -> str:
-    """The whole text, or NoText as of bytes_of."""
+    """The whole text of a file. Raises NoText as `bytes_of` does."""
     return _decoded(bytes_of(path, largest))
 
 
 def bytes_of(path: Path, largest: int = LARGEST) -> bytes:
-    """All that it holds. Raises NoText, and never waits: a pipe that nobody writes to is no file."""
+    """The whole content of a file. Raises NoText, and never waits: a pipe that nobody writes to is no file."""
     try:
         _check(path.stat(), largest)
         with path.open("rb") as file:

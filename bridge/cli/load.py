@@ -1,4 +1,4 @@
-"""Posting many deliveries at once, and counting how they were answered."""
+"""Post many deliveries at once, and count how they were answered."""
 
 import asyncio
 import uuid
@@ -19,7 +19,7 @@ _UNANSWERED_IN_A_ROW = 1000  # requests: then it is gone
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """What is to be posted. delivery_id: of all of them; empty: a new one for each."""
+    """An order for deliveries to be posted. delivery_id: that of all of them; empty: a new one for each."""
 
     payloads: Sequence[Payload]
     repeat: int

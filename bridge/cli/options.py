@@ -55,7 +55,7 @@ def chosen(config: Path | None) -> Path:
 
 
 def typed_as() -> str:
-    """What starts this program again, as a person would type it: its name only where that is on the PATH."""
+    """The words that start this program again, as a person would type them: its name only if that is on the PATH."""
     started, on_path = Path(sys.argv[0]), shutil.which(_NAME)
     if started.name == "__main__.py":
         return "python -m bridge"
@@ -126,12 +126,12 @@ def print_json(value: object) -> None:
 
 
 def when(moment: object) -> str:
-    """A time as people read it: UTC, to the second."""
+    """Write a time as people read it: UTC, to the second."""
     return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S") if isinstance(moment, datetime) else str(moment or "-")
 
 
 def moment(name: str, given: str, now: datetime) -> datetime:
-    """What a person means by `7d`, `12h` or an instant with its zone, as the value of --`name`."""
+    """Read a time that a person gives as `7d`, `12h` or an instant with its zone, as the value of --`name`."""
     if match := _SPAN.fullmatch(given):
         return now - (timedelta(hours=int(match[1])) if match[2] == "h" else timedelta(days=int(match[1])))
     try:
@@ -144,7 +144,7 @@ def moment(name: str, given: str, now: datetime) -> datetime:
 
 
 def table(rows: Sequence[Sequence[object]]) -> None:
-    """Columns as wide as they must be."""
+    """Print rows as a table whose columns are as wide as they must be."""
     texts = [[str(cell) for cell in row] for row in rows]
     widths = [max(len(row[column]) for row in texts) for column in range(len(texts[0]))] if texts else []
     for row in texts:
@@ -152,7 +152,7 @@ def table(rows: Sequence[Sequence[object]]) -> None:
 
 
 def progress(label: str, length: int) -> AbstractContextManager[Any]:
-    """A bar for who looks on; a file or a pipe is told nothing."""
+    """A progress bar for a person who looks on. A file or a pipe gets nothing."""
     return click.progressbar(length=length, label=label, file=sys.stderr, hidden=not sys.stderr.isatty())
 
 

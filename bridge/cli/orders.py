@@ -50,7 +50,7 @@ def show(text: str, config: Path | None, path: Path | None, shop: str, as_json: 
 
 
 def _advice(text: str) -> str:
-    """Numbers are known as they were typed and, where the order told the country, with its code."""
+    """Advice on numbers. They are known as they were typed and, if the order has the country, with its code."""
     if not re.fullmatch(r"(?=0|.*[\s().\-/])[\d\s().\-/]{6,}", text):
         return ""
     return "; if it is a phone number, write it with the code of its country: +44 20 ..."

@@ -1,4 +1,4 @@
-"""What became of facts that a person had sent again: looked at for some seconds, and said."""
+"""Follow facts that a person had sent again for some seconds, and say what became of them."""
 
 import asyncio
 import time
@@ -13,7 +13,7 @@ from bridge.contract import State
 from bridge.journal import LaneNumber, Parked, Reader, Story
 
 PATIENCE: Final = 10.0
-"""Seconds for which it is looked at; what takes longer is said to wait."""
+"""Seconds for which facts are followed. What takes longer is said to wait."""
 
 _LOOK: Final = 0.2  # seconds between two looks
 _NOT_TRIED: Final = "not tried yet"
@@ -21,8 +21,8 @@ _AGAIN: Final = {State.DEAD: "dead again", State.UNCERTAIN: "uncertain again"}
 
 
 async def followed(facts: Sequence[Parked], journal: Reader, *, patience: float) -> Counter[str]:
-    """How many of them ended how, or wait for what. Each order is looked at until nothing more is about to happen, or
-    for so many seconds."""
+    """Count how the facts ended, or what they wait for. Each order is looked at until nothing more is about to happen,
+    or for so many seconds."""
     ends: Counter[str] = Counter()
     lanes: dict[LaneNumber, list[Parked]] = {}
     for fact in facts:
@@ -72,7 +72,7 @@ def _settled(row: Mapping[str, Any] | None, fact: Parked) -> str:
 
 
 def print_ends(ends: Counter[str], *, is_served: bool) -> bool:
-    """Say it, the most first. Returns whether some came back as they were, or worse."""
+    """Print the counts, the highest first. Returns whether some facts came back as they were, or worse."""
     for end, times in ends.most_common():
         click.echo(f"{times:>7}  {end}")
     if ends[_NOT_TRIED]:

@@ -38,18 +38,18 @@ def in_bulk(command: F) -> F:
 
 
 def selection(state: State, refs: Sequence[str], asked: dict[str, Any]) -> Selection:
-    """What the arguments mean."""
+    """The selection that the arguments mean."""
     return Selection(state=state, refs=tuple(refs), **{name: asked[name] for name in _FILTERS})
 
 
 async def found(state: State, refs: Sequence[str], asked: dict[str, Any]) -> tuple[list[Parked], Sequence[Hold]]:
-    """All that are selected, and the rules that are held."""
+    """Find all facts that are selected, and the rules that are held."""
     async with options.to_read(asked["config"], asked["path"]) as journal:
         return [fact async for fact in journal.parked(selection(state, refs, asked))], await journal.holds()
 
 
 def list_them(state: State, asked: dict[str, Any]) -> None:
-    """Grouped by destination, fact and reason, or each on a line."""
+    """Print facts grouped by destination, fact and reason, or each on a line."""
     facts, holds = options.wait_for(found(state, (), asked))
     if asked["as_json"]:
         for fact in facts:
@@ -89,7 +89,7 @@ def _grouped(facts: Sequence[Parked]) -> None:
 
 
 def show_one(state: State, ref: str, asked: dict[str, Any]) -> None:
-    """One fact with where it came from; with --body the document itself, which is personal data."""
+    """Show one fact with where it came from. With --body also the document itself, which is personal data."""
     fact, document = options.wait_for(_one(state, ref, asked))
     if fact is None:
         click.echo(f"no {state} fact is called {ref}; see `list --each`", err=True)
@@ -175,7 +175,7 @@ async def _act(
     act: Callable[[Operator], Callable[[Sequence[str]], Awaitable[int]]],
     doing: str,
 ) -> tuple[int, bool]:
-    """How many were acted on, and whether somebody serves the journal."""
+    """Act on facts. Returns how many were acted on, and whether somebody serves the journal."""
     unread, others = _apart(facts, doing)
     done = await reread.reread(unread, asked) if unread else 0
     async with options.to_act(asked["config"], asked["path"]) as journal:
@@ -184,7 +184,7 @@ async def _act(
 
 
 def _apart(facts: Sequence[Parked], doing: str) -> tuple[Sequence[Parked], Sequence[Parked]]:
-    """What is to be read again, and all else."""
+    """Split facts into those that are to be read again, and all others."""
     unread: list[Parked] = []
     others: list[Parked] = []
     for fact in facts:

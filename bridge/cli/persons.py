@@ -56,7 +56,7 @@ def _erasures(asked: dict[str, Any], tenants: Sequence[str]) -> list[Erasure]:
     if asked["shop"] and not {*names} & {*tenants}:
         raise click.UsageError(f"the journal knows no shop {asked['shop']}; there are: {', '.join(tenants) or 'none'}")
     if (asked["order"] or asked["customer"]) and not asked["shop"] and len(tenants) > 1:
-        # Numbers: another shop's order or customer may have the same.
+        # These are numbers: another shop's order or customer may have the same.
         raise click.UsageError(f"say whose order or customer it is by --shop: {', '.join(tenants)}")
     return [Erasure(tenant=shop, aliases=aliases, orders=tuple(asked["order"])) for shop in names]
 
@@ -149,7 +149,7 @@ async def _orders_of_name(journal: Reader, tenants: Sequence[str], text: str) ->
 
 
 async def _kept(journal: Reader, tenants: Sequence[str], **whom: Any) -> bool:  # noqa: ANN401  parts of an erasure
-    """Whether anything is."""
+    """Whether anything is kept of them."""
     return any([await journal.lanes(Erasure(tenant=tenant, **whom), limit=1) for tenant in tenants])
 
 
@@ -160,7 +160,8 @@ def _question(total: int) -> str:
 
 
 async def _waiting_requests(journal: Reader) -> tuple[LaneNumber, ...]:
-    """Lanes of what a platform asked for and is still to be done: erased with the rest it would be forgotten."""
+    """Lanes of requests of a platform that are still to be carried out: if they were erased with the rest, they would
+    be forgotten."""
     return tuple([parked.lane async for parked in journal.parked(REQUESTS)])
 
 

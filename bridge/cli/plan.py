@@ -102,7 +102,7 @@ async def _journal(asked: dict[str, Any], settings: Settings) -> AsyncIterator[R
             yield journal
         return
     with TemporaryDirectory(prefix="plan-") as folder:
-        # Of some destination, for what is nobody's work is not taken in; nobody serves it.
+        # Name some destination, although nobody serves it: a document that is no destination's work is not taken in.
         async with opened(Path(folder) / "journal.db", destinations=("plan",)) as own:
             # Envelopes of one order need not stand together: this gathers them, within a bound of memory.
             for envelope in _envelopes(asked["envelopes"], settings):

@@ -57,7 +57,7 @@ def preview(paths: tuple[Path, ...], **asked: object) -> None:
 
 
 def _hint(settings: Settings, source: str, payload: Payload, asked: dict[str, object]) -> str:
-    """What to say where the topic of a refused document was only supposed."""
+    """The hint for a refused document whose topic was only supposed."""
     if asked["topic"] or payload.topic:
         return ""
     topic = _topic(settings.sources.get(source), None)
@@ -89,7 +89,7 @@ def _verdicts(settings: Settings, source: str, payload: Payload, asked: dict[str
 
 
 def _topic(source: Source | None, given: object) -> str:
-    """The topic that is meant. One that a stream source does not read is asked wrongly."""
+    """The topic that is meant. A topic that a stream source does not read is an error of the person who asks."""
     known = [] if source is None else list(source.topics())
     topic = str(given or next(iter(known), ""))
     if isinstance(source, StreamSource) and topic not in known:

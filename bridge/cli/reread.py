@@ -1,4 +1,5 @@
-"""`dead retry` for what its source could not read: it is read again by the source and the configuration of now."""
+"""Read documents again, for `dead retry`, that their source could not read. They are read by the source and the
+configuration of now."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,8 +25,8 @@ def is_unread(fact: Parked) -> bool:
 
 
 async def reread(facts: Sequence[Parked], asked: dict[str, Any]) -> int:
-    """Documents that are readable now are taken in as if they had just come, and their letters end. Returns how many;
-    of each of the others it says why."""
+    """Take in documents that are readable now as if they had just come, and end their dead letters. Returns how many.
+    Prints for each of the others why it is not readable."""
     settings = read_file(options.chosen(asked["config"]))
     where = options.journal_settings(asked["config"], asked["path"])
     feeding = journals.store_of(where).feeding(destinations=list(settings.destinations))
@@ -47,7 +48,8 @@ class _Rereading:
         return sum([await self._one(self.facts[ref]) for ref in refs])
 
     async def _one(self, fact: Parked) -> int:
-        """The letter ends last: who is killed in between finds it, and that its document is stored."""
+        """Read one document again. Its dead letter ends last: if the process is killed in between, it finds the letter
+        and knows that its document is stored."""
         try:
             read = await self._read(fact)
         except BridgeError as problem:

@@ -136,7 +136,7 @@ def _print(answers: Answers, url: str, *, as_json: bool) -> None:
 
 
 def _refused(signer: Signs, payload: Payload, shop: str | None, url: str) -> str:
-    """What to do about a 401."""
+    """Advice on an answer of 401."""
     headers = signer.sign(payload.body, topic=payload.topic, tenant=shop, delivery_id="")
     found = (signer.fitting_secret(payload.body, tenant=shop, signature=value) for value in headers.values())
     secret = next(filter(None, found), "the configured secret")
@@ -168,7 +168,7 @@ def _example(signer: Signs, name: str, shop: str | None) -> Payload:
 
 
 def _are(ended: Mapping[str, str], wanted: object) -> bool:
-    """All have ended, and as they should."""
+    """Whether all have ended as they should."""
     return bool(ended) and all(
         is_finished(outcome) and wanted in (None, *outcome.split(", ")) for outcome in ended.values()
     )

@@ -22,7 +22,8 @@ from bridge.dry_run.deliveries import documents
 from bridge.surrogates import decoded
 
 _IDS = itertools.count(secrets.randbits(52))
-"""How far fresh ids are moved: farther each time, from a start that no other process has. Doubles hold them exactly."""
+"""The numbers by which fresh ids are moved. Each is larger than the one before, from a start that no other process has.
+Doubles hold them exactly."""
 
 _REASON = 200  # characters
 _TIME = re.compile(rb'"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:Z|[+-]\d\d:\d\d))"')

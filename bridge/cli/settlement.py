@@ -1,4 +1,4 @@
-"""Waiting until the private port of a running bridge says what became of deliveries."""
+"""Wait until the private port of a running bridge says what became of deliveries."""
 
 import asyncio
 import time
@@ -19,9 +19,10 @@ _BETWEEN = 0.2  # seconds between two looks
 
 
 async def settled(private: str, source: str, ids: Sequence[str], *, within: float) -> Mapping[str, str]:
-    """What is said of each delivery once nothing of it waits; WAITS or UNKNOWN where the time ran out.
+    """Wait for each delivery until nothing of it waits, and return what is said of it. WAITS or UNKNOWN: the time ran
+    out.
 
-    Raises BridgeError where no bridge has answered at `private` for five seconds: it may just be starting.
+    Raises BridgeError if no bridge has answered at `private` for five seconds: it may just be starting.
     """
     until = time.monotonic() + within
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as session:

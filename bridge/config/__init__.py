@@ -1,6 +1,6 @@
-"""One YAML file and the environment become frozen settings, or all problems at once with file, line and path.
+"""Read one YAML file and the environment into frozen settings, or report all problems at once with file, line and path.
 
-Nobody after this sees a dict. A connector's section is read by the connector's own class; secrets are resolved here.
+No later code sees a dict. A connector's section is read by the connector's own class. Secrets are resolved here.
 """
 
 import difflib
@@ -43,7 +43,7 @@ from bridge.setting_types import EXPRESSIONS, MadeUp
 from bridge.texts import NoText, text_of
 
 _ANY: Fields = {}
-"""Documents or events of which nothing is known: any field."""
+"""The shape of documents or events of which nothing is known: any field."""
 _EVERYWHERE = frozenset({"0.0.0.0", "::", ""})  # noqa: S104  compared, not listened at
 _LEAST: Mapping[str, Json] = {"sources": {"one": {}}, "destinations": {"one": {}}}
 _NO_CONFIGURATION = "a configuration is a mapping: sources, destinations, rules, ..."
@@ -63,7 +63,8 @@ class Outlet:
     delivery: Mapping[str, Any] = field(default_factory=dict)
     """The destination's own settings of delivery, by name: only those that the file has."""
     is_another: bool = False
-    """`formerly: []`: it is not one that was renamed, though the journal has keys of one that is gone."""
+    """Whether `formerly: []` says that this is no renamed destination, although the journal has keys of one that is
+    gone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,15 +84,16 @@ class Settings:
     sections: Mapping[str, Json] = field(default_factory=dict, repr=False)
     """The sections as they stand in the file. A reload compares them to see what has changed."""
     files: tuple[Path, ...] = ()
-    """All that was read for it, itself first; none where it came as text."""
+    """All files that were read, the configuration first. Empty if it came as text."""
     switched_off: Mapping[str, str] = field(default_factory=dict)
     """Included rules that `NAME: false` switches off, each with the file and line that says so."""
     opt_in: tuple[str, ...] = ()
     """Included rules that are off until `NAME: true` switches them on."""
     read_by_sources: Mapping[str, Json] = field(default_factory=dict, repr=False)
-    """The variables that expressions of sources read: like the sources themselves, they are those of the start."""
+    """The variables that expressions of sources read. Like the sources themselves, they stay as they were at the
+    start."""
     written: tuple[Written, ...] = field(default=(), repr=False)
-    """The rules as they result from what is included and overridden."""
+    """The rules that result from what is included and overridden."""
 
     def unfed(self) -> Sequence[str]:
         """A sentence for each source and each destination that no rule joins to another: nothing goes that way."""
@@ -115,7 +117,8 @@ class Settings:
 
 
 def read_file(path: Path, *, environ: Mapping[str, str] | None = None) -> Settings:
-    """Raises ConfigurationError with every problem of the file and of what it includes."""
+    """Read a configuration from a file. Raises ConfigurationError with every problem of the file and of what it
+    includes."""
     found = read(_text_of(path), file=str(path), environ=environ)
     return replace(found, files=(path, *found.files))
 
@@ -154,7 +157,7 @@ _SAME_INSTANCE = "is that of source {other} in the same group: they would take t
 
 @dataclass(slots=True)
 class _ConfigReader:
-    """One pass over a configuration; collects problems instead of stopping at the first."""
+    """One pass over a configuration. It collects problems instead of stopping at the first."""
 
     document: Document
     environ: Mapping[str, str]
@@ -167,7 +170,7 @@ class _ConfigReader:
     """The destinations that lack nothing but their secrets, made with invented secrets: rules can be checked against
     them."""
     unread: set[str] = field(default_factory=set)
-    """Sections that are missing or wrong: nothing is said of what depends on them."""
+    """Sections that are missing or wrong. What depends on them is not reported."""
 
     def settings(self) -> Settings | None:
         top = self._top()
@@ -219,7 +222,8 @@ class _ConfigReader:
             return None
 
     def journal(self) -> SqliteSettings | PostgresSettings | None:
-        """The section of the journal alone. What is no configuration at all does not mean the usual journal."""
+        """Read the section of the journal alone. A file that is no configuration at all does not mean the default
+        journal."""
         if not isinstance(self.document.value, dict):
             self._add(_NO_CONFIGURATION, ())
             return None
@@ -232,11 +236,11 @@ class _ConfigReader:
             self._add(_NO_CONFIGURATION, ())
             return None
         top = self._validated(File, value, ())
-        # With a fault in one section the others are still read, so that all problems are said at once.
+        # With a fault in one section the others are still read, so that all problems are reported at once.
         return cast("File", top) if top is not None else self._readable(self._as_meant(value))
 
     def _as_meant(self, value: Mapping[str, Json]) -> Mapping[str, Json]:
-        """Misspelt sections under the name that was meant, as was said of them."""
+        """Put misspelt sections under the names that were meant, as the problems already say."""
         missing = [name for name in File.model_fields if name not in value]
         meant = {name: near[0] for name in value if (near := difflib.get_close_matches(name, missing, n=1))}
         meant = {name: right for name, right in meant.items() if name not in File.model_fields}
@@ -262,7 +266,7 @@ class _ConfigReader:
             self._add(f"{private.port} is the door's port too: give one of them another", ("private", "port"))
 
     def _check_keep(self, keep: Keep, rules: Rules) -> None:
-        """A key that is forgotten while its fact may still come would be sent again."""
+        """Report a key that is forgotten while its fact may still come: it would be sent again."""
         at = ("journal", "keep")
         if keep.keys <= rules.longest_max_age:
             longest = rules.longest_max_age.days
@@ -271,7 +275,8 @@ class _ConfigReader:
             self._add("bodies may not be kept longer than the history, nor the history longer than the keys", at)
 
     def _check_instances(self, sources: Mapping[str, Source], *, is_shared: bool) -> None:
-        """A journal in Postgres is one for many: they run by the same file, and so do two while one is replaced."""
+        """Report a literal `instance` with a shared journal. Many bridges run by the same file, and so do two while one
+        is replaced."""
         taken: dict[tuple[frozenset[str], str, str], str] = {}
         streams = {name: source for name, source in sources.items() if isinstance(source, StreamSource)}
         for name, source in streams.items():
@@ -285,8 +290,8 @@ class _ConfigReader:
                 self._add(_SHARED_INSTANCE, ("sources", name, "instance"))
 
     def _check_names(self, sources: Mapping[str, Source]) -> None:
-        """A tenant has the same names in all sources, or an order is one in this and another in that. It is said of the
-        source that knows fewer, or stands later."""
+        """Report a tenant that has other names in another source: an order would be one in this and another in that.
+        The problem is reported for the source that knows fewer names, or stands later."""
         renames = {name: source for name, source in sources.items() if isinstance(source, Renames)}
         places = [*renames]
         for name, other in permutations(renames, 2):
@@ -424,13 +429,13 @@ def _kinds(sources: Mapping[str, Source], included: Sequence[Described]) -> Mapp
         # Where one source does not describe a kind (a topic in the shape of a platform), another may.
         found.update((kind, shape) for kind, shape in source.kinds().items() if shape or kind not in found)
     for each in included:
-        # Of documents in a platform's shape that a topic brings, its rules know the fields.
+        # If a topic brings documents in a platform's shape, the platform's rules know their fields.
         found |= {kind: {**shape, **found[kind]} for kind, shape in each.kinds.items() if kind in found}
     return found
 
 
 def _rule_settings(source: Source, included: Sequence[Described]) -> Mapping[str, Json]:
-    """What a source tells rules of its settings, and what included rules go by where it does not."""
+    """The settings that a source gives to rules, and the defaults of included rules for those that it does not give."""
     defaults = {name: value for each in included for name, value in each.tells.items()}
     return {**defaults, **(source.tells() if isinstance(source, Tells) else {})}
 
@@ -451,7 +456,7 @@ def _target(rule: Json, destinations: Mapping[str, object]) -> str | None:
 
 
 def journal_of(path: Path | None) -> SqliteSettings | PostgresSettings:
-    """The journal alone, for commands that need nothing else: no secret but its own has to be at hand."""
+    """Read the journal alone, for commands that need nothing else: no secret but its own has to be at hand."""
     if path is None:
         return SqliteSettings()
     reading = _ConfigReader(load(_text_of(path), str(path)), os.environ)
@@ -469,7 +474,8 @@ def source_names(path: Path) -> Sequence[str]:
 
 
 def _located(model: type[BaseModel], loc: Place) -> tuple[type[BaseModel], Place, Place]:
-    """The model that an error is about, the place in it, and the place in the file: there no kind of journal stands."""
+    """The model that an error is about, the place in it, and the place in the file, which has no kind of journal in
+    it."""
     if model in (File, _OnlyJournal) and loc[:1] == ("journal",) and len(loc) > 1 and loc[1] in JOURNALS:
         return JOURNALS[str(loc[1])], loc[2:], ("journal", *loc[2:])
     return model, loc, loc

@@ -1,4 +1,4 @@
-"""Rules as they result from what a configuration includes, overrides and switches off, with their tables and fields.
+"""Rules that result from what a configuration includes, overrides and switches off, with their tables and fields.
 
 Every part keeps the place that it comes from.
 """
@@ -73,7 +73,7 @@ class Includes:
         return {**self.vars, **tables}
 
     def described(self) -> Mapping[str, Json]:
-        """Each description as it stands here, or as its file has it."""
+        """The descriptions of fields, each as it stands here or as its file has it."""
         return {path: self._description(path, declared) for path, declared in self.fields.items()}
 
     def _description(self, path: str, declared: Json) -> Json:
@@ -99,7 +99,8 @@ class Includes:
             return None
 
     def of_included(self) -> Sequence[Described]:
-        """What the connectors describe whose rules are included. What is no connector is said where rules are read."""
+        """Descriptions of the connectors whose rules are included. A name that is no connector is reported where rules
+        are read."""
         found: dict[str, Described] = {}
         for name in self.include:
             connector = name.partition("/")[0]
@@ -155,14 +156,16 @@ class Includes:
         return ()
 
     def _included_path(self, name: str) -> Path:
-        """`shopify/default` is a connector's; what ends in .yaml is a file beside this one."""
+        """The file of an include. `shopify/default` is a connector's; a name that ends in .yaml is a file beside this
+        one."""
         if name.endswith((".yaml", ".yml")):
             return Path(self.document.file).parent / name
         connector, _, rules = name.partition("/")
         return registry.folder(connector) / "rules" / f"{rules}.yaml"
 
     def written(self) -> list[Written]:
-        """Included rules first; a rule of the same name replaces their keys one by one, `false` switches one off."""
+        """The rules as written, the included ones first. A rule of the same name replaces their keys one by one;
+        `false` switches one off."""
         before = len(self.problems)
         included = self._included()
         self.is_whole = self.is_whole and len(self.problems) == before
@@ -202,7 +205,8 @@ class Includes:
         return [rule for rule in rules if rule.name not in gone]
 
     def _is_own(self, name: str, body: Json, included: Mapping[str, Written]) -> bool:
-        """A rule of one's own, however wrong; what has no `for` may be meant for an included one."""
+        """Whether a rule is the configuration's own, however wrong. A rule that has no `for` may be meant for an
+        included one."""
         if not isinstance(body, dict) or "for" in body:
             return True
         if self.is_whole and (near := nearest(name, included)):

@@ -1,6 +1,6 @@
-"""The configuration as a JSON Schema: what editors complete and the chart checks.
+"""The configuration as a JSON Schema, which editors complete by and the chart checks.
 
-It says what a section may hold; whether names, expressions and secrets are right is said by `check` alone.
+The schema says what a section may hold. Only `check` says whether names, expressions and secrets are right.
 """
 
 import re

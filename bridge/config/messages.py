@@ -1,4 +1,4 @@
-"""What pydantic finds wrong in a section, as the person who wrote it would say it."""
+"""Say what pydantic finds wrong in a section in the words of the person who wrote it."""
 
 import difflib
 import types

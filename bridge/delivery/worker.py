@@ -265,15 +265,15 @@ class Worker:
             if not claims:
                 return
             self._in_flight += len(claims)
-            # All of a slice are mapped before the first is sent: in a row it costs half of what it costs apart.
+            # Map the whole slice before the first fact is sent: mapping in a row costs half of mapping one by one.
             began = time.perf_counter()
             documents = self._slice(claims, lanes)
             self._queue.claims.extendleft(reversed(claims))
             self._in_flight -= len(claims)
             for document in documents:
                 lanes.create_task(self._carry(document))
-            # A request at the door needs some turns: after a slice that took too long others have as long. Also after
-            # the last one, for what was claimed meanwhile begins at once.
+            # A request at the door needs some turns of the loop. After a slice that took too long, others get as long.
+            # This holds after the last slice too: what was claimed meanwhile begins at once.
             await asyncio.sleep(max(0.0, time.perf_counter() - began - SLICE))
 
     def _slice(self, claims: list[Claim], lanes: asyncio.TaskGroup) -> Sequence[ClaimedDocument]:
@@ -328,7 +328,7 @@ class Worker:
         if self._another_waits:
             waits.append(self._another_in())
         if self._next_due is not None and self._has_capacity():
-            # The journal's times are a clock's that can be set: now and then it is looked at again.
+            # The journal's times come from a clock that can be set, so look at them now and then.
             waits.append(min((self._next_due - _now()).total_seconds(), _LONGEST_SLEEP))
         return max(0.001, min(waits)) if waits else None
 

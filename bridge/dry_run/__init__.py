@@ -36,14 +36,14 @@ from bridge.generators import MOST_REQUESTS, run
 from bridge.mapping.rules import Failure, Passed, Step
 
 Answers: TypeAlias = Callable[[Request], Response]
-"""What the other side would say to a request."""
+"""A function that gives the other side's response to a request."""
 
 _FINE: Final = Response(status=200, body=b"{}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What one rule says of one delivery.
+    """The verdict of one rule on one delivery.
 
     word      `sent`, a reason of the closed list (`not true`, `stale`, `already`, ...), or how the answers ended it
     why       which part of `when`, which empty field, what the API said; holds no value of the document
@@ -81,7 +81,8 @@ class DryRun:
         self._shared: dict[str, Response] = {}
 
     def deliver(self, source: str, arrival: HttpArrival) -> Sequence[Verdict]:
-        """One delivery, in the order in which they come. Raises Refusal where the door would refuse it."""
+        """Walk one delivery through the rules. Call it in the order in which they come. Raises Refusal if the door
+        would refuse it."""
         found = self._settings.sources.get(source)
         if not isinstance(found, WebhookSource):
             raise BridgeError(f"{source} is no source of webhooks; there is: {', '.join(self._settings.sources)}")

@@ -37,7 +37,7 @@ class _Section(BaseModel):
 
 
 class _Answer(_Section):
-    """What the other side says, instead of the stand-in, to requests with this method whose path ends so."""
+    """An answer instead of the stand-in's, for requests with this method whose path ends in this way."""
 
     method: str = ""
     path: str = ""
@@ -81,12 +81,13 @@ class Case:
     answers: Sequence[_Answer] = field(default=())
 
     def outcome(self, settings: Settings) -> str:
-        """What becomes of the deliveries in their order, as it stands in `expected.json`."""
+        """The result of all deliveries in their order, as it stands in `expected.json`."""
         dry_run = DryRun(settings, self._answer)
         return written([_result_of(dry_run, settings, delivery) for delivery in self.deliveries])
 
     def expected(self) -> str:
-        """Empty where nothing is written yet. The digits of numbers count, spaces and line breaks do not."""
+        """The text of `expected.json`; empty if nothing is written yet. The digits of numbers count, spaces and line
+        breaks do not."""
         path = self.folder / EXPECTED
         if not path.exists():
             return ""
@@ -137,7 +138,7 @@ def found(folder: Path) -> Iterator[Path]:
 
 
 def read(folder: Path, settings: Settings) -> Case:
-    """Raises ConfigurationError with every problem of the case."""
+    """Read a case. Raises ConfigurationError with every problem of it."""
     path = folder / CASE
     try:
         text = text_of(path)
@@ -163,7 +164,7 @@ def read(folder: Path, settings: Settings) -> Case:
 
 
 class _Around(NamedTuple):
-    """What a delivery has from its case."""
+    """The parts that a delivery has from its case."""
 
     settings: Settings
     source: str
@@ -190,7 +191,7 @@ def _message(error: Mapping[str, Any]) -> str:
 
 
 def _deliveries(folder: Path, number: int, given: _Delivery, around: _Around) -> Iterator[Delivery]:
-    """One for each document in the file."""
+    """The deliveries of an entry: one for each document in the file."""
     path, source = folder / (given.body or given.value), around.settings.sources.get(given.source or around.source)
     try:
         payloads = documents(source, bytes_of(path))

@@ -1,4 +1,4 @@
-"""Deliveries and records for a dry run: signed with secrets that are only made up, since nothing leaves."""
+"""Deliveries and records for a dry run. They are signed with invented secrets, since nothing leaves."""
 
 import random
 from collections.abc import Mapping, Sequence
@@ -33,7 +33,7 @@ class Posted:
     headers: Mapping[str, str] = field(default_factory=dict)
 
     def arrival(self, settings: Settings) -> HttpArrival:
-        """The request at the door. The platform's headers are made; those that are given stand, but for a signature."""
+        """The request at the door. The platform's headers are made. Headers that are given stay, except a signature."""
         made = self._signed(settings, self.body)
         other = self._signed(settings, self.body + b" ")
         signature = {name.lower() for name, text in made.items() if other[name] != text}
@@ -47,7 +47,7 @@ class Posted:
         return dry_run.deliver(self.source, self.arrival(settings))
 
     def again(self, chance: random.Random) -> "Posted":
-        """Delivered again, with its id or, as another topic's delivery of the same document, with a new one."""
+        """The delivery once more: with its id or, as another topic's delivery of the same document, with a new one."""
         return replace(self, id=chance.choice((self.id, f"{self.id}-again")))
 
     def _signed(self, settings: Settings, body: bytes) -> Mapping[str, str]:
@@ -76,7 +76,7 @@ class Streamed:
         return str(self.offset)
 
     def walk(self, dry_run: DryRun, settings: Settings) -> Sequence[Verdict]:  # noqa: ARG002 - as Posted
-        """Out of the stream. Raises Refusal."""
+        """Take the record out of the stream. Raises Refusal."""
         record = Record(
             source=self.source,
             topic=self.topic,
@@ -91,7 +91,7 @@ class Streamed:
         return dry_run.take(record)
 
     def again(self, chance: random.Random) -> "Streamed":
-        """Read again, or written to the topic again."""
+        """The record once more: read again, or written to the topic again."""
         return replace(self, offset=self.offset + chance.choice((0, 1_000)))
 
 
@@ -101,7 +101,7 @@ def documents(source: object, body: bytes) -> Sequence[Payload]:
 
 
 def only_source(settings: Settings) -> str:
-    """The source that is meant where none is named."""
+    """The source that is meant if none is named."""
     if len(settings.sources) != 1:
         raise BridgeError(f"say which source is meant: {', '.join(settings.sources)}")
     return next(iter(settings.sources))

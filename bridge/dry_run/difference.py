@@ -1,4 +1,4 @@
-"""How two events differ, said by path. Numbers compare exactly."""
+"""Say by path how two events differ. Numbers compare exactly."""
 
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
@@ -14,7 +14,7 @@ _LONGEST_SHOWN: Final = 200  # characters
 
 
 def between(before: Mapping[str, Json], after: Mapping[str, Json]) -> Iterator[str]:
-    """What differs between two events, as `path: before -> after`."""
+    """The differences between two events, as `path: before -> after`."""
     for line in _of_value("", before, after):
         yield line.removeprefix(".").replace(": expected ", ": ", 1).replace(", is ", " -> ", 1)
 
@@ -31,7 +31,7 @@ def _of_value(at: str, expected: Json, given: Json) -> Iterator[str]:
 
 
 def _same(expected: Json, given: Json) -> bool:
-    """Numbers by their value, exactly; a truth value is no number."""
+    """Whether two values are the same. Numbers compare by their value, exactly; a truth value is no number."""
     numbers = (int, Decimal)
     if isinstance(expected, bool) or isinstance(given, bool):
         return expected is given

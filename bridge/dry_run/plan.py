@@ -1,7 +1,8 @@
-"""What other rules would make of the orders that a journal holds: facts added, removed, changed, and what would leave.
+"""Compare what other rules would make of the orders that a journal holds: facts added, removed, changed, and what would
+leave.
 
-One order at a time: its documents are mapped in the order in which they came, as they would be when they are claimed,
-and only counts and a few samples are kept.
+Orders are taken one at a time. The documents of an order are mapped in the order in which they came, as they would be
+when they are claimed. Only counts and a few samples are kept.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -34,7 +35,7 @@ class Sample:
 
 @dataclass(slots=True)
 class Plan:
-    """What was found so far, by destination, rule and fact.
+    """The differences found so far, by destination, rule and fact.
 
     added, removed, changed   facts that only the new rules give, that only the old give, and those with other content
     sent                      facts of the new rules whose key nothing holds: they leave when their order comes again
@@ -58,8 +59,8 @@ class Plan:
 
 
 class Planner:
-    """Compares by the old rules where there are any, else by the keys that are held. united: what the journal remembers
-    of names that are one, by destination."""
+    """Compares with the old rules if there are any, else with the keys that are held. united: names that the journal
+    remembers as one, by destination."""
 
     def __init__(
         self,
@@ -136,7 +137,7 @@ def _sample(kept: Kept, once: str, detail: str) -> Sample:
 
 
 def mapped(rules: Rules, documents: Sequence[Envelope], dest: str) -> Given:
-    """The facts of one order: of each key what the first document says that gives it."""
+    """The facts of one order. If several documents give a key, the first counts."""
     given: dict[Key, Event | Failure] = {}
     newest: dict[tuple[str, str], datetime] = {}
     for document in documents:

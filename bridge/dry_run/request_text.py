@@ -15,7 +15,7 @@ _OF_NO_MATTER: Final = frozenset(("accept", "authorization", "content-length", "
 
 
 def decoded(text: bytes) -> Json:
-    """JSON with its numbers exact, or msgspec.DecodeError."""
+    """Decode JSON with its numbers exact. Raises msgspec.DecodeError."""
     return _decode(text)
 
 
@@ -24,12 +24,12 @@ def encoded(value: Json) -> bytes:
 
 
 def written(value: Json) -> str:
-    """Indented, as it stands in files and in differences."""
+    """Write a value with indents, as it stands in files and in differences."""
     return msgspec.json.format(_encode(value), indent=2).decode() + "\n"
 
 
 def as_json(verdict: Verdict) -> dict[str, Json]:
-    """What is told of a verdict. Keys without a value are left out, and so are headers that hold a secret."""
+    """A verdict as JSON. Keys without a value are left out, and so are headers that hold a secret."""
     told: dict[str, Json] = {
         "destination": verdict.destination,
         "rule": verdict.rule,

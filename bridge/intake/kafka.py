@@ -225,7 +225,7 @@ async def _stopped(client: AIOKafkaConsumer) -> None:
         stopping.cancel()
         with suppress(TimeoutError, asyncio.CancelledError, KafkaError, OSError):
             async with asyncio.timeout(_STOPPING):
-                # stop() did not come to this where it was cut short.
+                # A stop() that was cut short has not done this.
                 await client._client.close()  # noqa: SLF001 - the public way is the one that fails
         if stopping.done() and not stopping.cancelled():
             stopping.exception()

@@ -1,4 +1,4 @@
-"""The private port: /healthz /readyz /metrics /status. Nothing that acts lives here, and nothing personal is told."""
+"""The private port: /healthz /readyz /metrics /status. It has no call that acts, and shows nothing personal."""
 
 import re
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
@@ -24,7 +24,7 @@ _json = msgspec.json.Encoder(enc_hook=str)
 
 
 class Working(Protocol):
-    """What is told of a destination."""
+    """The state of a destination, as the private port shows it."""
 
     @property
     def name(self) -> str: ...
@@ -59,7 +59,8 @@ class Status:
         return web.Response(text="ok\n")
 
     async def readyz(self, _request: web.Request) -> web.Response:
-        """Ready = the journal takes writes. A source or destination that is down takes no other out of service."""
+        """Answer whether the journal takes writes: that is ready. A source or destination that is down takes no other
+        out of service."""
         reason = self._journal.refuses()
         return web.Response(text="ok\n") if reason is None else web.Response(status=503, text=f"{reason}\n")
 
@@ -95,7 +96,8 @@ class Status:
 
 
 def _rules_state(book: Rulebook) -> Mapping[str, object]:
-    """refused: why a changed configuration was not taken over; empty: what the files say is in force."""
+    """The state of the rules. refused: why a changed configuration was not taken over; empty: what the files say is in
+    force."""
     return {
         "generation": book.generation,
         "digest": book.rules.digest[:12],
@@ -151,7 +153,7 @@ def _answer(body: Mapping[str, object], *, status: int = 200) -> web.Response:
 
 
 _PROBES = frozenset({"/healthz", "/readyz"})
-"""What load balancers ask under any name; it tells whether, not what."""
+"""The paths that load balancers ask under any name. Their answers say only whether all is well."""
 
 _HOST = re.compile(r"(?:\[(?P<address>[^\[\]]+)\]|(?P<name>[^\[\]:@/\s]*))(?::\d*)?")
 _OURS = (".localhost", ".local", ".internal", ".svc", ".home.arpa")

@@ -529,7 +529,7 @@ class Stream:
         elsewhere = [0, 0]
         while True:
             elsewhere = [elsewhere[-1], consumer.elsewhere()]
-            # Looked at twice: while the group is forming, nobody has anything.
+            # Look twice: while the group is forming, no member has a partition.
             if not self._journal.is_shared and min(elsewhere) and not self._shares_its_group:
                 self._shares_its_group = True
                 emit("stream.group_shared", source=self.name, group=self._subscription.group, detail=_SHARED)

@@ -178,7 +178,7 @@ class Accountant:
         """The last reason that the history has for the rule."""
         for number in await self.journal.lanes(Erasure(tenant=self.tenant, orders=(lane,)), limit=1):
             story = await self.journal.story(number)
-            # Of the whole document no rule and no destination is named: stale, erased.
+            # A skip of the whole document (stale, erased) names no rule and no destination.
             skips = story.skips if story is not None else ()
             said = [v["reason"] for v in skips if v["dest"] in ("", dest) and v["rule"] in ("", rule)]
             return str(said[-1]) if said else ""

@@ -82,7 +82,7 @@ async def answering(
         except JournalError as stranger:
             writer.write(msgspec.json.encode({"error": str(stranger)}) + b"\n")
             with suppress(TimeoutError, ConnectionError, ValueError):
-                # What he says is not listened to; but who closes beside unread words takes his own back.
+                # Read what the stranger sends, and ignore it: closing with unread data would take our own answer back.
                 await asyncio.wait_for(reader.readline(), _HEARD_OUT)
         except ValueError:  # nothing after it can be told apart
             writer.write(msgspec.json.encode({"error": f"a line of more than {_LONGEST_LINE} bytes"}) + b"\n")

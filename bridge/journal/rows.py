@@ -66,7 +66,7 @@ def packed(raw: bytes) -> bytes:
     much again in size, and every delivery waits for it."""
     cell = bytearray(_MARK + len(raw) + len(raw) // 255 + _LZ4_MORE)
     cell[0] = 1
-    # Into room of our own: what cramjam makes for itself costs as much again as the compression.
+    # Compress into our own buffer: one that cramjam makes costs as much again as the compression.
     size = _MARK + cramjam.lz4.compress_block_into(raw, memoryview(cell)[_MARK:])
     return bytes(memoryview(cell)[:size]) if size <= len(raw) else b"\x00" + raw
 

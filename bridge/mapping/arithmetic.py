@@ -1,4 +1,4 @@
-"""Comparing and reckoning: exact, bounded, and empty where a side is empty."""
+"""Compare and calculate: exact, bounded, and empty if a side is empty."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -20,7 +20,7 @@ from bridge.mapping.values import DIGITS, LONGEST_TEXT, Budget, Failed, Value, a
 _PRECISION: Final = 2 * DIGITS + 10
 _TRAPS: Final = [InvalidOperation, DivisionByZero, Overflow, Underflow, Clamped]
 EXACT: Final = Context(prec=_PRECISION, rounding=ROUND_HALF_UP, Emax=999, Emin=-999, traps=[*_TRAPS, Inexact])
-"""Raises rather than round."""
+"""The context that raises rather than round."""
 ROUNDED: Final = Context(prec=_PRECISION, rounding=ROUND_HALF_UP, Emax=999, Emin=-999, traps=_TRAPS)
 """The context for values that are rounded by name a moment later."""
 
@@ -91,7 +91,7 @@ def within(item: Value, container: Value) -> Value:
 
 
 def not_within(item: Value, container: Value) -> Value:
-    """The contrary of within; empty if either is empty."""
+    """The opposite of `within`; empty if either is empty."""
     inside = within(item, container)
     return None if inside is None else not inside
 

@@ -54,7 +54,7 @@ class Default(Term):
 
 @dataclass(frozen=True, kw_only=True)
 class Call(Term):
-    """A named function; what is not known to be of the right type is checked on the way in."""
+    """A call of a named function. What is not known to be of the right type is checked on the way in."""
 
     function: Function
     given: Sequence[Term]
@@ -155,7 +155,7 @@ class Walk(Term):
             self._loops(writer, level + 1)
 
     def _weight(self) -> int:
-        """The steps of an element: one, and more where there is much to be worked out for it."""
+        """The steps of an element: one, and more if much is calculated for it."""
         return weight_of([self.each, *(test for tests in self.tests for test in tests)])
 
     def parts(self) -> Sequence[Term]:

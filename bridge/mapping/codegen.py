@@ -1,4 +1,4 @@
-"""Python source in the making: lines, temporary names, and the objects that the source refers to by name."""
+"""Generate Python source: lines, temporary names, and the objects that the source refers to by name."""
 
 import ast
 import re
@@ -20,7 +20,7 @@ class PythonSource:
         self.space = space
         self.loops = 0
         self.shared: Mapping[int, Callable[..., Any]] = {}
-        """Structures (by identity) that several rules share, each with the function that works it out."""
+        """Structures (by identity) that several rules share, each with the function that calculates it."""
         self._lines: list[str] = []
         self._indent = indent
 
@@ -53,7 +53,8 @@ class PythonSource:
         return name
 
     def function(self, key: int, parameters: str, write: Callable[["PythonSource"], None]) -> str:
-        """The name of a function beside this one that does what is written; of each key there is one in a namespace."""
+        """The name of a function beside this one that does what is written. A namespace has one function for each
+        key."""
         names: dict[int, str] = self.space.setdefault("functions", {})
         if key not in names:
             name, inner = self.fresh("f"), PythonSource(self.space)
@@ -67,14 +68,14 @@ class PythonSource:
 
 
 def variable(name: str) -> str:
-    """The name in Python of a name in a rule: apart from all others, and surely a name."""
+    """The name in Python of a name in a rule. It differs from all others, and is always a name."""
     if _NAME.fullmatch(name) is None:
         raise ValueError("not a name")
     return f"v_{name}"
 
 
 def namespace() -> dict[str, Any]:
-    """What generated source can reach: the functions of values.py and arithmetic.py, and no builtins."""
+    """The names that generated source can reach: the functions of values.py and arithmetic.py, and no builtins."""
     return {**_GIVEN, "__builtins__": {}, **{thing.__name__: thing for thing in _BUILT_IN}}
 
 
@@ -88,7 +89,7 @@ def compiled(head: str, writer: PythonSource, space: dict[str, Any]) -> Callable
 
 
 def expression_of(source: str) -> ast.Expression:
-    """Parse the text behind a `=`; SyntaxError whatever is wrong with it."""
+    """Parse the text behind a `=`. Raises SyntaxError whatever is wrong with it."""
     try:
         return ast.parse(source, mode="eval")
     except (ValueError, RecursionError, MemoryError) as problem:

@@ -24,9 +24,10 @@ KEYS: Final = (
     *("stale", "max_age", "since", "uncertain", "formerly"),
 )
 MOST_SAID: Final = 100
-"""Problems of a rule, after which the rest of it is not looked at: to find them all in a long one takes minutes."""
+"""The most problems of a rule. After them the rest of it is not looked at: to find all problems of a long rule takes
+minutes."""
 MOST_NAMES: Final = 200
-"""Names that one rule gives to expressions."""
+"""The most names that one rule gives to expressions."""
 _LONGEST_INDEX: Final = 9  # digits
 _LONGEST_NAME: Final = 200  # characters
 _DURATION: Final = re.compile(r"(?P<number>\d{1,6})(?P<unit>[smhd])")
@@ -62,7 +63,7 @@ class Written:
 
 @dataclass(frozen=True, kw_only=True)
 class Context:
-    """What rules are checked against."""
+    """The context that rules are checked against."""
 
     kinds: Mapping[str, Fields]
     topics: Mapping[str, str]
@@ -71,7 +72,7 @@ class Context:
     told: Mapping[str, Mapping[str, Json]]
     names: dict[str, Names] = field(default_factory=dict)
     structures: dict[Hashable, Structure] = field(default_factory=dict)
-    """What was built already: rules share parts, by YAML's aliases or by saying the same."""
+    """Structures that are built already. Rules share parts, by YAML's aliases or by saying the same."""
 
 
 class EnoughSaid(Exception):
@@ -100,7 +101,7 @@ class RuleCompiler:
             self.problems.append(problem)
 
     def rules(self) -> Sequence[Rule]:
-        """The rules that run; what is given is only good if `problems` stayed empty."""
+        """The rules that run. They are good only if `problems` stayed empty."""
         if not isinstance(self._written.body, Mapping):
             self.say((), f"a rule is a mapping with the keys {', '.join(KEYS)}")
             return []
@@ -114,7 +115,8 @@ class RuleCompiler:
         return [rule for kind in kinds if (rule := self._rule(kind, destination)) is not None]
 
     def _rule(self, kind: str, destination: str | None) -> Rule | None:
-        """What is missing is said already: the rest is checked all the same."""
+        """Compile for one kind and destination. Missing parts are reported already, and the rest is checked all the
+        same."""
         event = self._world.destinations[destination] if destination is not None else self._any_event()
         each, names = self._each(self._names(kind), event)
         inner = self._builder(self._let(names, event, self.say), event)
@@ -200,7 +202,7 @@ class RuleCompiler:
     # -- each, at, once
 
     def _each(self, names: Names, event: EventShape) -> tuple[Each | None, Names]:
-        """What is gone through, and the names with those of its elements."""
+        """The `each` of the rule, and the names with those of its elements."""
         if "each" not in self._body:
             if "as" in self._body:
                 self.say(("as",), "as names the elements of each: write each as well, or leave it out")
@@ -224,7 +226,7 @@ class RuleCompiler:
         return Each(path=(), levels=levels, when=None, give=Fixed(path=(), constant=None)), names
 
     def _over(self, written: Json, path: Path, names: Names, event: EventShape, name: Json) -> Expression | None:
-        """The list that `each` goes through, which may be said by names of `let` that need no element of it."""
+        """The list that `each` goes through. Names of `let` may say it if they need no element of it."""
         known = self._let(names, event, _silent)
         later = self._let(names.unreadable(name), event, _silent) if isinstance(name, str) else known
         late = [each for each in _WORD.findall(str(written)) if each in later.defined.keys() - known.defined.keys()]
@@ -271,7 +273,7 @@ class RuleCompiler:
         return names
 
     def _show(self, names: Names, event: EventShape) -> Mapping[str, Expression]:
-        """What `preview` shows beside an event: for the reader, not for the destination."""
+        """The expressions of `show`, which `preview` shows beside an event: for the reader, not for the destination."""
         written = self._body.get("show", {})
         if not isinstance(written, Mapping):
             self.say(("show",), "write labels, each with its expression: {items: = count(given.items)}")
@@ -281,7 +283,8 @@ class RuleCompiler:
         return {label: expression for label, expression in found.items() if expression is not None}
 
     def _at(self, builder: Builder) -> Expression | None:
-        """The time, which no later document changes; or, written {assumed: ...}, the best that there is."""
+        """The expression of `at`: a time that no later document changes or, written {assumed: ...}, the best that there
+        is."""
         written, is_assumed = self._body["at"], isinstance(self._body["at"], Mapping)
         path: Path = ("at", "assumed") if is_assumed else ("at",)
         if is_assumed and list(written) != ["assumed"]:

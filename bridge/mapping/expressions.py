@@ -1,7 +1,7 @@
 """The `=` language: a small, closed subset of Python expressions, checked node by node when it is loaded.
 
-What is not named here is refused, with a sentence and the cure. Names reach the document and what the rule declares;
-a dot reaches a key of a mapping, never an attribute; calls reach functions.py, and nothing else.
+All other syntax is refused, with a sentence and the cure. Names reach the document and what the rule declares. A dot
+reaches a key of a mapping, never an attribute. Calls reach the package functions, and nothing else.
 """
 
 import ast
@@ -38,25 +38,26 @@ LONGEST: Final = 2_000  # characters of an expression
 LONGEST_SHOWN: Final = 100  # characters
 DEEPEST: Final = 32  # levels
 DEEPEST_MEANT: Final = 60
-"""Levels with all that names stand for: what is made of them is nested alike, and Python reads no more than 200."""
+"""The most levels with all that names stand for. The Python that is made of them is nested alike, and Python reads no
+more than 200."""
 
 DEEPEST_WALK: Final = 3  # lists in lists
 MOST_TERMS: Final = 5_000
 """The most terms of an expression, with all that its names stand for."""
 
 _WORTH_KEEPING: Final = 4
-"""Terms of which working them out takes longer than looking up what they were."""
+"""The number of terms from which it takes longer to calculate them again than to look up their value."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Names:
-    """What an expression may name: each name with its shape, and those that are never empty.
+    """The names that an expression may read: each name with its shape, and those that are never empty.
 
-    defined  what names stand for that the rule gave to expressions
-    origins  where in a document the elements stand that a name is given to, as `fields:` says it: order.line_items
+    defined   the expressions that the rule gave names to
+    origins   the place in a document of the elements that a name stands for, as `fields:` says it: order.line_items
     elements  the names that stand for something else in the same document again and again
 
-    Remembers what was compiled with it, since rules of one kind say the same things again and again.
+    It remembers what was compiled with it, since rules of one kind say the same things again and again.
     """
 
     shapes: Mapping[str, Shape]
@@ -125,7 +126,7 @@ class Names:
 
 
 def _standing_for(term: Term) -> Term | None:
-    """What is at the same place in a document as this, but for being one of it, or some of it."""
+    """The term at the same place in a document as this one. This one may be an element or a part of it."""
     match term:
         case Defined():
             return term.of

@@ -1,4 +1,4 @@
-"""What documents hold: shapes, the types of values, and the nearest right name for a wrong one."""
+"""The content of documents: shapes, the types of values, and the nearest right name for a wrong one."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
@@ -14,7 +14,7 @@ Shape: TypeAlias = Any
 NUMERIC: Final = frozenset(("integer", "number", "money"))
 TYPES: Final = frozenset(get_args(Type))
 DEEPEST_FIELD: Final = 32
-"""Names of a path to a field."""
+"""The most names of a path to a field."""
 HEADERS: Final = "headers"
 """The shape of headers: any name, always text."""
 
@@ -33,7 +33,7 @@ def element_of(shape: Shape) -> Shape:
 
 
 def sort_of(shape: Shape) -> str:
-    """What may be compared and joined with what: integer, number and money are one sort."""
+    """The sort of a shape: values of one sort may be compared and joined. Integer, number and money are one sort."""
     if is_mapping(shape) or shape == HEADERS:
         return "mapping"
     if is_list(shape):
@@ -42,7 +42,7 @@ def sort_of(shape: Shape) -> str:
 
 
 def spoken(shape: Shape) -> str:
-    """The type as it is said in a sentence."""
+    """The type, as a sentence names it."""
     words = {
         "text": "text",
         "money": "money",
@@ -119,7 +119,7 @@ def _add(kinds: dict[str, Any], names: Sequence[str], declared: Json) -> str:
 
 
 def _describe(kinds: dict[str, Any], kind: str, declared: Json) -> str:
-    """A whole kind: what its source says of it, and this."""
+    """Describe a whole kind: what its source says of it, and this."""
     if not isinstance(declared, Mapping):
         return "write its fields, a file that describes them (.yaml, .json), or one field of it: order.new_field"
     kinds[kind] = {**kinds[kind], **_copied(declared)}

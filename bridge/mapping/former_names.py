@@ -1,7 +1,7 @@
 """Names that are one: what a fact is called by these rules, was called before them, or will be called after them.
 
-A key under any of them holds the fact. Rules say it by `formerly:`; a journal remembers what any rules ever said, so a
-configuration that is taken back, and a replica with older rules, knows the name that came after its own.
+A key under any of them holds the fact. Rules say it by `formerly:`. A journal remembers what any rules ever said. So a
+configuration that is taken back, or a replica with older rules, knows the name that came after its own.
 """
 
 from collections import defaultdict

@@ -24,7 +24,7 @@ class Builder:
     def __init__(
         self, names: Names, event: EventShape, say: Say, built: dict[Hashable, Structure], to: str = ""
     ) -> None:
-        """to: the destination's name."""
+        """Build for a destination. to: its name."""
         self._names = names
         self._event = event
         self._to = to
@@ -35,7 +35,7 @@ class Builder:
 
     @property
     def names(self) -> Names:
-        """What its expressions may name."""
+        """The names that its expressions may read."""
         return self._names
 
     def _say(self, path: Path, message: str) -> None:
@@ -77,7 +77,7 @@ class Builder:
             self._level -= 1
 
     def _once(self, written: Json, path: Path, wanted: Shape) -> Structure:
-        """Build, or take what the same words at the same place gave before; what had a problem is told again."""
+        """Build, or take what the same words at the same place gave before. What had a problem is reported again."""
         if not isinstance(written, Mapping | list):
             return self._built(written, path, wanted)
         key = (id(self._names), id(self._event), path, repr(written))
@@ -225,7 +225,7 @@ class Builder:
         return levels
 
     def _by(self, written: Mapping[str, Json], path: Path) -> Expression | None:
-        """What makes elements of a list one."""
+        """The expression of `by`: elements for which it gives the same are one."""
         if "by" not in written:
             if "group" in written:
                 self._say((*path, "group"), "group names the elements that are one: say by what, by: = line.product_id")
@@ -261,7 +261,7 @@ class Builder:
         return found
 
     def needed(self, written: Json, path: Path) -> Expression | None:
-        """An expression where nothing else will do."""
+        """The expression at a place that takes nothing else."""
         if is_expression(written):
             return self.expression(written, path)
         if not isinstance(written, str) or not self.forgotten(written, path):
@@ -269,11 +269,11 @@ class Builder:
         return None
 
     def condition(self, written: Json, path: Path) -> Expression | None:
-        """What `when` says: an expression, true or false."""
+        """The expression of `when`, true or false."""
         return self.expression(f"= {written}", path) if isinstance(written, bool) else self.needed(written, path)
 
     def name(self, name: Json, path: Path) -> bool:
-        """Whether an element may be called that; says what is wrong."""
+        """Whether an element may have that name. Reports what is wrong."""
         complaint = unusable(name, self._names) if isinstance(name, str) else "write a name for the element"
         if complaint:
             self._say(path, complaint)
@@ -281,7 +281,7 @@ class Builder:
 
 
 def lists_of(written: Mapping[str, Json], path: Path, say: Say) -> Sequence[tuple[Json, Json, Path, Path]]:
-    """What `each` and `as` say: list and name, with their places; several where both are written as lists."""
+    """Read `each` and `as`: list and name, with their places. There are several if both are written as lists."""
     overs, names = written.get("each"), written.get("as")
     each, as_ = (*path, "each"), (*path, "as")
     if not isinstance(overs, list) and not isinstance(names, list):

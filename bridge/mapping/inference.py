@@ -11,7 +11,7 @@ from bridge.mapping.fields import Shape, element_of, is_list, is_mapping
 
 _DEEPEST: Final = 12  # levels
 _MOST: Final = 20_000
-"""Shapes of one schema."""
+"""The most shapes of one schema."""
 _MONEY: Final = re.compile(r"-?[0-9]{1,15}\.[0-9]{2,3}")
 _DECIMAL: Final = re.compile(r"-?(0|[1-9][0-9]{0,14})\.[0-9]{1,20}")
 _WHOLE: Final = re.compile(r"-?(0|[1-9][0-9]{0,14})")
@@ -19,12 +19,13 @@ _SIMPLE: Final = {"string": "text", "integer": "integer", "number": "number", "b
 
 
 def from_schema(schema: Json) -> Shape:
-    """The shape that a JSON Schema describes, as far as shapes go; what they cannot say is `any`."""
+    """The shape that a JSON Schema describes, as far as shapes go. What they cannot express is `any`."""
     return _Schema(schema).shape(schema, 0)
 
 
 class _Schema:
-    """A JSON Schema on its way to a shape. One that refers to itself has shapes without end: only so many are made."""
+    """A JSON Schema on its way to a shape. A schema that refers to itself has shapes without end, so their number is
+    limited."""
 
     def __init__(self, root: Json) -> None:
         self._root = root
@@ -75,11 +76,11 @@ def _together(shapes: Iterable[Shape]) -> Shape:
 
 
 _UNSEEN: Final = "unseen"
-"""Null so far: whatever else is seen there says what it is."""
+"""The type of what was only null so far. The first other value decides."""
 
 
 def inferred(samples: Iterable[Json]) -> Shape:
-    """The shape that fits all samples; what only ever was null, or was of several types, is `any`."""
+    """The shape that fits all samples. What was only ever null, or was of several types, is `any`."""
     found: Shape = _UNSEEN
     for sample in samples:
         found = _either(found, _seen(sample))
@@ -105,11 +106,13 @@ def _single(value: Json) -> Shape:
 
 
 _TEXTS: Final = ("whole", "decimal", "money")
-"""Numbers in texts, each wider than those before it: 80, 79.9000, 79.90. Whole ones alone stay text: most are ids."""
+"""Kinds of numbers in texts, each wider than those before it: 80, 79.9000, 79.90. If all are whole, they stay text:
+most are ids."""
 
 
 def _written(text: str) -> str:
-    """An instant with its zone is a time, two or three decimals are money, others a number."""
+    """The type of a text: an instant with its zone is a time, two or three decimals are money, other numbers are a
+    number."""
     found = next((name for name, form in _FORMS if form.fullmatch(text)), "")
     if found:
         return found
@@ -124,7 +127,7 @@ _SETTLED: Final = {_UNSEEN: "any", "whole": "text", "decimal": "number"}
 
 
 def _wider(left: str, right: str) -> str:
-    """The type of values of which some are of the one, some of the other."""
+    """The type that fits values of both types."""
     if {left, right} == {"integer", "number"}:
         return "number"
     if left in _TEXTS and right in _TEXTS:

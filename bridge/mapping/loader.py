@@ -1,7 +1,7 @@
 """YAML as people expect it: exact numbers, no surprises, and a line and column for every node.
 
-The types are the core of YAML 1.2: `NO`, `on` and `yes` are texts, there are no dates, octals or sexagesimals, and a
-number with leading zeros (a postcode) stays text. Numbers are int or Decimal, never float.
+The types are the core of YAML 1.2. `NO`, `on` and `yes` are texts. There are no dates, octals or sexagesimals. A number
+with leading zeros (a postcode) stays text. Numbers are int or Decimal, never float.
 """
 
 import re
@@ -32,7 +32,7 @@ _PLAIN_TAGS: Final = frozenset(f"tag:yaml.org,2002:{name}" for name in ("str", "
 
 
 _Loader: Final[Any] = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
-"""PyYAML up to its nodes, in C where it was built with that. What the nodes mean is said here."""
+"""PyYAML up to its nodes, in C if it was built with that. This module decides what the nodes mean."""
 
 
 def _compose(text: str) -> Node | None:
@@ -42,7 +42,8 @@ def _compose(text: str) -> Node | None:
 
 
 def _check_depth(text: str) -> None:
-    """Composing goes as deep and makes as much as the text says, without a bound: so look at the flat events first."""
+    """Check the depth in the flat events first: composing goes as deep and makes as much as the text says, without a
+    bound."""
     depth = nodes = 0
     for event in yaml.parse(text, Loader=_Loader):
         nodes += isinstance(event, CollectionStartEvent | ScalarEvent)
@@ -54,7 +55,7 @@ def _check_depth(text: str) -> None:
 
 
 _LIBRARY_TOO_DEEP = "exceeded maximum nesting depth"
-"""What newer versions of the library say of flow collections, before their levels can be counted here."""
+"""The words of newer versions of the library for nested flow collections, before their levels can be counted here."""
 
 
 class _TooMuch(yaml.MarkedYAMLError):
@@ -64,7 +65,7 @@ class _TooMuch(yaml.MarkedYAMLError):
 
 @dataclass(frozen=True)
 class Document:
-    """What a file says, and where each part of it stands."""
+    """The content of a file, and where each part of it stands."""
 
     value: Json
     file: str
@@ -197,7 +198,7 @@ class _YamlReader:
 
 
 _MOST_CURES: Final = 50
-"""Expressions of a file that are looked at for what YAML cut from them: that takes long."""
+"""The most expressions of a file that are searched for what YAML cut from them: the search takes long."""
 
 
 def _is_plain(node: ScalarNode) -> bool:
@@ -212,7 +213,7 @@ def _tag(tag: str) -> str:
 
 
 def scalar(written: str) -> Json:
-    """What an unquoted scalar means."""
+    """The meaning of an unquoted scalar."""
     if written in _WORDS:
         return _WORDS[written]
     if len(written) > traps.LONGEST_NUMBER:

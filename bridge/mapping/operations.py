@@ -1,4 +1,4 @@
-"""Terms that choose, compare and reckon. Where the left side is empty, the right one is not looked at."""
+"""Terms that choose, compare and calculate. If the left side is empty, the right one is not looked at."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -51,7 +51,7 @@ class Joined(Term):
 
 
 def untrue(term: Term, scope: Scope) -> str:
-    """Why a condition is not true: of parts joined by `and` the first that is not. Empty where it is true."""
+    """The reason why a condition is not true: of parts joined by `and`, the first that is not. Empty if it is true."""
     if isinstance(term, Defined):
         return untrue(term.of, scope)
     if isinstance(term, Joined) and term.word == "and":
@@ -106,7 +106,7 @@ class Comparison(Term):
         if not self._plain() or (writer.loops and self._may_be_long()):
             comparison = f"compared({tuple(self.operators)!r}, ({first}, {sources[1]}), budget)"
             return f"(None if ({first} := {sources[0]}) is None else {comparison})"
-        # What is fixed stands where it is used; all else is worked out from left to right, even what is never empty.
+        # Constants stand where they are used. All else is calculated from left to right, even what is never empty.
         kept = [
             (name, source) for name, source, side in zip(names, sources, self.sides, strict=True) if not _fixed(side)
         ]
@@ -147,7 +147,7 @@ _ARITHMETIC: Final = {"+": arithmetic.add, "-": arithmetic.subtract, "*": arithm
 
 @dataclass(frozen=True, kw_only=True)
 class Arithmetic(Term):
-    """Two numbers, exactly; or as closely as 90 digits go where a function around it rounds by name."""
+    """An operation on two numbers, exact. If a function around it rounds by name, it is as close as 90 digits go."""
 
     operator: str
     left: Term

@@ -30,7 +30,8 @@ def _whole(raw: bytes) -> Json:
 
 @dataclass(slots=True)
 class _Use:
-    """What is read of one place in a document. is_whole: all of it; neither that nor parts: it is looked at itself."""
+    """The use of one place in a document. is_whole: all of it is read. If neither that nor parts, only the place itself
+    is looked at."""
 
     is_whole: bool = False
     keys: dict[str, "_Use"] = field(default_factory=dict)
@@ -57,9 +58,10 @@ Places: TypeAlias = Sequence[_Use]
 
 
 def decoder(rules: Iterable[Rule]) -> Decode:
-    """Reads as much of a document as these rules look at; all of it where it is not built as they expect.
+    """Make a decoder that reads as much of a document as these rules look at. It reads all of a document that is not
+    built as they expect.
 
-    Raises ValueError, ArithmeticError and RecursionError for what is no JSON.
+    The decoder raises ValueError, ArithmeticError and RecursionError for what is no JSON.
     """
     uses = _Uses()
     for rule in rules:
@@ -88,7 +90,8 @@ class _Uses:
         """Names of elements, to where such elements stand."""
         self._noted: set[int] = set()
         self._found: dict[int, Places | None] = {}
-        """Terms (by identity) that were gone through, as long as no name has a new place: many stand in many others."""
+        """Terms (by identity) that were gone through, as long as no name has a new place: many terms stand in many
+        others."""
         self._finders: Mapping[type[Term], Callable[[Any], Places | None]] = {
             Name: self._name,
             Defined: self._defined,
@@ -140,7 +143,7 @@ class _Uses:
         self._structure(each.give)
 
     def _bind(self, name: str, over: Term) -> None:
-        """An element of what is gone through has this name."""
+        """Bind a name to the elements of what is gone through."""
         places = self._places(over)
         if places is None:
             self._term(over)
@@ -155,7 +158,7 @@ class _Uses:
             self._found = {}
 
     def _term(self, term: Term) -> None:
-        """All that it needs to have a value."""
+        """Note all that a term needs to have a value."""
         if id(term) in self._noted:
             return
         self._noted.add(id(term))
@@ -186,7 +189,7 @@ class _Uses:
             self._term(term)
 
     def _walk(self, walk: Walk) -> None:
-        """All that it needs to come to its elements."""
+        """Note all that a walk needs to come to its elements."""
         for name, over in zip(walk.names, walk.overs, strict=True):
             self._bind(name, over)
         self._terms(test for tests in walk.tests for test in tests)
@@ -229,7 +232,7 @@ class _Uses:
         return None if None in found else [place for places in found for place in places or ()]
 
     def _gathered(self, term: Gathered) -> Places | None:
-        """`list(x for x in xs if ...)` is some of what it goes through last."""
+        """The places of a gathered list: `list(x for x in xs if ...)` is some of what it goes through last."""
         walk = term.over
         if term.function.name not in ("list", "flat") or not isinstance(walk, Walk):
             return None

@@ -1,4 +1,4 @@
-"""One rule for one kind of document, compiled: a fast function for what goes well, and a slow way that explains.
+"""One rule for one kind of document, compiled: a fast function for the normal case, and a slow way that explains.
 
 The fast function raises whenever a document is not as the rule needs it. Then the slow way says what happens, in the
 same order: when, at, age, once, give.
@@ -49,7 +49,8 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Passed:
-    """A rule that has nothing to say about this document, and why. rule None: there is no rule for such documents."""
+    """A rule that has nothing to say about this document, and the reason. rule None: there is no rule for such
+    documents."""
 
     rule: str | None
     reason: Reason
@@ -60,7 +61,7 @@ Sent: TypeAlias = Collection[tuple[str, str]]
 """Keys of an order that were sent, or may have been: fact and once."""
 LONGEST_MESSAGE: Final = 1_000  # characters
 _TERMS_OF_A_KEY: Final = 200
-"""What may be looked at to find the key of a fact that failed, where nothing is left to explain it."""
+"""The most terms that are looked at to find the key of a fact that failed, if nothing is left to explain it."""
 _FURTHEST: Final = (Reason.TOO_OLD, Reason.BEFORE_SINCE, Reason.NOT_TRUE, Reason.NOTHING_TO_SEND)
 
 
@@ -87,7 +88,7 @@ class Rule:
     show: Mapping[str, Expression]
 
     def expressions(self) -> Sequence[Expression]:
-        """All that it reads from a document."""
+        """All expressions by which it reads a document."""
         own = [self.at, *self.once, *self.give.expressions()]
         own += [level.over for level in self.each.levels] if self.each is not None else []
         return own if self.when is None else [*own, self.when]
@@ -101,7 +102,7 @@ class Rule:
         return any(TOLD in each.names() for each in self.expressions())
 
     def told_before(self, sent: Sent) -> Sequence[values.Value]:
-        """The numbers of its fact among the keys that were sent, or may have been; nothing where it does not ask."""
+        """The numbers of its fact among the keys that were sent, or may have been. Empty if the rule does not ask."""
         if not self.reads_told:
             return ()
         numbers = [values.once_number(once) for fact, once in sent if fact == self.fact]
@@ -123,7 +124,7 @@ class Rule:
         return "; ".join(reason for reason in found if reason)
 
     def shown(self, document: Json, envelope: Envelope, event: Event) -> Mapping[str, Json]:
-        """What `show` says beside an event that this rule gave for the document."""
+        """The values of `show` beside an event that this rule gave for the document."""
         scope = self._scope_of(scope_of(self, document, envelope), event)
         found = {
             label: _shown(each, {**scope, "given": event.give, BUDGET: values.whole_budget()})
@@ -132,7 +133,7 @@ class Rule:
         return {label: value for label, value in found.items() if value is not None}
 
     def said(self, explained: Scope, event: Event) -> Event:
-        """The event with why optional keys are not in it. explained: the scope of its document."""
+        """The event with the reasons why optional keys are not in it. explained: the scope of its document."""
         left_out: list[str] = []
         try:
             self.give.value({**self._scope_of(explained, event), LEFT_OUT: left_out})
@@ -167,7 +168,7 @@ class Rule:
         return told or [self.passed(next(each for each in _FURTHEST if each in reasons))]
 
     def step(self, scope: Scope) -> Step:
-        """What the rule says of one document, or of one element of it. Raises Beyond."""
+        """The step of the rule for one document, or for one element of it. Raises Beyond."""
         try:
             if self.when is not None and not evaluated(self.when, ("when",), scope):
                 return self.passed(Reason.NOT_TRUE)
@@ -265,7 +266,7 @@ class Explaining:
         self._failures: dict[int, Failed] = {}
 
     def steps(self, rule: Rule, problem: Exception) -> Sequence[Step]:
-        """What the rule says of the document, where its fast way raised this. Never raises."""
+        """The steps of the rule for a document on which its fast way raised this. Never raises."""
         scope = self._scope(rule)
         try:
             return rule.explained(scope)

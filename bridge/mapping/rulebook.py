@@ -1,4 +1,4 @@
-"""The rules that are in force: changed rules are swapped in whole, and everybody looks here before each document."""
+"""The rules that are in force. Changed rules are swapped in whole, and every user looks here before each document."""
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -8,7 +8,8 @@ from bridge.mapping.rules import Rules
 
 @dataclass(slots=True)
 class Rulebook:
-    """generation counts from 1. refused: why the last change of the configuration was not taken over; empty: it was."""
+    """The rules in force. generation: counts from 1. refused: why the last change of the configuration was not taken
+    over; empty: it was."""
 
     rules: Rules
     generation: int = 1

@@ -73,7 +73,8 @@ class Rules:
         return frozenset(rule.name for group in self._groups.values() for rule in group.rules if rule.is_assumed)
 
     def digest_of(self, rule: str) -> str:
-        """Changes when the rule does, or what it may read of variables and declared fields. Empty for no such rule."""
+        """A digest that changes when the rule does, or what it may read of variables and declared fields. Empty: there
+        is no such rule."""
         return self._digests.get(rule, "")
 
     def facts(self, destination: str) -> Mapping[str, str]:
@@ -129,12 +130,12 @@ class Rules:
         return (kind, destination) in self._groups
 
     def apply(self, envelope: Envelope, destination: str, *, stale: bool = False, sent: Sent = ()) -> tuple[Step, ...]:
-        """What the rules say about a document, in their order. Never raises, whatever the document is.
+        """The steps of the rules for a document, in their order. Never raises, whatever the document is.
 
         Events of one document may share parts of what they give: these are for reading only.
 
-        stale: a newer document of the lane was mapped already; only rules with `stale: use` look at this one.
-        sent: what was sent of the order by other documents, or may have been: `told` of each rule
+        stale  a newer document of the lane was mapped already; only rules with `stale: use` look at this one
+        sent   the keys of the order that other documents sent, or may have sent: `told` of each rule
         """
         group = self._groups.get((envelope.kind, destination))
         if group is None:
@@ -150,7 +151,7 @@ class Rules:
         return tuple(group.steps(document, envelope, stale=stale, sent=sent))
 
     def unmapped(self, envelope: Envelope, destination: str, reason: str) -> tuple[Step, ...]:
-        """What the rules say of a document that must not be mapped, for this reason."""
+        """The steps of the rules for a document that must not be mapped, for this reason."""
         group = self._groups.get((envelope.kind, destination))
         if group is None:
             return (Passed(None, Reason.NO_RULE),)
@@ -163,7 +164,7 @@ class Rules:
         return found[0].why_not(group.decode(envelope.raw), envelope) if group is not None and found else ""
 
     def shown(self, envelope: Envelope, destination: str, event: Event) -> Mapping[str, Json]:
-        """What the rule that gave this event shows beside it, to people only."""
+        """The values that the rule of this event shows beside it, to people only."""
         group = self._groups[envelope.kind, destination]
         rule = next(each for each in group.rules if each.name == event.rule)
         return rule.shown(group.decode(envelope.raw), envelope, event) if rule.show else _NOTHING
@@ -213,11 +214,13 @@ class _Group:
 
 
 _SURELY_SMALL: Final = values.BYTES - values.BYTES // 8
-"""What is left where even the longest way to write what was given (six bytes for a character) is within the bound."""
+"""The bytes that are left if even the longest way to write what was given (six bytes for a character) is within the
+bound."""
 
 
 _FAMILIES: Final = 64
-"""Destinations, and what a journal remembers of each: that changes at a start and at a reload, so few are in use."""
+"""The most destinations, with what a journal remembers of each. That changes at a start and at a reload, so few are in
+use."""
 
 
 def _newest(families: _Families) -> _Families:
@@ -225,7 +228,7 @@ def _newest(families: _Families) -> _Families:
 
 
 def _check_size(steps: Sequence[Step], budget: values.Budget) -> None:
-    """Raise where an event is larger as JSON than all that a rule may make."""
+    """Check the size of events. Raises if one is larger as JSON than all that a rule may make."""
     values.refuse(budget)
     for step in steps:
         if isinstance(step, Event) and len(_encode(step.give)) > values.BYTES:
@@ -236,7 +239,7 @@ _encode: Final = msgspec.json.Encoder(decimal_format="number").encode
 
 
 def _shared(rules: Sequence[Rule]) -> Mapping[int, Callable[..., Json]]:
-    """What several rules give alike, each with the function that works it out."""
+    """Structures that several rules give alike, each with the function that calculates it."""
     parts = [(rule, part) for rule in rules if rule.each is None for part in shareable(rule.give)]
     seen = Counter(id(part) for _, part in parts)
     first = {id(part): (rule, part) for rule, part in parts if seen[id(part)] > 1}
@@ -288,11 +291,11 @@ def compile_rules(  # noqa: PLR0913 - one for each part of a configuration that 
 
 
 _BEYOND_PYTHON: Final = (SyntaxError, RecursionError, MemoryError, OverflowError)
-"""What Python says of code that is nested deeper or is larger than it reads."""
+"""Errors of Python for code that is nested deeper or is larger than it reads."""
 
 
 def _beyond_python(rules: Sequence[Rule], written: Sequence[Written]) -> Sequence[Problem]:
-    """The rules of which it is said, or all of them together."""
+    """Problems for the rules that are beyond Python, or for all of them together."""
     message = "is larger or nested deeper than can be compiled: make several rules of it, or use fewer names of names"
     places = {each.name: each.where(()) for each in written}
     found = []
@@ -310,7 +313,7 @@ _Apart: TypeAlias = tuple[str, str, str]
 
 
 def _check_apart(rules: Mapping[_Apart, Rule], made: Sequence[Rule], reading: RuleCompiler) -> None:
-    """Two rules of one fact would each hold the other's key."""
+    """Check that no two rules make one fact: each would hold the other's key."""
     for rule in made:
         if (other := rules.get((rule.kind, rule.destination, rule.fact))) is not None:
             twice = f"makes the fact {rule.fact} of {rule.kind} documents, as rule {other.name} does"

@@ -1,4 +1,4 @@
-"""The rules as they result from includes and overrides, as YAML, each line with the place that it comes from."""
+"""The rules that result from includes and overrides, as YAML, each line with the place that it comes from."""
 
 import json
 from collections.abc import Iterator

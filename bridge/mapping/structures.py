@@ -1,7 +1,8 @@
-"""What a rule gives: mappings, lists, `each` and `first_of` in YAML, with expressions and literals as leaves.
+"""Structures that a rule gives: mappings, lists, `each` and `first_of` in YAML, with expressions and literals as
+leaves.
 
-As in terms.py each is said twice: its meaning, which words every failure, and the Python that does the same fast. The
-Python assigns to a name, None if the structure is empty, and raises where the meaning fails.
+Each is written twice, as in terms.py: its meaning, which words every failure, and the Python that does the same fast.
+The Python assigns to a name, None if the structure is empty, and raises if the meaning fails.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -18,7 +19,7 @@ from bridge.mapping.terms import BUDGET, KEPT, Scope, typed, typed_python, weigh
 from bridge.mapping.values import Beyond, Failed, Value
 
 DOCUMENT: Final = "v_doc, v_topic, v_shop, v_key, v_headers, v_received_at, v_source, v_told"
-"""What generated functions are told about a document."""
+"""The parameters of generated functions: all that they know of a document."""
 
 TOLD: Final = "told"
 """The name of the numbers by which the rule's own fact was sent before: another list for every rule."""
@@ -27,9 +28,9 @@ FAILURES: Final = ":failures"
 """The name in a scope of structures (by identity) that failed for this document, each with its failure."""
 
 LEFT_OUT: Final = ":left out"
-"""The name in a scope of the list to which is added why each optional key was left out.
+"""The name in a scope of the list of reasons why optional keys were left out.
 
-Of the Python, which keeps no reasons: the key under which it is kept for a document that there was one.
+The Python keeps no reasons. It uses this name as the key under which it notes for a document that there was one.
 """
 
 
@@ -41,7 +42,7 @@ class Unmapped(Failed):
 
 
 def evaluated(expression: Expression, path: Sequence[str], scope: Scope) -> Value:
-    """The value of an expression, or Unmapped with the path of its key."""
+    """The value of an expression. Raises Unmapped with the path of its key."""
     try:
         return expression.evaluate(scope)
     except Beyond:
@@ -53,7 +54,7 @@ def evaluated(expression: Expression, path: Sequence[str], scope: Scope) -> Valu
 
 
 def missing(expression: Expression, path: Sequence[str], scope: Scope) -> Unmapped:
-    """What to raise where this expression gave nothing and had to give something."""
+    """The error for an expression that gave nothing and had to give something."""
     try:
         reason = expression.term.why_empty(scope)
     except Beyond:
@@ -68,11 +69,11 @@ class Structure:
     path: Sequence[str]
 
     def value(self, scope: Scope) -> Value:
-        """What it gives for this document, None if it is empty, or Unmapped."""
+        """The value that it gives for this document. None: it is empty. Raises Unmapped."""
         raise NotImplementedError
 
     def why_empty(self, scope: Scope) -> Unmapped:
-        """What to raise where it is empty and must not be."""
+        """The error to raise if it is empty and must not be."""
         raise NotImplementedError
 
     def python(self, writer: PythonSource, target: str, *, strict: bool) -> None:
@@ -179,7 +180,7 @@ class Leaf(Structure):
 
 @dataclass(frozen=True, kw_only=True)
 class Member:
-    """A key of a mapping; written `key?` it is left out when empty."""
+    """A key of a mapping. A key that is written `key?` is left out when empty."""
 
     key: str
     optional: bool
@@ -188,7 +189,8 @@ class Member:
 
 @dataclass(frozen=True, kw_only=True)
 class Members(Structure):
-    """A mapping: empty if all its keys are; with some given and a key missing that is not optional, it fails."""
+    """A mapping. It is empty if all its keys are. It fails if some are given and a key is missing that is not
+    optional."""
 
     members: Sequence[Member]
 
@@ -261,7 +263,7 @@ class Members(Structure):
 
 
 def _remembered(writer: PythonSource, structure: Structure, target: str, *, strict: bool) -> None:
-    """Write a structure; one that several rules share is worked out once for a document, by a function of its own."""
+    """Write a structure. One that several rules share is calculated once for a document, by a function of its own."""
     function = writer.shared.get(id(structure))
     if function is None:
         structure.python(writer, target, strict=strict)
@@ -395,7 +397,7 @@ class Each(Structure):
         return [{**same[0], self.group: [scope[self.name] for scope in same]} for same in groups.values()]
 
     def scopes(self, scope: Scope) -> Sequence[Scope] | None:
-        """One for each innermost element; None where the outermost list is empty."""
+        """A scope for each innermost element. None: the outermost list is empty."""
         walked = self._walked(scope)
         return None if walked is None else list(walked)
 
@@ -475,7 +477,7 @@ class Each(Structure):
         writer.line("if budget[1] < 0: refuse(budget)")
 
     def _weights(self) -> Sequence[int]:
-        """The steps of an element of each level: at the innermost all is worked out."""
+        """The steps of an element of each level: all is calculated at the innermost."""
         inner = weight_of(each.term for each in (*self.give.expressions(), *filter(None, (self.when, self.by))))
         return [*(weight_of([level.over.term]) for level in self.levels[1:]), inner]
 
@@ -573,7 +575,7 @@ def given_keys(structure: Structure) -> Mapping[str, bool]:
 
 
 def shareable(structure: Structure) -> Sequence[Structure]:
-    """The parts of what is given that are worth working out once where rules share them."""
+    """The parts of what is given that are worth calculating once for all rules that share them."""
     return (
         [
             each.of

@@ -17,7 +17,8 @@ _TWO: Final = 2  # columns at the least
 
 
 def table(text: str, file: str) -> Mapping[str, Json]:
-    """Keys in their canonical text, as `lookup` asks for them. Raises ConfigurationError with every problem."""
+    """Read a table. Its keys are canonical texts, as `lookup` asks for them. Raises ConfigurationError with every
+    problem."""
     return _from_csv(text, file) if file.endswith(".csv") else _from_yaml(text, file)
 
 
@@ -29,7 +30,8 @@ def _from_yaml(text: str, file: str) -> Mapping[str, Json]:
 
 
 def _from_csv(text: str, file: str) -> Mapping[str, Json]:
-    """Two columns: key to text. More: key to a mapping of the other columns' names to texts; empty cells are absent."""
+    """Read CSV. Two columns give key to text. More columns give key to a mapping of their names to texts; empty cells
+    are absent."""
     lines = _lines(text.removeprefix("\ufeff"), file)
     if not lines:
         raise ConfigurationError([Problem(message="is empty: the first line names the columns", file=file)])
@@ -69,7 +71,7 @@ def _key(written: str) -> str:
 
 
 def _separator(text: str) -> str:
-    """A semicolon, where a spreadsheet of a country with decimal commas wrote it."""
+    """The separator: a semicolon if a spreadsheet of a country with decimal commas wrote the file."""
     first = text.partition("\n")[0]
     return ";" if first.count(";") > first.count(",") else ","
 

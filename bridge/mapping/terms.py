@@ -1,7 +1,7 @@
-"""The terms of an expression, each written twice side by side: what it means, and the Python that does the same fast.
+"""The terms of an expression, each written twice side by side: its meaning, and the Python that does the same fast.
 
-`value` is the meaning, and words every failure. The Python may raise whatever it likes where the meaning fails, since
-the meaning is asked again then; where it does not raise, both give the same: a property test keeps that.
+`value` is the meaning, and words every failure. Where the meaning fails, the Python may raise whatever it likes, since
+the meaning is asked again then. Where the Python does not raise, both give the same: a property test keeps that.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -16,7 +16,7 @@ from bridge.mapping.values import Beyond, Failed, Value
 
 Scope: TypeAlias = Mapping[str, Value]
 BUDGET: Final = ":budget"
-"""The name in a scope of what is left to be spent: no name in a rule can be this. In the Python it is `budget`."""
+"""The name in a scope of what is left to be spent. No name in a rule can be this. In the Python it is `budget`."""
 
 KEPT: Final = 3
 """The place in a budget of the values of names that stand for the same in the whole document."""
@@ -47,7 +47,7 @@ class Term:
     text: str
 
     def value(self, scope: Scope) -> Value:
-        """What it is in this scope, or Told. Raises Beyond where that would take more than is left."""
+        """The value in this scope. Raises Told, or Beyond if it would take more than is left."""
         values.look(1, scope[BUDGET])
         try:
             return self.meaning(scope)
@@ -81,7 +81,7 @@ class Term:
 
 
 def levels_of(term: Term) -> int:
-    """How deep it is nested: 1 for what has no parts. A name is not a level of its own."""
+    """The depth of its nesting: 1 for a term without parts. A name is not a level of its own."""
     return (not isinstance(term, Defined)) + max(map(levels_of, term.parts()), default=0)
 
 
@@ -89,7 +89,7 @@ _TERMS_OF_A_STEP: Final = 100  # terms that weigh one step
 
 
 def weight_of(terms: Iterable[Term]) -> int:
-    """The steps that it takes to work these out once."""
+    """The steps that it takes to calculate these once."""
     return 1 + sum(1 for term in terms for _ in term.all_terms()) // _TERMS_OF_A_STEP
 
 
@@ -131,10 +131,10 @@ class Name(Term):
 
 @dataclass(frozen=True, kw_only=True)
 class Defined(Term):
-    """A name that the rule gave to an expression: it stands for it wherever it is written.
+    """A name that the rule gave to an expression. It stands for the expression wherever it is written.
 
-    once  the names that the expression reads, if it is worth keeping and is the same in the whole document: then it is
-          worked out once for each document, however many of its elements ask for it
+    once  the names that the expression reads, if its value is worth keeping and is the same in the whole document. Then
+          it is calculated once for each document, however many of its elements ask for it
     """
 
     of: Term
@@ -178,7 +178,7 @@ _READERS: Final[dict[str, tuple[str, Any]]] = {
 
 
 def typed(value: Value, shape: Shape) -> Value:
-    """A raw value as its description says it is. Mappings and lists are looked at when they are looked into."""
+    """A raw value, typed by its description. Mappings and lists are checked when their parts are read."""
     return _READERS[shape][1](value) if isinstance(shape, str) and shape in _READERS else value
 
 
@@ -222,7 +222,7 @@ class Field(Term):
 
 @dataclass(frozen=True, kw_only=True)
 class Element(Term):
-    """An element by its index, or an entry by a reckoned key."""
+    """An element by its index, or an entry by a calculated key."""
 
     of: Term
     index: Term

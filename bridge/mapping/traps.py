@@ -1,7 +1,7 @@
-"""What YAML does to expressions that are not quoted, and the sentence that gives them back.
+"""Find what YAML does to expressions that are not quoted, and say how to write them.
 
-YAML takes ` #` for a comment, `: ` for a key and braces, brackets and commas for structure. Each is recognised where
-it breaks an expression, and answered with the quoted form to paste.
+YAML takes ` #` for a comment, `: ` for a key and braces, brackets and commas for structure. Each is recognised where it
+breaks an expression, and answered with the quoted form to paste.
 """
 
 import ast
@@ -15,10 +15,10 @@ from bridge.errors import Problem
 
 LONGEST_NUMBER: Final = 45  # characters
 LONGEST_LINE: Final = 2_100
-"""Characters that are looked through for an expression, which has fewer."""
+"""The most characters of a line that are searched for an expression, which has fewer."""
 
 _MOST_ENDS: Final = 100
-"""Places where an expression may end that are tried, the last of the line first."""
+"""The most places where an expression may end that are tried, the last of the line first."""
 _BEGINNING: Final = re.compile(r"(?:^|[:\[{,-])\s*=(?=\s)")
 _SAFE: Final = re.compile(r"=[^:#,{}\[\]]*")
 

@@ -1,4 +1,5 @@
-"""What types may meet: every call, comparison and sum is checked when a rule is loaded, as far as types are known."""
+"""Check which types may meet: every call, comparison and sum is checked when a rule is loaded, as far as types are
+known."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -77,10 +78,11 @@ _OTHERWISE: Final[Mapping[str, str]] = {
     **dict.fromkeys(("pow", "sqrt", "mod"), "it with + - * / and round"),
     **dict.fromkeys(("avg", "mean", "average"), "round(sum(list) / count(list), 2)"),
 }
-"""What other languages call what is said otherwise here."""
+"""Functions of other languages, each with what to write here."""
 
 _NEAR: Final = 0.8
-"""A function has a short name: what is less alike is another word, and not a slip."""
+"""The least likeness of a misspelt function. Functions have short names: what is less alike is another word, and not a
+slip."""
 
 
 def no_function(name: str) -> str:
@@ -94,7 +96,7 @@ def no_function(name: str) -> str:
 
 
 def _cure(term: Term, needed: str) -> str:
-    """The call that makes of it what is needed, where one can."""
+    """The call that makes what is needed of the term, if one can."""
     sort = sort_of(term.shape)
     calls = {
         ("text", "number"): "number",
@@ -124,7 +126,7 @@ def shape_reckoned(operator: str, left: Term, right: Term) -> Shape:
 
 
 def _check_joined(left: Term, right: Term) -> None:
-    """`+` between a text and what is none, or between lists: what was meant has its own way."""
+    """Check `+` between a text and something else, or between lists: there is another way to write what was meant."""
     sorts = [sort_of(left.shape), sort_of(right.shape)]
     if "list" in sorts and set(sorts) <= {"list", "any"}:
         raise NotAllowed(f"+ joins no lists: write flat([{left.text}, {right.text}])")
@@ -135,7 +137,7 @@ def _check_joined(left: Term, right: Term) -> None:
 
 
 def _joined(term: Term) -> str:
-    """One text of a list."""
+    """The call that makes one text of a list."""
     element = element_of(term.shape)
     sort = sort_of(element)
     if is_mapping(element):

@@ -1,7 +1,7 @@
 """The values that rules work with: text, int, Decimal, bool, aware datetime, list, dict, and None, the one empty value.
 
-Whatever comes from a document is checked when it is looked at. No text made here holds a value of a document; of the
-functions one says the code of a currency.
+A value that comes from a document is checked when it is looked at. No text made here holds a value of a document. Only
+one function names the code of a currency.
 """
 
 import json
@@ -19,13 +19,14 @@ Value: TypeAlias = Any
 DIGITS: Final = 40  # digits of a number
 LONGEST_TEXT: Final = 100_000  # characters
 LONGEST_KEY: Final = 1_000
-"""Bytes of a canonical `once`: it is part of an index, and kept for years."""
+"""The most bytes of a canonical `once`: it is part of an index, and kept for years."""
 
 STEPS: Final = 100_000  # steps for one document
 BYTES: Final = 8_000_000  # bytes of what rules make of one document
 FACTS: Final = 1_000  # facts of one document
 TERMS: Final = 50_000
-"""Parts of expressions that are looked at one by one to explain the failures of one document: some 50 milliseconds."""
+"""The most parts of expressions that are looked at one by one to explain the failures of one document: some 50
+milliseconds."""
 
 Budget: TypeAlias = list[Any]
 """What a rule may still spend on a document: steps, bytes that it makes, and terms looked at to explain failures.
@@ -48,7 +49,7 @@ class Failed(Exception):
 
 
 class Beyond(Failed):
-    """A bound was reached: the rule as a whole fails for this document."""
+    """A bound was reached. The rule as a whole fails for this document."""
 
 
 class Unexplained(Beyond):
@@ -65,16 +66,17 @@ WHAT_DATA_CAN_RAISE: Final = (
     TypeError,
     ValueError,
 )
-"""What generated code lets out when a document is not as it should be. The slow way then says what it was."""
+"""Errors that generated code lets out when a document is not as it should be. The slow way then says what it was."""
 
 
 def is_left_out(problem: Exception) -> bool:
-    """Whether a key that is optional is left out for this. Python says of what has no fields that it has no `get`."""
+    """Whether an optional key is left out for this error. Python says of what has no fields that it has no `get`."""
     return problem.of_shape if isinstance(problem, Failed) else True
 
 
 def is_void(value: Value) -> bool:
-    """Whether nothing is in it, as other languages write what is not there: `false`, `[]`, `{}`, and "" for no text."""
+    """Whether nothing is in it. Other languages write it for what is not there: `false`, `[]`, `{}`, and "" for no
+    text."""
     return not value and type(value) is not int and type(value) is not Decimal
 
 

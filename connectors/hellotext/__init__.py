@@ -1,4 +1,5 @@
-"""Hellotext: attribution events out. What it asks and answers is in README.md beside this; nothing here does I/O."""
+"""Hellotext: attribution events out. README.md beside this says what it asks and how it is answered. Nothing here does
+I/O."""
 
 import hashlib
 import re
@@ -162,7 +163,7 @@ CONNECTOR = Hellotext
 
 
 def _complaint(url: str) -> str:
-    """What is wrong with the API's address, and what to write instead; empty if nothing is."""
+    """Describe what is wrong with the API's address, and what to write instead. Empty if nothing is."""
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port

@@ -1,4 +1,4 @@
-"""The names of what may have happened: which of them a server may send, and which the API makes by itself."""
+"""The names of actions: those that a server may send, and those that the API makes by itself."""
 
 BUILT_IN = frozenset(
     (
@@ -27,7 +27,7 @@ BUILT_IN = frozenset(
 """Built-in actions that an integration may send (docs/contracts/hellotext.md 2.1)."""
 
 CONSENT = frozenset(("subscribed", "unsubscribed"))
-"""Facts about consent: sent only where the setting `actions` names them, for they need real evidence."""
+"""Facts about consent. They need real evidence, so they are sent only if the setting `actions` names them."""
 
 GENERATED = frozenset(
     ("short_link.clicked", "product.browse_abandoned", "product.price_changed", "order.printed_label")

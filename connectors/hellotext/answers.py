@@ -1,4 +1,4 @@
-"""What an answer of the API means: its row in the status table."""
+"""Find what an answer of the API means: its row in the status table."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -26,7 +26,8 @@ _LONGEST_WAIT = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What was asked for, in the words of logs, and whether an answer with a status of success is the API's."""
+    """The object that was asked for, in the words of logs, and a test whether an answer with a status of success is the
+    API's."""
 
     what: str
     knows: Callable[[Response], bool]
@@ -65,7 +66,8 @@ class Answers:
         return self.row(response, asked).is_no
 
     def outcome(self, response: Response, asked: Asked, attempt: Attempt, *, repeatable: bool) -> Outcome:
-        """The outcome of a fact whose request was answered so. A yes is none here: what was asked for is not in it."""
+        """The outcome of a fact whose request was answered in this way. A yes gives no success here: what was asked for
+        is not in it."""
         row = self.row(response, asked)
         if row.is_yes:
             row = UNKNOWN
@@ -75,7 +77,7 @@ class Answers:
         return judged(row, detail, repeatable=repeatable, after=retry_after(response, attempt.now))
 
     def is_answer(self, response: Response) -> bool:
-        """The API itself answers a list that was asked for, be it with a refusal."""
+        """Whether the API itself answered a list that was asked for, even with a refusal."""
         row = self.row(response, LIST)
         is_strange = row in _STRANGE or is_page(response) or response.status in _ELSEWHERE
         return not is_strange and row.other is not Fate.UNCERTAIN

@@ -1,4 +1,4 @@
-"""The requests: what each call of the API looks like. Nothing here knows what comes back."""
+"""The requests of each call of the API. Nothing here knows what comes back."""
 
 import hashlib
 import re
@@ -19,13 +19,13 @@ _ATTACHED = Response(status=200, body=b'{"id":"shadow","type":"session","profile
 _RECEIVED = Response(status=200, body=b'{"status":"received"}')
 
 _LONGEST_OBJECT = 1024 * 1024
-"""Bytes of a profile or a session, with all its properties, that are read."""
+"""The most bytes that are read of a profile or a session, with all its properties."""
 _PROFILE_KEYS: Mapping[str, Mapping[str, str]] = {
     "brackets": {"email": "email[primary]", "phone": "phone[mobile]"},
     "plain": {},
 }
 _SESSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.~:=+-]{0,127}")
-"""What may stand in a path as it is."""
+"""A session that may stand in a path as it is."""
 _NO_SESSION = frozenset(("undefined", "null", "none", "nil"))
 
 
@@ -58,7 +58,7 @@ class Api:
     repeat_orders: bool
 
     def find_profile(self, person: Mapping[str, Json], *, anew: bool = False) -> Request:
-        """Finds the profile by e-mail or phone, or creates it; a second one finds the first one's.
+        """Find the profile by e-mail or phone, or create it. A second request finds the profile of the first.
 
         anew: what is remembered of it is of no use.
         """
@@ -76,7 +76,7 @@ class Api:
         )
 
     def attach(self, session: str, profile: str) -> Request:
-        """Tells whose the session is; doing it again is harmless."""
+        """Attach the session to a profile. Doing it again is harmless."""
         method, body = self.contract.attach(profile)
         return Request(
             method=method,
@@ -90,7 +90,8 @@ class Api:
         )
 
     def record(self, event: Event, profile: str | None, session: str | None) -> Request:
-        """The event. The API keeps one for each order and action if it knows whose it is: such a one is repeatable."""
+        """Record the event. If the API knows whose it is, it keeps one for each order and action: then the request is
+        repeatable."""
         body = self.contract.event(event.give, profile, session)
         body["tracked_at"] = int(event.at.timestamp())
         return Request(
@@ -103,7 +104,8 @@ class Api:
         )
 
     def is_kept_once(self, event: Event, profile: str | None) -> bool:
-        """Orders only, and only where order and profile are named (docs/contracts/hellotext.md 3.5 and 3.6)."""
+        """Whether the API keeps the event once: only if order and profile are named (docs/contracts/hellotext.md 3.5
+        and 3.6)."""
         give = event.give
         is_named = profile is not None and ("object" in give or "object_parameters" in give)
         return self.repeat_orders and is_named and str(give.get("action")).startswith("order.")

@@ -1,7 +1,7 @@
-"""What bodies of the API say, read with trust in nothing: its own answers known by what is documented of them.
+"""Read bodies of the API with trust in nothing: its own answers are recognised by what is documented of them.
 
-An answer of the API's is a whole JSON object without errors (docs/contracts/hellotext.md 0.4, 1.2, 1.4, 1.6, 1.7).
-What else comes with a status of success is a proxy's, a firewall's or a website's, or is of no use.
+An answer of the API's is a whole JSON object without errors (docs/contracts/hellotext.md 0.4, 1.2, 1.4, 1.6, 1.7). Any
+other body with a status of success comes from a proxy, a firewall or a website, or is of no use.
 """
 
 import re
@@ -13,15 +13,15 @@ import msgspec
 from bridge.contract import Json, Response
 
 _SAFE = re.compile(r"[A-Za-z](?:[A-Za-z_.]|\[(?:[0-9]{1,3}|[a-z_]{0,20})\])*")
-"""What may be shown of an error body: names of types and parameters, such as `items[0].price`. No @, and digits only as
-an index: no address and no number of a person passes."""
+"""The parts of an error body that may be shown: names of types and parameters, such as `items[0].price`. No @ is
+allowed, and digits only as an index: no address and no number of a person passes."""
 _LONGEST = 64  # characters
 _DEEPEST = 4  # levels
 _MOST_ERRORS = 5  # errors
 _MEDIA_TYPE = re.compile(r"[a-z]{1,20}/[a-z.+-]{1,40}")
 _JSON = re.compile(r"application/([a-z0-9.-]+\+)?json")
 _CUT = 206
-"""Partial content, which nobody asked for."""
+"""The status of partial content, which nobody asked for."""
 _FIREWALLS = ("x-amzn-waf-action", "cf-mitigated")
 """Headers by which a firewall says that it answered itself, with a challenge to a browser, and let nothing pass."""
 
@@ -30,7 +30,7 @@ _encode = msgspec.json.encode
 
 
 def received(response: Response) -> bool:
-    """An event was taken: `{"status": "received"}`, or `{"state": "ok"}` as it was first documented."""
+    """Whether an event was taken: `{"status": "received"}`, or `{"state": "ok"}` as it was first documented."""
     told = _mapping(response)
     return told is not None and (told.get("status") == "received" or told.get("state") == "ok")
 
@@ -42,28 +42,28 @@ def identity(response: Response) -> str | None:
 
 
 def identified(response: Response) -> Response | None:
-    """What is remembered of an answer about a profile or a session: its id, and nothing of the person."""
+    """The part of an answer about a profile or a session that is remembered: its id, and nothing of the person."""
     found = identity(response)
     return None if found is None else Response(status=response.status, body=_encode({"id": found}))
 
 
 def is_listing(response: Response) -> bool:
-    """An array, or an object without errors: the form of lists is not documented."""
+    """Whether it is an array, or an object without errors: the form of lists is not documented."""
     return _mapping(response) is not None or isinstance(_document(response), list)
 
 
 def is_page(response: Response) -> bool:
-    """A page in HTML, which the API never answers."""
+    """Whether it is a page in HTML, which the API never answers."""
     return response.body.lstrip().startswith(b"<")
 
 
 def is_challenge(response: Response) -> bool:
-    """A firewall's own answer: the request has not come to the API."""
+    """Whether a firewall answered itself: then the request has not come to the API."""
     return any(name in response.headers for name in _FIREWALLS)
 
 
 def outlined(response: Response) -> str:
-    """The kind of a body and its size: what may be told of one that nobody vouches for."""
+    """The kind of a body and its size: all that may be shown of a body that nobody vouches for."""
     kind = _media_type(response.headers.get("content-type", ""))
     shown = kind if _MEDIA_TYPE.fullmatch(kind) else "an odd content type" if kind else "no content type"
     return f"{shown}, {'' if response.is_whole else 'more than '}{len(response.body)} bytes"
@@ -79,7 +79,7 @@ def errors(response: Response) -> list[tuple[str, str]]:
 
 
 def _mapping(response: Response) -> dict[str, Json] | None:
-    """The object that the API answers with; None: it is not the API's, not whole, or tells of errors."""
+    """The object that the API answers with. None: it is not the API's, not whole, or reports errors."""
     if response.status == _CUT or not response.is_whole or not _may_be_json(response.headers.get("content-type", "")):
         return None
     document = _document(response)
@@ -105,7 +105,7 @@ def _document(response: Response) -> Json:
 
 
 def _walked(told: Json, place: str, depth: int) -> Iterator[tuple[str, str]]:
-    """A list of errors, a single one, or errors under the names of their parameters, nested."""
+    """The errors of a body: a list, a single one, or nested under the names of their parameters."""
     if depth and isinstance(told, list):
         for one in told:
             yield from _walked(one, place, depth - 1)

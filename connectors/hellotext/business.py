@@ -1,4 +1,4 @@
-"""What the stand-in API knows of one business, and how strictly it looks at what it is sent. No I/O: see sandbox.py."""
+"""The memory of the stand-in API for one business, and its strict checks of what it is sent. No I/O: see sandbox.py."""
 
 import re
 from collections import OrderedDict
@@ -31,7 +31,7 @@ _NEEDS: Mapping[str, tuple[str, ...]] = {
     "refund": ("reference", "source"),
     "form": (),
 }
-"""What object_parameters must have, by the type of the object, which is the first word of the action."""
+"""The keys that object_parameters must have, by the type of the object, which is the first word of the action."""
 
 
 class Last(OrderedDict[str, V], Generic[V]):
@@ -63,7 +63,7 @@ class Business:
         self._made = 0
 
     def save_profile(self, body: dict[str, Json]) -> Answer:
-        """Creates a profile, or finds it by e-mail or phone."""
+        """Create a profile, or find it by e-mail or phone."""
         contacts = {kind: _contact(body, kind) for kind in ("email", "phone")}
         if problems := _contact_problems(contacts):
             return refused(*problems)
@@ -89,11 +89,12 @@ class Business:
         self._owners.clear()
 
     def attach(self, session: str, body: dict[str, Json]) -> Answer:
-        """200 also where the session is another's and stays so; `profile` is then somebody's internal number."""
+        """Attach a session. The answer is 200 also if the session is another's and stays so; `profile` is then
+        somebody's internal number."""
         return (404, errors(("not_found", ""))) if self.contract == "legacy" else self._attached(session, body)
 
     def attach_as_before(self, session: str, body: dict[str, Json]) -> Answer:
-        """The legacy form: POST with `profile_id`, answered 201."""
+        """Attach a session in the legacy form: POST with `profile_id`, answered 201."""
         if self.contract == "current":
             return 404, errors(("not_found", ""))
         profile = body.get("profile_id")
@@ -114,7 +115,7 @@ class Business:
         return 200, {"id": session, "type": "session", "profile": 1, "created_at": _now()}
 
     def record(self, body: dict[str, Json]) -> Answer:
-        """Takes an event in the form of its contract, or says why not."""
+        """Take an event in the form of its contract, or say why not."""
         if self.contract == "current":
             return self._recorded(body)
         body, names, problems = in_current_names(body)
@@ -176,7 +177,7 @@ class Business:
         return _parameter_problems(kind, body["object_parameters"])
 
     def _keep(self, action: str, body: dict[str, Json]) -> None:
-        """One event for each order and action of a profile; every other event is one more."""
+        """Keep one event for each order and action of a profile. Every other event is one more."""
         order = self._order(body) if action.startswith("order.") else ""
         once = f"{order} {action}"
         if body.get("profile") and order:
@@ -211,7 +212,7 @@ def refused(*problems: Problem) -> Answer:
 
 
 def page(kept: Mapping[str, dict[str, Json]], query: Mapping[str, str]) -> Answer:
-    """Newest first; the cursors are ids and are not part of the page."""
+    """A page, newest first. The cursors are ids and are not part of the page."""
     ids = list(kept)[::-1]
     limit = query.get("limit", str(_PAGE))
     if not limit.isascii() or not limit.isdigit() or not int(limit):
@@ -290,7 +291,7 @@ def _value_problems(action: str, body: dict[str, Json]) -> list[Problem]:
 
 
 def _is_instant(given: Json) -> bool:
-    """Unix seconds (milliseconds are a mistake), or ISO 8601 with a time zone."""
+    """Whether it is Unix seconds (milliseconds are a mistake), or ISO 8601 with a time zone."""
     if type(given) in (int, Decimal):
         return bool(0 <= given < _MILLISECONDS_FROM)
     try:

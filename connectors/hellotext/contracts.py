@@ -18,16 +18,17 @@ _SAME = ("amount", "currency", "metadata", "url")
 
 
 class Contract(Protocol):
-    """How an event and the attaching of a session are written. takes_both: an event may name profile and session."""
+    """The form in which an event and the attaching of a session are written. takes_both: an event may name profile and
+    session."""
 
     takes_both: bool
     keeps_orders_once: bool
 
     def event(self, give: Mapping[str, Json], profile: str | None, session: str | None) -> dict[str, Json]:
-        """The body without its time."""
+        """Write the body without its time."""
 
     def attach(self, profile: str) -> tuple[Literal["PATCH", "POST"], dict[str, Json]]:
-        """Method and body."""
+        """Give the method and body."""
 
 
 class Current:

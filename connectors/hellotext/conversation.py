@@ -35,10 +35,11 @@ from connectors.hellotext.api import Api, has_contact, usable_session
 from connectors.hellotext.bodies import identity
 
 Found: TypeAlias = Generator[Request, Response, str | Outcome]
-"""Ends with the id of a profile, or with the outcome that ends the conversation."""
+"""A generator that ends with the id of a profile, or with the outcome that ends the conversation."""
 
 MOST_REQUESTS = 7
-"""Profile, session, event; the profile anew, its session, its event; the event once more, without the session."""
+"""The most requests: profile, session, event; the profile anew, its session, its event; the event once more, without
+the session."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -73,7 +74,7 @@ class Talk:
         return (yield from self._with_session_only(session))
 
     def _find(self, *, anew: bool = False) -> Found:
-        """The id of the person's profile; asked for anew if what was remembered is of no use."""
+        """Find the id of the person's profile. It is asked for anew if what was remembered is of no use."""
         self.may_ask_anew = self.may_ask_anew and not anew
         response = yield self.api.find_profile(self.event.give["person"], anew=anew)
         if self.answers.is_yes(response, PROFILE) and (profile := identity(response)) is not None:
@@ -124,7 +125,7 @@ class Talk:
         return frozenset(("session",))
 
     def _asked_anew(self, stale: str, session: str | None) -> Conversation:
-        """The API does not know the profile, or says that the session is another's: who is it really?"""
+        """Ask again who the person is: the API does not know the profile, or says that the session is another's."""
         profile = yield from self._find(anew=True)
         if not isinstance(profile, str):
             return profile
@@ -153,7 +154,7 @@ class Talk:
 
 
 def _fault(give: Mapping[str, Json], actions: Collection[str]) -> str:
-    """Why this event cannot be sent at all, so that nothing half-right leaves; empty if it can."""
+    """The reason why this event cannot be sent at all, so that nothing half-right leaves. Empty if it can."""
     if not isinstance(give.get("action"), str):
         return "action is not text"
     if give["action"] not in actions:

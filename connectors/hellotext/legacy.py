@@ -1,4 +1,4 @@
-"""The stand-in's ear for the legacy form: an event as it was first written, in the names of now. No I/O."""
+"""Translate for the stand-in the legacy form of an event into the names of now. No I/O."""
 
 from collections.abc import Mapping
 

@@ -38,7 +38,7 @@ _encode = msgspec.json.Encoder(decimal_format="number").encode
 
 
 class Failure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How requests fail until told otherwise.
+    """The way that requests fail until a change.
 
     status       the answer's; default: as if nothing were wrong (with delay: slow)
     processed    whether the request had its effect before the answer failed
@@ -68,17 +68,17 @@ class Failure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def fails(self) -> bool:
-        """The answer is not the API's."""
+        """Whether the answer is not the API's."""
         return self.status is not None or self.strange is not None
 
     @property
     def lets_through(self) -> bool:
-        """The request has its effect."""
+        """Whether the request has its effect."""
         return self.processed or not self.fails
 
 
 class Sandbox:
-    """The API of one business behind HTTP: its token, its moods, and its memory of requests."""
+    """The API of one business behind HTTP: its token, its failures, and its memory of requests."""
 
     def __init__(self, business: Business, *, token: str | None, keep: int, failures: Collection[Failure]) -> None:
         self.business = business
@@ -106,7 +106,7 @@ class Sandbox:
         return handle
 
     async def _failure(self, request: web.Request) -> Failure:
-        """The first that strikes; the body is looked at only where one asks for it."""
+        """The first failure that strikes. The body is looked at only if a failure asks for it."""
         looks = any(mood.failure.holds for mood in self._failures)
         text = (await request.read()).decode(errors="replace") if looks else ""
         return next((mood.failure for mood in self._failures if mood.strikes(request.path, text)), Failure())

@@ -1,4 +1,4 @@
-"""Answers with a status of success that are not the API's, as seen in the field: what the sandbox can play."""
+"""Answers with a status of success that are not the API's, as seen in the field. The sandbox can play them."""
 
 from collections.abc import Mapping
 from typing import Literal, NamedTuple, TypeAlias
@@ -27,5 +27,6 @@ STRANGE: Mapping[Strange, Reply] = {
     "other": Reply(200, _JSON, b'{"message":"welcome"}'),
     "typed": Reply(200, "text/plain", b'{"status":"received","id":"x1"}'),
 }
-"""challenge: a firewall's; text: a health check's; page: a website's; errors: a refusal that the status hides; other:
-JSON of something else; typed: the right words under a content type that is not the API's."""
+"""The strange answers: `challenge` of a firewall, `text` of a health check, `page` of a website, `errors` for a refusal
+that the status hides, `other` for JSON of something else, `typed` for the right words under a content type that is not
+the API's."""

@@ -44,7 +44,7 @@ CLIENT: Mapping[str, type] = {
     "sasl_kerberos_service_name": str,
     "sasl_kerberos_domain_name": str,
 }
-"""What `client:` may hold, by aiokafka's own names; the rest of its options has keys of ours."""
+"""The options that `client:` may hold, by aiokafka's own names. The rest of its options has keys of ours."""
 
 _SPOKEN = {str: "a text", int: "a whole number", bool: "true or false"}
 _WORDS = {
@@ -54,7 +54,7 @@ _WORDS = {
 
 
 _DEFAULTS = Subscription(brokers=(), group="")
-"""The contract says what a setting is where it is left out."""
+"""The defaults of the contract, for settings that are left out."""
 
 
 class _Section(BaseModel):
@@ -224,7 +224,8 @@ class Kafka(_Section):
         return [*self.by_name.values(), *self.patterns.values()]
 
     def kinds(self) -> Mapping[str, Fields]:
-        """A kind that is not described here has any fields, unless another source describes it."""
+        """Kinds with their fields. A kind that is not described here has any fields, unless another source describes
+        it."""
         return {
             **{topic.kind: {} for topic in self._every()},
             **self.shapes,
@@ -284,7 +285,7 @@ CONNECTOR = Kafka
 
 
 def _unfit(name: str, value: Json) -> str:
-    """What is wrong with an option of the client, or nothing."""
+    """Describe what is wrong with an option of the client, or nothing."""
     if name not in CLIENT:
         return f"{name} is no option that may be set here; there are: {', '.join(sorted(CLIENT))}"
     if type(value) is not CLIENT[name]:

@@ -1,8 +1,8 @@
-"""An Avro value gone through before it is read: how deep it is, and how many things it makes of nothing.
+"""Walk through an Avro value before it is read: how deep it is, and how many things it makes of nothing.
 
-The reader goes down in C as deep as the value says, without a bound, and ends the process; an item of an array may have
-no bytes (`null`, an empty record), so that a block of a few bytes may have 2^61 of them. Only a schema that refers to
-itself can be deep, and only one with such items can be long: the values of others are not looked at.
+The reader goes down in C as deep as the value says, without a bound, and ends the process. An item of an array may have
+no bytes (`null`, an empty record), so a block of a few bytes may have 2^61 of them. Only a schema that refers to itself
+can be deep, and only one with such items can be long: the values of others are not looked at.
 
 The encoding: https://avro.apache.org/docs/1.12.0/specification/#binary-encoding
 """
@@ -16,10 +16,10 @@ Schema: TypeAlias = Any
 """A schema as fastavro has parsed it: a name, a mapping, or a list of those."""
 
 DEEPEST: Final = 64
-"""Levels of a value, as of a document."""
+"""The most levels of a value, as of a document."""
 
 MOST_OF_NOTHING: Final = 100_000
-"""Items of arrays and maps that have no bytes."""
+"""The most items of arrays and maps that have no bytes."""
 
 _SIZES: Final = {"null": 0, "boolean": 1, "float": 4, "double": 8}
 _VARINTS: Final = ("int", "long", "enum")
@@ -35,7 +35,7 @@ class Walk:
         self.is_needed = self._is_recursive(schema, [], set()) or any(map(self._is_nothing, self._items(schema, set())))
 
     def check(self, value: bytes) -> None:
-        """Raises Malformed for what is too deep, too long, or ends too early."""
+        """Check a value. Raises Malformed if it is too deep, too long, or ends too early."""
         if self.is_needed:
             self._value, self._left = value, MOST_OF_NOTHING
             self._passed(self._schema, 0, 0)
@@ -74,7 +74,7 @@ class Walk:
         return found
 
     def _items(self, schema: Schema, seen: set[int]) -> Iterator[Schema]:
-        """What arrays have; the values of a map have their names."""
+        """The items of arrays. The values of a map have their names, so they are never without bytes."""
         meant = self._meant(schema)
         if id(meant) in seen:
             return

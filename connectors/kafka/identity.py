@@ -1,7 +1,7 @@
-"""What a record is called: its id, its order's lane, its version and aliases; and one that nobody can read.
+"""Name a record: its id, its order's lane, its version and aliases. A record that nobody can read has a name too.
 
-The id is where the record stood, when, and a digest of what it said: a topic that was deleted and made again has other
-records at the same offsets.
+The id is made of the record's place, its time, and a digest of its content: a topic that was deleted and made again has
+other records at the same offsets.
 """
 
 import hashlib
@@ -23,7 +23,8 @@ TOMBSTONE = "tombstone"
 """The kind of a record that says that its document is gone."""
 
 NO_ROW = "no_row"
-"""The kind of what Debezium writes beside rows: heartbeats, marks of transactions, changes of schemas, a TRUNCATE."""
+"""The kind of the records that Debezium writes beside rows: heartbeats, marks of transactions, changes of schemas, a
+TRUNCATE."""
 
 _LONGEST = 255  # characters
 _LONGEST_HEADER = 1024  # characters
@@ -50,7 +51,7 @@ class Names(Protocol):
 
 
 class _Parts(NamedTuple):
-    """What an envelope has of its document.
+    """The parts that an envelope has of its document.
 
     lane  None: one of its own
     """
@@ -131,7 +132,7 @@ def _columns(written: bytes) -> Mapping[str, msgspec.Raw]:
 
 
 def unreadable(record: Record, why: str, naming: Names) -> Envelope:
-    """The raw bytes with their coordinates, parked as dead."""
+    """An envelope of the raw bytes with their coordinates, parked as dead."""
     identity, key = _id(record), _key(record)
     return Envelope(
         source=record.source,
@@ -164,7 +165,7 @@ def _id(record: Record) -> str:
 
 
 def _number(written: str) -> Decimal | str:
-    """Exact; what no document means stays text, so that its digits are never written out."""
+    """Read a number exactly. A number that no document means stays text, so that its digits are never written out."""
     return Decimal(written) if len(written) <= _LONGEST_NUMBER and "e" not in written.lower() else written
 
 
@@ -173,7 +174,7 @@ _encode = msgspec.json.Encoder().encode
 _decode_columns = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _decode_text = msgspec.json.Decoder(str).decode
 _WITH_SCHEMA = {"schema", "payload"}
-"""How Kafka Connect's converter for JSON writes a value with its schema."""
+"""The keys of a value that Kafka Connect's converter for JSON writes with its schema."""
 
 
 def _document(raw: bytes) -> dict[str, Json]:
@@ -221,7 +222,7 @@ def _aliases(naming: Names, scope: Mapping[str, Json], *, is_gone: bool = False)
 
 
 def _text_of(record: Record) -> str | None:
-    """What a key says, whichever serializer wrote it: JSON's `"SO-7"` is SO-7, with or without a schema around it."""
+    """The text of a key, whichever serializer wrote it: JSON's `"SO-7"` is SO-7, with or without a schema around it."""
     written = record.key or b""
     try:
         if written.startswith(b"{") and b'"payload"' in written:

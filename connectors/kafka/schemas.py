@@ -1,5 +1,5 @@
-"""The schema registry: which schema a record was written with. Schemas never change under their id, so each is asked
-for once; what the registry cannot say now is asked again later."""
+"""The schema registry says which schema a record was written with. Schemas never change under their id, so each is
+asked for once. What the registry cannot say now is asked again later."""
 
 import base64
 from collections.abc import Generator, Mapping
@@ -44,7 +44,7 @@ class _Reference(msgspec.Struct):
 
 
 class _Told(msgspec.Struct):
-    """What a registry answers for a schema."""
+    """The answer of a registry for a schema."""
 
     schema: str
     schemaType: str = "AVRO"  # noqa: N815 - its own name
@@ -67,7 +67,7 @@ def unframed(value: bytes) -> tuple[int, bytes]:
 
 
 def framing_of(value: bytes, values: str) -> str:
-    """What the bytes are instead of JSON, and what to write for it; empty: that is not known."""
+    """Name the framing of bytes that are no JSON, and what to write for it. Empty: it is not known."""
     if value[:1] == _MAGIC and len(value) >= _FRAME:
         number = int.from_bytes(value[1:_FRAME], "big")
         if values == "json":
@@ -139,7 +139,7 @@ class SchemaRegistry(BaseModel):
         return self._schemas[number]
 
     def _referred(self, told: _Told, names: dict[str, Any], depth: int) -> Generator[Request, Response, None]:
-        """The schemas that this one names, first those that they name."""
+        """Read the schemas that this one names, first those that they name."""
         if told.schemaType != "AVRO":
             raise Malformed(f"its schema is {told.schemaType}, not Avro")
         if depth > _DEEPEST:

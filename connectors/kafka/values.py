@@ -43,7 +43,7 @@ class Unwrapped(NamedTuple):
 def document(
     record: Record, values: Values, unwrap: Unwrap, registry: SchemaRegistry | None
 ) -> Generator[Request, Response, Unwrapped]:
-    """What the record says, out of its wrapping. Raises Malformed, NotNow."""
+    """Read a record's value out of its wrapping. Raises Malformed, NotNow."""
     value = record.value
     if not value:
         return Unwrapped(None)
@@ -64,7 +64,8 @@ def document(
 def framed_key(
     key: bytes, values: Values, registry: SchemaRegistry | None
 ) -> Generator[Request, Response, bytes | None]:
-    """A key in a schema registry's frame, as JSON. None: it is in none, for a key may be any bytes. Raises NotNow."""
+    """Read a key in a schema registry's frame as JSON. None: it has no frame, for a key may be any bytes. Raises
+    NotNow."""
     try:
         number, rest = unframed(key)
         if values == "avro" and registry is not None and number:  # none is 0, as a small number in 8 bytes looks
@@ -75,7 +76,7 @@ def framed_key(
 
 
 def _from_avro(value: bytes, parsed: Parsed) -> bytes:
-    """Decimals as numbers, times as ISO 8601, bytes as base64."""
+    """Write an Avro value as JSON: decimals as numbers, times as ISO 8601, bytes as base64."""
     parsed.walk.check(value)
     try:
         read: Any = fastavro.schemaless_reader(BytesIO(value), parsed.schema, None)
@@ -85,7 +86,7 @@ def _from_avro(value: bytes, parsed: Parsed) -> bytes:
 
 
 class _Change(msgspec.Struct):
-    """Debezium's: what the row was and is now, what was done to it, and when."""
+    """A change of Debezium: what the row was and is now, what was done to it, and when."""
 
     before: msgspec.Raw = msgspec.Raw(_NULL)
     after: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
@@ -103,7 +104,7 @@ class _Change(msgspec.Struct):
 
     @property
     def is_of_no_row(self) -> bool:
-        """A flat row may have a column `op` too."""
+        """Whether the change is of no row. A flat row may have a column `op` too."""
         has_row = self.after is not msgspec.UNSET and bytes(self.after) != _NULL
         return self.op in _OF_NO_ROW and isinstance(self.source, dict) and not has_row
 
@@ -116,10 +117,10 @@ class _Change(msgspec.Struct):
 
 
 _OF_SOURCE = ("ts_ms", "db", "schema", "table")
-"""What a rule may want to know of where a row comes from: when it was committed, and what it is a row of."""
+"""The parts of `source` that a rule may want to read: when the row was committed, and what it is a row of."""
 
 _OF_NO_ROW = ("t", "m")
-"""What was done to no row: a TRUNCATE, and a message that somebody wrote into the log of Postgres."""
+"""The operations on no row: a TRUNCATE, and a message that somebody wrote into the log of Postgres."""
 
 _TIMES = frozenset({"ts_ms", "ts_us", "ts_ns"})
 _OF_TRANSACTION = frozenset({"status", "id", "event_count", "data_collections"})
@@ -168,7 +169,8 @@ def _flat(value: bytes, columns: Mapping[str, bytes]) -> Unwrapped:
 
 
 def _is_notice(columns: Mapping[str, bytes]) -> bool:
-    """A heartbeat, a mark of a transaction, or a change of a schema. A row with columns of these names has more."""
+    """Whether it is a heartbeat, a mark of a transaction, or a change of a schema. A row with columns of these names
+    has more."""
     names = columns.keys()
     if names <= _TIMES:
         return "ts_ms" in names and all(raw.isdigit() for raw in columns.values())
@@ -232,7 +234,7 @@ def _detail(value: bytes) -> Unwrapped:
 
 
 def _is_in_headers(record: Record) -> bool:
-    """The attributes stand in headers, and the value is the data. The type of the content has the last word."""
+    """Whether the attributes stand in headers, so that the value is the data. The content type has the last word."""
     headers = {name.lower(): value for name, value in record.headers}
     if headers.get("content-type", b"").lower().startswith(b"application/cloudevents"):
         return False

@@ -59,7 +59,7 @@ class Shop(BaseModel):
 
 @dataclass(frozen=True)
 class Known:
-    """A configured shop and all that it is called.
+    """A configured shop and all its names.
 
     name  its permanent domain now
     keys  those that may have signed
@@ -71,7 +71,7 @@ class Known:
 
     @cached_property
     def names(self) -> tuple[str, ...]:
-        """All of them, the oldest first."""
+        """All names of the shop, the oldest first."""
         return (*self.shop.formerly[::-1], self.name)
 
     @property
@@ -132,7 +132,8 @@ class Shopify(BaseModel):
 
     @classmethod
     def described(cls) -> Described:
-        """Test orders are for this door to settle, by shop; of what comes by another way the rules tell none."""
+        """Describe what rules may read. Test orders of this door are settled here, by shop. The rules skip test
+        orders that come by another way."""
         return Described(kinds=fields.KINDS, tells={"currency": "shop", "test_orders": "skip"})
 
     def check_headers(self, headers: Mapping[str, str]) -> None:
@@ -175,7 +176,7 @@ class Shopify(BaseModel):
         return Label(id=delivery, topic=topic, headers=headers)
 
     def read(self, arrival: HttpArrival, verified: Verified) -> Envelope:
-        """Name the document by its body; of the headers, which are not signed, only the topic decides anything."""
+        """Name the document by its body. The headers are not signed: only the topic among them decides anything."""
         label = self.label(arrival, verified)
         headers, topic, tenant = label.headers, label.topic, verified.tenant
         known = self._known.get(tenant)
@@ -247,7 +248,8 @@ class Shopify(BaseModel):
         return answers.unpacked(body)
 
     def addressed(self, body: bytes, *, tenant: str | None) -> bytes:
-        """Requests for compliance name their shop; a document that does not is left as it is."""
+        """Address a document to a shop. Requests for compliance name their shop; any other document is left as it
+        is."""
         return of_shop(body, tenant or next(iter(self.shops)))
 
     def fitting_secret(self, body: bytes, *, tenant: str | None, signature: str) -> str | None:
@@ -289,7 +291,7 @@ def _check_permanent(name: str) -> None:
 
 
 def _complaint(name: str) -> str:
-    """What is wrong with a shop's name, and what to write instead."""
+    """Describe what is wrong with a shop's name, and what to write instead."""
     bare = re.sub(r"^[a-z]+://", "", name.strip().lower()).partition("/")[0]
     if _PERMANENT.fullmatch(bare):
         return f"write the shop as {bare}"
@@ -302,7 +304,8 @@ def _complaint(name: str) -> str:
 
 
 def _is_plain(text: str) -> bool:
-    """Fit to be stored and logged: short, and no control characters or undecodable bytes (lone surrogates)."""
+    """Whether a text is fit to be stored and logged: short, and no control characters or undecodable bytes (lone
+    surrogates)."""
     return len(text) <= _LONGEST_HEADER and text.isprintable()
 
 
@@ -316,5 +319,5 @@ def _fingerprint(body: bytes) -> str:
 
 
 def _made_up_id(shop: str, topic: str, body: bytes) -> str:
-    """The delivery's id where Shopify's is missing: the same delivery has the same one."""
+    """The id of a delivery that lacks Shopify's. The same delivery has the same id."""
     return hashlib.sha256(b"\0".join((shop.encode(), topic.encode(), body))).hexdigest()

@@ -1,4 +1,4 @@
-"""Settings of what the shop itself is asked: by which token, from where, and how often."""
+"""Settings for asking the shop itself: by which token, at which address, and how often."""
 
 import difflib
 from datetime import timedelta

@@ -1,8 +1,10 @@
-"""The shop itself, asked through the ShopifyAPI package: the one importer of it, and the errands of a Shopify source.
+"""Ask the shop itself through the ShopifyAPI package. Only this module imports it. It makes the errands of a Shopify
+source.
 
-What the package does unasked is fenced off here (docs/contracts/shopify.md 8): it waits without end, follows redirects
-with the token to any host, logs tokens at level debug, forces the host to *.myshopify.com, keeps sessions per class and
-thread, and loses fields in `to_dict()`. So one function enters the session, takes the raw bytes, and leaves it again.
+The package does much unasked (docs/contracts/shopify.md 8). It waits without end, follows redirects with the token to
+any host, and logs tokens at level debug. It forces the host to *.myshopify.com, keeps sessions per class and thread,
+and loses fields in `to_dict()`. All this is fenced off here: one function enters the session, takes the raw bytes, and
+leaves it again.
 """
 
 import logging
@@ -36,7 +38,7 @@ logging.getLogger("pyactiveresource.connection").disabled = True
 
 
 class _Session:
-    """What `activate_session` reads of a session: the host stays as it is configured."""
+    """The part of a session that `activate_session` reads. The host stays as it is configured."""
 
     def __init__(self, site: str, token: str, version: str) -> None:
         self.site = site
@@ -49,7 +51,7 @@ class _Session:
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    """A redirect would be followed with the token, to whatever host it names."""
+    """A handler that refuses redirects: they would be followed with the token, to whatever host they name."""
 
     def redirect_request(self, *_: object, **__: object) -> None:
         return None
@@ -110,7 +112,7 @@ def get(url: str, token: str) -> Response:
 
 
 def _response(ask: Callable[[], Any]) -> Response:
-    """What the package raises, as what was answered. An answer of 5xx comes without its headers."""
+    """Turn what the package raises into what was answered. An answer of 5xx comes without its headers."""
     try:
         found = ask()
     except active.ServerError as problem:

@@ -64,7 +64,7 @@ class Asking:
     _noted: set[str] = field(default_factory=set)
 
     def rest(self, url: str) -> Errand[Response]:
-        """GET; only of this shop, for the token goes along."""
+        """Send a GET, only to this shop: the token goes along."""
         if not url.startswith(f"{self.base}/admin/api/"):
             raise ErrandFailed(f"shop {self.shop}: the next page is not at {self.base}; nothing was sent there")
         response = yield from self._asked(lambda token: Blocking(call=lambda: self.get(url, token)), may_repeat=True)
@@ -74,7 +74,8 @@ class Asking:
         return response
 
     def graphql(self, query: str, variables: Mapping[str, Json], *, changes: bool = False) -> Errand[Answer]:
-        """The data, or ErrandFailed. What changes something is not repeated after silence."""
+        """Get the data of a query. Raises ErrandFailed. A query that changes something is not repeated after
+        silence."""
         body = msgspec.json.encode({"query": query, "variables": variables})
 
         def request(token: str) -> Request:
@@ -98,7 +99,7 @@ class Asking:
 
     @property
     def clock(self) -> datetime | None:
-        """Shopify's, when the last answer was made; None: it did not say."""
+        """Shopify's clock when the last answer was made. None: it did not say."""
         try:
             theirs = parsedate_to_datetime(self.dated)
         except ValueError:
@@ -137,7 +138,7 @@ class Asking:
         return f"shop {self.shop}: {status}: {_REFUSALS.get(status, 'Shopify refuses this request')}"
 
     def _entered(self) -> Errand[str]:
-        """The token; asked for where it is granted for a day only."""
+        """The token. It is asked for if it is granted for a day only."""
         if self.access.token is not None:
             return self.access.token.reveal()
         if not self._token:
@@ -179,7 +180,7 @@ class Asking:
         return token
 
     def _compared(self, response: Response) -> Errand[None]:
-        """A dead version is answered by the oldest living one, seen in this header only."""
+        """Compare the version. A dead version is answered by the oldest living one, which shows in this header only."""
         found = response.headers.get("x-shopify-api-version", self.version)
         if found != self.version and found not in self._noted:
             self._noted.add(found)
@@ -215,7 +216,7 @@ def next_page(response: Response) -> str | None:
 
 
 def retry_after(response: Response) -> timedelta | None:
-    """Shopify writes a decimal number of seconds."""
+    """The span of Retry-After. Shopify writes a decimal number of seconds."""
     text = response.headers.get("retry-after", "")
     return min(timedelta(seconds=float(text)), _LONGEST_WAIT) if _SECONDS.fullmatch(text) else None
 
@@ -225,7 +226,7 @@ def _backoff(attempt: int) -> timedelta:
 
 
 def _throttled(said: Mapping[str, Json]) -> timedelta | None:
-    """How long until there is enough for the query again: by what the answer says, never by a constant."""
+    """The time until there is enough for the query again: by what the answer says, never by a constant."""
     errors = said.get("errors") or []
     if "THROTTLED" not in [_code(error) for error in errors if isinstance(error, dict)]:
         return None
@@ -245,7 +246,7 @@ def _number(found: Json) -> float:
 
 
 def _detail(errors: Json) -> str:
-    """Codes first: messages may quote what was sent."""
+    """Describe errors by their codes first: messages may quote what was sent."""
     found = [error for error in errors if isinstance(error, dict)]
     codes = sorted({_code(error) for error in found} - {""})
     return ", ".join(codes) or "; ".join(str(error.get("message"))[:200] for error in found) or "nothing"

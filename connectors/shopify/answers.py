@@ -36,7 +36,7 @@ _SHAPES: Final = (
     ("order", frozenset(("line_items", "financial_status"))),
     ("customer", frozenset(("verified_email",))),
 )
-"""Keys that a document of no other kind has all of; the first that fits says what it is."""
+"""Keys that only a document of this kind has all of. The first kind that fits counts."""
 
 _Part = msgspec.Raw
 _FILE: Final = msgspec.json.Decoder(dict[str, _Part] | list[_Part])
@@ -45,7 +45,7 @@ _KEYS: Final = msgspec.json.Decoder(dict[str, _Part])
 
 
 def unpacked(body: bytes) -> Sequence[Payload]:
-    """The documents in a file. Whatever is no answer and no list is one document, as it is."""
+    """The documents in a file. A file that is no answer and no list is one document, as it is."""
     try:
         found = decoded(_FILE.decode, body)
     except (ValueError, RecursionError):
@@ -64,7 +64,7 @@ def unpacked(body: bytes) -> Sequence[Payload]:
 
 
 def alone(body: bytes, topic: str, problem: Malformed) -> bytes:
-    """The one document in the body of a delivery that is not what its topic brings, or Malformed."""
+    """The one document in the body of a delivery that is not what its topic brings. Raises Malformed."""
     kind = TOPICS.get(topic)
     found = [each for each in unpacked(body) if each.place and kind is not None and TOPICS.get(each.topic) == kind]
     if not found:
@@ -85,5 +85,5 @@ def _several(body: bytes, parts: Sequence[_Part], name: str, topic: str) -> Sequ
 
 
 def _topic(document: Mapping[str, object]) -> str:
-    """A topic that brings a document of such a shape; empty where the shape does not say."""
+    """A topic that brings a document of such a shape. Empty if the shape does not say."""
     return next((_TOPICS[kind] for kind, keys in _SHAPES if keys <= document.keys()), "")

@@ -157,7 +157,7 @@ class Examination:
             )
 
     def _secrets(self) -> Iterator[Finding]:
-        """Subscriptions made through the API are signed with the app's client secret."""
+        """Check the secret: subscriptions made through the API are signed with the app's client secret."""
         shop = self.shopify.shops[self.asking.shop]
         own = shop.access.client_secret if shop.access is not None else None
         if own is not None and own.reveal() not in {secret.reveal() for secret in shop.secrets}:

@@ -53,7 +53,7 @@ class ShopifyErrands:
         return [shop.tenant for shop in known if shop is not None and shop.shop.access is not None]
 
     def documents(self, tenant: str, *, since: datetime, until: datetime, now: datetime) -> Errand[None]:
-        """Changes at most a page behind `until` may come too: a page is whole."""
+        """Read the orders again. Changes at most a page behind `until` may come too: a page is whole."""
         asking = self._asking(tenant)
         if self._shopify.upkeep.orders == "rest":
             return self._by_rest(asking, since, until, now)

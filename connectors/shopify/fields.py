@@ -1,4 +1,4 @@
-"""What Shopify's documents hold, for API version 2026-10: rules are checked against this before traffic comes.
+"""The fields of Shopify's documents, for API version 2026-10. Rules are checked against them before traffic comes.
 
 Any field may be null or absent. Money is text in the body and Decimal in rules. Fields that are not described here can
 be declared in the configuration.
@@ -19,7 +19,7 @@ MONEY_SET: Fields = {"shop_money": _AMOUNT, "presentment_money": _AMOUNT}
 
 _UNSETTLED: Fields = {"amount": "money", "currency": "text"}
 _PAIRS: Fields = {"name": "text", "value": "text"}
-"""Values are text, but apps have put numbers and lists there."""
+"""Pairs of name and value. Values are text, but apps have put numbers and lists there."""
 
 
 def _sets(names: str) -> dict[str, Type | Fields | Sequence[Type | Fields]]:

@@ -261,7 +261,7 @@ class PostgresJournal(PostgresOperator):
         aliases = alias_hashes(self._salt, envelope.tenant, envelope.aliases)
         aliases.append(alias_hash(self._salt, "", delivery_alias(envelope.source, envelope.id)))
         lane = (text(envelope.tenant), text(envelope.lane))
-        # Who may have the same order is in the same group.
+        # Tenants that may have the same order are in the same group.
         beside = lane[1] if envelope.rivals or envelope.also else lane
         return self._appends[hash(beside) % _SIDE_BY_SIDE].put(
             Append(

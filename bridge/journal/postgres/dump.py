@@ -119,7 +119,7 @@ async def doubt(place: Place) -> None:
         async with database.connection() as connection, connection.transaction():
             target = _Import(connection, place, whole=True)
             await connection.execute(f"LOCK TABLE {target.named('owner')} IN EXCLUSIVE MODE")
-            # Their leases may be those of the database as it was: they end by themselves.
+            # Leases may be those of the database as it was. Such leases end by themselves.
             if await connection.fetchval(f"SELECT count(*) FROM {target.named('owner')} WHERE until > now()"):  # noqa: S608
                 raise JournalInUse(
                     f"a bridge works with the journal in schema {place.schema}, or did until a moment ago: stop it, "

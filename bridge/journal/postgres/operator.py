@@ -60,7 +60,7 @@ class PostgresOperator(PostgresReader):
         released = 0
         while page := await self._act(partial(self._release, dest=dest, rule=rule, at=now())):
             released += page
-        # Who held a lane by the rule while its hold ended has stored that by now, or found no hold any more.
+        # A process that held a lane by the rule while its hold ended has stored that by now, or found no hold.
         return released + await self._act(partial(self._free_held, at=now()))
 
     async def block(self, erasure: Erasure) -> int:

@@ -93,8 +93,8 @@ async def opened(
             if identity.lost() is None:
                 journal.close()
             else:
-                # Who closes a journal last deletes its log by its name: here it would be somebody else's. A connection
-                # that only reads never does.
+                # The last connection that closes a journal deletes its log by name: here that is another's log.
+                # A connection that only reads never deletes it.
                 last.callback(journal.close)
 
 

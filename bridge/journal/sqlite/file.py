@@ -204,7 +204,7 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     except sqlite3.Error as problem:
         raise JournalBroken(f"cannot make or upgrade the journal {path}: {problem}") from None
     with suppress(sqlite3.OperationalError):  # a full disk: at the next start
-        # Who was killed while erasing left older pictures of pages in the log.
+        # A process that was killed while erasing left older versions of pages in the log.
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 

@@ -52,7 +52,7 @@ class ProgressBatch:
             groups.setdefault((entry.claim.dest, entry.claim.asked), []).append(entry)
         for (dest, asked), entries in groups.items():
             lanes: list[Row] = [(entry.claim.lane,) for entry in entries]
-            # What a person asked for again since it was claimed stays: that word is not lost.
+            # Keep what a person asked for again since the claim: that request must not get lost.
             run(self._connection, "end_work", [(e.claim.lane, e.claim.seq) for e in entries], before=(dest, asked))
             if run(self._connection, "end_turns", lanes, before=(dest,)) < len(lanes):
                 run(self._connection, "next_turns", lanes, before=(max(e.now for e in entries), dest))

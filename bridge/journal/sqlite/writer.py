@@ -240,7 +240,7 @@ class Writer:
 
     def _one_by_one(self, operations: Sequence[Operation], problem: Exception) -> Sequence[Answer]:
         if len(operations) == 1:
-            # A call of a person's says itself what is wrong; of an order's the library's words may quote it.
+            # A person's command may show the library's words. For an order they may quote the document.
             if type(operations[0]) is not Act:
                 problem = NotStorable(f"it cannot be stored: SQLite refuses it ({type(problem).__name__})")
             return [(operations[0], problem)]
