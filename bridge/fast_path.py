@@ -1,8 +1,8 @@
-"""Chooses how the bridge stands on aiohttp: on its inside, which is fast, or on its public interface.
+"""Choose how the bridge stands on aiohttp: on its inside, which is fast, or on its public interface.
 
 The fast parts are `bridge/delivery/wire.py` and `bridge/intake/connections.py`. Before one is used, all that it needs
-of aiohttp's inside is looked for, and then it is tried over a connection to itself. Where something is missing its twin
-is used, and the event `fast_path.missing` says what (docs/aiohttp.md).
+of aiohttp's inside is looked for, and then it is tried over a connection to itself. If something is missing its twin is
+used, and the event `fast_path.missing` says what (docs/aiohttp.md).
 """
 
 import asyncio
@@ -37,7 +37,7 @@ _ASKED = b"POST /fast HTTP/1.1\r\nHost: bridge\r\nContent-Length: 2\r\n%b\r\n"
 
 @dataclass(frozen=True, slots=True)
 class Inside:
-    """What a fast part needs of a name in aiohttp.
+    """The parts of a name in aiohttp that a fast part needs.
 
     names     attributes: of the class, or set by one of its methods
     takes     parameters with which it, or a method, is called
@@ -76,7 +76,7 @@ WIRE: Sequence[Inside] = (
     ),
     Inside("aiohttp.StreamReader", names=("at_eof", "is_eof", "read_nowait", "readany")),
 )
-"""What bridge/delivery/wire.py needs."""
+"""The parts that bridge/delivery/wire.py needs."""
 
 CONNECTIONS: Sequence[Inside] = (
     _ERROR,
@@ -138,7 +138,7 @@ CONNECTIONS: Sequence[Inside] = (
     Inside("aiohttp.web.BaseRequest", names=("content", "protocol", "transport", "writer")),
     Inside("aiohttp.StreamReader", names=("is_eof", "read_nowait", "set_exception", "total_bytes")),
 )
-"""What bridge/intake/connections.py needs."""
+"""The parts that bridge/intake/connections.py needs."""
 
 
 class Listens(Protocol):
@@ -148,7 +148,7 @@ class Listens(Protocol):
 
 
 async def wire(*, wanted: bool) -> OpensWire:
-    """How requests are sent: the fast way where it is wanted, there, and works."""
+    """Choose how requests are sent: the fast way if it is wanted, there, and works."""
     if wanted and await _is_there("delivery", WIRE, _try_wire):
         from bridge.delivery import wire as fast  # noqa: PLC0415  it cannot be imported where a name is missing
 
@@ -157,7 +157,7 @@ async def wire(*, wanted: bool) -> OpensWire:
 
 
 async def listening(*, wanted: bool) -> Listens:
-    """How connections to the door are served: the fast way where it is wanted, there, and works."""
+    """Choose how connections to the door are served: the fast way if it is wanted, there, and works."""
     if wanted and await _is_there("door", CONNECTIONS, _try_door):
         from bridge.intake import connections as fast  # noqa: PLC0415  ditto
 
@@ -178,7 +178,7 @@ _COSTS = {
 
 
 async def _is_there(part: str, needed: Sequence[Inside], trial: "_Trial") -> bool:
-    """Where not, it is said."""
+    """Whether a fast part can be used. If not, the reason is logged."""
     problems = missing(needed)
     if not problems and part not in _tried:
         problems = await _tried_out(trial)
@@ -195,7 +195,7 @@ async def _is_there(part: str, needed: Sequence[Inside], trial: "_Trial") -> boo
 
 
 def missing(needed: Sequence[Inside]) -> list[str]:
-    """What is not there, or is another than the fast parts know, in words."""
+    """The parts that are not there, or are not as the fast parts know them, in words."""
     return [problem for inside in needed for problem in _missing(inside)]
 
 
@@ -220,7 +220,7 @@ def _missing(inside: Inside) -> Iterator[str]:
 
 
 def _has(found: type, name: str) -> bool:
-    """As an attribute of the class, or as one that a method of it sets."""
+    """Whether a class has this name, as its own attribute or as one that a method of it sets."""
     methods = (method for kind in found.__mro__ for method in vars(kind).values())
     return hasattr(found, name) or any(_sets(method, name) for method in methods)
 
@@ -288,7 +288,7 @@ async def _answering(answers: Sequence[bytes]) -> AsyncIterator[tuple[int, list[
 
 
 class _TrialDoor:
-    """Says 200 to everything, and how it came."""
+    """A door that says 200 to everything, and how it came."""
 
     limits = DoorLimits(
         max_body=1024,

@@ -46,7 +46,8 @@ _MIB = 1024 * 1024  # bytes
 
 
 Limit = Annotated[Duration, between("100ms", "1h")]
-"""For one answer: shorter, and nothing is ever answered in time; longer, and what hangs is never noticed."""
+"""The time for one answer. If it were shorter, nothing would ever be answered in time; if longer, what hangs would
+never be noticed."""
 Grace = Annotated[Duration, between("0s", "1h")]
 Lease = Annotated[Duration, between("1s", "1h")]
 
@@ -206,7 +207,7 @@ class DeliverySettings(OwnDelivery):
     """Requests use the inside of aiohttp. `false` costs more, and uses only what aiohttp promises to keep."""
 
     def of(self, own: Mapping[str, Any]) -> "DeliverySettings":
-        """With what a destination says itself."""
+        """The settings, with those that a destination sets itself."""
         return self.model_copy(update=dict(own)) if own else self
 
 

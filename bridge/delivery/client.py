@@ -1,7 +1,7 @@
-"""The only room that knows HTTP going out: one aiohttp pool, a fresh connection for what must not be repeated.
+"""The client for HTTP to destinations: one aiohttp pool, and a fresh connection for what must not be repeated.
 
-A pooled connection that the server closed a moment ago swallows a request without a trace, so pooled ones are dropped
-well before servers drop them (4 s), and unrepeatable requests never use one.
+A pooled connection that the server closed a moment ago swallows a request without a trace. So pooled connections are
+dropped well before servers drop them (4 s), and unrepeatable requests never use one.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from bridge.status_table import SILENCES, Row, Silent
 _REMEMBERED = 20_000
 _REMEMBERED_BYTES = 16 * 1024 * 1024
 _OVERHEAD = 512
-"""Bytes that an answer which is remembered takes beside its own."""
+"""Bytes that a remembered answer takes beside its own content."""
 _SMOOTHING = 0.1
 _PROBLEMS: tuple[tuple[type[Exception], Silent], ...] = (
     (NoAuthority, Silent.NO_TLS),
@@ -38,28 +38,29 @@ _PROBLEMS: tuple[tuple[type[Exception], Silent], ...] = (
     (aiohttp.ClientPayloadError, Silent.CUT),
     (NotHttp, Silent.NOT_HTTP),
 )
-"""The first that fits counts; whatever else is wrong, the connection is lost."""
+"""The silence of each error: the first that fits counts. Any other error means that the connection is lost."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Silence:
-    """No whole answer."""
+    """A request that got no whole answer."""
 
     silent: Silent
     detail: str
 
     @property
     def row(self) -> Row:
-        """What it means."""
+        """The row of the status table that says what it means."""
         return SILENCES[self.silent]
 
 
 Leaving: TypeAlias = Callable[[], Awaitable[None]]
-"""Asked when a request has its turn, before it leaves."""
+"""A question that is asked when a request has its turn, before it leaves."""
 
 
 class Client:
-    """made by `opened_client`. `latency`: of the last requests, smoothed, in seconds; a silence counts as it lasted."""
+    """A client, made by `opened_client`. `latency`: of the last requests, smoothed, in seconds; a silence counts for as
+    long as it lasted."""
 
     def __init__(self, pooled: Wire, fresh: Wire, *, rate_limit: RateLimit | None = None) -> None:
         self._pooled = pooled
@@ -80,8 +81,8 @@ class Client:
             await asyncio.sleep(wait)
 
     async def send(self, request: Request, *, leaving: Leaving | None = None) -> Response | Silence:
-        """Never raises for what the network or the other side does. Every request that really leaves takes a turn.
-        leaving: asked at the last moment; what it raises keeps the request from leaving."""
+        """Send a request. Never raises for what the network or the other side does. Every request that really leaves
+        takes a turn. leaving: asked at the last moment; what it raises keeps the request from leaving."""
         if request.share is not None:
             return await self._shared(request, request.share, leaving)
         return await self._send_at_rate(request, leaving)
@@ -116,7 +117,7 @@ class Client:
                 return known
             if (asking := self._asking.get(share.key)) is None:
                 return await self._ask(request, share, leaving)
-            # Whoever asks may be cancelled; then somebody who waits asks anew.
+            # If the task that sent the shared request is cancelled, one of those that wait sends it again.
             await asyncio.wait((asking,))
             if not asking.cancelled():
                 return asking.result()
@@ -181,7 +182,7 @@ async def opened_client(
 
 
 def _failure_detail(problem: Exception) -> str:
-    """Which way it failed, in the system's words where it has some (a name, a certificate, a port), and what is known
+    """Say how a request failed, in the system's words if it has some (a name, a certificate, a port). Add what is known
     of an answer that could not be read."""
     reason: str | None = ""
     if isinstance(problem, NoAuthority):

@@ -1,4 +1,5 @@
-"""What every wire keeps to: addresses, headers, trust and proxies of requests; the status of an answer that is broken.
+"""The rules for every wire: addresses, headers, trust and proxies of requests, and the status of an answer that is
+broken.
 
 A wire sends one request and gives its answer. There are two: `wire.py` is fast and stands on the inside of aiohttp,
 `plain_wire.py` needs no more than its public interface (docs/aiohttp.md).
@@ -23,13 +24,14 @@ from yarl import URL
 from bridge.contract import Request, Response
 
 LONGEST_LINE = 65_536
-"""Bytes of an answer's status line, and of each of its headers, as other clients have it; aiohttp's own are 8,190."""
+"""The most bytes of an answer's status line, and of each of its headers, as in other clients. aiohttp's own limit is
+8,190."""
 MOST_HEADERS = 1024
 BEGINNING = 256
-"""Bytes in which the status line is looked for; before it may be those of answers that are not final."""
+"""The bytes in which the status line is looked for. Answers that are not final may come before it."""
 SUCCESS = range(200, 300)
 TRIES = 3
-"""Connections that are looked at for one on which nothing has come that nobody asked for."""
+"""The most connections that are tried to find one on which nothing unasked has come."""
 
 _INFORMATIONAL = range(100, 200)
 _STATUS = re.compile(rb"HTTP/1\.[01] (\d{3})[ \r]")
@@ -41,7 +43,7 @@ _LINE_TOO_LONG = "LineTooLong"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timeouts:
-    """For one request: to connect, between two pieces of an answer, and for all of it."""
+    """The times for one request: to connect, between two pieces of an answer, and for all of it."""
 
     connect: timedelta
     read: timedelta
@@ -73,7 +75,7 @@ class NoAuthority(OSError):
 
 
 class NotHttp(Exception):
-    """What came is no answer as HTTP has it."""
+    """The answer is none as HTTP has it."""
 
 
 class Authorities:
@@ -83,7 +85,7 @@ class Authorities:
         self._made: dict[str, tuple[int, ssl.SSLContext]] = {}
 
     def context(self, ca: str) -> ssl.SSLContext:
-        """One for each state of the file: it is renewed while the process lives. Raises NoAuthority."""
+        """Make a context for each state of the file: it is renewed while the process lives. Raises NoAuthority."""
         try:
             renewed = Path(ca).stat().st_mtime_ns
             made, context = self._made.get(ca, (0, None))
@@ -140,7 +142,7 @@ def proxy_of(url: URL) -> URL | None:
 
 
 def _with_credentials(proxy: URL, host: str) -> URL:
-    """Those that the file .netrc has for it."""
+    """Add the credentials that the file .netrc has for the proxy."""
     with suppress(OSError, netrc.NetrcParseError):
         found = netrc.netrc(os.environ.get("NETRC")).authenticators(host)
         if found is not None:
@@ -149,13 +151,13 @@ def _with_credentials(proxy: URL, host: str) -> URL:
 
 
 def final_status(began: bytes) -> int:
-    """The status of the final answer that begins so; 0 where it has not come."""
+    """The status of the final answer that begins in this way. 0: it has not come."""
     final = (int(code) for code in _STATUS.findall(began) if int(code) not in _INFORMATIONAL)
     return next(final, 0)
 
 
 def is_no(status: int) -> bool:
-    """A status that says no counts though the rest cannot be read: whoever says no need not say it well."""
+    """Whether the status is a no. Such a status counts even if the rest of the answer cannot be read."""
     return status != 0 and status not in SUCCESS
 
 

@@ -61,7 +61,7 @@ class _Watched(asyncio.Protocol):
         self.attempt: _Attempt | None = None
         self.began = b""
         self.is_spoken_on = False
-        """Something came that nobody asked for: it would be taken for the next answer."""
+        """Whether something came that nobody asked for: it would be taken for the next answer."""
 
     def data_received(self, data: bytes) -> None:
         if self.attempt is None or self.connection.closed:
@@ -102,13 +102,13 @@ class _Attempt:
         self._problem: ClientError | None = None
 
     def begin(self, connection: object, watched: _Watched) -> None:
-        """It has a connection: from now on each piece of the answer has its time."""
+        """Begin on a connection: from now on each piece of the answer has its time."""
         self.watched = watched
         watched.attempt, watched.connection, watched.began = self, connection, b""
         self._pieces.open(self)
 
     def wait_on(self) -> None:
-        """Something came."""
+        """Restart the time for the next piece: something came."""
         self._pieces.close(self)
         self._pieces.open(self)
 
@@ -155,7 +155,7 @@ class _Connector(TCPConnector):
 
 
 def _watched(transport: asyncio.Transport | None) -> _Watched | None:
-    """None where nothing can be asked over it."""
+    """The watched protocol of a transport. None: nothing can be asked over it."""
     if transport is None or transport.is_closing():
         return None
     protocol = transport.get_protocol()
@@ -166,7 +166,7 @@ def _watched(transport: asyncio.Transport | None) -> _Watched | None:
 
 
 class PlainWire:
-    """Made in a running event loop. The caller closes the connector."""
+    """A wire by aiohttp's public interface. Make it in a running event loop. The caller closes the connector."""
 
     def __init__(self, connector: _Connector, timeouts: Timeouts, *, user_agent: str) -> None:
         self._connector = connector
@@ -174,7 +174,8 @@ class PlainWire:
         self._own = {"User-Agent": user_agent, "Accept-Encoding": "identity"}
         self._authorities = Authorities()
         self._proxy_of = lru_cache(_MOST_HOSTS)(proxy_of)
-        """The environment is looked through once for each host: that takes longer than to build a request."""
+        """The proxy of each host. It is remembered, since a look through the environment takes longer than to build a
+        request."""
         self._pieces = Deadlines(timeouts.read.total_seconds())
         connect = timeouts.connect.total_seconds()
         self._session = ClientSession(
@@ -188,7 +189,7 @@ class PlainWire:
         )
 
     async def answer(self, request: Request) -> Response:
-        """See Wire."""
+        """Answer as Wire says."""
         attempt = _Attempt(self._pieces)
         token = _attempt.set(attempt)
         try:
@@ -199,7 +200,7 @@ class PlainWire:
             attempt.end()
 
     async def _answer(self, request: Request, attempt: _Attempt) -> Response:
-        """By its status, where that says no and the rest cannot be read."""
+        """The answer to a request. If the rest cannot be read, a status that says no is enough."""
         url = address(request.url)
         trusted = self._authorities.context(request.ca) if request.ca else True
         headers = headers_of(request, url, own=self._own)
@@ -260,7 +261,7 @@ class PlainWire:
 
 
 def _told(problem: ClientError | TimeoutError) -> Exception:
-    """As the fast wire tells it: by what it means for a request that may have been sent."""
+    """The error as the fast wire raises it: by what it means for a request that may have been sent."""
     match problem:
         case ClientConnectionResetError():
             told: Exception = ServerDisconnectedError("the connection was lost while the request was sent")
@@ -274,7 +275,7 @@ def _told(problem: ClientError | TimeoutError) -> Exception:
 
 @asynccontextmanager
 async def opened(timeouts: Timeouts, *, connections: int, user_agent: str, pooled: bool) -> AsyncIterator[PlainWire]:
-    """See OpensWire."""
+    """Open a wire, as OpensWire says."""
     keep_alive = timeouts.keep_alive.total_seconds()
     connector = (
         _Connector(limit=0, limit_per_host=connections, keepalive_timeout=keep_alive)

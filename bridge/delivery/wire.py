@@ -1,10 +1,11 @@
 """One request and its answer, over a connection of aiohttp's pool.
 
 The pool (names, TLS, proxies, keep-alive, limits) and the parser of answers are aiohttp's. What `ClientSession.request`
-does between them is for a client of the whole web (redirects, cookies, uploads in pieces, traces, tries of its own) and
-costs three times the rest (docs/performance.md); the few lines here are all that a conversation needs. They stand on
-parts of aiohttp that it may change in a minor version: `bridge/fast_path.py` looks for them at the start, and takes
-`plain_wire.py` where one is missing.
+does between them is for a client of the whole web (redirects, cookies, uploads in pieces, traces, tries of its own). It
+costs three times the rest (docs/performance.md), and a conversation needs only the few lines here.
+
+The lines stand on parts of aiohttp that it may change in a minor version. `bridge/fast_path.py` looks for these parts
+at the start, and takes `plain_wire.py` if one is missing.
 """
 
 import asyncio
@@ -56,7 +57,8 @@ _SWITCHING = 101
 
 
 class _Protocol(ResponseHandler):
-    """Keeps how an answer begins: aiohttp forgets the status of one whose head it cannot read to the end."""
+    """Keeps the beginning of an answer: aiohttp forgets the status of an answer whose head it cannot read to the
+    end."""
 
     began = b""
 
@@ -67,19 +69,20 @@ class _Protocol(ResponseHandler):
 
     @property
     def status(self) -> int:
-        """Of the final answer; 0 where it has not come."""
+        """The status of the final answer. 0: it has not come."""
         return final_status(self.began)
 
 
 @dataclass(slots=True)
 class _Endpoint:
-    """To one host with one set of headers: how aiohttp is asked for a connection, and the lines of each request."""
+    """One host with one set of headers: how aiohttp is asked for a connection, and the lines of each request."""
 
     connecting: ClientRequest
     lines: bytes = b""
 
     def head(self, request: Request, url: URL) -> bytes:
-        """Of a request over a connection that is there: only then it is known what a proxy wants to be told."""
+        """The head of a request. It is built after connecting, since only then it is known whether a proxy needs its
+        own form."""
         if not self.lines:
             check(self.connecting.headers)
             self.lines = "".join([f"{name}: {text}\r\n" for name, text in self.connecting.headers.items()]).encode()
@@ -92,7 +95,7 @@ class _Endpoint:
 
 
 class FastWire:
-    """Made in a running event loop. The caller closes the connector."""
+    """A wire on the inside of aiohttp. Make it in a running event loop. The caller closes the connector."""
 
     def __init__(
         self,
@@ -119,7 +122,7 @@ class FastWire:
         self._proxy_of = proxy_of
 
     async def answer(self, request: Request) -> Response:
-        """See Wire."""
+        """Answer as Wire says."""
         with self._deadlines.one():
             url = address(request.url)
             endpoint = self._endpoint(request, url)
@@ -160,7 +163,7 @@ class FastWire:
         return ClientRequest("GET", url, headers=headers, loop=loop, proxy=self._proxy_of(url), ssl=tls)
 
     async def _connected(self, endpoint: _Endpoint) -> tuple[Connection, _Protocol, asyncio.Transport]:
-        """One on which nothing has come that nobody asked for: it would be taken for the answer."""
+        """Find a connection on which nothing has come that nobody asked for: it would be taken for the answer."""
         for _ in range(TRIES):
             try:
                 connection = await self._connector.connect(endpoint.connecting, [], self._timeout)
@@ -173,7 +176,7 @@ class FastWire:
         raise ClientConnectionResetError("connections were closed, or spoken on, before the request")
 
     async def _read(self, protocol: _Protocol, longest: int) -> Response:
-        """By its status, where that says no and the rest cannot be read: whoever says no need not say it well."""
+        """Read the answer. If the rest cannot be read, a status that says no is enough."""
         headers: dict[str, str] = {}
         try:
             message, payload = await self._answered(protocol)
@@ -197,7 +200,7 @@ class FastWire:
                 return message, payload
 
     async def _body(self, payload: StreamReader, longest: int) -> tuple[bytes, bool]:
-        """And whether it is all of it. Mostly it has come together with the head."""
+        """The body, and whether it is whole. Mostly it has come together with the head."""
         body = payload.read_nowait() if payload.is_eof() else b""
         while not payload.at_eof() and len(body) <= longest:
             with self._pieces.one():
@@ -207,7 +210,7 @@ class FastWire:
 
 @asynccontextmanager
 async def opened(timeouts: Timeouts, *, connections: int, user_agent: str, pooled: bool) -> AsyncIterator[FastWire]:
-    """See OpensWire."""
+    """Open a wire, as OpensWire says."""
     keep_alive = timeouts.keep_alive.total_seconds()
     connector = (
         TCPConnector(limit=0, limit_per_host=connections, keepalive_timeout=keep_alive)

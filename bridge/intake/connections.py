@@ -1,7 +1,7 @@
-"""Connections to the door, fast: what comes whole goes to it by a call, and is answered by one.
+"""Connections to the door, fast. A request that comes whole goes to the door by a call, and is answered by one.
 
 They stand on the inside of aiohttp: `bridge/fast_path.py` looks for its parts at the start, and takes
-`plain_connections.py` where one is missing.
+`plain_connections.py` if one is missing.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ _STORED = 200
 
 
 class _Options(TypedDict):
-    """What aiohttp's connections are made with."""
+    """Options that aiohttp's connections are made with."""
 
     auto_decompress: bool
     keepalive_timeout: float
@@ -54,7 +54,7 @@ class _Connection(RequestHandler):
         super().__init__(manager, loop=loop, **options)
         self.serving = False
         self.has_delivered = False
-        """Something that came over it was answered with 200: it is no stranger's."""
+        """Whether something that came over it was answered with 200: then it is no stranger's."""
         self.watch = manager.watch
         self._head = 0
         """Bytes of headers that are not whole yet."""
@@ -67,7 +67,8 @@ class _Connection(RequestHandler):
         self._manager.open.make_room(self)
 
     async def start(self) -> None:
-        """aiohttp's own loop over requests begins with the first one that the door does not take at once."""
+        """Wait for the first request that the door does not take at once: aiohttp's own loop over requests begins with
+        it."""
         try:
             await self._first
         finally:
@@ -81,8 +82,8 @@ class _Connection(RequestHandler):
             super().data_received(data)
             self._end_what_is_not_framed()
             return
-        # Hidden until it is known who has the request: nobody is woken for what the door takes, and reading the body
-        # of one may bring in others, by a call from within.
+        # While super() parses, aiohttp must not see a waiter: it would wake its own task for a request that the door
+        # takes. Reading a body can call this method again, with the next request.
         self._waiter = None
         try:
             super().data_received(data)
@@ -99,7 +100,8 @@ class _Connection(RequestHandler):
             idle.set_result(None)
 
     def _end_what_is_not_framed(self) -> None:
-        """A body whose end cannot come any more is not waited for: aiohttp's C parser tells only the next request."""
+        """End a body whose end cannot come any more, instead of waiting for it: aiohttp's C parser reports only the
+        next request."""
         serving = self._current_request
         if serving is None or not self._messages or isinstance(self._messages[-1][0], RawRequestMessage):
             return
@@ -107,7 +109,7 @@ class _Connection(RequestHandler):
             serving.content.set_exception(web.RequestPayloadError("what follows is no part of a body"))
 
     def _count_head(self, size: int) -> None:
-        """Refuses headers that grow too large, without waiting for their end."""
+        """Refuse headers that grow too large, without waiting for their end."""
         self._head += size
         if self._head > self._manager.door.limits.max_headers:
             self.turn_away(431, "headers larger than max_headers")
@@ -126,7 +128,8 @@ class _Connection(RequestHandler):
         super().connection_lost(exc)
 
     def log_exception(self, *args: object, **kw: object) -> None:
-        """What a stranger's bytes raise while the rest of his request is thrown away was answered and counted."""
+        """Log nothing that a stranger's bytes raise while the rest of the request is thrown away: it was answered and
+        counted."""
         if not isinstance(kw.get("exc_info"), web.RequestPayloadError | HttpProcessingError | ConnectionError):
             super().log_exception(*args, **kw)
 
@@ -137,7 +140,7 @@ class _Connection(RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,  # noqa: ARG002  aiohttp's signature
     ) -> web.StreamResponse:
-        """What is no HTTP, or a bug behind the door: the door's own answer, and its one line."""
+        """Answer for the door, with its one log line, what is no HTTP, or a bug behind the door."""
         if isinstance(exc, LineTooLong):
             status = 431
         refused(status, "a line of the headers is too long" if status == 431 else f"no HTTP: {type(exc).__name__}")  # noqa: PLR2004
@@ -146,12 +149,13 @@ class _Connection(RequestHandler):
         return _Answer(status, keep_alive=False)
 
     def resume_reading(self, resume_parser: bool = True) -> None:  # noqa: FBT001, FBT002  aiohttp's signature
-        """Called whenever a body is read: where nothing was paused there is nothing to parse again."""
+        """Resume reading. aiohttp calls this whenever a body is read. If nothing was paused there is nothing to parse
+        again."""
         if self._reading_paused or self._buffer_paused:
             super().resume_reading(resume_parser)
 
     def begin(self) -> None:
-        """A request is being served: nothing is owed."""
+        """Begin to serve a request: nothing is owed."""
         self._head = 0
         self.serving = True
         self.watch.forget(self)
@@ -165,7 +169,8 @@ class _Connection(RequestHandler):
             self.watch.expect(self, watch.HEADERS_WITHIN)
 
     def _is_taken(self, message: object, payload: StreamReader) -> bool:
-        """By the door, which will call `_answered`. Who does not read his answers is aiohttp's, which waits for him."""
+        """Whether the door takes the request and will call `_answered`. If the client does not read its answers,
+        aiohttp takes the request, and waits for the client."""
         if not (
             isinstance(message, RawRequestMessage)  # else it is an error
             and self._parser is not None
@@ -182,7 +187,7 @@ class _Connection(RequestHandler):
         return True
 
     def _answered(self, status: int) -> None:
-        """Ends a request that the door took, as aiohttp ends its own."""
+        """End a request that the door took, as aiohttp ends its own."""
         self.serving = False
         self.has_delivered |= status == _STORED
         idle, self._idle = self._idle, None
@@ -205,10 +210,10 @@ class _Connection(RequestHandler):
 
 
 class _Answer(web.StreamResponse):
-    """The same as aiohttp's requests are answered: who asked for the head only gets no more."""
+    """The door's answer to aiohttp's requests. A client that asked for the head only gets no more."""
 
     def __init__(self, status: int, *, keep_alive: bool) -> None:
-        """Without the parts from which aiohttp puts its own together."""
+        """Keep the status only: aiohttp's own parts of an answer are not needed."""
         self._keep_alive = keep_alive
         self._code = status
 
@@ -220,7 +225,7 @@ class _Answer(web.StreamResponse):
         await request.writer.drain()
 
     async def write_eof(self, data: bytes = b"") -> None:
-        """All of it is written."""
+        """Write nothing more: all of it is written."""
 
 
 class _Server(web.Server):

@@ -25,7 +25,7 @@ _OF_AIOHTTP = "aiohttp."
 
 
 class _Options(TypedDict):
-    """What aiohttp's connections are made with."""
+    """Options that aiohttp's connections are made with."""
 
     auto_decompress: bool
     keepalive_timeout: float
@@ -37,7 +37,7 @@ class _Options(TypedDict):
 
 
 class _Transport(asyncio.Transport):
-    """What aiohttp writes to: the connection writes its own answers instead."""
+    """The transport that aiohttp writes to: the connection writes its own answers instead."""
 
     def __init__(self, connection: "_Connection", real: asyncio.Transport) -> None:
         super().__init__()
@@ -113,7 +113,7 @@ class _Connection(asyncio.Protocol):
             self._inner.data_received(data)
 
     def _count_head(self, data: bytes) -> None:
-        """Refuses headers that grow too large, without waiting for their end."""
+        """Refuse headers that grow too large, without waiting for their end."""
         self._head += data
         head, end, _ = self._head.partition(_END_OF_HEAD)
         if end:
@@ -148,7 +148,7 @@ class _Connection(asyncio.Protocol):
         self.force_close()
 
     def begin(self) -> None:
-        """A request is being served: nothing is owed."""
+        """Begin to serve a request: nothing is owed."""
         self.serving = True
         self._server.watch.forget(self)
 
@@ -192,7 +192,7 @@ class _Server(web.Server):
         return cast("web.RequestHandler", connection)
 
     def forget(self, connection: _Connection, inner: web.RequestHandler) -> None:
-        """It is lost."""
+        """Forget a connection that is lost."""
         self.watch.forget(connection)
         self.open.forget(connection)
         self._connections_of.pop(inner, None)
@@ -217,7 +217,7 @@ class _Server(web.Server):
 
 
 class _WithoutStrangers(logging.Filter):
-    """Drops what a stranger's bytes raise in aiohttp: it was answered and counted."""
+    """A filter that drops what a stranger's bytes raise in aiohttp: it was answered and counted."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         problem = record.exc_info[1] if record.exc_info else None

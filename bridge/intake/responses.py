@@ -1,4 +1,4 @@
-"""What the door answers: what to do about it, without telling anything of us. Each is written in one piece."""
+"""Answers of the door. They say what to do about a refusal, and nothing about us. Each is written in one piece."""
 
 import time
 from email.utils import formatdate
@@ -22,16 +22,16 @@ _TEXTS = {
 _MORE = {405: ("Allow: POST",), 503: ("Retry-After: 10",)}
 _CLOSING = frozenset({408, 413, 417, 431, 503})
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-"""Who has sent `Expect: 100-continue` waits for it before the body (RFC 9110, 10.1.1)."""
+"""The answer that a client which has sent `Expect: 100-continue` waits for before the body (RFC 9110, 10.1.1)."""
 
 
 def closes(status: int) -> bool:
-    """The connection ends with this answer: what was not read is not awaited."""
+    """Whether the connection ends with this answer: what was not read is not awaited."""
     return status in _CLOSING
 
 
 def answer(status: int, *, keep_alive: bool, is_head: bool = False) -> bytes:
-    """The whole of it, with the headers that RFC 9110 asks for; is_head: without the text."""
+    """The whole answer, with the headers that RFC 9110 asks for. is_head: without the text."""
     head, text = _answer(status, keep_alive, int(time.time()))
     return head if is_head else head + text
 
@@ -53,10 +53,10 @@ def _answer(status: int, keep_alive: bool, second: int) -> tuple[bytes, bytes]: 
 
 
 def stays(request: web.BaseRequest, status: int) -> bool:
-    """Whether the connection stays after the answer, as the request and the status leave it.
+    """Whether the connection stays after the answer, by the request and the status.
 
-    It ends with a request that was refused before its end. It ends with a chunked one, too: what aiohttp's parser has
-    read of its trailers it hands over as headers of the next request (seen with 3.14.5).
+    A connection ends with a request that was refused before its end. It also ends with a chunked request: aiohttp's
+    parser hands over what it has read of the trailers as headers of the next request (seen with 3.14.5).
     """
     is_read = request.content.is_eof() and "Transfer-Encoding" not in request.headers
     return is_read and request.keep_alive and request.version == HttpVersion11 and not closes(status)

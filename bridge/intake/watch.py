@@ -1,4 +1,5 @@
-"""Which connections the door keeps: none that does not send what it owes, and no more than there are descriptors."""
+"""Choose the connections that the door keeps: each sends what it owes in time, and there are no more than
+descriptors."""
 
 import asyncio
 import resource
@@ -21,9 +22,9 @@ class Connection(Protocol):
     """A connection to the door."""
 
     serving: bool
-    """A request of it is being served."""
+    """Whether a request of it is being served."""
     has_delivered: bool
-    """Something that came over it was answered with 200: it is no stranger's."""
+    """Whether something that came over it was answered with 200: then it is no stranger's."""
 
     def force_close(self) -> None:
         """End it at once."""
@@ -33,7 +34,8 @@ class Connection(Protocol):
 
 
 class Watch:
-    """Closes connections that do not send what they owe in time. One timer, and only while somebody owes something."""
+    """Closes connections that do not send what they owe in time. It has one timer, and only while somebody owes
+    something."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
@@ -41,7 +43,8 @@ class Watch:
         self._timer: asyncio.TimerHandle | None = None
 
     def expect(self, connection: Connection, seconds: float) -> None:
-        """A shorter time goes before a longer one; what is owed already is not put off by a few more bytes."""
+        """Expect something within these seconds. A shorter time goes before a longer one: a few more bytes do not put
+        off what is owed already."""
         owed = self._owing.get(connection)
         if owed is None or seconds < owed[0]:
             self._owing[connection] = (seconds, self._loop.time() + seconds)
@@ -66,7 +69,7 @@ class Watch:
 
 
 class OpenConnections:
-    """At most `wanted` at once, and fewer where the process may not open as many files."""
+    """The open connections: at most `wanted` at once, and fewer if the process may not open as many files."""
 
     def __init__(self, wanted: int) -> None:
         self._most = _most_connections(wanted)
@@ -74,10 +77,11 @@ class OpenConnections:
         """The oldest first."""
 
     def make_room(self, connection: Connection) -> None:
-        """The door never runs out of descriptors, which the journal and the private port need too.
+        """Make room for a connection. The door never runs out of descriptors, which the journal and the private port
+        need too.
 
-        Where there are too many connections, the oldest that is silent goes, a stranger's before one that has brought
-        something; where none is silent, the new one.
+        If there are too many connections, the oldest silent one goes. A stranger's goes before one that has brought
+        something. If none is silent, the new one goes.
         """
         self._open[connection] = None
         if len(self._open) <= self._most:
@@ -92,7 +96,7 @@ class OpenConnections:
 
 
 def _most_connections(wanted: int) -> int:
-    """As many as the process may open, less what the rest of it needs."""
+    """The number of connections that the process may open, less what the rest of it needs."""
     allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if allowed == resource.RLIM_INFINITY:
         return wanted

@@ -1,6 +1,6 @@
-"""The public door: bytes, headers and time become an arrival; 200 is said only when the journal has it.
+"""The public door: bytes, headers and time become an arrival. It answers 200 only when the journal has the arrival.
 
-Bytes stay as they came: nothing is decompressed, for signatures are over the raw body.
+Bytes stay as they came. Nothing is decompressed, for signatures are over the raw body.
 """
 
 import time
@@ -24,7 +24,8 @@ PATH = "/webhooks/"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DoorLimits:
-    """Sizes in bytes; connections at once. The answer is given within `answer_within` of the end of the headers."""
+    """The limits of the door: sizes in bytes, connections at once. The answer is given within `answer_within` of the
+    end of the headers."""
 
     max_body: int
     max_bodies_in_flight: int
@@ -64,13 +65,13 @@ class _Budget:
     taken: int = 0
 
     def has_room(self, more: int, *, of: int) -> bool:
-        """For `more` bytes of a body of which `of` have come by then."""
+        """Whether there is room for `more` bytes of a body of which `of` have come by then."""
         most = self.most if of <= _SMALL else self.most - self.most // _KEPT
         return self.taken + more <= most
 
 
 class _Share:
-    """What one request has taken of the budget; given back when the request has ended."""
+    """The part of the budget that one request has taken. It is given back when the request has ended."""
 
     __slots__ = ("_budget", "_taken")
 
@@ -79,7 +80,7 @@ class _Share:
         self._taken = 0
 
     def grow(self, size: int) -> None:
-        """To `size` bytes in all. Raises where the budget has no room."""
+        """Grow to `size` bytes in all. Raises if the budget has no room."""
         more = max(0, size - self._taken)
         if not self._budget.has_room(more, of=size):
             raise _NotNow("too many bodies in flight")
@@ -154,7 +155,7 @@ class Door:
         return True
 
     async def handle(self, request: web.BaseRequest) -> int:
-        """The status. Never raises: what goes wrong is an answer."""
+        """Handle a request, and return the status. Never raises: what goes wrong is an answer."""
         found = self._sources.get(request.path)
         if found is None:
             return _refused("", _NoSuchPath("no source has this path"))
@@ -187,7 +188,7 @@ class Door:
         return self._status(delivery, started)
 
     def _status(self, delivery: Delivery, started: float) -> int:
-        """What is answered to a delivery that is over, and its one line."""
+        """The status for a delivery that is over. Logs its one line."""
         if delivery.problem is not None:
             return _refused(delivery.arrival.source, delivery.problem)
         _emit_received(delivery, time.perf_counter() - started)
@@ -196,9 +197,8 @@ class Door:
         return 200
 
     async def _body(self, request: web.BaseRequest, share: _Share) -> bytes:
-        """The raw body. What says that it is too large is refused before it is read. Room is given for what has come:
-        what is announced costs a stranger nothing.
-        """
+        """The raw body. If the request announces that it is too large, it is refused before it is read. Room is taken
+        only for bytes that have come, so what a stranger announces costs us nothing."""
         self._check(request.content_length or 0)
         content = request.content
         if not content.is_eof():
@@ -226,7 +226,7 @@ async def _piece(content: StreamReader) -> bytes:
 
 
 def _send_continue(request: web.BaseRequest) -> None:
-    """Raises where something else is expected than to be told to go on."""
+    """Send that the client may go on. Raises if it expects something else."""
     expected = request.headers.get("Expect")
     if expected is None or request.version != HttpVersion11:
         return
@@ -249,12 +249,12 @@ class _NotPosted(Refusal):
 
 
 def refused(status: int, detail: str) -> None:
-    """A request that no source has seen: its one line, which is counted."""
+    """Log and count the one line of a request that no source has seen."""
     emit("delivery.refused", source="", status=status, detail=detail)
 
 
 def _refused(source: str, problem: Exception) -> int:
-    """One line, two where the connector failed. The status."""
+    """Log one line, or two if the connector failed. Returns the status."""
     match problem:
         case Refusal():
             status, detail = problem.status, str(problem)
@@ -270,7 +270,7 @@ def _refused(source: str, problem: Exception) -> int:
 
 
 def _emit_received(delivery: Delivery, seconds: float) -> None:
-    """The one line of a delivery."""
+    """Log the one line of a delivery."""
     envelope, appended = delivery.envelope, delivery.appended
     names = envelope.names(appended.seq)
     reason = appended.reason or envelope.reason
