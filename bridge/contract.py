@@ -287,11 +287,11 @@ class Response(Plain, frozen=True, kw_only=True):
 class Share:
     """One request in flight for all who ask the same. What is kept of its answer is remembered for `ttl`.
 
-    key     names what is shared; the conversation keys it (a hash) so that it holds nothing personal
-    keep    says what of an answer is remembered: no more than is needed of it, for many are. None: the answer was not
-            understood, and whoever asks next asks anew. Who asked and who waited get the whole answer, who comes later
-            gets what was kept.
-    fresh   what is remembered turned out to be no longer true: ask anew, and remember that answer instead
+    key    names what is shared; the conversation keys it (a hash) so that it holds nothing personal
+    keep   gives the part of an answer that is remembered: no more than is needed, since many are. None: the answer was
+           not understood, and the next request is sent anew. Those that asked and waited get the whole answer, and
+           later ones get the part that was kept
+    fresh  what is remembered turned out to be no longer true: send anew, and remember that answer instead
     """
 
     key: str
@@ -426,7 +426,7 @@ class EventShape:
     worth: tuple[str, ...] = ()
 
     def worth_of(self, event: Event) -> str:
-        """What the event adds to accounts: `99.00 EUR`; empty where it has no amount."""
+        """The amount that the event adds to accounts: `99.00 EUR`. Empty: it has none."""
         found = [event.give.get(key) for key in self.worth]
         return f"{found[0]} {found[1]}" if found and None not in found else ""
 
@@ -634,10 +634,11 @@ class Addresses(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Described:
-    """What the rules of a connector may read, whichever source brings the documents.
+    """The fields and settings that the rules of a connector may read, whichever source brings the documents.
 
-    kinds  the shapes of its documents: of a kind that another source brings, the fields that this does not describe
-    tells  settings, as `source.NAME`, with what they are where the source does not tell them
+    kinds  the shapes of its documents. If another source brings such a kind, they add the fields that the
+           source does not describe
+    tells  settings, as `source.NAME`, with their values for a source that does not give them
     """
 
     kinds: Mapping[str, Fields]

@@ -11,7 +11,7 @@ from bridge.journal.store import Store
 
 
 def store_of(settings: JournalSettings) -> Store:
-    """The journal that these settings name; nothing is opened. Raises BridgeError where its driver is not installed."""
+    """The journal that these settings name. Nothing is opened. Raises BridgeError if its driver is not installed."""
     return _STORES[type(settings)](settings)
 
 

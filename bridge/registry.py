@@ -50,7 +50,7 @@ def folder(name: str) -> Path:
 
 
 def sandbox(name: str) -> ModuleType:
-    """The connector's faithful local server. Raises NoSuchConnector where it has none."""
+    """The connector's faithful local server. Raises NoSuchConnector if it has none."""
     module = f"{_package(name).__name__}.sandbox"
     try:
         return importlib.import_module(module)

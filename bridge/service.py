@@ -59,7 +59,8 @@ class Running:
 
 @dataclass(slots=True)
 class Shutdown:
-    """stop: close the door and finish. hurry: end the grace period. reload: read the rules again."""
+    """The signals to a running service. stop: close the door and finish. hurry: end the grace period. reload: read the
+    rules again."""
 
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     hurry: asyncio.Event = field(default_factory=asyncio.Event)

@@ -28,8 +28,8 @@ _MOST = 20  # differences shown
 @click.option("--each", is_flag=True, help="Name every difference, not only the first ones.")
 @options.as_json
 def account(**asked: Any) -> None:  # noqa: ANN401  click's parameters
-    """Compare the shop with the journal: orders, facts, and the amounts that were accepted, by day; and ask the API
-    which of the accepted orders it lists (of amounts it tells nothing that can be compared).
+    """Compare the shop with the journal by day: orders, facts, and the amounts that were accepted. Ask the API which of
+    the accepted orders it lists. It says nothing of amounts that could be compared.
 
     Reads only. Exits 1 where something differs for good; what is still on its way is told, and is no difference.
 

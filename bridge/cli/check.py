@@ -40,7 +40,7 @@ def check(config: Path | None, connect: bool, show: bool, as_json: bool) -> None
 
 
 async def _connected(settings: Settings) -> None:
-    """Raises JournalError where the journal cannot be opened."""
+    """Open the journal. Raises JournalError if that fails."""
     store = journals.store_of(settings.journal)
     weaknesses = await store.weaknesses()
     click.echo(f"  journal {store.name} can be opened" + (", but:" if weaknesses else ""))

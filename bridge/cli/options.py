@@ -100,14 +100,14 @@ def store(config: Path | None, path: Path | None) -> Store:
 
 @asynccontextmanager
 async def to_read(config: Path | None, path: Path | None) -> AsyncIterator[Reader]:
-    """The journal, beside whoever owns it."""
+    """Open the journal to read it, beside the process that owns it."""
     async with store(config, path).reading() as found:
         yield found
 
 
 @asynccontextmanager
 async def to_act(config: Path | None, path: Path | None) -> AsyncIterator[Operator]:
-    """The journal's owner, or the journal itself while nobody owns it."""
+    """Open the journal by its owner, or the journal itself while nobody owns it."""
     async with store(config, path).acting() as found:
         yield found
 

@@ -21,7 +21,8 @@ shop = click.option("--shop", default="", help="One shop only.")
 
 
 def meant(settings: Settings, asked: Mapping[str, Any], *, connector: str = "") -> Sequence[tuple[str, str, Admin]]:
-    """(source, tenant, its errands) of those that --source and --shop select. Raises UsageError where there is none."""
+    """The selection of --source and --shop: (source, tenant, its errands) of each. Raises UsageError if there is
+    none."""
     sources = [name for name, of in settings.connectors.items() if connector in ("", of)]
     if not sources:
         raise click.UsageError(f"no source of this configuration is of the connector {connector}")

@@ -449,7 +449,7 @@ def _kinds_of(written: Sequence[Written]) -> frozenset[str]:
 
 
 def _target(rule: Json, destinations: Mapping[str, object]) -> str | None:
-    """The destination of the file that a rule goes to; None where it names none."""
+    """The destination of the file that a rule goes to. None: it names none."""
     only = next(iter(destinations)) if len(destinations) == 1 else None
     to = rule.get("to", only) if isinstance(rule, dict) else None
     return to if isinstance(to, str) and to in destinations else None

@@ -26,7 +26,7 @@ from bridge.telemetry import emit
 LIGHT = 64 * 1024
 """The most bytes of a document that is mapped in the event loop: a larger one would keep everybody waiting."""
 _REST = timedelta(seconds=10)
-"""The rest of a rule that alone is told to wait, if the API does not say for how long."""
+"""The rest of a rule that alone was asked to wait, if the API does not say for how long."""
 _SENT = frozenset({State.DELIVERED, State.SHADOWED, State.UNCERTAIN})
 _LINES_IN_A_ROW = 100  # log lines
 _MARKS = 64
@@ -287,7 +287,7 @@ class DocumentDelivery:
         return None
 
     def _resting(self, event: Event) -> Postponed | None:
-        """The postponement of an event whose rule alone was told to wait; None if it was not."""
+        """The postponement of an event whose rule alone was asked to wait; None if it was not."""
         rest = self._rests.get(event.rule, 0.0) - self._clock()
         if rest <= 0:
             return None

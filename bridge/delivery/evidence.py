@@ -3,9 +3,9 @@
 One refusal alone does not say it. A revoked token refuses every fact. An action that the account may not use refuses
 the facts of one rule. So refusals are compared with what is accepted between them.
 
-A refusal is about the rule if the rule was refused five times within at least five seconds, and facts of other rules
-were begun after each refusal and accepted before the next. It is about the one fact if the fact was refused ten times
-in this way, and other facts of its rule were accepted. Anything less is about everybody.
+A refusal is about the rule after five refusals of the rule over at least five seconds. After each of them, facts of
+other rules must have been begun and accepted before the next. It is about the one fact after ten such refusals of the
+fact, if other facts of its rule were accepted. Anything less is about everybody.
 
 A refusal of a fact by itself is about its rule when the same refusal came twenty times running.
 """

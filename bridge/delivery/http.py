@@ -131,7 +131,7 @@ def check(headers: Mapping[str, str]) -> None:
 
 
 def proxy_of(url: URL) -> URL | None:
-    """The proxy that the environment names for the host, with its credentials; None where it names none."""
+    """The proxy that the environment names for the host, with its credentials. None: it names none."""
     if url.host is None or proxy_bypass(url.host):
         return None
     named = getproxies().get(url.scheme)

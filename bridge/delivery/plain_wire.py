@@ -57,7 +57,7 @@ class _Watched(asyncio.Protocol):
         self._inner = inner
         self.transport = transport
         self.connection: Any = None
-        """aiohttp's handle for the request that has the connection; closed when the request is over."""
+        """The handle of aiohttp for the request that has the connection. It is closed when the request is over."""
         self.attempt: _Attempt | None = None
         self.began = b""
         self.is_spoken_on = False

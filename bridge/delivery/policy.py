@@ -51,7 +51,7 @@ Decision: TypeAlias = Settle | Pass | Postpone
 def decide(
     outcome: Outcome, *, attempt: int, now: datetime, first_tried_at: datetime, retry: RetryPolicy, chance: float
 ) -> Decision:
-    """attempt counts from 1; chance is from 0 to 1."""
+    """Decide what follows from an outcome. attempt: counts from 1. chance: from 0 to 1."""
     match outcome:
         case Delivered(detail):
             return Settle(state=State.DELIVERED, detail=detail)

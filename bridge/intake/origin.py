@@ -18,8 +18,10 @@ REWOUND: Final = "partition.rewound"
 
 
 class Origin(NamedTuple):
-    """offset   the next to be read
-    event       what the log is told; empty: nothing is to be said
+    """The beginning of a partition, and what is logged of it.
+
+    offset  the next to be read
+    event   the log event; empty: nothing is to be logged
     """
 
     offset: int
@@ -39,7 +41,7 @@ def is_put_back(place: Place, positions: Positions) -> bool:
 
 
 def origin_of(place: Place, positions: Positions, *, committed: int | None, start: int, end: int) -> Origin:
-    """start: where the configuration says; end: of the log."""
+    """Decide where a partition begins. start: where the configuration says. end: of the log."""
     own = positions.get(place)
     base = start if committed is None else committed
     if is_put_back(place, positions):

@@ -34,7 +34,8 @@ class Portion(NamedTuple):
 
 @dataclass(slots=True, eq=False)
 class Partition:
-    """place
+    """A partition that is ours, and how far it is read and stored.
+
     position    the next offset to be committed: all before it is stored. None: it is not known yet where it begins
     next        the next offset to be read: what comes from before it was read ahead of a seek
     committed   what the group has, as far as we know

@@ -89,7 +89,7 @@ class _Connection(asyncio.Protocol):
         """What has come of a head, while no request is served; of a whole one, all up to its end."""
         self._head_is_whole = False
         self._has_more = False
-        """Something came behind the head that is whole: where the next one begins is not known."""
+        """Whether something came behind the head that is whole: then it is not known where the next one begins."""
         self._is_over = False
         self._next: bytes | None = None
         """The answer that stands for the next one that aiohttp writes."""
@@ -159,7 +159,7 @@ class _Connection(asyncio.Protocol):
         self._next = answer(status, keep_alive=keep_alive, is_head=is_head)
 
     def written(self, data: bytes) -> None:
-        """aiohttp writes. An answer that the door does not know of is aiohttp's own, to what is no HTTP."""
+        """Take what aiohttp writes. An answer that the door does not know of is aiohttp's own, to what is no HTTP."""
         if self._is_over:
             return
         if data == CONTINUE:

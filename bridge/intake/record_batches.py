@@ -271,7 +271,7 @@ def _headers(data: memoryview, at: int) -> tuple[tuple[tuple[str, bytes | None],
 
 
 def _bytes(data: memoryview, at: int) -> tuple[bytes | None, int]:
-    """None where the length is negative."""
+    """Read bytes with their length. None: the length is negative."""
     length, at = _varint(data, at)
     return (None, at) if length < 0 else (bytes(_piece(data, at, length)), at + length)
 
@@ -303,7 +303,7 @@ def _plain(data: memoryview) -> bytes:
 
 
 def _unpacked(packed: memoryview, codec: int) -> bytes:
-    """Raises _Broken beyond LARGEST, before more room than that is taken."""
+    """Unpack a batch. Raises _Broken beyond LARGEST, before more memory than that is taken."""
     unpack = _CODECS.get(codec)
     if unpack is None:
         raise _Broken(f"compression {codec} is not known")

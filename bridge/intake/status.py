@@ -165,8 +165,8 @@ _NOT_THIS_NAME = "not answered under this name: write it into `private: {hosts: 
 def is_ours(host: str, names: Collection[str] = ()) -> bool:
     """Whether a Host header is an address, or a name that no stranger can let lead here.
 
-    A page in a browser may read what answers under the page's own name. Whoever owns that name lets it lead to
-    127.0.0.1 (DNS rebinding), and his page reads what only this machine may.
+    A page in a browser may read what answers under the page's own name. The owner of that name can let it lead to
+    127.0.0.1 (DNS rebinding). Then the page reads what only this machine may read.
     """
     found = _HOST.fullmatch(host)
     if found is None:

@@ -68,7 +68,7 @@ def reason_of(problem: Exception, source: str) -> str:
 
 
 def storable(envelope: Envelope) -> Envelope:
-    """The same envelope. Raises Malformed where its names are no text, or too long for a journal's keys."""
+    """The same envelope. Raises Malformed if its names are no text, or too long for a journal's keys."""
     names = (envelope.id, envelope.topic, envelope.kind, envelope.tenant, envelope.lane)
     try:
         size = len("".join(names).encode())

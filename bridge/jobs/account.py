@@ -104,7 +104,7 @@ class Accountant:
     async def made(
         self, admin: Admin, performer: ErrandRunner, *, since: datetime, until: datetime, now: datetime
     ) -> Account:
-        """Raises ErrandFailed where the shop or the API cannot be asked."""
+        """Make the account. Raises ErrandFailed if the shop or the API cannot be asked."""
         errand = admin.documents(self.tenant, since=since, until=until, now=now)
         await performer.perform(errand, Handlers(page=self._page))
         for dest, events in self._listed.items():

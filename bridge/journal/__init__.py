@@ -350,7 +350,7 @@ class Reader(Protocol):
         """All that happened to one order."""
 
     async def document(self, seq: int) -> Envelope | None:
-        """A stored document; its body is empty where retention has removed it."""
+        """A stored document. Its body is empty if retention has removed it."""
 
     def parked(self, selection: Selection) -> AsyncIterator[Parked]:
         """Parked facts, oldest lane first, read in pages: memory does not grow with their number."""
@@ -364,10 +364,10 @@ class Reader(Protocol):
         """Rules that are held."""
 
     async def fact_names(self) -> Sequence[tuple[str, str]]:
-        """(destination, fact) of all keys that were ever kept."""
+        """All names that keys were ever kept of, as (destination, fact)."""
 
     async def united(self) -> Sequence[tuple[str, str, str]]:
-        """(destination, fact, former) of all names of facts that were ever said to be one."""
+        """All names that were ever united, as (destination, fact, former)."""
 
     async def standings(self, tenant: str, orders: Sequence[str], *, source: str, kind: str) -> Mapping[str, Standing]:
         """Standings of those orders (their lanes' names) that the journal knows. They are meant for a page of some

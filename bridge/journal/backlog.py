@@ -16,7 +16,7 @@ class Backlog:
     """Knows how many bytes of documents wait in one journal."""
 
     def __init__(self, destinations: int) -> None:
-        """destinations: how many what comes is work for."""
+        """Begin empty. destinations: how many a document is work for."""
         self._destinations = destinations
         self._bytes = 0
 

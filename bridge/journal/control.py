@@ -231,7 +231,7 @@ class Remote(SqliteReader):
 
 @asynccontextmanager
 async def acting(path: Path, *, destinations: Sequence[str]) -> AsyncIterator[Intake]:
-    """The journal's owner, or the journal itself where nobody owns it. Raises JournalUnreadable where there is none."""
+    """The journal's owner, or the journal itself if nobody owns it. Raises JournalUnreadable if there is none."""
     async with reading(path):
         pass  # a command makes no journal
     try:

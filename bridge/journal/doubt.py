@@ -24,9 +24,10 @@ SERVED_AGAIN: Final = "it was put back: what happened until now may have been se
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Doubt:
-    """seq: the last document that came before the copy was made; 0: the journal was never put back.
+    """The doubt of a journal that was put back.
 
-    restored  until when facts happened that may have been sent and that this journal does not know
+    seq       the last document that came before the copy was made; 0: the journal was never put back
+    restored  the end of the time in which facts may have been sent that this journal does not know
     """
 
     seq: int = 0

@@ -75,9 +75,10 @@ class Sum(msgspec.Struct):
 
 
 class Header(msgspec.Struct):
-    """whole: nothing was at work when it was written; else it is the picture of a moment, and more was sent since.
+    """The first frame of a file.
 
-    at  when it was written, in seconds since 1970; 0: by an older version
+    whole  nothing was at work when it was written; else it shows one moment, and more was sent since
+    at     when it was written, in seconds since 1970; 0: by an older version
     """
 
     format: str
@@ -211,7 +212,7 @@ def _frame(file: IO[bytes]) -> bytes:
 
 
 def _pages(file: IO[bytes]) -> Iterator[tuple[str, Any]]:
-    """(table, rows), and at last ("", sums)."""
+    """Read the pages: (table, rows), and at last ("", sums)."""
     while frame := _frame(file):
         value = msgspec.msgpack.decode(frame)
         if isinstance(value, dict):

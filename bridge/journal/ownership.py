@@ -60,7 +60,7 @@ def made_anew(path: Path) -> int:
 
 
 def private_folder(folder: Path, users: frozenset[int]) -> Path:
-    """The folder, made with mode 0700 if need be. Raises JournalError where others may put something into it."""
+    """The folder, made with mode 0700 if need be. Raises JournalError if others may put something into it."""
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
         found = folder.lstat()
@@ -75,7 +75,8 @@ def private_folder(folder: Path, users: frozenset[int]) -> Path:
 
 
 def check_socket(place: Path, users: frozenset[int]) -> bool:
-    """False: there is none. Raises JournalError where what stands there is no socket, a link, or somebody else's."""
+    """Check what stands at the socket's place. False: nothing. Raises JournalError if it is no socket, a link, or
+    somebody else's."""
     try:
         found = place.lstat()
     except FileNotFoundError:
@@ -105,7 +106,8 @@ def bound(place: Path, users: frozenset[int]) -> socket.socket:
 
 
 def check_peer(connection: socket.socket, users: frozenset[int], where: Path) -> None:
-    """Raises JournalError where the other side is somebody else. Not known on every system: the place was looked at."""
+    """Check the user of the other side. Raises JournalError if it is somebody else. Not every system tells it: there
+    the place was checked."""
     if not hasattr(socket, "SO_PEERCRED"):
         return
     _, user, _ = _PEER.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size))

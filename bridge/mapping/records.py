@@ -36,7 +36,7 @@ class RecordExpressions:
         return {name: self._variables.get(name) for name in sorted(self._read)}
 
     def __call__(self, written: str, gives: Literal["text", "time"]) -> Compiled:
-        """A function of the scope: the canonical text, or the time in UTC; None where it is empty."""
+        """Compile a function of the scope. It gives the canonical text, or the time in UTC; None if it is empty."""
         try:
             expression = compile_expression(written, self._names)
         except NotAllowed as problem:

@@ -326,7 +326,7 @@ def scope_of(rule: Rule, document: Json, envelope: Envelope, told: Sequence[valu
 
 
 def generated(rule: Rule, shared: Mapping[int, Callable[..., Any]]) -> Callable[..., None]:
-    """`run(out, explaining, memo, budget, document, topic, ...)`: appends the steps to out, or raises.
+    """Generate `run(out, explaining, memo, budget, document, topic, ...)`, which appends the steps to out, or raises.
 
     memo holds, for one document, the structures that several rules share. An element of `each` that fails is explained,
     and does not make the others fail.
@@ -341,7 +341,8 @@ def generated(rule: Rule, shared: Mapping[int, Callable[..., Any]]) -> Callable[
 
 
 def generated_part(rule: Rule, structure: Structure) -> Callable[..., Any]:
-    """`part(budget, document, topic, ...)`: gives a structure of this rule, or None where it is empty, or raises."""
+    """Generate `part(budget, document, topic, ...)`. It gives a structure of this rule, or None if it is empty, or
+    raises."""
     writer = _writer(rule)
     structure.python(writer, "found", strict=False)
     writer.line("return found")

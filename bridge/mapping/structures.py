@@ -276,7 +276,7 @@ def _remembered(writer: PythonSource, structure: Structure, target: str, *, stri
 
 @contextmanager
 def _leaving_out(writer: PythonSource, target: str, problem: str = "") -> Iterator[None]:
-    """Around lines that assign to target: it is None where a value has another shape.
+    """Wrap lines that assign to target: it is None if a value has another shape.
 
     problem  the name to which that failure is assigned
     """
@@ -292,7 +292,7 @@ def _leaving_out(writer: PythonSource, target: str, problem: str = "") -> Iterat
 
 
 def _unless_left_out(member: Member, scope: Scope) -> Value:
-    """The value of a key; None where it is optional and what it reads has another shape."""
+    """The value of a key. None: it is optional, and what it reads has another shape."""
     try:
         return _looked_at(member.of, scope)
     except Failed as failure:

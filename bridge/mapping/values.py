@@ -188,9 +188,9 @@ def as_list(value: Value) -> Value:
 
 
 def whole_budget(kept: dict[int | str, Value] | None = None) -> Budget:
-    """All that a rule may spend on one document.
+    """The budget that a rule may spend on one document.
 
-    kept: what other rules worked out of names that stand for the same in the whole document
+    kept: the values that other rules calculated of names that stand for the same in the whole document
     """
     return [STEPS, BYTES, TERMS, {} if kept is None else kept]
 
@@ -211,7 +211,7 @@ def too_many_facts() -> None:
 def spent(value: Value, budget: Budget, weight: int = 1) -> Value:
     """The value itself, after its size was taken from the steps that a rule may take on one document.
 
-    A mapping costs as little as a number: whoever is given one looks up a key of it.
+    A mapping costs as little as a number: only a key of it is looked up.
     """
     if type(value) is list:
         weight += len(value)
@@ -236,7 +236,7 @@ def walk(value: Value, budget: Budget, weight: int = 1) -> Sequence[Value]:
 
 
 def weighed(value: Value, budget: Budget, size: int = 0) -> Value:
-    """The value itself, after the room that it takes in an event was taken from the bytes that a rule may make."""
+    """The value itself, after the bytes that it takes in an event were taken from those that a rule may make."""
     budget[1] -= size
     if type(value) is str:
         budget[1] -= len(value)
@@ -255,7 +255,7 @@ def made(value: Value, budget: Budget) -> Value:
 
 
 def unfolded(text: Value, budget: Budget) -> Value:
-    """The text itself, after what it may make was taken from the bytes: JSON of it takes many times its room."""
+    """The text itself, after what it may make was taken from the bytes: JSON of it takes many times its memory."""
     if text is not None:
         budget[1] -= len(text) * _OF_A_CHARACTER
         if budget[1] < 0:

@@ -4,9 +4,10 @@
     legacy    product, product_id, product_parameters (the object's type names the key); profile, or session_id;
               201 {"state": "ok"}
 
-Of the legacy form two whole examples are documented: product with profile, product_id with session_id. Assumed are all
-other types of object, `TYPE_parameters` (as it was a little later), the same names for amount, currency, tracked_at,
-metadata and url, and that an event names the profile alone once its session is attached.
+Two whole examples of the legacy form are documented: product with profile, product_id with session_id. All else is
+assumed: the other types of object, `TYPE_parameters` (as it was a little later), and the same names for amount,
+currency, tracked_at, metadata and url. It is also assumed that an event names the profile alone once its session is
+attached.
 """
 
 from collections.abc import Mapping

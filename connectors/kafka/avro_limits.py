@@ -27,7 +27,7 @@ _LONGEST_VARINT: Final = 10  # bytes
 
 
 class Walk:
-    """names: every named type that the schema may refer to."""
+    """A walk through values of one schema. names: every named type that the schema may refer to."""
 
     def __init__(self, schema: Schema, names: Mapping[str, Schema]) -> None:
         self._schema = schema

@@ -16,7 +16,7 @@ _NO_NAME: Final = (
 
 
 class Named(NamedTuple):
-    """is_literal: whoever has the same configuration has the same name."""
+    """The name of a static member. is_literal: all bridges with the same configuration have the same name."""
 
     name: str
     is_literal: bool

@@ -308,7 +308,7 @@ class PostgresJournal(PostgresOperator):
         return claims
 
     async def _claimed(self, dest: str, by: tuple[int, int], rows: Sequence[Row]) -> Sequence[Claim]:
-        """by: the lease, and the number of the claim."""
+        """Make claims of rows. by: the lease, and the number of the claim."""
         if not rows:
             return ()
         lanes = [row[0] for row in rows]

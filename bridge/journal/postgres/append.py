@@ -29,9 +29,12 @@ Delivery = tuple[LaneNumber, str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Append:
-    """An envelope to store, packed before it is queued; texts are such as Postgres can hold. raw: empty where no
-    body is kept. aliases: the last is that of the delivery, which is nobody's name. elsewhere: what aliases and order
-    are under each other name of the tenant, the order last."""
+    """An envelope to store, packed before it is queued. Its texts are such as Postgres can hold.
+
+    raw        empty if no body is kept
+    aliases    the last is that of the delivery, which is nobody's name
+    elsewhere  the hashes of aliases and order under each other name of the tenant, the order last
+    """
 
     envelope: Envelope
     lane: Name

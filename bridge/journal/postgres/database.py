@@ -51,7 +51,8 @@ def upgrade_script(version: int) -> str:
 
 @cache
 def statements(schema: str) -> dict[str, str]:
-    """Name to SQL, every table named with its schema: nothing depends on what a pooled connection was told before."""
+    """Read the statements by name. Every table is named with its schema, so nothing depends on a pooled connection's
+    settings."""
     quoted = '"' + schema.replace('"', '""') + '"'
     named = re.split(r"^-- name: (\w+)$", _read("queries.sql"), flags=re.MULTILINE)[1:]
     texts = (_TABLE.sub(rf"\1 {quoted}.\2", text).replace("SCHEMA", quoted).strip() for text in named[1::2])
@@ -110,7 +111,7 @@ class Database:
             return rows
 
     async def value(self, name: str, *arguments: object) -> Any:  # noqa: ANN401  a cell
-        """The first cell, or None where there is no row."""
+        """The first cell. None: there is no row."""
         rows = await self.fetch(name, *arguments)
         return rows[0][0] if rows else None
 
@@ -143,7 +144,8 @@ async def _tried(pool: Any, place: Place) -> None:  # noqa: ANN401  asyncpg has 
 
 @asynccontextmanager
 async def connected(place: Place) -> AsyncIterator[Database]:
-    """Raises JournalBusy where the database cannot be reached, JournalUnreadable where it has no such journal."""
+    """Connect to the database. Raises JournalBusy if it cannot be reached, JournalUnreadable if it has no such
+    journal."""
     with _translated_errors(place):
         pool = asyncpg.create_pool(
             place.dsn,

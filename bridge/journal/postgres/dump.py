@@ -101,7 +101,7 @@ async def exporting(place: Place) -> AsyncIterator[_Export]:
 
 @asynccontextmanager
 async def importing(place: Place) -> AsyncIterator[_Import]:
-    """An empty journal, filled as a whole or not at all. Raises JournalError where it is not empty."""
+    """Open an empty journal, which is filled as a whole or not at all. Raises JournalError if it is not empty."""
     async with connected(_patient(place)) as database:
         await check(database)
         await _refuse_full(database)

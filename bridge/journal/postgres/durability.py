@@ -30,7 +30,7 @@ async def wait_for_the_disk(connection: Connection) -> None:
 
 
 async def check_commits(connection: Connection) -> None:
-    """Raises JournalUnreadable where a pooler lends us sessions that nobody has told to wait for the disk."""
+    """Check that commits wait for the disk. Raises JournalUnreadable if a pooler lends us sessions that do not."""
     default = (await _defaults(connection, _COMMITS))[_COMMITS]
     if default not in _DURABLE:
         raise JournalUnreadable(
@@ -55,6 +55,6 @@ _SERVER: Final = {
 
 
 async def _defaults(connection: Connection, *names: str) -> Mapping[str, str]:
-    """Settings as the session found them: what it was told since does not count."""
+    """Settings as the session found them. What was set in the session since does not count."""
     rows = await connection.fetch("SELECT name, reset_val FROM pg_settings WHERE name = ANY ($1)", list(names))
     return dict(rows)

@@ -16,7 +16,8 @@ _MOST_WAITING = 50_000  # entries
 
 
 class Group(Generic[Item, Answer]):
-    """`commit` stores a group and gives an answer (or an exception) for each. Run as a task until `stop`."""
+    """A queue whose items are committed in groups. `commit` stores a group and gives an answer (or an exception) for
+    each. Run as a task until `stop`."""
 
     def __init__(self, commit: Callable[[Sequence[Item]], Awaitable[Sequence[Answer | Exception]]]) -> None:
         self._commit = commit

@@ -25,7 +25,7 @@ Lane = tuple[str, int]
 
 
 class Lease:
-    """`id` is what this process owns lanes under; 0 while it has no lease."""
+    """The lease of this process. `id` is what it owns lanes under; 0 while it has no lease."""
 
     def __init__(self, database: Database, *, freed: Callable[[], Awaitable[None]]) -> None:
         self._database = database

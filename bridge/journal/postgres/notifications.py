@@ -19,7 +19,8 @@ _LISTEN_AGAIN = 2.0  # seconds
 
 
 class Notifications:
-    """`changed` is called, with the news, whenever another process may have left something that is due."""
+    """The notifications between processes. `changed` is called, with the news, whenever another process may have left
+    something that is due."""
 
     def __init__(self, database: Database, changed: Callable[[str], None]) -> None:
         self._database = database

@@ -126,7 +126,7 @@ class PostgresOperator(PostgresReader):
     async def _end(
         self, connection: Connection, *, refs: Sequence[str], how: tuple[State, State, Reason], at: int
     ) -> tuple[int, Sequence[Row]]:
-        """Parked facts get a final state by a person's word. How many, and which claims were revoked."""
+        """Give parked facts a final state, as a person decided. Returns how many, and which claims were revoked."""
         parked, state, reason = how
         facts = await self._each(connection, refs, parked)
         claims = await revoke(self._database, connection, {(fact.dest, fact.lane) for fact in facts})

@@ -36,7 +36,8 @@ _DECIDED = "a person has decided about this order since it was claimed"
 
 
 async def recorded(connection: Connection, sql: Mapping[str, str], group: Sequence[Entry]) -> Sequence[Recorded]:
-    """None for what is stored; LaneLost for what belongs to another claim now: the fence before a request leaves."""
+    """Record a group. None for what is stored, LaneLost for what belongs to another claim now: the fence before a
+    request leaves."""
     found = await _found(connection, sql, group)
     mine = found.keys()
     revoked = {_key(entry) for entry in group if found.get(_key(entry)) and _departs(entry)}

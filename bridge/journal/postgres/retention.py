@@ -38,7 +38,7 @@ class Pruning:
     async def _page(
         self, connection: Connection, name: str, before: int, now: int, limit: int
     ) -> tuple[list[Numbered], bool]:
-        """(number, lane) of the next rows, up to the first that is not old, and up to some megabytes of bodies."""
+        """The next rows, as (number, lane), up to the first that is not old, and up to some megabytes of bodies."""
         rows = [tuple(row) for row in await connection.fetch(self._database.sql[name], self._after[name], limit)]
         page = rows[: within_bytes([size for *_, size in rows], MOST_BYTES)]
         following = None
@@ -70,7 +70,7 @@ class Pruning:
     async def _free_of(
         self, connection: Connection, old: Sequence[Numbered], since: int
     ) -> list[tuple[LaneNumber, int]]:
-        """(lane, seq) of those that may go."""
+        """The old documents that may go, as (lane, seq)."""
         if not old:
             return []
         busy = await self._busy(connection, await self._locked(connection, [lane for _, lane in old]), since)

@@ -100,7 +100,7 @@ async def opened(
 
 @asynccontextmanager
 async def reading(path: Path) -> AsyncIterator[SqliteReader]:
-    """Read beside whoever owns it. Raises JournalUnreadable where there is none."""
+    """Read beside the process that owns the journal. Raises JournalUnreadable if there is none."""
     reader = SqliteReader(path, DiskGuard(path, min_free=0, ballast=0).free)
     try:
         yield reader
@@ -346,7 +346,8 @@ class SqliteJournal(SqliteReader):
         lanes: Callable[[T], Collection[LaneNumber]] = lambda _: (),
         revoking: bool = False,
     ) -> T:
-        """lanes: those that it acted on. revoking: what was claimed of them before is not to be sent."""
+        """Let the writer make a change. lanes: those that it acted on. revoking: what was claimed of them before is not
+        to be sent."""
         future: asyncio.Future[object] = self._loop.create_future()
 
         def done(answer: object) -> None:

@@ -64,7 +64,7 @@ class AppendBatch:
         sequences = dict(connection.execute("SELECT name, seq FROM sqlite_sequence").fetchall())
         self._counters = _Counters(seq=sequences.get("envelope", 0), lane=sequences.get("lane", 0))
         self._blocked: set[bytes] | None = None
-        """None: they are too many to be remembered."""
+        """The blocked hashes. None: they are too many to be remembered."""
         self.reload_blocked()
 
     def remember(self, lanes: _Lanes) -> None:

@@ -1,4 +1,4 @@
-"""Searching the tables for what is due, and for what a claim tells of it."""
+"""Search the tables for what is due, and for what a claim says of it."""
 
 import sqlite3
 from collections.abc import Sequence

@@ -84,7 +84,7 @@ def _snapshot(path: Path) -> Iterator[sqlite3.Connection]:
 
 @contextmanager
 def importing(path: Path) -> Iterator[_Import]:
-    """A new journal, there as a whole or not at all. Raises JournalError where there is one already."""
+    """Make a new journal, as a whole or not at all. Raises JournalError if there is one already."""
     if path.exists():
         raise JournalError(
             f"there is a journal at {path} already: name a new place, or move it away with all files beside it "

@@ -34,7 +34,7 @@ class Identity:
     lock of its owner."""
 
     def __init__(self, path: Path, lock: int) -> None:
-        """lock: the descriptor of the lock file that this process holds."""
+        """Name the files. lock: the descriptor of the lock file that this process holds."""
         self.path = path
         self.log = beside(path, "-wal")
         self._index = beside(path, "-shm")

@@ -53,7 +53,7 @@ def resend(connection: sqlite3.Connection, refs: Sequence[str], *, now: int) -> 
 def end(
     connection: sqlite3.Connection, refs: Sequence[str], *, parked: State, state: State, reason: Reason, now: int
 ) -> int:
-    """Parked facts get a final state by a person's word."""
+    """Give parked facts a final state, as a person decided."""
     facts = _each(connection, refs, parked)
     for fact in facts:
         connection.execute(

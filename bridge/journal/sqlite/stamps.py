@@ -88,7 +88,8 @@ class Stamp:
 
 
 def begun(connection: sqlite3.Connection, stamp: Stamp, path: Path, *, is_served: bool) -> Doubt:
-    """What is in doubt from now on. Raises JournalBroken where a copy was put back and this cannot be written down."""
+    """Begin to serve a journal, and return what is in doubt from now on. Raises JournalBroken if a copy was put back
+    and this cannot be written down."""
     is_copy = stamp.is_of_a_copy
     if is_copy:
         emit("journal.put_back", journal=str(path), detail="this file is older than what is known beside it")
