@@ -117,7 +117,7 @@ class Hellotext(BaseModel):
             actions=self._sendable,
             any_refusal_is_a_conflict=self.session_conflict == "any",
         )
-        return talk.held()
+        return talk.run()
 
     def probe(self) -> Request:
         return self._api.list_profiles()

@@ -56,7 +56,7 @@ class Talk:
     may_ask_anew: bool = False
     left_out: str = ""
 
-    def held(self) -> Conversation:
+    def run(self) -> Conversation:
         give = self.event.give
         if fault := _fault(give, self.actions):
             return Rejected(Reason.RULE_FAILED, fault)
