@@ -266,7 +266,8 @@ class _ConfigReader:
             self._add(f"{private.port} is the door's port too: give one of them another", ("private", "port"))
 
     def _check_keep(self, keep: Keep, rules: Rules) -> None:
-        """Report a key that is forgotten while its fact may still come: it would be sent again."""
+        """Report times in `keep` that do not fit. A key that is forgotten while its fact may still come would let the
+        fact be sent again."""
         at = ("journal", "keep")
         if keep.keys <= rules.longest_max_age:
             longest = rules.longest_max_age.days
@@ -275,8 +276,8 @@ class _ConfigReader:
             self._add("bodies may not be kept longer than the history, nor the history longer than the keys", at)
 
     def _check_instances(self, sources: Mapping[str, Source], *, is_shared: bool) -> None:
-        """Report a literal `instance` with a shared journal. Many bridges run by the same file, and so do two while one
-        is replaced."""
+        """Report an `instance` that two sources share, and a literal one with a shared journal: many bridges run by the
+        same file, and so do two while one is replaced."""
         taken: dict[tuple[frozenset[str], str, str], str] = {}
         streams = {name: source for name, source in sources.items() if isinstance(source, StreamSource)}
         for name, source in streams.items():

@@ -17,8 +17,8 @@ from bridge.journal import Appended, Journal
 
 
 class Delivery:
-    """One arrival on its way in. It implements bridge.journal.Incoming. When it has been answered for, `ended` is
-    called with it, once.
+    """One arrival on its way in. It implements bridge.journal.Incoming. When it is stored, has failed or is too
+    late, `ended` is called with it, once.
 
     problem  why it is not stored; None: it is, and `verified`, `envelope` and `appended` say how
     until    see bridge.deadlines.Due
@@ -128,7 +128,7 @@ class ArrivalBatch:
         self._arrived.append(delivery)
 
     async def over(self, source: WebhookSource, arrival: HttpArrival) -> Delivery:
-        """Take in a delivery, and return it when it has been answered for."""
+        """Take in a delivery, and return it when it is stored, has failed or is too late."""
         ended: asyncio.Future[None] = self._loop.create_future()
 
         def end(_: Delivery) -> None:
