@@ -1,7 +1,7 @@
-"""An order by GraphQL in the shape of the webhook's (docs/contracts/shopify.md 8, the table of the two). Pure.
+"""Build an order from GraphQL in the shape of the webhook's (docs/contracts/shopify.md 8, the table of the two). Pure.
 
-For apps that may not use REST. What has no counterpart is absent: `client_details`, `token`, `refund_line_items`, the
-amounts of discount codes, `shipment_status` (so `delivered` is not seen this way).
+It is for apps that may not use REST. Fields without a counterpart are absent: `client_details`, `token`,
+`refund_line_items`, the amounts of discount codes, and `shipment_status` (so `delivered` is not seen in this way).
 """
 
 from collections.abc import Mapping, Sequence
@@ -46,7 +46,7 @@ _FULFILLMENT: Mapping[str, str | None] = {
     "FULFILLED": "fulfilled",
     "RESTOCKED": "restocked",
 }
-"""Others have no word in webhooks."""
+"""The word of webhooks for each state. Other states have none."""
 _PLAIN: Mapping[str, str] = {
     "name": "name",
     "number": "number",
@@ -109,7 +109,7 @@ _MONEY: Mapping[str, str] = {
 
 
 def fetched(asking: Asking, gid: str) -> Errand[Json | None]:
-    """The whole order, every page of its lines; None where it is gone meanwhile, or cannot be read whole."""
+    """Fetch the whole order, with every page of its lines. None: it is gone meanwhile, or cannot be read whole."""
     lines: list[Json] = []
     after: str | None = None
     while True:
@@ -136,7 +136,8 @@ def fetched(asking: Asking, gid: str) -> Errand[Json | None]:
 
 
 def _hidden(node: Json) -> str:
-    """A list that Shopify could not give, or not to this app: null, where an order that has none has an empty one."""
+    """The name of a list that Shopify could not give, or not to this app. It is null, while an order without any has an
+    empty list."""
     if (node.get("lineItems") or {}).get("nodes") is None or None in node["lineItems"]["nodes"]:
         return "lines"
     refunds = node.get("refunds")
@@ -274,7 +275,7 @@ def _refund(node: Mapping[str, Json], number: int) -> dict[str, Json]:
 
 
 def _transaction(node: Mapping[str, Json], number: int) -> dict[str, Json]:
-    """A webhook's transaction is in its own currency, usually the buyer's."""
+    """A transaction as in the webhook, where it is in its own currency, usually the buyer's."""
     paid = (node.get("amountSet") or {}).get("presentmentMoney") or {}
     return {
         "order_id": number,

@@ -1,7 +1,7 @@
-"""What a body says of itself: kind, lane, version, aliases. Decodes the few fields that are needed and skips the rest.
+"""Name a document by its body: kind, lane, version, aliases. Only the few fields that are needed are decoded.
 
 Headers are not signed, so the topic is believed only if the body has the shape that the topic brings. Fields that
-identify are checked; contact data is taken if it is text and ignored if not: an odd phone number refuses no order.
+identify are checked. Contact data is taken if it is text and ignored if not: an odd phone number refuses no order.
 """
 
 import re
@@ -22,11 +22,11 @@ Loose: TypeAlias = Any
 """Anything that may stand there: used if it is fit, ignored if not."""
 
 Odd: TypeAlias = list[Any] | str | int | float | bool | None
-"""What stands there instead of an object, and refuses no order."""
+"""The values that may stand there instead of an object, and refuse no order."""
 
 
 class Name(NamedTuple):
-    """What an envelope takes from the body."""
+    """The parts that an envelope takes from the body."""
 
     kind: str
     lane: str
@@ -36,8 +36,8 @@ class Name(NamedTuple):
 
 
 class Document(msgspec.Struct, frozen=True, kw_only=True):
-    """Any JSON object: nothing in it is asked for, and its lane is its own. It is named by what was signed: the same
-    document under another id, which stands in a header, is no other."""
+    """Any JSON object. Nothing in it is needed, and its lane is its own. It is named by what was signed: the same
+    document under another id, which stands in a header, is no other document."""
 
     def lane(self, kind: str, body: bytes) -> str:
         return f"body:{digest(body)}" if kind else ""
@@ -47,7 +47,7 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Personal(Document, frozen=True, kw_only=True):
-    """May name a person: found, and erased, by what it says of them."""
+    """A document that may name a person. It is found, and erased, by what it says of the person."""
 
     email: Loose = None
     phone: Loose = None
@@ -76,7 +76,7 @@ class Versioned(Personal, frozen=True, kw_only=True):
 
 
 class Identified(Versioned, frozen=True, kw_only=True):
-    """Has an id, and belongs to no order."""
+    """A document that has an id, and belongs to no order."""
 
     id: Id
 
@@ -89,12 +89,12 @@ class ShopItself(Identified, frozen=True, kw_only=True):
     plan_name: Loose = None
 
     def is_of(self, names: Collection[str]) -> bool:
-        """An order has an id too, and no plan."""
+        """Whether it is the shop of one of these names, or a nameless one that has a plan. An order has no plan."""
         return self.myshopify_domain in names or (self.myshopify_domain is None and self.plan_name is not None)
 
 
 class OfOrder(Versioned, frozen=True, kw_only=True):
-    """About an order, which it names: it waits its turn in the order's lane."""
+    """A document about an order, which it names. It waits for its turn in the order's lane."""
 
     order_id: Id
 
@@ -103,7 +103,7 @@ class OfOrder(Versioned, frozen=True, kw_only=True):
 
 
 class OrderGone(Document, frozen=True, kw_only=True):
-    """All that is left of a deleted order."""
+    """The rest of a deleted order."""
 
     id: Id
 
@@ -159,7 +159,7 @@ class Customer(Identified, frozen=True, kw_only=True):
 
 
 class Tokened(Versioned, frozen=True, kw_only=True):
-    """A cart or a checkout: its token is what names it."""
+    """A cart or a checkout. Its token names it."""
 
     token: Token
 
@@ -265,7 +265,7 @@ def named(topic: str, body: bytes, *, tenant: str, also: Sequence[str] = ()) -> 
 
 
 def instant(text: object) -> datetime | None:
-    """ISO 8601 with an offset as an instant in UTC; nine decimals are cut to six; all else is None."""
+    """Read ISO 8601 with an offset as an instant in UTC. Nine decimals are cut to six. All else is None."""
     if not isinstance(text, str):
         return None
     try:
@@ -283,7 +283,8 @@ def _unknown_kind(topic: str) -> str:
 
 
 def _decoded(decoder: msgspec.json.Decoder[Document], topic: str, body: bytes) -> Document:
-    """Skipped text is not decoded, so that it is UTF-8 is checked apart; most are ASCII, quickly seen."""
+    """Decode a document. Skipped text is not decoded, so a separate check finds whether it is UTF-8; most is ASCII,
+    which is quickly seen."""
     try:
         if not body.isascii():
             body.decode()

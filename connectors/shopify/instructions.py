@@ -29,7 +29,7 @@ _request = msgspec.json.Decoder(Compliance).decode
 
 
 def instruction(document: Envelope) -> Instruction | None:
-    """What the document tells; None: nothing, or its body is gone."""
+    """The instruction of the document. None: it has none, or its body is gone."""
     task = TASKS.get(document.topic)
     if task is None or (task in ("disclose", "erase") and not document.raw):
         return None
@@ -49,7 +49,8 @@ def _orders(ids: _Ids) -> tuple[str, ...]:
 
 
 def of_shop(body: bytes, shop: str) -> bytes:
-    """A request for compliance as if of this shop; all else names its shop in the header only, and is left as it is."""
+    """Address a request for compliance to this shop. Any other document names its shop in the header only, and is left
+    as it is."""
     document = decoded(msgspec.json.decode, body)
     named = document.get("shop_domain") if isinstance(document, dict) else None
     return body.replace(named.encode(), shop.encode()) if isinstance(named, str) and named else body

@@ -1,6 +1,6 @@
-"""Erasing persons and orders, a page of lanes in one transaction. Bodies, aliases and history go, keys stay.
+"""Erase persons and orders, a page of lanes in one transaction. Bodies, aliases and history go, and keys stay.
 
-Rows are gone for every question; their bytes leave the files with vacuum, and backups when these are let go.
+Erased rows are gone for every question. Their bytes leave the files with vacuum, and backups when these are deleted.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ _PAUSE = 0.1  # seconds
 
 
 def hashes(salt: bytes, erasure: Erasure) -> list[bytes]:
-    """What is kept of whom or what must not come again."""
+    """Hashes of the persons and orders that must not come again."""
     aliases = (*erasure.aliases, *(order_alias(order) for order in erasure.orders))
     return [alias_hash(salt, erasure.tenant, alias) for alias in aliases]
 
@@ -68,7 +68,8 @@ async def erase(
 async def _erase(
     connection: Connection, database: Database, salt: bytes, lanes: list[LaneNumber], at: int
 ) -> tuple[int, list[LaneNumber]]:
-    """Bodies that went, and lanes that are in flight: of these nothing was touched but their claims."""
+    """Erase lanes. Returns how many bodies went, and the lanes that are in flight: nothing of these was touched but
+    their claims."""
     sql = database.sql
     await connection.fetch(sql["lock_lanes"], lanes)
     destinations = [dest for (dest,) in await connection.fetch(sql["destinations"])]
@@ -93,7 +94,7 @@ async def _erase(
 
 
 async def conclude(database: Database, ref: str, at: int) -> int:
-    """A platform's request that was carried out; it may have erased itself."""
+    """Conclude a platform's request that was carried out. It may have erased itself."""
     lane = lane_of(ref)
     if lane is None:
         return 0

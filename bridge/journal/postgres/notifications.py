@@ -1,6 +1,6 @@
-"""Processes wake each other: NOTIFY outside of every transaction, at most twenty times a second, and a calm look.
+"""Wake other processes: NOTIFY outside of every transaction, at most twenty times a second, and a calm look.
 
-A notification that gets lost costs at most `poll`: the look is what counts, the notification makes it soon.
+A lost notification costs at most `poll`: the look is what counts, and the notification makes it soon.
 """
 
 import asyncio
@@ -41,7 +41,7 @@ class Notifications:
                 await connection.execute("SELECT pg_notify($1, $2)", self._channel, news)
 
     async def notifying(self) -> None:
-        """Runs until cancelled."""
+        """Run until cancelled."""
         while True:
             await self._news.wait()
             self._news.clear()
@@ -53,7 +53,7 @@ class Notifications:
             await asyncio.sleep(_APART)
 
     async def listening(self) -> None:
-        """Runs until cancelled; a connection that is lost is made again."""
+        """Run until cancelled. A connection that is lost is made again."""
         place = self._database.place
         while place.listen:
             try:

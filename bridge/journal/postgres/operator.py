@@ -1,4 +1,4 @@
-"""What a person does to parked facts and held rules: each call is one transaction, or a few pages of them."""
+"""Acts of a person on parked facts and held rules. Each call is one transaction, or a few pages of them."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
@@ -50,7 +50,8 @@ class PostgresOperator(PostgresReader):
         return await self._decide(refs, (State.UNCERTAIN, state, Reason.SETTLED_BY_HAND))
 
     async def _decide(self, refs: Sequence[str], how: tuple[State, State, Reason]) -> int:
-        """What is claimed of these lanes, here or elsewhere, is not sent any more when this returns."""
+        """Decide about lanes. When this returns, nothing that was claimed of them, here or elsewhere, is sent any
+        more."""
         facts, claims = await self._database.transaction(partial(self._end, refs=refs, how=how, at=now()))
         await self._acted()
         await notify_decided(self._database, claims)
@@ -100,7 +101,8 @@ class PostgresOperator(PostgresReader):
         await self._run(connection, "put_verdicts", *columns([row], 7))
 
     async def _retry(self, connection: Connection, *, refs: Sequence[str], at: int) -> int:
-        """Dead facts of destinations whose newest document is still stored; what a source parked has no destination."""
+        """Retry dead facts of destinations whose newest document is still stored. What a source parked has no
+        destination."""
         retried = []
         for fact in await self._each(connection, refs, State.DEAD):
             sql = self._database.sql["newest_document"]
@@ -113,7 +115,7 @@ class PostgresOperator(PostgresReader):
         return len(retried)
 
     async def _resend(self, connection: Connection, *, refs: Sequence[str], at: int) -> int:
-        """Uncertain facts: the key is let go and the document that made it is mapped again."""
+        """Resend uncertain facts: the key is let go and the document that made it is mapped again."""
         facts = await self._each(connection, refs, State.UNCERTAIN)
         for fact in facts:
             key = (fact.lane, fact.dest, fact.fact, fact.once)
@@ -136,11 +138,11 @@ class PostgresOperator(PostgresReader):
         return len(facts), claims
 
     async def _free_held(self, connection: Connection, *, at: int) -> int:
-        """Lanes that wait for a rule that nobody holds are due."""
+        """Make lanes due that wait for a rule that nobody holds."""
         return await self._run(connection, "free_held", at)
 
     async def _release(self, connection: Connection, *, dest: str, rule: str, at: int) -> int:
-        """One page of the lanes that wait for a held rule; with the last page the hold ends."""
+        """Make one page of the lanes due that wait for a held rule. With the last page the hold ends."""
         freed = await self._run(connection, "release", at, dest, rule)
         if not freed:
             await self._run(connection, "end_hold", dest, rule)

@@ -1,4 +1,5 @@
-"""What happened to claimed documents, a group in one transaction, and only where the lane is still this process's."""
+"""Record what happened to claimed documents, a group in one transaction, and only if the lane is still this
+process's."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from bridge.journal.written_rows import attempt_row, begins_anew, fact_row, skip
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """What happened to a claimed document."""
+    """The progress of a claimed document."""
 
     claim: Claim
     progress: Progress
@@ -24,7 +25,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Released:
-    """The lane was to wait for a rule that is held no longer: it is due."""
+    """The lane was to wait for a rule that is held no longer. It is due."""
 
 
 Key: TypeAlias = tuple[int, str, int, int]

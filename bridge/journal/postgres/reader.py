@@ -28,14 +28,14 @@ _PAGE = 200  # rows
 
 
 class PostgresReader:
-    """Implements Reading."""
+    """Implements Reader."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._salt_read: bytes | None = None
 
     async def salt(self) -> bytes:
-        """The journal's own, made with it."""
+        """The journal's own salt, made with it."""
         if self._salt_read is None:
             self._salt_read = bytes(await self._database.value("salt"))
         return self._salt_read

@@ -1,4 +1,4 @@
-"""Forgetting, in small steps, as in the embedded journal: bodies first, then history, then keys."""
+"""Forget in small steps, as in the embedded journal: bodies first, then history, then keys."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,5 @@
-"""`journal init`: the schema is made or brought to this version, by one migrator at a time, and left alone if it is."""
+"""Make the schema for `journal init`, or bring it to this version. One migrator works at a time, and a schema of this
+version is left alone."""
 
 import secrets
 
@@ -11,7 +12,7 @@ _LOCK = 0x41425247  # of the advisory lock
 
 
 async def made(database: Database) -> bool:
-    """Idempotent; True: something was made. Raises JournalBusy, JournalUnreadable for a newer one."""
+    """Make the schema. Idempotent; True: something was made. Raises JournalBusy, JournalUnreadable for a newer one."""
     return await database.transaction(lambda connection: _made(connection, database))
 
 
@@ -31,7 +32,8 @@ async def _made(connection: Connection, database: Database) -> bool:
 
 
 async def _brought_on(connection: Connection, database: Database, quoted: str) -> bool:
-    """What is added has defaults, so that older replicas work on meanwhile; they refuse to start anew."""
+    """Bring the schema to this version. New columns have defaults, so older replicas work on meanwhile; they refuse to
+    start again."""
     found = int(await connection.fetchval(database.sql["version"]))
     if found > VERSION:
         raise JournalUnreadable(f"the journal has version {found}, made by a newer bridge; this one knows {VERSION}")

@@ -58,7 +58,8 @@ class _Import(_Export):
 
 @contextmanager
 def exporting(path: Path) -> Iterator[_Export]:
-    """The journal of one moment; whole where nobody works with it meanwhile. Raises JournalUnreadable, JournalError."""
+    """Open the journal of one moment. It is whole if nobody works with it meanwhile. Raises JournalUnreadable,
+    JournalError."""
     if not path.exists():
         raise JournalError(f"there is no journal at {path}")
     check_content(path)

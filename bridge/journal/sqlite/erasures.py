@@ -1,6 +1,7 @@
-"""Erasing persons and orders: each function runs inside one transaction of the writer, with secure_delete on.
+"""Erase persons and orders. Each function runs inside one transaction of the writer, with secure_delete on.
 
-Bodies, aliases and history go, keys stay. Free pages are overwritten; the log is emptied afterwards (see `emptied`).
+Bodies, aliases and history go, and keys stay. Free pages are overwritten. The log is emptied afterwards (see
+`emptied`).
 """
 
 import sqlite3
@@ -19,7 +20,7 @@ _MOST_BYTES = 4 * 1024 * 1024
 
 
 def hashes(salt: bytes, erasure: Erasure) -> list[bytes]:
-    """What is kept of whom or what must not come again."""
+    """Hashes of the persons and orders that must not come again."""
     aliases = (*erasure.aliases, *(order_alias(order) for order in erasure.orders))
     return [alias_hash(salt, erasure.tenant, alias) for alias in aliases]
 
@@ -33,13 +34,13 @@ def allow(connection: sqlite3.Connection, salt: bytes, erasure: Erasure) -> int:
 
 
 def blocked(connection: sqlite3.Connection, *, most: int) -> set[bytes]:
-    """Hashes of whom or what must not come again, some of them where there are more."""
+    """Hashes of the persons and orders that must not come again: at most `most` of them."""
     return {one for (one,) in connection.execute(statements()["blocked"], (most,))}
 
 
 @contextmanager
 def overwriting(connection: sqlite3.Connection) -> Iterator[None]:
-    """What is deleted meanwhile is overwritten with zeros."""
+    """Overwrite with zeros what is deleted meanwhile."""
     connection.execute("PRAGMA secure_delete = ON")
     try:
         yield
@@ -48,7 +49,7 @@ def overwriting(connection: sqlite3.Connection) -> Iterator[None]:
 
 
 def erase(connection: sqlite3.Connection, erasure: Erasure, *, now: int) -> Erased:
-    """One page of lanes. What has left already ends by itself, and is not tried again."""
+    """Erase one page of lanes. What has left already ends by itself, and is not tried again."""
     with overwriting(connection):
         lanes = lanes_of(connection, erasure, limit=_PAGE + 1)
         chosen = _within_bytes(connection, lanes[:_PAGE])
@@ -64,7 +65,7 @@ def erase(connection: sqlite3.Connection, erasure: Erasure, *, now: int) -> Eras
 
 
 def _within_bytes(connection: sqlite3.Connection, lanes: Sequence[LaneNumber]) -> Sequence[LaneNumber]:
-    """The first of them, as many as the bytes of their documents allow, but one at least."""
+    """Choose the first lanes, as many as the bytes of their documents allow, but one at least."""
     sizes = dict.fromkeys(lanes, 0)
     for lane, size in fetched(connection, "sizes_of", [(lane,) for lane in lanes]):
         sizes[lane] += size
@@ -77,7 +78,8 @@ def _within_bytes(connection: sqlite3.Connection, lanes: Sequence[LaneNumber]) -
 
 
 def _block_orders(connection: sqlite3.Connection, lanes: Sequence[LaneNumber], now: int) -> None:
-    """Later documents of these orders may not name their buyer: a parcel's address, a refund's note."""
+    """Block orders by their ids: later documents may not name their buyer, such as a parcel's address or a refund's
+    note."""
     salt = salt_of(connection)
     names = fetched(connection, "names_of", [(lane,) for lane in lanes])
     run(connection, "block", [(alias_hash(salt, tenant, order_alias(name)), now) for tenant, name in names])
@@ -103,7 +105,7 @@ def _erase(connection: sqlite3.Connection, lanes: Sequence[LaneNumber], now: int
 
 
 def conclude(connection: sqlite3.Connection, ref: str, *, now: int) -> int:
-    """A platform's request that was carried out; it may have erased itself."""
+    """Conclude a platform's request that was carried out. It may have erased itself."""
     lane = lane_of(ref)
     if lane is None:
         return 0
@@ -114,9 +116,10 @@ def conclude(connection: sqlite3.Connection, ref: str, *, now: int) -> int:
 
 
 def emptied(connection: sqlite3.Connection) -> bool:
-    """The log holds older pictures of pages: all of it goes to the file, and is cut off. Outside of a transaction.
+    """Empty the log, which holds older versions of pages: all of it goes to the file, and is cut off. Call it outside
+    of a transaction.
 
-    False: somebody reads an older picture; it goes with a later one, see `prune`. Nobody is waited for here: appends
+    False: somebody reads an older version, which goes with a later one, see `prune`. Nobody is waited for here: appends
     stand behind this in the writer's thread.
     """
     ((patience,),) = connection.execute("PRAGMA busy_timeout").fetchall()

@@ -1,4 +1,5 @@
-"""What a person does to parked facts and held rules: each a function that runs inside one transaction of the writer."""
+"""Acts of a person on parked facts and held rules. Each is a function that runs inside one transaction of the
+writer."""
 
 import sqlite3
 from collections.abc import Sequence
@@ -25,7 +26,8 @@ def _note(connection: sqlite3.Connection, fact: Parked, reason: Reason, now: int
 
 
 def retry(connection: sqlite3.Connection, refs: Sequence[str], *, now: int) -> int:
-    """Dead facts of destinations whose newest document is still stored. What a source parked has no destination."""
+    """Retry dead facts of destinations whose newest document is still stored. What a source parked has no
+    destination."""
     retried = []
     for fact in _each(connection, refs, State.DEAD):
         newest = connection.execute(statements()["newest_document"], (fact.lane, fact.source, fact.kind)).fetchone()
@@ -38,7 +40,7 @@ def retry(connection: sqlite3.Connection, refs: Sequence[str], *, now: int) -> i
 
 
 def resend(connection: sqlite3.Connection, refs: Sequence[str], *, now: int) -> int:
-    """Uncertain facts: the key is let go and the document that made it is mapped again."""
+    """Resend uncertain facts: the key is let go and the document that made it is mapped again."""
     facts = _each(connection, refs, State.UNCERTAIN)
     for fact in facts:
         connection.execute(
@@ -64,7 +66,7 @@ def end(
 
 
 def release(connection: sqlite3.Connection, dest: str, rule: str, *, now: int) -> int:
-    """One page of the lanes that wait for a held rule becomes due; with the last page the hold ends."""
+    """Make one page of the lanes due that wait for a held rule. With the last page the hold ends."""
     freed = connection.execute(statements()["release"], (now, dest, dest, rule)).rowcount
     if not freed:
         connection.execute(statements()["end_hold"], (dest, rule))

@@ -1,4 +1,4 @@
-"""What became of claimed documents, written down a group at a time. All of it runs in the writer's thread."""
+"""Record what became of claimed documents, a group at a time. All of it runs in the writer's thread."""
 
 import sqlite3
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ class ProgressBatch:
         self._names |= names
 
     def record(self, entries: Sequence[Entry]) -> _Names:
-        """The names that are new to this journal."""
+        """Record a group. Returns the names that are new to this journal."""
         batch = Batch()
         done: list[Entry] = []
         for entry in entries:

@@ -178,7 +178,7 @@ def _orders(connection: sqlite3.Connection, *, after: int, limit: int, span: tup
 
 
 def lanes_of(connection: sqlite3.Connection, erasure: Erasure, limit: int) -> list[LaneNumber]:
-    """The next lanes of whom or what is meant."""
+    """The next lanes that the erasure is about."""
     if erasure.everything:
         most = limit + len(erasure.left)
         rows = _query(connection, "lanes_of_tenant", erasure.after, erasure.tenant, most)
@@ -204,7 +204,7 @@ def _standings(
 
 
 def parked_of_lane(connection: sqlite3.Connection, *, state: State, ref: str) -> list[Parked]:
-    """The fact that the reference names, where it is parked in this state; none or one."""
+    """The fact that the reference names, if it is parked in this state; none or one."""
     lane = lane_of(ref)
     rows = _query(connection, "parked_of_lane", lane, state.value) if lane is not None else []
     return [fact for fact in map(parked_of, rows) if fact.ref == ref]

@@ -25,7 +25,7 @@ def schema() -> str:
 
 
 def upgrade(version: int) -> str:
-    """What makes a journal of the version before into one of this version."""
+    """The script that makes a journal of the version before into one of this version."""
     return _read(f"upgrade_{version}.sql")
 
 
