@@ -20,11 +20,11 @@ from bridge.delivery.http import NoAuthority, NotHttp, OpensWire, Timeouts, Wire
 from bridge.delivery.rate import RateLimit
 from bridge.status_table import SILENCES, Row, Silent
 
-_REMEMBERED = 20_000
-_REMEMBERED_BYTES = 16 * 1024 * 1024
+_REMEMBERED = 20_000  # answers
+_REMEMBERED_BYTES = 16 * 1024 * 1024  # bytes
 _OVERHEAD = 512
 """Bytes that a remembered answer takes beside its own content."""
-_SMOOTHING = 0.1
+_SMOOTHING = 0.1  # share of the newest request in the latency
 _PROBLEMS: tuple[tuple[type[Exception], Silent], ...] = (
     (NoAuthority, Silent.NO_TLS),
     (aiohttp.ConnectionTimeoutError, Silent.NO_CONNECTION_IN_TIME),

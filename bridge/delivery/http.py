@@ -26,7 +26,7 @@ from bridge.contract import Request, Response
 LONGEST_LINE = 65_536
 """The most bytes of an answer's status line, and of each of its headers, as in other clients. aiohttp's own limit is
 8,190."""
-MOST_HEADERS = 1024
+MOST_HEADERS = 1024  # headers of one answer
 BEGINNING = 256
 """The bytes in which the status line is looked for. Answers that are not final may come before it."""
 SUCCESS = range(200, 300)

@@ -47,7 +47,7 @@ from bridge.delivery.http import (
     with_notes,
 )
 
-_MOST_HOSTS = 64
+_MOST_HOSTS = 64  # hosts
 
 
 class _Watched(asyncio.Protocol):

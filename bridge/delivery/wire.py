@@ -51,9 +51,9 @@ from bridge.delivery.http import (
     with_notes,
 )
 
-_MOST_WAYS = 64
+_MOST_ENDPOINTS = 64  # endpoints
 _INFORMATIONAL = range(100, 200)
-_SWITCHING = 101
+_SWITCHING = 101  # status
 
 
 class _Protocol(ResponseHandler):
@@ -151,7 +151,7 @@ class FastWire:
         key = (url.scheme, url.raw_authority, trusted, *request.headers.items())
         endpoint = self._endpoints.get(key)
         if endpoint is None:
-            if len(self._endpoints) >= _MOST_WAYS:
+            if len(self._endpoints) >= _MOST_ENDPOINTS:
                 del self._endpoints[next(iter(self._endpoints))]
             headers = headers_of(request, url, own=self._own)
             endpoint = self._endpoints[key] = _Endpoint(self._connecting(url, headers, trusted))

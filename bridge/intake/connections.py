@@ -20,7 +20,7 @@ from bridge.intake.responses import answer, closes, stays
 from bridge.intake.watch import OpenConnections, Watch
 from bridge.intake.webhook import Door, refused
 
-_STORED = 200
+_STORED = 200  # status
 
 
 class _Options(TypedDict):

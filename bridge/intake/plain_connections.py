@@ -18,7 +18,7 @@ from bridge.intake.responses import CONTINUE, answer, stays
 from bridge.intake.watch import OpenConnections, Watch
 from bridge.intake.webhook import Door, refused
 
-_STORED = 200
+_STORED = 200  # status
 _END_OF_HEAD = b"\r\n\r\n"
 _BEGINNING_OF_ANSWER = b"HTTP/"
 _OF_AIOHTTP = "aiohttp."

@@ -15,7 +15,7 @@ IDLE = 75.0
 _FOR_THE_REST = 192
 """Descriptors for the journal, the private port, streams, and requests to destinations."""
 
-_FEWEST = 8
+_FEWEST = 8  # connections that are open at once, whatever the system allows
 
 
 class Connection(Protocol):

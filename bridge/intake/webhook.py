@@ -138,7 +138,7 @@ class Door:
         started = time.perf_counter()
         body = payload.read_nowait()
 
-        def over(delivery: Delivery) -> None:
+        def answer_sender(delivery: Delivery) -> None:
             self._deadlines.close(delivery)
             self._budget.taken -= size
             status = 500
@@ -149,7 +149,7 @@ class Door:
 
         self._budget.taken += size
         arrival = HttpArrival(source=name, headers=headers, body=body, received_at=datetime.now(UTC))
-        delivery = Delivery(source, arrival, over)
+        delivery = Delivery(source, arrival, answer_sender)
         self._deadlines.open(delivery)
         self._gathering.add(delivery)
         return True
