@@ -11,7 +11,12 @@ _TOP = """# aiohttp
 The bridge uses aiohttp for connections to its door and for requests to destinations.
 Two modules use the inside of aiohttp, because its public interface costs more.
 aiohttp may change its inside in any version.
-So each of them has a twin that uses the public interface only:
+So each of them has a twin that uses the public interface only.
+
+The range is `>=3.14.4,<4`.
+3.14.4 is the first version that has all that the fast door needs.
+With 3.14.0 a request that comes right behind one that asks for another protocol is not answered.
+The tests that speak bytes were run with 3.14.4 and 3.14.5.
 
 | | Fast | Twin | Setting |
 | --- | --- | --- | --- |
