@@ -1,6 +1,7 @@
 """The only room that knows HTTP going out, against real servers and against none."""
 
 import asyncio
+import ssl
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
@@ -10,6 +11,7 @@ from aiohttp import web
 from bridge.contract import Request, Response, Share
 from bridge.delivery.http import Timeouts
 from bridge.status_table import Fate, Silent
+from tests import certificates
 
 
 @pytest.fixture
@@ -289,3 +291,66 @@ async def test_when_the_one_who_asks_is_cancelled_somebody_who_waits_asks_anew(c
     answers.set()
     assert 200 == (await second).status
     assert asked.locked()
+
+
+# -- TLS ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def signed(tmp_path_factory):
+    """A folder with certificates of an authority that no machine trusts."""
+    folder = tmp_path_factory.mktemp("certificates")
+    certificates.make(folder, "api", "another")
+    return folder
+
+
+@pytest.fixture
+async def over_tls(signed):
+    """An address behind TLS that answers 200; how many connections and requests came."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(signed / "api.pem")
+    peers = []
+
+    async def handler(request):
+        peers.append(request.transport.get_extra_info("peername"))
+        return web.Response(text="over tls")
+
+    runner = web.ServerRunner(web.Server(handler), shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
+    yield f"https://127.0.0.1:{runner.addresses[0][1]}/", peers
+    await runner.cleanup()
+
+
+async def test_an_authority_that_a_request_names_is_trusted_and_its_connection_used_again(client, over_tls, signed):
+    url, peers = over_tls
+    answers = [await client.send(_get(url, ca=str(signed / "ca.pem"))) for _ in range(3)]
+    assert [(200, b"over tls")] * 3 == [(answer.status, answer.body) for answer in answers]
+    assert 1 == len(set(peers))
+
+
+async def test_a_certificate_that_nobody_vouches_for_is_refused_before_anything_is_sent(client, over_tls, signed):
+    url, peers = over_tls
+    unknown = await client.send(_get(url))
+    wrong = await client.send(_get(url, ca=str(signed / "another.crt")))
+    assert [Silent.NO_TLS, Silent.NO_TLS] == [unknown.silent, wrong.silent]
+    assert [] == peers
+
+
+async def test_a_body_of_many_pieces_comes_whole_over_tls(client_with, signed):
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(signed / "api.pem")
+
+    async def talk(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 60000\r\n\r\n")
+        for _ in range(60):
+            writer.write(b"x" * 1000)
+            await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(talk, "127.0.0.1", 0, ssl=context)
+    async with server, client_with(read=timedelta(seconds=30)) as client:
+        url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        answer = await client.send(_get(url, ca=str(signed / "ca.pem")))
+    assert (200, 60_000, True) == (answer.status, len(answer.body), answer.is_whole)

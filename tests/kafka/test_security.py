@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import subprocess
 from datetime import datetime, timedelta
 
 import pytest
@@ -16,6 +15,7 @@ from bridge.errors import StreamError
 from bridge.intake import kafka
 from bridge.intake.kafka import WrongSecurity, opened
 from bridge.setting_types import Secret
+from tests import certificates
 from tests.kafka import broker
 
 MORE = """
@@ -38,25 +38,11 @@ USERS = [
 ]
 
 
-def _openssl(folder, *arguments):
-    subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
-
-
 @pytest.fixture(scope="module")
 def doors(had, tmp_path_factory):
     """The ports by listener, and the folder with the certificates."""
     folder = tmp_path_factory.mktemp("certificates")
-    _openssl(folder, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=ours", "-keyout",
-             "ca.key", "-out", "ca.pem", "-addext", "keyUsage=critical,keyCertSign,cRLSign")  # fmt: skip
-    # What Python 3.13 asks of certificates.
-    extensions = ("subjectAltName=IP:127.0.0.1", "authorityKeyIdentifier=keyid", "subjectKeyIdentifier=hash")
-    (folder / "san").write_text("\n".join(extensions))
-    for name in ("broker", "client"):
-        _openssl(folder, "req", "-newkey", "rsa:2048", "-nodes", "-subj", f"/CN={name}", "-keyout", f"{name}.key",
-                 "-out", f"{name}.csr")  # fmt: skip
-        _openssl(folder, "x509", "-req", "-in", f"{name}.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial",
-                 "-days", "2", "-extfile", "san", "-out", f"{name}.crt")  # fmt: skip
-    (folder / "broker.pem").write_text((folder / "broker.key").read_text() + (folder / "broker.crt").read_text())
+    certificates.make(folder, "broker", "client")
     logins = "\n".join(
         f"listener.name.{name}.{mechanism}.sasl.jaas.config={module}"
         for name in ("saslp", "sasls")
