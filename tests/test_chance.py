@@ -19,7 +19,7 @@ def failed(tmp_path, monkeypatch):
         monkeypatch.setenv("TEST_SEED", seed)
         words = [sys.executable, "-m", "pytest", "-q", "-p", "tests.conftest", "--rootdir", tmp_path, tmp_path]
         told = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False).stdout
-        return re.findall(r"TEST_SEED=(\d+)|ValueError: (0\.\d+)$", told, re.MULTILINE)
+        return re.findall(r"TEST_SEED=(\d+)|^E +ValueError: (\d\S+)$", told, re.MULTILINE)
 
     return run
 
