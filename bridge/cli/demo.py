@@ -120,8 +120,8 @@ async def _run_and_show() -> None:
 
 async def _show(settings: Settings, opened: asyncio.Future[service.Running], api: str) -> None:
     """One order through the real door, and what became of it, as anybody could ask."""
-    house = await opened
-    door, private = f"http://127.0.0.1:{house.port}{PATH}shop", f"http://127.0.0.1:{house.private_port}"
+    running = await opened
+    door, private = f"http://127.0.0.1:{running.port}{PATH}shop", f"http://127.0.0.1:{running.private_port}"
     click.echo(f"the bridge is open at {door}, the stand-in of the attribution API at {api}, "
                f"the journal is {journals.store_of(settings.journal).name}")  # fmt: skip
     body = fresh(example("shopify", "order.json"), now=datetime.now(UTC))

@@ -125,7 +125,7 @@ class DocumentDelivery:
         """Map a document by the rules of now. What they give is still to be sent."""
         document = ClaimedDocument(claim, self._book.rules)
         sent = [key for key, state in claim.held.items() if state in _SENT] if document.rules.reads_told else ()
-        steps = document.rules.apply(claim.envelope, self._route.name, stale=claim.stale, sent=sent)
+        steps = document.rules.apply(claim.envelope, self._route.name, stale=claim.is_stale, sent=sent)
         return self._given(document, steps)
 
     def _given(self, document: ClaimedDocument, steps: Sequence[Step]) -> ClaimedDocument:

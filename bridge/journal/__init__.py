@@ -72,7 +72,7 @@ class Claim(Plain, frozen=True, kw_only=True):
     united: frozenset[tuple[str, str]] = frozenset()
 
     @property
-    def stale(self) -> bool:
+    def is_stale(self) -> bool:
         """Whether a newer full document of the same source and kind was mapped already."""
         return not self.asked and self.envelope.is_stale(self.newest)
 

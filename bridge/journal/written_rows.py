@@ -78,7 +78,7 @@ def attempt_row(claim: Claim, end: Postponed, now: int) -> Row:
 def version_rows(claim: Claim, progress: Progress) -> Sequence[Row]:
     """A row of `version`, where the document was mapped to its end and no newer one was before."""
     envelope = claim.envelope
-    is_newest = envelope.version is not None and isinstance(progress.end, Done) and not claim.stale
+    is_newest = envelope.version is not None and isinstance(progress.end, Done) and not claim.is_stale
     return [(claim.lane, claim.dest, envelope.source, envelope.kind, micros_or_none(envelope.version))] * is_newest
 
 

@@ -85,7 +85,7 @@ class Sandbox:
         self.total = 0
         self.received: deque[bytes] = deque(maxlen=keep)
         self._token = token
-        self._failures = [_Mood(failure) for failure in failures]
+        self._failures = [_Planned(failure) for failure in failures]
 
     def handler(self, answer: Answering) -> Callable[..., Awaitable[Any]]:
         """Wraps an answer of the API with everything that may happen to a request."""
@@ -107,9 +107,9 @@ class Sandbox:
 
     async def _failure(self, request: web.Request) -> Failure:
         """The first failure that strikes. The body is looked at only if a failure asks for it."""
-        looks = any(mood.failure.holds for mood in self._failures)
+        looks = any(planned.failure.holds for planned in self._failures)
         text = (await request.read()).decode(errors="replace") if looks else ""
-        return next((mood.failure for mood in self._failures if mood.strikes(request.path, text)), Failure())
+        return next((planned.failure for planned in self._failures if planned.strikes(request.path, text)), Failure())
 
     async def tell(self, _request: web.Request) -> web.Response:
         text = b"".join(line + b"\n" for line in self.received)
@@ -125,11 +125,11 @@ class Sandbox:
             failure = msgspec.json.decode(await request.read(), type=Failure)
         except msgspec.DecodeError as problem:
             return web.Response(status=400, text=f"{problem}\n")
-        self._failures.append(_Mood(failure))
+        self._failures.append(_Planned(failure))
         return web.Response(status=204)
 
     async def tell_failures(self, _request: web.Request) -> web.Response:
-        text = b"".join(msgspec.json.encode(mood.told()) + b"\n" for mood in self._failures)
+        text = b"".join(msgspec.json.encode(planned.described()) + b"\n" for planned in self._failures)
         return web.Response(body=text, content_type="application/jsonl")
 
     async def recover(self, _request: web.Request) -> web.Response:
@@ -198,7 +198,7 @@ class Sandbox:
         self.received.append(msgspec.json.encode(line))
 
 
-class _Mood:
+class _Planned:
     """A failure, and how often it has struck."""
 
     def __init__(self, failure: Failure) -> None:
@@ -206,7 +206,7 @@ class _Mood:
         self._met = 0
         self._struck = 0
 
-    def told(self) -> dict[str, Json]:
+    def described(self) -> dict[str, Json]:
         return {**msgspec.structs.asdict(self.failure), "struck": self._struck}
 
     def strikes(self, path: str, text: str) -> bool:

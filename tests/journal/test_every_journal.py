@@ -198,7 +198,7 @@ async def test_a_claim_carries_the_keys_and_the_newest_version_of_its_lane(journ
     await journal.append(envelope("1", minutes=3))
     (claim,) = await _claimed(journal)
     assert {("placed", "[]"): State.DELIVERED, ("refund", '["7"]'): State.SHADOWED} == claim.held
-    assert (NOW + timedelta(minutes=5), True) == (claim.newest, claim.stale)
+    assert (NOW + timedelta(minutes=5), True) == (claim.newest, claim.is_stale)
 
 
 async def test_only_documents_of_the_same_source_and_kind_make_one_stale(journal, envelope):
@@ -207,7 +207,7 @@ async def test_only_documents_of_the_same_source_and_kind_make_one_stale(journal
     await journal.append(envelope("1", minutes=3))
     stale = []
     while claims := await _claimed(journal):
-        stale.append(claims[0].stale)
+        stale.append(claims[0].is_stale)
         await _done(journal, claims[0])
     assert [False, False, False] == stale
 
@@ -217,7 +217,7 @@ async def test_a_stale_document_does_not_make_the_newest_version_older(journal, 
         await journal.append(envelope("1", minutes=minutes))
     stale = []
     while claims := await _claimed(journal):
-        stale.append(claims[0].stale)
+        stale.append(claims[0].is_stale)
         await _done(journal, claims[0])
     assert [False, True, True] == stale
 
@@ -358,7 +358,7 @@ async def test_a_retry_maps_the_newest_stored_document_even_if_it_is_stale_by_no
     (fact,) = await _parked(journal)
     assert 1 == await journal.retry([fact.ref])
     (claim,) = await _claimed(journal, now=datetime.now(UTC))
-    assert ("1-9", True, False) == (claim.envelope.id, claim.asked, claim.stale)
+    assert ("1-9", True, False) == (claim.envelope.id, claim.asked, claim.is_stale)
     await _done(journal, claim, _settled(), now=datetime.now(UTC))
     assert [] == await _parked(journal)
 

@@ -130,13 +130,13 @@ async def test_a_document_that_is_only_postponed_makes_no_other_stale(journal, d
 async def test_only_what_is_strictly_older_is_stale(journal, desk, stale, minutes):
     await desk.carry(journal, desk.document(version=desk.now))
     await journal.append(desk.document(version=desk.now + minutes * MINUTE))
-    assert stale is (await desk.claim(journal)).stale
+    assert stale is (await desk.claim(journal)).is_stale
 
 
 async def test_what_has_no_version_is_never_stale(journal, desk):
     await desk.carry(journal, desk.document(version=desk.now))
     await journal.append(desk.document())
-    assert not (await desk.claim(journal)).stale
+    assert not (await desk.claim(journal)).is_stale
 
 
 # -- attempts ---------------------------------------------------------------------------------------------------------
@@ -312,10 +312,10 @@ async def test_an_older_document_that_is_sent_again_does_not_turn_the_newest_ver
     (fact,) = await desk.parked(journal, State.UNCERTAIN)
     await journal.resend([fact.ref])
     again = await desk.claim(journal)
-    assert (older.seq, False) == (again.seq, again.stale)
+    assert (older.seq, False) == (again.seq, again.is_stale)
     await desk.done(journal, again, desk.fact())
     await journal.append(desk.document(version=desk.now + MINUTE))
-    assert (await desk.claim(journal)).stale
+    assert (await desk.claim(journal)).is_stale
 
 
 async def test_settling_takes_no_other_end(journal, desk):

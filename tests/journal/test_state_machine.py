@@ -110,7 +110,7 @@ class AnyDay(RuleBasedStateMachine):
             self.waiting[order].remove(claim.seq)
             del self.asked[claim.seq]
         self.postponed.pop(order, None)
-        if not claim.stale:
+        if not claim.is_stale:
             self.newest[order] = max(claim.envelope.version, self.newest.get(order, claim.envelope.version))
 
     @precondition(lambda self: self.claims)

@@ -235,7 +235,7 @@ async def carried(journal, facts):
     """Map what is due as a destination's carrier does, and keep each fact that is not held yet as delivered."""
     for claim in await journal.claim("hellotext", now=FAR, limit=1000, budget=1 << 30):
         settled = []
-        for step in RULES.apply(claim.envelope, "hellotext", stale=claim.stale):
+        for step in RULES.apply(claim.envelope, "hellotext", stale=claim.is_stale):
             assert not isinstance(step, Failure), step
             if isinstance(step, Event) and claim.held.get((step.fact, step.once)) not in HOLDS:
                 key = (claim.envelope.lane, step.fact, step.once)
