@@ -139,7 +139,7 @@ class Builder:
 
     def _no_choice(self, key: str, written: Json, choices: Collection[str]) -> str:
         hint = nearest(written, choices) if isinstance(written, str) else ""
-        known = f"{hint}?" if hint else f": there are {', '.join(sorted(choices))}."
+        known = hint or f": there are {', '.join(sorted(choices))}."
         setting = self._event.settings.get(key)
         if setting is None or not isinstance(written, str):
             return f"{key} cannot be {written!r}{hint or ': write one of ' + ', '.join(sorted(choices))}"

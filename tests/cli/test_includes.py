@@ -115,6 +115,7 @@ def test_an_action_of_ones_own_is_named_with_the_setting_that_lists_it(composed)
     gift = "rules: {placed: {give: {action: order.gift, person: {email: a@example.com}}}}\n"
     said = wrong(CONFIG + gift, composed)
     assert "rules.placed.give.action: is no action that hellotext knows: " in said
+    assert "??" not in said
     assert "write destinations.hellotext.actions: [order.gift]" in said
     listed = CONFIG.replace("token: env:HELLOTEXT_TOKEN", "token: env:HELLOTEXT_TOKEN, actions: [order.gift]")
     assert "order.gift" == composed(listed + gift).rules.facts("hellotext")["placed"]
