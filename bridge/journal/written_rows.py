@@ -78,14 +78,14 @@ def attempt_row(claim: Claim, end: Postponed, now: int) -> Row:
 def version_rows(claim: Claim, progress: Progress) -> Sequence[Row]:
     """A row of `version`, where the document was mapped to its end and no newer one was before."""
     envelope = claim.envelope
-    is_newest = envelope.version is not None and isinstance(progress.end, Done) and not claim.is_stale
-    return [(claim.lane, claim.dest, envelope.source, envelope.kind, micros_or_none(envelope.version))] * is_newest
+    if envelope.version is None or not isinstance(progress.end, Done) or claim.is_stale:
+        return ()
+    return ((claim.lane, claim.dest, envelope.source, envelope.kind, micros(envelope.version)),)
 
 
 def begins_anew(claim: Claim, progress: Progress) -> bool:
     """Attempts are counted from 1 again: a fact became final, and the next one is tried for as long as any."""
-    is_final = any(settled.state is not State.DEPARTED for settled in progress.settled)
-    return claim.first_tried_at is not None and is_final
+    return claim.first_tried_at is not None and any(settled.state is not State.DEPARTED for settled in progress.settled)
 
 
 def claim_of(  # noqa: PLR0913  what a claim is made of
