@@ -132,13 +132,13 @@ class ImportTarget(ExportSource, Protocol):
         again. Unrepeatable facts of both become uncertain instead of leaving."""
 
 
-class Progress(Protocol):
+class OnRows(Protocol):
     """A callback after every page."""
 
     def __call__(self, rows: int, /) -> object: ...
 
 
-async def write_out(journal: ExportSource, file: IO[bytes], progress: Progress) -> Mapping[str, Sum]:
+async def write_out(journal: ExportSource, file: IO[bytes], on_rows: OnRows) -> Mapping[str, Sum]:
     """Write all of a journal into a file. Returns what it holds."""
     summing = Summing()
     _write(file, Header(FORMAT, journal.whole, await journal.count(), int(time.time())))
@@ -146,7 +146,7 @@ async def write_out(journal: ExportSource, file: IO[bytes], progress: Progress) 
         async for rows in journal.pages(table):
             _write(file, (table, rows))
             summing.add(table, rows)
-            progress(len(rows))
+            on_rows(len(rows))
     sums = summing.sums()
     _write(file, sums)
     return sums
@@ -163,14 +163,14 @@ def header_of(file: IO[bytes]) -> Header:
     return header
 
 
-async def read_in(journal: ImportTarget, file: IO[bytes], header: Header, progress: Progress) -> Mapping[str, Sum]:
+async def read_in(journal: ImportTarget, file: IO[bytes], header: Header, on_rows: OnRows) -> Mapping[str, Sum]:
     """Read what follows the header into a new journal, read it back and compare. Raises JournalError if they differ."""
     told: dict[str, Sum] | None = None
     widths = _OLDER.get(header.format, {})
     for table, rows in _pages(file):
         if table in TABLES:
             await journal.put(table, [_widened(table, row) for row in rows])
-            progress(len(rows))
+            on_rows(len(rows))
         else:
             told = msgspec.convert(rows, dict[str, Sum])
     if told is None:
