@@ -7,7 +7,7 @@ They stand on the inside of aiohttp: `bridge/fast_path.py` looks for its parts a
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TypedDict, Unpack, cast
+from typing import Unpack, cast
 
 from aiohttp import HttpVersion11, StreamReader, web
 from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
@@ -15,23 +15,11 @@ from aiohttp.http_parser import RawRequestMessage
 from aiohttp.web_protocol import RequestHandler
 
 from bridge.intake import watch
-from bridge.intake.listener import listen
 from bridge.intake.responses import answer, closes, stays
 from bridge.intake.watch import OpenConnections, Watch
 from bridge.intake.webhook import Door, refused
 
 _STORED = 200  # status
-
-
-class _Options(TypedDict):
-    """Options that aiohttp's connections are made with."""
-
-    auto_decompress: bool
-    keepalive_timeout: float
-    lingering_time: float
-    max_field_size: int
-    max_line_size: int
-    read_bufsize: int
 
 
 class _Connection(RequestHandler):
@@ -50,7 +38,9 @@ class _Connection(RequestHandler):
     _manager: "_Server"
     _first: asyncio.Future[None]
 
-    def __init__(self, manager: "_Server", *, loop: asyncio.AbstractEventLoop, **options: Unpack[_Options]) -> None:
+    def __init__(
+        self, manager: "_Server", *, loop: asyncio.AbstractEventLoop, **options: Unpack[watch.Options]
+    ) -> None:
         super().__init__(manager, loop=loop, **options)
         self.serving = False
         self.has_delivered = False
@@ -231,7 +221,7 @@ class _Answer(web.StreamResponse):
 class _Server(web.Server):
     """Makes connections that are watched."""
 
-    def __init__(self, door: Door, **options: Unpack[_Options]) -> None:
+    def __init__(self, door: Door, **options: Unpack[watch.Options]) -> None:
         self.watch = Watch(asyncio.get_running_loop())
         self.door = door
         self.open = OpenConnections(door.limits.max_connections)
@@ -254,19 +244,6 @@ class _Server(web.Server):
 @asynccontextmanager
 async def listening(door: Door, *, host: str, port: int) -> AsyncIterator[int]:
     """The door is open; gives its port. On the way out no new connection is taken, and requests in flight end."""
-    server = _Server(
-        door,
-        auto_decompress=False,
-        keepalive_timeout=watch.IDLE,
-        lingering_time=1.0,
-        max_field_size=door.limits.max_headers,
-        max_line_size=door.limits.max_headers,
-        read_bufsize=2**18,
-    )
-    runner = web.ServerRunner(server, shutdown_timeout=watch.HEADERS_WITHIN)
-    bound = await listen(runner, host=host, port=port, setting="door: {port: ...}")
-    try:
+    server = _Server(door, **watch.options_of(door.limits.max_headers))
+    async with watch.serving(server, server.watch, host=host, port=port) as bound:
         yield bound
-    finally:
-        server.watch.stop()
-        await runner.cleanup()

@@ -8,12 +8,11 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, TypedDict, Unpack, cast
+from typing import Any, Unpack, cast
 
 from aiohttp import web
 
 from bridge.intake import watch
-from bridge.intake.listener import listen
 from bridge.intake.responses import CONTINUE, answer, stays
 from bridge.intake.watch import OpenConnections, Watch
 from bridge.intake.webhook import Door, refused
@@ -22,18 +21,6 @@ _STORED = 200  # status
 _END_OF_HEAD = b"\r\n\r\n"
 _BEGINNING_OF_ANSWER = b"HTTP/"
 _OF_AIOHTTP = "aiohttp."
-
-
-class _Options(TypedDict):
-    """Options that aiohttp's connections are made with."""
-
-    auto_decompress: bool
-    keepalive_timeout: float
-    lingering_time: float
-    logger: logging.Logger
-    max_field_size: int
-    max_line_size: int
-    read_bufsize: int
 
 
 class _Transport(asyncio.Transport):
@@ -177,13 +164,13 @@ class _Connection(asyncio.Protocol):
 class _Server(web.Server):
     """Makes connections that are watched."""
 
-    def __init__(self, door: Door, **options: Unpack[_Options]) -> None:
+    def __init__(self, door: Door, **options: Unpack[watch.Options]) -> None:
         self.watch = Watch(asyncio.get_running_loop())
         self.door = door
         self.open = OpenConnections(door.limits.max_connections)
         self.is_ending = False
         self._connections_of: dict[web.RequestHandler, _Connection] = {}
-        super().__init__(self._serve, **options)
+        super().__init__(self._serve, logger=_logger(), **options)
 
     def __call__(self) -> web.RequestHandler:
         """The protocol of a new connection."""
@@ -234,21 +221,9 @@ def _logger() -> logging.Logger:
 @asynccontextmanager
 async def listening(door: Door, *, host: str, port: int) -> AsyncIterator[int]:
     """The door is open; gives its port. On the way out no new connection is taken, and requests in flight end."""
-    server = _Server(
-        door,
-        auto_decompress=False,
-        keepalive_timeout=watch.IDLE,
-        lingering_time=1.0,
-        logger=_logger(),
-        max_field_size=door.limits.max_headers,
-        max_line_size=door.limits.max_headers,
-        read_bufsize=2**18,
-    )
-    runner = web.ServerRunner(server, shutdown_timeout=watch.HEADERS_WITHIN)
-    bound = await listen(runner, host=host, port=port, setting="door: {port: ...}")
-    try:
-        yield bound
-    finally:
-        server.is_ending = True
-        server.watch.stop()
-        await runner.cleanup()
+    server = _Server(door, **watch.options_of(door.limits.max_headers))
+    async with watch.serving(server, server.watch, host=host, port=port) as bound:
+        try:
+            yield bound
+        finally:
+            server.is_ending = True

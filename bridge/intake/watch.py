@@ -3,8 +3,13 @@ descriptors."""
 
 import asyncio
 import resource
-from typing import Protocol
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Protocol, TypedDict
 
+from aiohttp import web
+
+from bridge.intake.listener import listen
 from bridge.telemetry import emit
 
 HEADERS_WITHIN = 5.0
@@ -16,6 +21,17 @@ _FOR_THE_REST = 192
 """Descriptors for the journal, the private port, streams, and requests to destinations."""
 
 _FEWEST = 8  # connections that are open at once, whatever the system allows
+
+
+class Options(TypedDict):
+    """Options that aiohttp's connections are made with."""
+
+    auto_decompress: bool
+    keepalive_timeout: float
+    lingering_time: float
+    max_field_size: int
+    max_line_size: int
+    read_bufsize: int
 
 
 class Connection(Protocol):
@@ -101,3 +117,27 @@ def _most_connections(wanted: int) -> int:
     if allowed == resource.RLIM_INFINITY:
         return wanted
     return max(_FEWEST, min(wanted, allowed - max(_FOR_THE_REST, allowed // 4)))
+
+
+def options_of(max_headers: int) -> Options:
+    """The options of connections to the door. max_headers: bytes of the headers of a request."""
+    return Options(
+        auto_decompress=False,
+        keepalive_timeout=IDLE,
+        lingering_time=1.0,
+        max_field_size=max_headers,
+        max_line_size=max_headers,
+        read_bufsize=2**18,
+    )
+
+
+@asynccontextmanager
+async def serving(server: web.Server, watch: Watch, *, host: str, port: int) -> AsyncIterator[int]:
+    """Serve connections at a port; gives it. On the way out no new one is taken, and requests in flight end."""
+    runner = web.ServerRunner(server, shutdown_timeout=HEADERS_WITHIN)
+    bound = await listen(runner, host=host, port=port, setting="door: {port: ...}")
+    try:
+        yield bound
+    finally:
+        watch.stop()
+        await runner.cleanup()
