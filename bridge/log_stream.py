@@ -8,10 +8,11 @@ import os
 import select
 import socket
 import stat
-import time
 from collections import deque
 from contextlib import suppress
 from typing import BinaryIO, Protocol
+
+from bridge import clock
 
 _MOST_BYTES = 1024 * 1024
 """The most bytes of lines that could not be written yet."""
@@ -163,9 +164,9 @@ class LogStream:
 
     def end(self) -> int:
         """Close, after at most a second for the last lines. Returns how many lines were lost for good."""
-        until = time.monotonic() + _AT_THE_END
+        until = clock.monotonic() + _AT_THE_END
         lost = self.write_on()
-        while self._waiting and time.monotonic() < until:
+        while self._waiting and clock.monotonic() < until:
             with suppress(OSError, ValueError):
                 select.select([], [self._stream], [], 0.05)
             lost += self.write_on()

@@ -12,12 +12,12 @@ import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from importlib.metadata import version
 
 import uvloop
 
-from bridge import fast_path, journals
+from bridge import clock, fast_path, journals
 from bridge.config import Settings
 from bridge.config.sections import DeliverySettings
 from bridge.contract import Renames, Request, Response, StreamSource, WebhookSource
@@ -253,7 +253,7 @@ async def _pruning(journal: Journal, settings: Settings) -> None:
         more = True
         while more:
             try:
-                pruned = await journal.prune(retention, now=datetime.now(UTC))
+                pruned = await journal.prune(retention, now=clock.now())
             except JournalBusy:
                 break
             bodies, envelopes, lanes = bodies + pruned.bodies, envelopes + pruned.envelopes, lanes + pruned.lanes

@@ -10,7 +10,6 @@ import atexit
 import logging
 import sys
 import threading
-import time
 import traceback
 import warnings
 from collections import deque
@@ -25,6 +24,7 @@ import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from bridge import clock
 from bridge.log_events import EVENTS, Kind
 from bridge.log_stream import LogStream
 
@@ -109,7 +109,7 @@ def emit(name: str, **fields: object) -> None:
 
     Its fields are looked at when the turn of the event loop ends: give values that nobody changes.
     """
-    _batch.add((name, EVENTS[name], time.time(), fields))
+    _batch.add((name, EVENTS[name], clock.seconds(), fields))
 
 
 def _counter(name: str, kind: Kind, fields: Mapping[str, Any]) -> Counter:
@@ -325,7 +325,7 @@ class _FromLibraries(logging.Handler):
 
 
 def _library(level: str, **fields: object) -> None:
-    _batch.add(("log", _LIBRARIES.get(level, _LIBRARIES["error"]), time.time(), fields))
+    _batch.add(("log", _LIBRARIES.get(level, _LIBRARIES["error"]), clock.seconds(), fields))
 
 
 def _warned(

@@ -3,13 +3,12 @@
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 import click
 
-from bridge import journals
+from bridge import clock, journals
 from bridge.cli import options, tenants
 from bridge.config import read_file
 from bridge.fact_names import united_names
@@ -49,7 +48,7 @@ def account(**asked: Any) -> None:  # noqa: ANN401  click's parameters
 
 async def _accounts(asked: Mapping[str, Any]) -> dict[tuple[str, str], Account]:
     settings = read_file(options.chosen(asked["config"]))
-    now = datetime.now(UTC)
+    now = clock.now()
     since, until = tenants.span(asked, now)
     meant = tenants.meant(settings, asked)
     found: dict[tuple[str, str], Account] = {}

@@ -7,7 +7,6 @@ import signal
 import sys
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
-from datetime import UTC, datetime
 from http import HTTPStatus
 from importlib.resources import files
 from string import Template
@@ -18,7 +17,7 @@ import click
 import msgspec
 import uvloop
 
-from bridge import journals, registry, service, telemetry
+from bridge import clock, journals, registry, service, telemetry
 from bridge.cli import options
 from bridge.cli.sender import Delivery, example, fresh, sending
 from bridge.config import Settings, read
@@ -124,7 +123,7 @@ async def _show(settings: Settings, opened: asyncio.Future[service.Running], api
     door, private = f"http://127.0.0.1:{running.port}{PATH}shop", f"http://127.0.0.1:{running.private_port}"
     click.echo(f"the bridge is open at {door}, the stand-in of the attribution API at {api}, "
                f"the journal is {journals.store_of(settings.journal).name}")  # fmt: skip
-    body = fresh(example("shopify", "order.json"), now=datetime.now(UTC))
+    body = fresh(example("shopify", "order.json"), now=clock.now())
     order = msgspec.json.decode(body)
     delivery = Delivery(body=body, topic="orders/create", delivery_id=f"demo-{order['id']}")
     async with sending(door, cast("Signs", settings.sources["shop"])) as sender, aiohttp.ClientSession() as session:

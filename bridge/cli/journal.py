@@ -4,13 +4,12 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
 import click
 
-from bridge import journals
+from bridge import clock, journals
 from bridge.cli import options
 from bridge.cli.parked import warn_of
 from bridge.config.sections import JournalSettings
@@ -234,7 +233,7 @@ async def _prune(settings: JournalSettings) -> Pruned:
     try:
         async with journals.store_of(settings).serving(destinations=(), released=lambda _dest, _rule: None) as found:
             while total.more:
-                step = await found.prune(retention, now=datetime.now(UTC))
+                step = await found.prune(retention, now=clock.now())
                 total = Pruned(
                     bodies=total.bodies + step.bodies,
                     envelopes=total.envelopes + step.envelopes,

@@ -1,14 +1,13 @@
 """Post many deliveries at once, and count how they were answered."""
 
 import asyncio
-import uuid
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 
 import aiohttp
 
+from bridge import chance, clock
 from bridge.cli.sender import Delivery, Sender, fresh, paced
 from bridge.contract import Payload
 
@@ -77,10 +76,10 @@ async def post(sender: Sender, order: Order) -> Answers:
 
 def _delivery(order: Order, payload: Payload) -> Delivery:
     return Delivery(
-        body=fresh(payload.body, now=datetime.now(UTC)) if order.as_new else payload.body,
+        body=fresh(payload.body, now=clock.now()) if order.as_new else payload.body,
         topic=payload.topic,
         tenant=order.tenant,
-        delivery_id=order.delivery_id or str(uuid.uuid4()),
+        delivery_id=order.delivery_id or chance.uuid(),
     )
 
 

@@ -1,14 +1,13 @@
 """Follow facts that a person had sent again for some seconds, and say what became of them."""
 
 import asyncio
-import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any, Final
 
 import click
 
+from bridge import clock
 from bridge.contract import State
 from bridge.journal import LaneNumber, Parked, Reader, Story
 
@@ -27,9 +26,9 @@ async def followed(facts: Sequence[Parked], journal: Reader, *, patience: float)
     lanes: dict[LaneNumber, list[Parked]] = {}
     for fact in facts:
         lanes.setdefault(fact.lane, []).append(fact)
-    until = time.monotonic() + patience
+    until = clock.monotonic() + patience
     while lanes:
-        is_last = time.monotonic() >= until
+        is_last = clock.monotonic() >= until
         for lane in list(lanes):
             told = _ends(await journal.story(lane), lanes[lane])
             if is_last or _NOT_TRIED not in told:
@@ -56,7 +55,7 @@ def _ends(story: Story | None, facts: Sequence[Parked]) -> list[str]:
 def _waits(row: Mapping[str, Any]) -> str:
     if row["held"] is not None:
         return f"waiting: rule {row['held']} is held"
-    if row["due"] > datetime.now(UTC):
+    if row["due"] > clock.now():
         return f"waiting: tried, and again at {row['due']:%H:%M:%S} UTC"
     return _NOT_TRIED
 

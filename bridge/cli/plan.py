@@ -4,7 +4,6 @@ import sys
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import IO, Any
@@ -12,6 +11,7 @@ from typing import IO, Any
 import click
 import msgspec
 
+from bridge import clock
 from bridge.cli import options
 from bridge.config import Settings
 from bridge.contract import Envelope, Payload, WebhookSource
@@ -77,7 +77,7 @@ def _is_another(config: Path) -> bool:
 
 
 async def _planned(settings: Settings, old: Settings | None, asked: dict[str, Any]) -> tuple[Plan, list[Problem]]:
-    now = datetime.now(UTC)
+    now = clock.now()
     span = {name: options.moment(name, asked[name], now) if asked[name] else None for name in ("since", "until")}
     async with _journal(asked, settings) as journal:
         united = await united_names(journal)
@@ -135,7 +135,7 @@ def _documents(body: bytes, settings: Settings) -> Sequence[Payload]:
 
 
 def _arrived(payload: Payload, delivery_id: str, settings: Settings) -> Envelope:
-    (name, source), now = next(iter(settings.sources.items())), datetime.now(UTC)
+    (name, source), now = next(iter(settings.sources.items())), clock.now()
     posted = Posted(source=name, body=payload.body, received_at=now, topic=payload.topic, id=delivery_id)
     arrival = posted.arrival(settings)
     assert isinstance(source, WebhookSource)  # noqa: S101 - _documents gives none of another

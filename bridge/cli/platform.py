@@ -3,12 +3,12 @@
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import click
 
-from bridge import journals
+from bridge import clock, journals
 from bridge.cli import options, tenants
 from bridge.config import Settings, read_file
 from bridge.errand import Admin, Finding
@@ -69,7 +69,7 @@ def doctor(ctx: click.Context, /, **asked: Any) -> None:  # noqa: ANN401  click'
     Example:
       attribution-bridge shopify doctor
     """
-    _findings(ctx, asked, lambda admin, tenant, kinds: admin.examine(tenant, kinds=kinds, now=datetime.now(UTC)))
+    _findings(ctx, asked, lambda admin, tenant, kinds: admin.examine(tenant, kinds=kinds, now=clock.now()))
 
 
 @click.command()
@@ -164,7 +164,7 @@ async def _go_on(ctx: click.Context, asked: Mapping[str, Any]) -> None:
 
 async def _reconciled(ctx: click.Context, asked: Mapping[str, Any]) -> dict[tuple[str, str], Tally]:
     settings = read_file(options.chosen(asked["config"]))
-    now = datetime.now(UTC)
+    now = clock.now()
     since, until = tenants.span(asked, now)
     tallies: dict[tuple[str, str], Tally] = {}
     chosen = _meant(ctx, settings, asked)
@@ -198,7 +198,7 @@ async def _with_progress(
             bar.update(int((upto - since) / timedelta(seconds=1)) - bar.pos)
 
         work.came_to = came_to
-        tally = await work.made(admin, performer, since=since, until=until, now=datetime.now(UTC))
+        tally = await work.made(admin, performer, since=since, until=until, now=clock.now())
     if not work.dry_run:
         await work.journal.remember(work.mark, "")
     return tally

@@ -3,11 +3,11 @@
 import re
 import sys
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
+from bridge import clock
 from bridge.cli import options
 from bridge.cli.sender import unpacked
 from bridge.config import Settings
@@ -76,7 +76,7 @@ def _files(paths: Sequence[Path]) -> Iterator[Path]:
 
 
 def _verdicts(settings: Settings, source: str, payload: Payload, asked: dict[str, object]) -> Sequence[Verdict]:
-    now = datetime.now(UTC)
+    now = clock.now()
     received_at = options.moment("at", str(asked["at"]), now) if asked["at"] is not None else now
     topic, body = _topic(settings.sources.get(source), asked["topic"] or payload.topic), payload.body
     delivery: Posted | Streamed

@@ -3,13 +3,12 @@ configuration of now."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
 import click
 import msgspec
 
-from bridge import journals
+from bridge import clock, journals
 from bridge.cli import options
 from bridge.config import read_file
 from bridge.contract import Envelope, Reason, Source
@@ -55,7 +54,7 @@ class _Rereading:
         except BridgeError as problem:
             click.echo(f"{fact.ref} still cannot be read: {problem}", err=True)
             return 0
-        await self.journal.append(msgspec.structs.replace(read, came_at=datetime.now(UTC)))
+        await self.journal.append(msgspec.structs.replace(read, came_at=clock.now()))
         return await self.journal.reread([fact.ref])
 
     async def _read(self, fact: Parked) -> Envelope:

@@ -4,7 +4,6 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -12,7 +11,7 @@ from urllib.parse import urlsplit
 import click
 import msgspec
 
-from bridge import registry
+from bridge import clock, registry
 from bridge.cli import options
 from bridge.cli.demo import from_environment
 from bridge.cli.load import Answers, Order, post
@@ -99,7 +98,7 @@ def _payloads(files: Sequence[Path], signer: Signs, asked: dict[str, object]) ->
 
 def _check_document(path: Path, body: bytes) -> None:
     try:
-        fresh(body, now=datetime.now(UTC))
+        fresh(body, now=clock.now())
     except (ValueError, TypeError) as problem:  # a time without its zone
         raise click.UsageError(
             f"{path} is no document that --fresh could make new: {problem}; without --fresh it is posted as it is"
@@ -161,7 +160,7 @@ def _example(signer: Signs, name: str, shop: str | None) -> Payload:
     there = sorted(path.stem for path in folder.glob("*.json"))
     if name not in there:
         raise click.UsageError(f"there is no example {name} of {connector}; there are: {', '.join(there)}")
-    body = fresh((folder / f"{name}.json").read_bytes(), now=datetime.now(UTC))
+    body = fresh((folder / f"{name}.json").read_bytes(), now=clock.now())
     topics = msgspec.yaml.decode((folder / "topics.yaml").read_bytes(), type=dict[str, str])
     addressed = signer.addressed(body, tenant=shop) if isinstance(signer, Addresses) else body
     return Payload(body=addressed, topic=topics.get(f"{name}.json", ""))

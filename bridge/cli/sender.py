@@ -3,9 +3,6 @@
 import asyncio
 import itertools
 import re
-import secrets
-import time
-import uuid
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -16,12 +13,12 @@ import aiohttp
 import click
 import msgspec
 
-from bridge import registry
+from bridge import chance, clock, registry
 from bridge.contract import Payload, Signs
 from bridge.dry_run.deliveries import documents
 from bridge.surrogates import decoded
 
-_IDS = itertools.count(secrets.randbits(52))
+_IDS = itertools.count(chance.number(52))
 """The numbers by which fresh ids are moved. Each is larger than the one before, from a start that no other process has.
 Doubles hold them exactly."""
 
@@ -56,7 +53,7 @@ class Sender:
             delivery.body,
             topic=delivery.topic,
             tenant=delivery.tenant,
-            delivery_id=delivery.delivery_id or str(uuid.uuid4()),
+            delivery_id=delivery.delivery_id or chance.uuid(),
         )
         async with self._session.post(self._url, data=delivery.body, headers=headers) as answer:
             text = (await answer.read()).decode(errors="replace").strip()
@@ -98,10 +95,10 @@ def example(connector: str, name: str) -> bytes:
 
 async def paced(count: int, rate: float | None) -> AsyncIterator[int]:
     """Counts from 0, at most `rate` a second."""
-    started = time.monotonic()
+    started = clock.monotonic()
     for number in range(count):
         if rate:
-            await asyncio.sleep(max(0.0, started + number / rate - time.monotonic()))
+            await asyncio.sleep(max(0.0, started + number / rate - clock.monotonic()))
         yield number
 
 

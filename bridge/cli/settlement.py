@@ -1,7 +1,6 @@
 """Wait until the private port of a running bridge says what became of deliveries."""
 
 import asyncio
-import time
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 import aiohttp
 import msgspec
 
+from bridge import clock
 from bridge.errors import BridgeError
 
 WAITS = "waits"
@@ -24,7 +24,7 @@ async def settled(private: str, source: str, ids: Sequence[str], *, within: floa
 
     Raises BridgeError if no bridge has answered at `private` for five seconds: it may just be starting.
     """
-    until = time.monotonic() + within
+    until = clock.monotonic() + within
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as session:
         asked = _Asked(session, private.rstrip("/"), source)
         return {delivery: await asked.until_it_ends(delivery, until) for delivery in ids}
@@ -42,12 +42,12 @@ class _Asked:
         self._session = session
         self._private = private
         self._source = source
-        self._answered_at = time.monotonic()
+        self._answered_at = clock.monotonic()
 
     async def until_it_ends(self, delivery: str, until: float) -> str:
         while True:
             outcome = await self._outcome(delivery, until)
-            if is_finished(outcome) or time.monotonic() >= until:
+            if is_finished(outcome) or clock.monotonic() >= until:
                 return outcome
             await asyncio.sleep(_BETWEEN)
 
@@ -57,11 +57,11 @@ class _Asked:
             async with self._session.get(f"{self._private}/status", params=params) as answer:
                 status, raw = answer.status, await answer.read()
         except (aiohttp.ClientError, TimeoutError):
-            now = time.monotonic()
+            now = clock.monotonic()
             if now < until and now - self._answered_at < _OUT_OF_REACH_AT_MOST:
                 return WAITS
             raise BridgeError(f"the private port at {self._private} does not answer: {_CURE}") from None
-        self._answered_at = time.monotonic()
+        self._answered_at = clock.monotonic()
         return self._meant(status, raw)
 
     def _meant(self, status: int, raw: bytes) -> str:

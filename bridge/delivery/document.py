@@ -1,15 +1,15 @@
 """One claimed document: it is mapped, its facts are sent in rule order, and all that became of it is stored."""
 
 import asyncio
-import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 from msgspec import structs
 
+from bridge import chance, clock
 from bridge.contract import Attempt, Event, Outcome, Paused, Reason, Rejected, Retry, State
 from bridge.delivery.client import Client
 from bridge.delivery.conversation import BeforeSending, Conversation, Route
@@ -89,7 +89,7 @@ class DocumentDelivery:
         self._on_outcome = on_outcome
         self._shape = route.destination.shape()
         self._clock = asyncio.get_running_loop().time
-        self._began = _now() - timedelta(seconds=self._clock())
+        self._began = clock.now() - timedelta(seconds=self._clock())
         self._rests: dict[str, float] = {}
         """The rules that alone are left alone for a while, and until when, in seconds of the event loop's clock."""
         self.evidence = Evidence()
@@ -112,7 +112,7 @@ class DocumentDelivery:
     def _set_ahead(self) -> timedelta:
         """The time by which this machine's clock was set ahead since the start, compared with the clock that nobody
         sets. Nothing is given up for a time that has not passed."""
-        moved = _now() - timedelta(seconds=self._clock()) - self._began
+        moved = clock.now() - timedelta(seconds=self._clock()) - self._began
         return moved if moved > CLOCK_WAS_SET else timedelta()
 
     def release(self, rule: str) -> None:
@@ -172,7 +172,7 @@ class DocumentDelivery:
     async def step_back(self, claims: Sequence[Claim]) -> None:
         """Put the lanes of these claims behind all others that are due."""
         detail = "while nothing is sent, others are looked at first"
-        end = Postponed(until=_now(), fact="", reason=Reason.NOT_ALLOWED, detail=detail)
+        end = Postponed(until=clock.now(), fact="", reason=Reason.NOT_ALLOWED, detail=detail)
         await asyncio.gather(*[self._end(ClaimedDocument(claim, self._book.rules), end) for claim in claims])
 
     async def carry(self, document: ClaimedDocument) -> None:
@@ -253,7 +253,7 @@ class DocumentDelivery:
 
     async def _send(self, document: ClaimedDocument, event: Event) -> Postponed | None:
         """Send one fact. What is final is noted in the document; what must wait postpones the lane."""
-        claim, attempt = document.claim, document.attempt(_now())
+        claim, attempt = document.claim, document.attempt(clock.now())
         key = (event.fact, event.once)
         before_sending = BeforeSending(
             confirm=lambda: self._confirm(claim), mark_departed=lambda: self._mark_departed(claim, event)
@@ -270,10 +270,10 @@ class DocumentDelivery:
         decision = decide(
             outcome,
             attempt=attempt.number,
-            now=_now(),
+            now=clock.now(),
             first_tried_at=attempt.first_tried_at + self._set_ahead(),
             retry=self._route.retry,
-            chance=random.random(),  # noqa: S311  jitter, not a secret
+            chance=chance.fraction(),
         )
         if conversation.departed and not isinstance(decision, Settle):
             document.released.append((event.fact, event.once))
@@ -293,7 +293,7 @@ class DocumentDelivery:
             return None
         detail = f"facts of the rule {event.rule} alone are told to wait"
         return Postponed(
-            until=_now() + timedelta(seconds=rest), fact=event.fact, reason=Reason.THROTTLED, detail=detail
+            until=clock.now() + timedelta(seconds=rest), fact=event.fact, reason=Reason.THROTTLED, detail=detail
         )
 
     async def _in_scope(self, document: ClaimedDocument, event: Event, outcome: Outcome, began: float) -> Outcome:
@@ -357,7 +357,7 @@ class DocumentDelivery:
         digest = self._book.rules.digest_of(rule)
         if rule in self.held or rules.digest_of(rule) != digest:
             return
-        hold = Hold(dest=self._route.name, rule=rule, digest=digest, since=_now(), detail=detail)
+        hold = Hold(dest=self._route.name, rule=rule, digest=digest, since=clock.now(), detail=detail)
         await self._until_stored(lambda: self._journal.hold(hold))
         if rule in self.held:  # by another fact meanwhile
             return
@@ -388,7 +388,7 @@ class DocumentDelivery:
         If the journal refuses that too, the journal itself is the cause: it is treated as one that is busy.
         """
         try:
-            await self._until_stored(lambda: self._journal.record(claim, progress, now=_now()))
+            await self._until_stored(lambda: self._journal.record(claim, progress, now=clock.now()))
         except NotStorable as problem:
             emit("journal.refused", **_names(claim), dest=self._route.name, detail=str(problem))
             bare = _bare(progress, str(problem))
@@ -396,7 +396,7 @@ class DocumentDelivery:
 
     async def _stored_bare(self, claim: Claim, progress: Progress) -> None:
         try:
-            await self._journal.record(claim, progress, now=_now())
+            await self._journal.record(claim, progress, now=clock.now())
         except NotStorable as problem:
             raise JournalBusy(f"it refuses what must be known of an order: {problem}") from None
 
@@ -426,7 +426,7 @@ class DocumentDelivery:
         emit("fact.departed", **_names(claim), dest=self._route.name, fact=event.fact, once=event.once)
 
     async def _emit_settled(self, claim: Claim, progress: Progress) -> None:
-        seconds = round((_now() - claim.envelope.received_at).total_seconds(), 3)
+        seconds = round((clock.now() - claim.envelope.received_at).total_seconds(), 3)
         for number, settled in enumerate(progress.settled, 1):
             if number % _LINES_IN_A_ROW == 0:
                 await asyncio.sleep(0)
@@ -486,7 +486,3 @@ def _note(
 
 def _names(claim: Claim) -> Mapping[str, object]:
     return claim.envelope.names(claim.seq)
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)

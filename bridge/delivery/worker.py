@@ -2,11 +2,11 @@
 polls."""
 
 import asyncio
-import time
 from collections.abc import Sequence
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
+from bridge import clock
 from bridge.contract import Outcome, Response
 from bridge.delivery.breaker import Breaker, BreakerState, after, after_probe, allowed, probe_is_due
 from bridge.delivery.client import Client
@@ -155,10 +155,10 @@ class Worker:
     async def _hasten(self) -> None:
         """Make lanes due that wait for a time that no wait of ours gives. This is done at the start, and after this
         machine's clock was set."""
-        at = timedelta(seconds=time.time() - time.monotonic())
+        at = timedelta(seconds=clock.seconds() - clock.monotonic())
         if self._clock_at is not None and abs(at - self._clock_at) < CLOCK_WAS_SET:
             return
-        now, longest = _now(), max(self._route.retry.longest_wait, LONGEST_REST)
+        now, longest = clock.now(), max(self._route.retry.longest_wait, LONGEST_REST)
         try:
             count = await self._journal.hasten(self.name, beyond=now + longest, now=now)
         except JournalBusy as problem:
@@ -208,13 +208,13 @@ class Worker:
             self._next_due = None if self._maybe_due else await self._journal.next_due(self._route.name)
         except JournalBusy as problem:
             emit("journal.busy", dest=self._route.name, detail=str(problem))
-            self._next_due = _now() + timedelta(seconds=_JOURNAL_AGAIN)
+            self._next_due = clock.now() + timedelta(seconds=_JOURNAL_AGAIN)
             return
         self._queue.claims.extend(claims)
 
     async def _claimed(self) -> Sequence[Claim]:
         capacity = self._concurrency.limit - len(self._queue)
-        claims = await self._journal.claim(self._route.name, now=_now(), limit=capacity, budget=_BUDGET)
+        claims = await self._journal.claim(self._route.name, now=clock.now(), limit=capacity, budget=_BUDGET)
         self._maybe_due |= bool(claims)
         return claims
 
@@ -245,7 +245,9 @@ class Worker:
             return False
         self._maybe_due = False
         try:
-            claims = await self._journal.claim(self.name, now=_now(), limit=self._concurrency.limit, budget=_BUDGET)
+            claims = await self._journal.claim(
+                self.name, now=clock.now(), limit=self._concurrency.limit, budget=_BUDGET
+            )
         except JournalBusy as problem:
             emit("journal.busy", dest=self.name, detail=str(problem))
             self._maybe_due = True
@@ -255,7 +257,7 @@ class Worker:
         return bool(claims)
 
     def _is_due(self) -> bool:
-        return self._maybe_due or (self._next_due is not None and _now() >= self._next_due)
+        return self._maybe_due or (self._next_due is not None and clock.now() >= self._next_due)
 
     async def _start(self, lanes: asyncio.TaskGroup) -> None:
         """Start claims slice by slice, so that the event loop has its turn. What was mapped is stored before more is
@@ -266,7 +268,7 @@ class Worker:
                 return
             self._in_flight += len(claims)
             # Map the whole slice before the first fact is sent: mapping in a row costs half of mapping one by one.
-            began = time.perf_counter()
+            began = clock.monotonic()
             documents = self._slice(claims, lanes)
             self._queue.claims.extendleft(reversed(claims))
             self._in_flight -= len(claims)
@@ -274,19 +276,19 @@ class Worker:
                 lanes.create_task(self._carry(document))
             # A request at the door needs some turns of the loop. After a slice that took too long, others get as long.
             # This holds after the last slice too: what was claimed meanwhile begins at once.
-            await asyncio.sleep(max(0.0, time.perf_counter() - began - SLICE))
+            await asyncio.sleep(max(0.0, clock.monotonic() - began - SLICE))
 
     def _slice(self, claims: list[Claim], lanes: asyncio.TaskGroup) -> Sequence[ClaimedDocument]:
         """Map as many claims as a slice of time allows, and take them out of `claims`. A heavy document is carried in a
         task of its own."""
-        documents, until = [], time.perf_counter() + SLICE
+        documents, until = [], clock.monotonic() + SLICE
         while claims:
             claim = claims.pop(0)
             if len(claim.envelope.raw) > LIGHT:
                 lanes.create_task(self._carry_heavy(claim))
             else:
                 documents.append(self._delivery.mapped(claim))
-            if time.perf_counter() > until:
+            if clock.monotonic() > until:
                 break
         return documents
 
@@ -329,7 +331,7 @@ class Worker:
             waits.append(self._another_in())
         if self._next_due is not None and self._has_capacity():
             # The journal's times come from a clock that can be set, so look at them now and then.
-            waits.append(min((self._next_due - _now()).total_seconds(), _LONGEST_SLEEP))
+            waits.append(min((self._next_due - clock.now()).total_seconds(), _LONGEST_SLEEP))
         return max(0.001, min(waits)) if waits else None
 
     def _awaits_a_probe(self) -> bool:
@@ -366,7 +368,7 @@ class Worker:
         before, self._breaker = self._breaker, breaker
         is_new = breaker.state is not before.state
         if is_new:
-            self._since = _now()
+            self._since = clock.now()
             self._publish_state()
         if is_new or breaker.state.sends_nothing:
             self._note = noted(breaker, self._since, self._clock())
@@ -386,7 +388,3 @@ class Worker:
                 emit("destination.suspicious", dest=self.name, reason=reason)
             case BreakerState.WELL:
                 emit("destination.resumed", dest=self.name)
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)

@@ -20,7 +20,6 @@ import logging
 import re
 import socket
 import ssl
-import time
 from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from copy import copy
@@ -47,6 +46,7 @@ from aiokafka.errors import (
 )
 from aiokafka.protocol.offset import OffsetRequest
 
+from bridge import clock
 from bridge.contract import Record, Sasl, Subscription, Tls
 from bridge.errors import BridgeError, InstanceTaken, StreamError
 from bridge.intake.membership import Membership
@@ -301,7 +301,7 @@ class Consumer:
         return Portion([self._record(each) for each in records], upto)
 
     def _record(self, record: Any) -> Record:  # noqa: ANN401 - aiokafka's own
-        now = datetime.now(UTC)
+        now = clock.now()
         at = now
         if record.timestamp >= 0:
             with suppress(OverflowError):
@@ -500,7 +500,7 @@ class _Notes(logging.Handler):
         if problem is not None and str(record.msg).startswith("Unable "):
             self.reasons[f"{arguments[0]}:{arguments[1]}"] = problem
         key = (record.name, re.sub(r"\d+", "", str(record.msg)))
-        now = time.monotonic()
+        now = clock.monotonic()
         if now - self._last.get(key, -_QUIET) >= _QUIET:
             self._last[key] = now
             logging.getLogger().handle(_spoken(record))

@@ -1,11 +1,12 @@
 """Answers of the door. They say what to do about a refusal, and nothing about us. Each is written in one piece."""
 
-import time
 from email.utils import formatdate
 from functools import lru_cache
 from http.client import responses
 
 from aiohttp import HttpVersion11, web
+
+from bridge import clock
 
 _TEXTS = {
     400: "the request is not framed as HTTP says",
@@ -32,7 +33,7 @@ def closes(status: int) -> bool:
 
 def answer(status: int, *, keep_alive: bool, is_head: bool = False) -> bytes:
     """The whole answer, with the headers that RFC 9110 asks for. is_head: without the text."""
-    head, text = _answer(status, keep_alive, int(time.time()))
+    head, text = _answer(status, keep_alive, int(clock.seconds()))
     return head if is_head else head + text
 
 

@@ -5,15 +5,15 @@ begins when all of one are stored. So a position has no gaps, and an order's doc
 """
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 import msgspec
 from prometheus_client import Gauge
 
+from bridge import clock
 from bridge.contract import Envelope, Reason, Record, Renames, Request, Response, StreamSource, known_as
 from bridge.errors import InstanceTaken, JournalBusy, Malformed, NotNow, NotStorable, StreamError
 from bridge.generators import run_async
@@ -292,7 +292,7 @@ class Stream:
             except Exception as problem:  # noqa: BLE001 - the boundary to connector code
                 envelope = self._source.unreadable(record, reason_of(problem, self.name))
             partition.waits = ""
-            return msgspec.structs.replace(envelope, came_at=datetime.now(UTC), **self._names(envelope.tenant))
+            return msgspec.structs.replace(envelope, came_at=clock.now(), **self._names(envelope.tenant))
 
     def _names(self, tenant: str) -> Mapping[str, Any]:
         """The names of a tenant. If another source knows the tenant by several names, they count here too."""
@@ -327,7 +327,7 @@ class Stream:
     async def _refused(self, wave: Sequence[Envelope], partition: Partition, *, again_in: float) -> Sequence[Envelope]:
         """Store a wave, and return the envelopes that the journal cannot take now. It has the others. One log line
         covers all of them."""
-        started = time.perf_counter()
+        started = clock.monotonic()
         incoming = [Awaited(envelope) for envelope in wave]
         self._journal.take_in([WithoutNames(one, self._journal) for one in incoming])
         refused: list[Envelope] = []
@@ -340,7 +340,7 @@ class Stream:
             elif isinstance(answer, BaseException):
                 raise answer
             else:
-                _emit_stored(one.envelope, answer, time.perf_counter() - started)
+                _emit_stored(one.envelope, answer, clock.monotonic() - started)
         if refused:
             self._wait(partition, why, again_in=again_in, records=len(refused), id=refused[0].id)
         return refused

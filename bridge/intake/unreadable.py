@@ -7,12 +7,12 @@ strict.
 """
 
 from collections.abc import Generator, Mapping
-from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 
 import msgspec
 from multidict import CIMultiDict
 
+from bridge import clock
 from bridge.contract import (
     EXAMINATION,
     KEY,
@@ -165,7 +165,7 @@ def bare(envelope: Envelope, why: str) -> Envelope:
         kind=KIND,
         tenant=envelope.tenant,
         lane=f"{KIND}:{of_body}",
-        received_at=datetime.now(UTC),
+        received_at=clock.now(),
         headers={name: text for name, text in envelope.headers.items() if _is_plain(name) and _is_plain(text)},
         raw=envelope.raw,
         reason=Reason.UNREADABLE,

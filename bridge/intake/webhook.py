@@ -3,14 +3,14 @@
 Bytes stay as they came. Nothing is decompressed, for signatures are over the raw body.
 """
 
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Self
 
 from aiohttp import HttpVersion11, StreamReader, web
 
+from bridge import clock
 from bridge.contract import HeaderCheck, HttpArrival, Reason, WebhookSource
 from bridge.deadlines import Deadlines
 from bridge.errors import JournalError, Refusal
@@ -135,7 +135,7 @@ class Door:
         if not self._budget.has_room(size, of=size):
             return False
         name, source = found
-        started = time.perf_counter()
+        started = clock.monotonic()
         body = payload.read_nowait()
 
         def answer_sender(delivery: Delivery) -> None:
@@ -148,7 +148,7 @@ class Door:
                 answered(status)
 
         self._budget.taken += size
-        arrival = HttpArrival(source=name, headers=headers, body=body, received_at=datetime.now(UTC))
+        arrival = HttpArrival(source=name, headers=headers, body=body, received_at=clock.now())
         delivery = Delivery(source, arrival, answer_sender)
         self._deadlines.open(delivery)
         self._gathering.add(delivery)
@@ -172,14 +172,12 @@ class Door:
             return _refused(name, _NotHttp("the sender hung up before the end of the body"))
 
     async def _taken_in(self, request: web.BaseRequest, name: str, source: WebhookSource) -> int:
-        started = time.perf_counter()
+        started = clock.monotonic()
         with _Share(self._budget) as share:
             try:
                 with self._deadlines.one():
                     body = await self._body(request, share)
-                    arrival = HttpArrival(
-                        source=name, headers=request.headers, body=body, received_at=datetime.now(UTC)
-                    )
+                    arrival = HttpArrival(source=name, headers=request.headers, body=body, received_at=clock.now())
                     delivery = await self._gathering.over(source, arrival)
             except TimeoutError:
                 if request.content.at_eof():
@@ -191,7 +189,7 @@ class Door:
         """The status for a delivery that is over. Logs its one line."""
         if delivery.problem is not None:
             return _refused(delivery.arrival.source, delivery.problem)
-        _emit_received(delivery, time.perf_counter() - started)
+        _emit_received(delivery, clock.monotonic() - started)
         if delivery.envelope.reason is Reason.NOT_CARRIED_OUT_YET:
             self._on_instruction()
         return 200

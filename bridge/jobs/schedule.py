@@ -9,9 +9,10 @@ import itertools
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
 
+from bridge import clock
 from bridge.config import Settings
 from bridge.errand import Admin
 from bridge.errors import ErrandFailed, JournalError
@@ -117,7 +118,7 @@ class Upkeep:
         return jobs
 
     async def _begin(self, job: _Job) -> None:
-        now = datetime.now(UTC)
+        now = clock.now()
         failed = self._failed.get(job.name)
         is_again = failed is not None and now - failed >= min(_AGAIN_AFTER_FAILURE, job.every)
         try:
@@ -145,7 +146,7 @@ class Upkeep:
                 emit(name, source=source, tenant=tenant, subject=finding.subject, detail=finding.detail)
 
     async def _reconciled(self, performer: ErrandRunner, admin: Admin, source: str, tenant: str) -> None:
-        now = datetime.now(UTC)
+        now = clock.now()
         mark = f"reconciled:{source}:{tenant}"
         came_to = await self.journal.recall(mark)
         plan = admin.schedule

@@ -10,7 +10,6 @@ An import reads everything back from the new journal and compares: that all is t
 
 import hashlib
 import struct
-import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -18,6 +17,7 @@ from typing import IO, Any, Protocol
 
 import msgspec
 
+from bridge import clock
 from bridge.errors import JournalError
 from bridge.journal.rows import Row
 
@@ -141,7 +141,7 @@ class OnRows(Protocol):
 async def write_out(journal: ExportSource, file: IO[bytes], on_rows: OnRows) -> Mapping[str, Sum]:
     """Write all of a journal into a file. Returns what it holds."""
     summing = Summing()
-    _write(file, Header(FORMAT, journal.whole, await journal.count(), int(time.time())))
+    _write(file, Header(FORMAT, journal.whole, await journal.count(), int(clock.seconds())))
     for table in TABLES:
         async for rows in journal.pages(table):
             _write(file, (table, rows))

@@ -1,8 +1,9 @@
 """The rules that are in force. Changed rules are swapped in whole, and every user looks here before each document."""
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 
+from bridge import clock
 from bridge.mapping.rules import Rules
 
 
@@ -13,7 +14,7 @@ class Rulebook:
 
     rules: Rules
     generation: int = 1
-    since: datetime = field(default_factory=lambda: datetime.now(UTC))
+    since: datetime = field(default_factory=clock.now)
     refused: str = ""
 
     def take(self, rules: Rules) -> None:
@@ -21,5 +22,5 @@ class Rulebook:
         with."""
         self.rules = rules
         self.generation += 1
-        self.since = datetime.now(UTC)
+        self.since = clock.now()
         self.refused = ""

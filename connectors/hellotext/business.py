@@ -3,10 +3,11 @@
 import re
 from collections import OrderedDict
 from collections.abc import Collection, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from typing import Generic, TypeAlias, TypeVar
 
+from bridge import clock
 from bridge.contract import Json
 from connectors.hellotext.actions import BUILT_IN, CONSENT
 from connectors.hellotext.legacy import in_current_names, in_legacy_names
@@ -305,4 +306,4 @@ def _is_flat(given: Json) -> bool:
 
 
 def _now() -> int:
-    return int(datetime.now(UTC).timestamp())
+    return int(clock.now().timestamp())

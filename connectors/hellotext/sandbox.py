@@ -19,13 +19,13 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Literal, TypeAlias
 
 import msgspec
 from aiohttp import web
 
+from bridge import clock
 from bridge.contract import Json
 from connectors.hellotext.business import Answer, Business, errors, one, page
 from connectors.hellotext.strange import STRANGE, Strange
@@ -187,7 +187,7 @@ class Sandbox:
             name: "Bearer ***" if name.lower() == "authorization" else text for name, text in request.headers.items()
         }
         line = {
-            "at": datetime.now(UTC),
+            "at": clock.now(),
             "method": request.method,
             "path": request.path_qs,
             "headers": headers,

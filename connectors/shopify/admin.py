@@ -8,7 +8,6 @@ leaves it again.
 """
 
 import logging
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
@@ -21,6 +20,7 @@ from pyactiveresource import connection as active
 from pyactiveresource import formats
 from shopify.base import ShopifyConnection
 
+from bridge import clock
 from bridge.contract import Response
 from bridge.errors import ErrandFailed, NoAnswer
 from connectors.shopify import Shopify
@@ -71,7 +71,7 @@ class _Bounded:
         body = bytearray()
         while piece := self._response.read1(_PIECE):
             body += piece
-            if time.monotonic() > self._until:
+            if clock.monotonic() > self._until:
                 raise NoAnswer("Shopify's answer did not end in time")
             if len(body) > _LONGEST:
                 raise ErrandFailed("Shopify's answer is larger than 64 MiB")
@@ -89,7 +89,7 @@ class _Connection(ShopifyConnection):  # type: ignore[misc]  # the package has n
 
     def _urlopen(self, request: urllib.request.Request) -> _Bounded:
         opener = urllib.request.build_opener(_NoRedirects)
-        until = time.monotonic() + WHOLE.total_seconds()
+        until = clock.monotonic() + WHOLE.total_seconds()
         return _Bounded(opener.open(request, timeout=self.timeout), until)
 
 

@@ -7,8 +7,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from bridge import clock
 from bridge.journal import Position, sqlite
 from bridge.journal.sqlite import dump, stamps
+from tests.clocks import Stopped
 from tests.journal.conftest import KINDS, PAIRS, lived_in
 
 
@@ -175,16 +177,17 @@ async def test_an_export_that_is_put_back_where_its_journal_went_on_is_noticed(k
     assert await _restored(one, one.here, desk) is not None
 
 
-async def test_a_clock_that_was_set_back_makes_no_stamp_older(path, desk, monkeypatch):
+async def test_a_clock_that_was_set_back_makes_no_stamp_older(path, desk):
     await _served(path, desk, "1")
-    monkeypatch.setattr(stamps.time, "time_ns", lambda: 10**15)
-    assert (False, None) == (any((await _served(path, desk, "2"))[0]), (await _served(path, desk))[1])
+    with clock.installed(Stopped(10**15)):
+        assert (False, None) == (any((await _served(path, desk, "2"))[0]), (await _served(path, desk))[1])
 
 
-async def test_until_when_is_never_before_what_the_journal_has_seen(kinds, desk, monkeypatch):
+async def test_until_when_is_never_before_what_the_journal_has_seen(kinds, desk):
     one = await kinds("sqlite")
     await lived_in(one, desk)
     content, _ = await one.read_out(one.here)
     await one.fill(one.there, content, doubt=True)
-    monkeypatch.setattr(stamps.time, "time_ns", lambda: 10**15)
-    assert _now() - await _restored(one, one.there, desk) < timedelta(days=1), "though the clock says 1970"
+    with clock.installed(Stopped(10**15)):
+        restored = await _restored(one, one.there, desk)
+    assert _now() - restored < timedelta(days=1), "though the clock says 1970"

@@ -1,10 +1,20 @@
 """What was written while a clock was wrong: it waits no longer than what a right clock gave."""
 
 import sqlite3
-from contextlib import closing
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime, timedelta
 
-from bridge.delivery import document, worker
+import pytest
+
+from bridge import clock
+from bridge.delivery import worker
+from tests.clocks import Shifted
+
+
+@pytest.fixture
+def set_ahead():
+    with ExitStack() as stack:
+        yield stack
 
 
 def _a_year_ahead(tmp_path):
@@ -43,14 +53,13 @@ async def test_a_lane_that_waits_for_next_year_goes_on_when_the_clock_is_set(
         await bridge.settled(number)
 
 
-async def test_nothing_is_given_up_for_the_time_by_which_the_clock_was_set_ahead(running, order, monkeypatch):
+async def test_nothing_is_given_up_for_the_time_by_which_the_clock_was_set_ahead(running, order, set_ahead):
     number, body = order()
     async with running() as bridge:
         await bridge.fail(status=503)
         assert (200, "") == await bridge.post(body)
         await bridge.until(lambda: bridge.received("/v1/profiles"))
-        for room in (worker, document):
-            monkeypatch.setattr(room, "_now", lambda: datetime.now(UTC) + timedelta(days=365))
+        set_ahead.enter_context(clock.installed(Shifted(timedelta(days=365))))
         tried = len(await bridge.received("/v1/profiles"))
 
         async def was_tried_again():

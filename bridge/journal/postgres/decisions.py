@@ -8,8 +8,8 @@ notification.
 
 import asyncio
 from collections.abc import Collection, Sequence
-from time import monotonic
 
+from bridge import clock
 from bridge.journal import LaneNumber
 from bridge.journal.postgres.append import columns
 from bridge.journal.postgres.database import Database
@@ -43,9 +43,9 @@ class Decisions:
 
     async def known(self) -> None:
         """What was decided before `_YOUNG` is known when this returns. Raises JournalBusy."""
-        if monotonic() - self._looked > _YOUNG:
+        if clock.monotonic() - self._looked > _YOUNG:
             async with self._looking:
-                if monotonic() - self._looked > _YOUNG:
+                if clock.monotonic() - self._looked > _YOUNG:
                     await self._look()
 
     async def look(self) -> None:
@@ -54,7 +54,7 @@ class Decisions:
             await self._look()
 
     async def _look(self) -> None:
-        began = monotonic()
+        began = clock.monotonic()
         revoked: dict[str, set[tuple[LaneNumber, int]]] = {}
         for dest, lane, number in await self._database.fetch("revoked_of", self._lease.id):
             revoked.setdefault(dest, set()).add((lane, number))

@@ -4,10 +4,10 @@ Erased rows are gone for every question. Their bytes leave the files with vacuum
 """
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
+from bridge import clock
 from bridge.contract import Reason, State
 from bridge.errors import JournalBusy
 from bridge.journal import Erased, Erasure, LaneNumber
@@ -52,14 +52,14 @@ async def erase(
 ) -> Erased:
     """Erase these lanes. The claims of those that are in flight are revoked, and what has left already is waited
     for."""
-    chosen, more, at = list(lanes[:PAGE]), len(lanes) > PAGE, time.time_ns() // 1000
-    left, bodies, until = chosen, 0, time.monotonic() + _PATIENCE
+    chosen, more, at = list(lanes[:PAGE]), len(lanes) > PAGE, clock.microseconds()
+    left, bodies, until = chosen, 0, clock.monotonic() + _PATIENCE
     while left:
         gone, left = await database.transaction(partial(_erase, database=database, salt=salt, lanes=left, at=at))
         bodies += gone
         if left:
             await acted()
-        if left and time.monotonic() > until:
+        if left and clock.monotonic() > until:
             raise JournalBusy("an order of it is still being sent; what came before it is erased: ask again")
         await asyncio.sleep(_PAUSE if left else 0)
     return Erased(orders=len(chosen), bodies=bodies, last=chosen[-1] if chosen else erasure.after, more=more)

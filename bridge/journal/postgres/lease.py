@@ -8,8 +8,8 @@ again, as another.
 import asyncio
 from collections.abc import Awaitable, Callable
 from itertools import count
-from time import monotonic, time_ns
 
+from bridge import clock
 from bridge.errors import JournalBusy
 from bridge.journal.postgres.append import columns
 from bridge.journal.postgres.database import Database
@@ -46,7 +46,7 @@ class Lease:
     def lost_answer(self, number: int) -> None:
         """Note a claim whose answer was lost: it may have been made, now or in a moment, and nobody here knows of
         it."""
-        self._in_doubt[number] = monotonic() + _DOUBTED_FOR * self._span.total_seconds()
+        self._in_doubt[number] = clock.monotonic() + _DOUBTED_FOR * self._span.total_seconds()
 
     async def enter(self) -> None:
         """Raises JournalBusy."""
@@ -75,8 +75,8 @@ class Lease:
             self.id = await self._database.value("enter", self._span)
         if self._in_doubt:
             await self._database.transaction(self._free_strays)
-            self._in_doubt = {number: until for number, until in self._in_doubt.items() if until > monotonic()}
-        await self._database.fetch("free_held", time_ns() // 1000)
+            self._in_doubt = {number: until for number, until in self._in_doubt.items() if until > clock.monotonic()}
+        await self._database.fetch("free_held", clock.microseconds())
         await self._free_orphans()
 
     async def _renew(self, connection: Connection) -> bool:
@@ -106,7 +106,7 @@ class Lease:
         sql = self._database.sql
         await connection.execute(sql["lapsed"])
         lanes = [(dest, lane) for dest, lane in await connection.fetch(sql["freed"])]
-        status: str = await connection.execute(sql["ended_in_flight"], time_ns() // 1000)
+        status: str = await connection.execute(sql["ended_in_flight"], clock.microseconds())
         await connection.execute(sql["free"], *columns(lanes, 2))
         return len(lanes), int(status.rpartition(" ")[2])
 

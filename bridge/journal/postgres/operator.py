@@ -2,8 +2,8 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from time import time_ns
 
+from bridge import clock
 from bridge.contract import Reason, State
 from bridge.errors import JournalError
 from bridge.journal import ENDS, Erased, Erasure, Parked
@@ -17,7 +17,7 @@ from bridge.journal.rows import Row, as_attempts, lane_of, parked_of
 
 
 def now() -> int:
-    return time_ns() // 1000
+    return clock.microseconds()
 
 
 class PostgresOperator(PostgresReader):

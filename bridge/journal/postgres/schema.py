@@ -1,8 +1,7 @@
 """Make the schema for `journal init`, or bring it to this version. One migrator works at a time, and a schema of this
 version is left alone."""
 
-import secrets
-
+from bridge import chance
 from bridge.errors import JournalUnreadable
 from bridge.journal.postgres.database import VERSION, Database, schema_script, upgrade_script
 from bridge.journal.postgres.durability import check_encoding
@@ -26,7 +25,7 @@ async def _made(connection: Connection, database: Database) -> bool:
         await connection.execute(f"CREATE SCHEMA {quoted}")
     await connection.execute(f"SET LOCAL search_path = {quoted}")
     await connection.execute(schema_script())
-    cells = [("version", str(VERSION).encode()), ("salt", secrets.token_bytes(16))]
+    cells = [("version", str(VERSION).encode()), ("salt", chance.octets(16))]
     await connection.executemany("INSERT INTO meta (name, value) VALUES ($1, $2)", cells)
     return True
 

@@ -6,7 +6,6 @@ this memory. What it had marked `departed` becomes `uncertain` when the file is 
 
 import asyncio
 import sqlite3
-import time
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import replace
@@ -15,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+from bridge import clock
 from bridge.contract import Envelope, Reason, State
 from bridge.errors import ClaimRevoked, JournalBroken, JournalBusy, JournalError
 from bridge.journal import (
@@ -111,16 +111,12 @@ async def reading(path: Path) -> AsyncIterator[SqliteReader]:
 def _doubt(connection: sqlite3.Connection, path: Path) -> None:
     """Make facts uncertain that were on their way when the last owner ended: they may have arrived."""
     try:
-        in_doubt = connection.execute(statements()["ended_in_flight"], (_now(),)).rowcount
-        connection.execute(statements()["free_held"], (_now(),))
+        in_doubt = connection.execute(statements()["ended_in_flight"], (clock.microseconds(),)).rowcount
+        connection.execute(statements()["free_held"], (clock.microseconds(),))
     except sqlite3.Error as problem:
         raise JournalBroken(f"cannot write to the journal {path}: {problem}") from None
     if in_doubt:
         emit("facts.in_doubt", count=in_doubt)
-
-
-def _now() -> int:
-    return time.time_ns() // 1000
 
 
 class SqliteJournal(SqliteReader):
@@ -177,7 +173,7 @@ class SqliteJournal(SqliteReader):
     def _levels(self, connection: sqlite3.Connection) -> Levels:
         waiting = connection.execute(statements()["waiting"]).fetchall()
         parked = connection.execute(statements()["parked_counts"]).fetchall()
-        now = _now()
+        now = clock.microseconds()
         return Levels(
             waiting={dest: count for dest, count, _ in waiting},
             overdue={dest: max(0, now - due) / 1_000_000 for dest, _, due in waiting},
@@ -362,10 +358,14 @@ class SqliteJournal(SqliteReader):
         return await future  # type: ignore[return-value]  # the writer answers with what the call returned
 
     async def retry(self, refs: Sequence[str]) -> int:
-        return await self._act(partial(operator.retry, refs=refs, now=_now()), lanes=lambda _: _lanes_of(refs))
+        return await self._act(
+            partial(operator.retry, refs=refs, now=clock.microseconds()), lanes=lambda _: _lanes_of(refs)
+        )
 
     async def resend(self, refs: Sequence[str]) -> int:
-        return await self._act(partial(operator.resend, refs=refs, now=_now()), lanes=lambda _: _lanes_of(refs))
+        return await self._act(
+            partial(operator.resend, refs=refs, now=clock.microseconds()), lanes=lambda _: _lanes_of(refs)
+        )
 
     async def reread(self, refs: Sequence[str]) -> int:
         return await self._ended(refs, State.DEAD, State.DROPPED, Reason.RETRIED_BY_HAND)
@@ -380,7 +380,7 @@ class SqliteJournal(SqliteReader):
 
     async def _ended(self, refs: Sequence[str], parked: State, state: State, reason: Reason) -> int:
         return await self._act(
-            partial(operator.end, refs=refs, parked=parked, state=state, reason=reason, now=_now()),
+            partial(operator.end, refs=refs, parked=parked, state=state, reason=reason, now=clock.microseconds()),
             lanes=lambda _: _lanes_of(refs),
             revoking=True,
         )
@@ -391,7 +391,7 @@ class SqliteJournal(SqliteReader):
 
     async def release(self, dest: str, rule: str) -> int:
         released = 0
-        while page := await self._act(partial(operator.release, dest=dest, rule=rule, now=_now())):
+        while page := await self._act(partial(operator.release, dest=dest, rule=rule, now=clock.microseconds())):
             released += page
         return released
 
@@ -399,7 +399,7 @@ class SqliteJournal(SqliteReader):
         return await self._act(lambda connection: self._blocking(connection, erasure))
 
     def _blocking(self, connection: sqlite3.Connection, erasure: Erasure) -> int:
-        found = erasures.block(connection, self._salt, erasure, now=_now())
+        found = erasures.block(connection, self._salt, erasure, now=clock.microseconds())
         self._writer.appending.reload_blocked()
         return found
 
@@ -421,7 +421,7 @@ class SqliteJournal(SqliteReader):
         return replace(erased, is_lasting=not self._must_empty)
 
     def _erasing(self, connection: sqlite3.Connection, *, erasure: Erasure) -> Erased:
-        erased = erasures.erase(connection, erasure, now=_now())
+        erased = erasures.erase(connection, erasure, now=clock.microseconds())
         self._writer.appending.reload_blocked()
         return erased
 
@@ -434,10 +434,12 @@ class SqliteJournal(SqliteReader):
         return False
 
     async def conclude(self, ref: str) -> int:
-        return await self._act(partial(erasures.conclude, ref=ref, now=_now()))
+        return await self._act(partial(erasures.conclude, ref=ref, now=clock.microseconds()))
 
     async def remember(self, name: str, value: str) -> None:
-        await self._act(lambda connection: connection.execute(statements()["remember"], (name, text(value), _now())))
+        await self._act(
+            lambda connection: connection.execute(statements()["remember"], (name, text(value), clock.microseconds()))
+        )
 
     async def unite(self, names: Sequence[tuple[str, str, str]]) -> None:
         await self._act(lambda connection: run(connection, "unite", list(names)))

@@ -7,9 +7,9 @@ Pages that are free inside the journal's file count as space too: pruning leaves
 
 import os
 import sqlite3
-import time
 from pathlib import Path
 
+from bridge import clock
 from bridge.errors import JournalBusy
 from bridge.journal.ownership import made_anew
 from bridge.journal.sqlite.identity import beside
@@ -45,7 +45,7 @@ class DiskGuard:
     @property
     def must_look(self) -> bool:
         """Whether it is time to look at the free disk again."""
-        return time.monotonic() - self._looked >= _LOOK_EVERY
+        return clock.monotonic() - self._looked >= _LOOK_EVERY
 
     def free(self) -> int:
         """Bytes that this process may still write on the journal's disk."""
@@ -55,7 +55,7 @@ class DiskGuard:
     def refuses_appends(self) -> JournalBusy | None:
         """The refusal, while there is too little space."""
         if self.must_look:
-            self._looked = time.monotonic()
+            self._looked = clock.monotonic()
             self._see(self.free())
         return JournalBusy("the journal's disk has less free room than min_free") if self._full else None
 
@@ -63,7 +63,7 @@ class DiskGuard:
         """Remove the ballast: the disk is full, whatever it said before."""
         self._ballast.unlink(missing_ok=True)
         self._full = True
-        self._looked = time.monotonic()
+        self._looked = clock.monotonic()
         emit("journal.full", free=self.free(), inside=self.inside)
 
     def _see(self, free: int) -> None:

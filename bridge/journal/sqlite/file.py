@@ -4,12 +4,12 @@ import errno
 import fcntl
 import os
 import re
-import secrets
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from bridge import chance
 from bridge.errors import JournalBroken, JournalError, JournalInUse, JournalUnreadable
 from bridge.journal.ownership import kept_open, refuse_strangers_file
 from bridge.journal.sqlite.identity import beside, inode_of, leftovers, strange_log
@@ -225,7 +225,7 @@ def version_of(connection: sqlite3.Connection, path: Path) -> int:
 
 
 def _create(connection: sqlite3.Connection) -> None:
-    salt = secrets.token_hex(16)
+    salt = chance.octets(16).hex()
     _run(connection, f"{schema()}\nINSERT INTO meta VALUES ('salt', x'{salt}');", VERSION)
 
 

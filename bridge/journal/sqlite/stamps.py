@@ -6,13 +6,13 @@ time, in microseconds since 1970. It is written at each start and end, and once 
 
 import os
 import sqlite3
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
+from bridge import clock
 from bridge.errors import JournalBroken
 from bridge.journal.doubt import DOUBTFUL, RESTORED, SERVED_AGAIN, STAMP, Doubt, digits, doubt_of, is_to_be_served
 from bridge.journal.sqlite.statements import statements
@@ -48,13 +48,13 @@ class Stamp:
     def put(self) -> None:
         """Put the stamp into the file, as part of the transaction that is open. A clock that was set back takes nothing
         back."""
-        self.last = max(self.last + 1, self._beside + 1, time.time_ns() // 1000)
+        self.last = max(self.last + 1, self._beside + 1, clock.microseconds())
         put_meta(self._connection, STAMP, self.last)
 
     def leave(self) -> None:
         """Leave the stamp beside the file once the file has it: never the other way round."""
         self._beside = self.last
-        self._next = time.monotonic() + _EVERY
+        self._next = clock.monotonic() + _EVERY
         self._is_behind = False
         told = self._lineage + b" " + str(self.last).encode()
         os.pwrite(self._lock, b" " * (_PLACE - _BLANK_FROM) + told.ljust(_LONGEST) + b"\n", _BLANK_FROM)
@@ -63,7 +63,7 @@ class Stamp:
     def kept(self) -> Iterator[None]:
         """Wrap the commit of whatever was written: once a minute the stamp goes with it."""
         self._is_behind = True
-        is_due = time.monotonic() >= self._next
+        is_due = clock.monotonic() >= self._next
         if is_due:
             self.put()
         yield
