@@ -7,9 +7,9 @@ from pathlib import Path
 
 from bridge.errors import JournalError, JournalInUse
 from bridge.journal.dump import PAGE, TABLES
+from bridge.journal.durable import flush
 from bridge.journal.rows import Row
 from bridge.journal.sqlite.file import check_content, owned, refuse_leftovers, writable
-from bridge.journal.sqlite.rescue import flush
 from bridge.journal.sqlite.stamps import doubt_all
 
 _SELECT = {

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from bridge.journal.durable import flush, make_folder
 from bridge.journal.ownership import made_anew
 from bridge.journal.sqlite.identity import Identity, beside
 
@@ -52,7 +53,7 @@ def _checkpointed(connection: sqlite3.Connection, place: Path) -> str:
 
 def _copied(connection: sqlite3.Connection, path: Path) -> str:
     """Copy the journal to a name that is free. The folder may be gone as well."""
-    path.resolve().parent.mkdir(mode=0o700, exist_ok=True)
+    make_folder(path.resolve().parent)
     part = beside(path, ".rescue-part")
     os.close(made_anew(part))
     try:
@@ -74,12 +75,3 @@ def _free_name(path: Path) -> Path:
         number += 1
         name = path.with_name(f"{path.name}.{number}")
     return name
-
-
-def flush(path: Path) -> None:
-    """Flush to the disk: a file that SQLite made by VACUUM INTO, or a folder in which a name has changed."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
