@@ -17,6 +17,7 @@ from bridge.delivery.outage import Outage, outage_of
 from bridge.errors import JournalError, JournalInUse
 from bridge.journal import Hold, Pruned, Stats
 from bridge.journal.dump import Sum, header_of, read_in, write_out
+from bridge.journal.durable import flush
 from bridge.journal.ownership import made_anew
 from bridge.journal.store import Store
 
@@ -182,8 +183,8 @@ async def _write_out(store: Store, file: Path, *, whole: bool) -> None:
 
 @contextmanager
 def _written(file: Path) -> Iterator[BinaryIO]:
-    """Write a file aside, so that it is there as a whole or stays as it was. Raises JournalError if it cannot be
-    written."""
+    """Write a file aside, so that it is there as a whole or stays as it was, also after a power cut. Raises
+    JournalError if it cannot be written."""
     part = file.with_name(file.name + ".part")
     try:
         with os.fdopen(made_anew(part), "wb") as out:
@@ -191,6 +192,7 @@ def _written(file: Path) -> Iterator[BinaryIO]:
             out.flush()
             os.fsync(out.fileno())
         part.rename(file)
+        flush(file.absolute().parent)
     except OSError as problem:
         raise JournalError(f"cannot write {file}: {os.strerror(problem.errno or 0)}") from None
     finally:
