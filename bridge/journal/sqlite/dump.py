@@ -121,5 +121,5 @@ def doubt(path: Path) -> None:
 
 
 def _remove(part: Path) -> None:
-    for rest in ("", "-wal", "-shm"):
+    for rest in ("", "-journal", "-wal", "-shm"):
         part.with_name(part.name + rest).unlink(missing_ok=True)
