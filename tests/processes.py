@@ -27,10 +27,7 @@ class Process:
         self.running = None
 
     async def start(self):
-        with self.log.open("ab") as log:
-            self.running = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "bridge", "run", "--config", self.config, cwd=ROOT, env=self.environ, stderr=log
-            )
+        self.running = await self._launched()
         async with aiohttp.ClientSession() as session, asyncio.timeout(30):
             while True:
                 assert self.running.returncode is None, self.log.read_text()
@@ -39,6 +36,12 @@ class Process:
                         if ready.status == 200:
                             return self
                 await asyncio.sleep(0.05)
+
+    async def _launched(self):
+        with self.log.open("ab") as log:
+            return await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "bridge", "run", "--config", self.config, cwd=ROOT, env=self.environ, stderr=log
+            )
 
     def send(self, number):
         self.running.send_signal(number)
