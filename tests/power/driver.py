@@ -15,6 +15,7 @@ import pkgutil
 import runpy
 import select
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -67,7 +68,7 @@ def _serve(log: int) -> Sequence[str]:
         if not select.select([0], [], [], _PAUSE)[0]:
             continue
         if not (data := os.read(0, 65_536)):
-            return ()
+            break
         *lines, rest = (rest + data).split(b"\n")
         for line in lines:
             asked = json.loads(line)
@@ -76,6 +77,10 @@ def _serve(log: int) -> Sequence[str]:
                 return list(asked["words"])
             running[child] = asked["name"]
             _say(log, started=asked["name"], process=child)
+    while running:
+        _look(log, running)
+        time.sleep(_PAUSE)
+    return ()
 
 
 def main() -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 _LINE = re.compile(r"(\d+) +(.*)", re.DOTALL)
 _RESUMED = re.compile(r"<\.\.\. (\w+) resumed>(.*)", re.DOTALL)
-_UNFINISHED = " <unfinished ...>"
+_UNFINISHED = (" <unfinished ...>", " <detached ...>")
 _DESCRIPTOR = re.compile(r"(\d+)<(.*?)(?:<[^>]*>)?>(?:\(deleted\))?(?=[,)]|$)", re.DOTALL)
 _TEXT = re.compile(r'"((?:\\x[0-9a-f]{2})*)"')
 _HEX = re.compile(r"(?:\\x[0-9a-f]{2})+")
@@ -76,7 +76,7 @@ def calls(lines: Iterable[str]) -> Iterator[Call]:
             if begun is not None:
                 yield _call(process, begun[0] + ") = ?", begun[1], number)
         elif rest.endswith(_UNFINISHED):
-            open_calls[process] = rest.removesuffix(_UNFINISHED), number
+            open_calls[process] = rest.rpartition(" <")[0], number
         elif found := _RESUMED.match(rest):
             text, begin = open_calls.pop(process)
             yield _call(process, text + found[2], begin, number)
