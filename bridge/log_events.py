@@ -404,7 +404,7 @@ EVENTS: Final[Mapping[str, Kind]] = {
     ),
     "journal.put_back": Kind(
         "warning",
-        "The file of the journal is older than it was when the bridge last ran.",
+        "The file of the journal is older than it was when the bridge last ran, or a copy of one that was in use.",
         _fields("journal detail"),
     ),
     "journal.restored": Kind(

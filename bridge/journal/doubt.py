@@ -18,6 +18,9 @@ empty until then."""
 STAMP: Final = "stamp"
 """How far a SQLite journal goes, see sqlite/stamps.py."""
 
+SERVED: Final = "served"
+"""The name of the cell that a SQLite journal has while an owner works with it."""
+
 
 SERVED_AGAIN: Final = "it was put back: what happened until now may have been sent before"
 

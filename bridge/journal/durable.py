@@ -6,9 +6,6 @@ A file system may forget that a file was made or renamed until its folder is flu
 import os
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
-
-_PRIVATE: Final = 0o600  # mode of a file for its owner alone
 
 
 def flush(path: Path) -> None:
@@ -18,14 +15,6 @@ def flush(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def make_file(path: Path) -> None:
-    """Make an empty file with mode 0600 if there is none. Its name lasts before anything is made beside it. Raises
-    OSError."""
-    if not path.exists():
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _PRIVATE))
-        flush(path.resolve().parent)
 
 
 def make_folder(folder: Path) -> None:

@@ -78,11 +78,12 @@ async def opened(
 ) -> AsyncIterator["SqliteJournal"]:
     """Own the journal at this path, made if it is absent. Raises JournalInUse, JournalUnreadable, JournalBroken."""
     with owned(path) as lock, ExitStack() as last, writable(path) as connection:
-        _doubt(connection, path)
         identity = Identity(path, lock)
+        is_copied = stamps.copied_in_motion(connection, path, is_noted=identity.is_noted)
+        _doubt(connection, path)
         identity.learn()
         stamp = Stamp(connection, lock)
-        doubt = stamps.begun(connection, stamp, path, is_served=bool(destinations))
+        doubt = stamps.begun(connection, stamp, path, is_served=bool(destinations), is_copied=is_copied)
         disk_guard = DiskGuard(path, min_free=min_free, ballast=ballast)
         files = Files(path=path, identity=identity, stamp=stamp, disk_guard=disk_guard)
         journal = SqliteJournal(files, connection, destinations=destinations, doubt=doubt)

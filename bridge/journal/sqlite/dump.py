@@ -6,11 +6,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bridge.errors import JournalError, JournalInUse
+from bridge.journal.doubt import SERVED
 from bridge.journal.dump import PAGE, TABLES
 from bridge.journal.durable import flush
 from bridge.journal.rows import Row
 from bridge.journal.sqlite.file import check_content, owned, refuse_leftovers, writable
 from bridge.journal.sqlite.stamps import doubt_all
+from bridge.journal.sqlite.statements import statements
 
 _SELECT = {
     "meta": "SELECT name, CAST(value AS BLOB) FROM meta ORDER BY name",
@@ -102,6 +104,7 @@ def importing(path: Path) -> Iterator[_Import]:
                 connection.execute(
                     "UPDATE fact SET state = 'uncertain', reason = 'ended in flight' WHERE state = 'departed'"
                 )
+                connection.execute(statements()["drop_meta"], (SERVED,))
                 connection.execute("COMMIT")
                 connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             part.rename(path)

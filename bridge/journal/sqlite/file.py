@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bridge import chance
 from bridge.errors import JournalBroken, JournalError, JournalInUse, JournalUnreadable
-from bridge.journal.durable import make_file, make_folder
+from bridge.journal.durable import flush, make_folder
 from bridge.journal.ownership import kept_open, refuse_strangers_file
 from bridge.journal.sqlite.identity import beside, inode_of, leftovers, strange_log
 from bridge.journal.sqlite.statements import schema, upgrade
@@ -130,22 +130,29 @@ def writable(path: Path) -> Iterator[sqlite3.Connection]:
         raise JournalUnreadable(f"SQLite {sqlite3.sqlite_version} is too old: 3.35 is the least that the journal needs")
     check_content(path)
     refuse_leftovers(path)
-    mask = os.umask(0o077)  # SQLite gives the files beside it the same mode
+    mask = os.umask(0o077)  # SQLite makes it for this user alone, and gives the files beside it the same mode
     try:
-        make_file(path)  # else a power cut can leave a log without its journal
         connection = sqlite3.connect(path, timeout=2.0, isolation_level=None, check_same_thread=False)
     except sqlite3.OperationalError as problem:
         raise JournalBroken(f"cannot open the journal {path}: {problem}") from None
-    except OSError as problem:
-        raise _cannot_open(path, problem) from None
     finally:
         os.umask(mask)
     try:
+        _keep_name(path)
         refuse_strangers_file(path)
         _prepare(connection, path)
         yield connection
     finally:
         connection.close()
+
+
+def _keep_name(path: Path) -> None:
+    """Make the names of the file and of the lock last, before SQLite makes a log. Else a power cut could leave a log
+    without its journal."""
+    try:
+        flush(path.resolve().parent)
+    except OSError as problem:
+        raise _cannot_open(path, problem) from None
 
 
 def check_content(path: Path) -> None:

@@ -10,6 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TypeAlias
 
+_NOTE = 100  # bytes that are read of the note in the lock
+
 Inode: TypeAlias = tuple[int, int]
 """Device and number: which file it is, whatever its name."""
 
@@ -45,11 +47,20 @@ class Identity:
 
     def learn(self) -> None:
         """Learn which files are the journal's. Call it once, when SQLite has them open and the log has been written.
-        The next owner learns of the file and its log from a note, see `file.refuse_strange_log`."""
+        The next owner learns of both from a note, see `file.refuse_strange_log`. The note is on the disk
+        before the file says that it is served."""
         self._inodes = {each: inode_of(each) for each in (self.path, self.log, self._index)}
         held = os.fstat(self._held)
         self._inodes[self._lock] = held.st_dev, held.st_ino
         self._leave_word(self._inodes[self.path])
+        os.fsync(self._held)
+
+    @property
+    def is_noted(self) -> bool:
+        """Whether the last owner of this lock worked with this very file. Ask before `learn`."""
+        told = os.pread(self._held, _NOTE, 0).split()
+        file = inode_of(self.path)
+        return file is not None and told[:1] == [str(file[1]).encode()]
 
     def _leave_word(self, file: Inode | None) -> None:
         log = self._inodes[self.log]
@@ -108,7 +119,7 @@ def strange_log(path: Path, lock: int) -> bool:
 
     If the log is another one too, all files came here together.
     """
-    told = os.pread(lock, 100, 0).split()
+    told = os.pread(lock, _NOTE, 0).split()
     file, log = inode_of(path), inode_of(beside(path, "-wal"))
     if len(told) != 2 or file is None or log is None or not _is_filled(beside(path, "-wal")):  # noqa: PLR2004  two files
         return False

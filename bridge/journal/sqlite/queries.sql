@@ -288,6 +288,9 @@ SELECT name, value FROM meta
 -- name: put_meta
 INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)
 
+-- name: drop_meta
+DELETE FROM meta WHERE name = ?
+
 -- name: newest_seq
 SELECT coalesce(max(seq), 0) FROM envelope
 

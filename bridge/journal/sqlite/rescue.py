@@ -7,12 +7,14 @@ are gone.
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
+from bridge.journal.doubt import SERVED
 from bridge.journal.durable import flush, make_folder
 from bridge.journal.ownership import made_anew
 from bridge.journal.sqlite.identity import Identity, beside
+from bridge.journal.sqlite.statements import statements
 
 _DESCRIPTORS = Path("/proc/self/fd")
 _ALL = "All that was acknowledged"
@@ -58,6 +60,7 @@ def _copied(connection: sqlite3.Connection, path: Path) -> str:
     os.close(made_anew(part))
     try:
         connection.execute("VACUUM INTO ?", (str(part),))
+        _ended(part)
         flush(part)
         rescue = _free_name(beside(path, ".rescued"))
         part.rename(rescue)
@@ -65,6 +68,12 @@ def _copied(connection: sqlite3.Connection, path: Path) -> str:
         part.unlink(missing_ok=True)
     flush(rescue.parent)
     return f"is in {rescue}: a whole journal, to be renamed to {path.name}"
+
+
+def _ended(part: Path) -> None:
+    """Let the copy say that nobody works with it: it is all that there is."""
+    with closing(sqlite3.connect(part, isolation_level=None)) as copy:
+        copy.execute(statements()["drop_meta"], (SERVED,))
 
 
 def _free_name(path: Path) -> Path:

@@ -7,14 +7,24 @@ time, in microseconds since 1970. It is written at each start and end, and once 
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
 from bridge import clock
-from bridge.errors import JournalBroken
-from bridge.journal.doubt import DOUBTFUL, RESTORED, SERVED_AGAIN, STAMP, Doubt, digits, doubt_of, is_to_be_served
+from bridge.errors import JournalBroken, JournalUnreadable
+from bridge.journal.doubt import (
+    DOUBTFUL,
+    RESTORED,
+    SERVED,
+    SERVED_AGAIN,
+    STAMP,
+    Doubt,
+    digits,
+    doubt_of,
+    is_to_be_served,
+)
 from bridge.journal.sqlite.statements import statements
 from bridge.telemetry import emit
 
@@ -71,12 +81,16 @@ class Stamp:
             self.leave()
 
     def end(self) -> None:
-        """Write the last stamp of this process. If the disk is full the stamp before stays."""
-        if self._is_behind:
-            try:
+        """Write the last stamp of this process, and that it serves the file no more. If the disk is full all stays."""
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+            if self._is_behind:
                 self.put()
-            except sqlite3.Error:
-                return
+            self._connection.execute(statements()["drop_meta"], (SERVED,))
+            self._connection.execute("COMMIT")
+        except sqlite3.Error:
+            return
+        if self._is_behind:
             self.leave()
 
     def _read(self) -> int:
@@ -87,17 +101,41 @@ class Stamp:
         return digits(told[1])
 
 
-def begun(connection: sqlite3.Connection, stamp: Stamp, path: Path, *, is_served: bool) -> Doubt:
+def copied_in_motion(connection: sqlite3.Connection, path: Path, *, is_noted: bool) -> bool:
+    """Whether the file is a copy that was made while an owner worked with it: it says so, and no lock knows it. Raises
+    JournalUnreadable if the copy is not whole.
+
+    is_noted: whether the lock beside it knows this very file. Then its owner was killed, and nothing is amiss.
+    """
+    if is_noted or SERVED not in meta_of(connection):
+        return False
+    try:
+        ((found,),) = connection.execute("PRAGMA integrity_check(1)").fetchall()
+    except sqlite3.DatabaseError as problem:
+        found = str(problem)
+    if found != "ok":
+        raise JournalUnreadable(
+            f"{path} was copied while a bridge worked with it, and is not whole: take the journal itself, or a "
+            "`journal backup`"
+        )
+    return True
+
+
+def begun(
+    connection: sqlite3.Connection, stamp: Stamp, path: Path, *, is_served: bool, is_copied: bool = False
+) -> Doubt:
     """Begin to serve a journal, and return what is in doubt from now on. Raises JournalBroken if a copy was put back
     and this cannot be written down."""
-    is_copy = stamp.is_of_a_copy
+    is_copy = is_copied or stamp.is_of_a_copy
     if is_copy:
-        emit("journal.put_back", journal=str(path), detail="this file is older than what is known beside it")
+        why = "was copied while a bridge worked with it" if is_copied else "is older than what is known beside it"
+        emit("journal.put_back", journal=str(path), detail=f"this file {why}")
     connection.execute("BEGIN IMMEDIATE")
     try:
         if is_copy:
             doubt_all(connection)
         stamp.put()
+        connection.execute(statements()["put_meta"], (SERVED, b"1"))
         if is_served and is_to_be_served(meta_of(connection)):
             put_meta(connection, RESTORED, stamp.last)
             emit("journal.restored", journal=str(path), detail=SERVED_AGAIN)
@@ -108,6 +146,8 @@ def begun(connection: sqlite3.Connection, stamp: Stamp, path: Path, *, is_served
             raise JournalBroken(f"cannot write into the journal {path} that it was put back: {problem}") from None
     else:
         stamp.leave()
+        with suppress(sqlite3.OperationalError):  # somebody reads: a copy without its log would not say it yet
+            connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
     return doubt_of(meta_of(connection))
 
 
