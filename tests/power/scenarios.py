@@ -134,7 +134,7 @@ async def first_start(machine):
 async def load(machine):
     """Enough orders for SQLite's own checkpoints; then the end, and the next start with its checkpoint."""
     await machine.start()
-    await machine.orders_come(machine.chance.randint(120, 240), senders=8)
+    await machine.orders_come(machine.chance.randint(200, 300), senders=8)
     await machine.end()
     await machine.start()
     await machine.orders_come(20)

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from bridge.config import read
-from bridge.journal.sqlite import reading
+from bridge.journal.sqlite import opened, reading
 from tests.packages import NotToBeHad, libraries, unpacked
 from tests.walks.processes import ShopProcess, load
 
@@ -136,3 +136,8 @@ async def test_a_journal_that_is_taken_away_closes_the_door_and_says_why(sandbox
     path.with_name("journal.db.rescued").rename(path)
     async with reading(path) as journal:
         assert [] == [number for number in acknowledged if not await journal.find(number)]
+    async with opened(path, destinations=["hellotext"]):
+        pass  # as the next start does
+    connection = sqlite3.connect(path)
+    assert [] == connection.execute("SELECT value FROM meta WHERE name = 'doubtful'").fetchall(), "it is no copy"
+    connection.close()
