@@ -5,6 +5,9 @@
 
 PYTHON ?= python3
 ARGS ?=
+PART ?=
+SEED ?=
+HOURS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 RUN_READY := $(VENV)/.run-ready
@@ -13,7 +16,7 @@ BENCH_READY := $(VENV)/.bench-ready
 DIST_READY := $(VENV)/.dist-ready
 
 .DEFAULT_GOAL := help
-.PHONY: help run run-kafka run-replicas kafka test coverage lint bench dist clean chart docs same-python
+.PHONY: help run run-kafka run-replicas kafka test prove coverage lint bench dist clean chart docs same-python
 
 help:  ## Say what there is.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -32,6 +35,9 @@ kafka: $(READY)  ## Serve a real Kafka broker at 127.0.0.1:9092 until Ctrl-C (Ja
 
 test: $(READY)  ## Run all tests, or those that ARGS="..." names (the options of pytest).
 	@$(BIN)/pytest -q $(ARGS)
+
+prove: $(READY)  ## Try the promise on drawn seeds: two minutes of each part, or HOURS=1; PART=world SEED=7 repeats one.
+	@$(BIN)/python -m tests.prove --part "$(PART)" --seed "$(SEED)" --hours "$(HOURS)"
 
 coverage: $(READY)  ## Run tests as `test` does, and say which lines and branches they left out, the least covered file first.
 	@$(BIN)/coverage erase

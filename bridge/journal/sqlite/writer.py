@@ -131,23 +131,35 @@ class Writer:
                 return failure
 
     def _serve(self) -> None:
-        stopping = False
-        group: list[Operation | None] = []
-        while not stopping:
-            crowded = len(group) > 1
-            group = [self._next()]
-            if crowded:
+        group: Sequence[Operation | None] = ()
+        while None not in group:
+            is_crowded = len(group) > 1
+            first = self._next()
+            if is_crowded:
                 self._gather()
-            while len(group) < _GROUP and not self._queue.empty():
-                group.append(self._queue.get())
-            stopping = None in group
-            self._group = group
-            later = [operation for operation in group if type(operation) is Act and operation.after]
-            if operations := [operation for operation in group if operation is not None and operation not in later]:
-                self._answer(self._committed(operations))
-            for act in later:
-                self._answer([(act, self._afterwards(act))])
-            self._group = ()
+            group = self._queued(first)
+            self._work_off(group)
+        self._finish()
+
+    def _queued(self, first: Operation | None) -> Sequence[Operation | None]:
+        """The group of one transaction: the first operation, and what is queued behind it."""
+        group = [first]
+        while len(group) < _GROUP and not self._queue.empty():
+            group.append(self._queue.get())
+        return group
+
+    def _work_off(self, group: Sequence[Operation | None]) -> None:
+        """Store what belongs together, and answer. What must come after a transaction comes after it, one by one."""
+        self._group = group
+        later = [operation for operation in group if type(operation) is Act and operation.after]
+        if operations := [operation for operation in group if operation is not None and operation not in later]:
+            self._answer(self._committed(operations))
+        for act in later:
+            self._answer([(act, self._afterwards(act))])
+        self._group = ()
+
+    def _finish(self) -> None:
+        """Look at the files for the last time, and write until when they go."""
         self._look()
         self._stamp.end()
 
