@@ -18,6 +18,8 @@ ROOT = Path(__file__).parents[1]
 class Process:
     """A bridge that can be stopped, frozen and killed."""
 
+    program = ("-m", "bridge")
+
     def __init__(self, folder, name, text, environ, private):
         self.config = folder / f"{name}.yaml"
         self.log = folder / f"{name}.log"
@@ -39,8 +41,9 @@ class Process:
 
     async def _launched(self):
         with self.log.open("ab") as log:
+            command = (*self.program, "run", "--config", self.config)
             return await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "bridge", "run", "--config", self.config, cwd=ROOT, env=self.environ, stderr=log
+                sys.executable, *command, cwd=ROOT, env=self.environ, stderr=log
             )
 
     def send(self, number):
