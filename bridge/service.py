@@ -83,7 +83,7 @@ async def serve(settings: Settings, ending: Shutdown, *, opened_as: Callable[[Ru
             await stack.enter_async_context(_worker(settings, name, book, journal, wire))
             for name in settings.destinations
         ]
-        client = await stack.enter_async_context(_client(settings.delivery.of({"rate": None}), wire))
+        client = await stack.enter_async_context(client_of(settings.delivery.of({"rate": None}), wire))
         streams = _streams(settings, journal, client)
         told = status.Status(journal, workers, streams, book)
         private_port = await stack.enter_async_context(_private(settings, told))
@@ -170,11 +170,25 @@ def _private(settings: Settings, told: status.Status) -> AbstractAsyncContextMan
     return status.serving(told, host=private.host, port=private.port, names=private.hosts)
 
 
-def _client(delivery: DeliverySettings, wire: OpensWire) -> AbstractAsyncContextManager[Client]:
+def client_of(delivery: DeliverySettings, wire: OpensWire) -> AbstractAsyncContextManager[Client]:
+    """A client with these settings of delivery."""
     timeouts = timeouts_of(delivery)
     agent = f"attribution-bridge/{version('attribution-bridge')}"
     return opened_client(
         timeouts=timeouts, connections=delivery.concurrency, user_agent=agent, rate=delivery.rate, opened=wire
+    )
+
+
+def route_of(settings: Settings, name: str) -> Route:
+    """The way to a destination."""
+    outlet = settings.destinations[name]
+    delivery = settings.delivery.of(outlet.delivery)
+    return Route(
+        name=name,
+        destination=outlet.destination,
+        shadow=outlet.shadow,
+        bounds=bounds_of(delivery),
+        retry=retry_of(delivery),
     )
 
 
@@ -183,17 +197,9 @@ async def _worker(
     settings: Settings, name: str, book: Rulebook, journal: Journal, wire: OpensWire
 ) -> AsyncIterator[Worker]:
     """Make a worker with a client of its own: connections that one destination keeps waiting do not hold up another."""
-    outlet = settings.destinations[name]
-    delivery = settings.delivery.of(outlet.delivery)
-    route = Route(
-        name=name,
-        destination=outlet.destination,
-        shadow=outlet.shadow,
-        bounds=bounds_of(delivery),
-        retry=retry_of(delivery),
-    )
-    async with _client(delivery, wire) as client:
-        yield Worker(route, journal=journal, book=book, client=client)
+    delivery = settings.delivery.of(settings.destinations[name].delivery)
+    async with client_of(delivery, wire) as client:
+        yield Worker(route_of(settings, name), journal=journal, book=book, client=client)
 
 
 def _streams(settings: Settings, journal: Journal, client: Client) -> Sequence[Stream]:

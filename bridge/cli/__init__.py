@@ -3,6 +3,7 @@
 import click
 
 from bridge import registry
+from bridge.cli.bench import bench
 from bridge.cli.check import check
 from bridge.cli.dead import dead
 from bridge.cli.demo import demo
@@ -48,6 +49,7 @@ for part in (
     plan,
     demo,
     sandbox,
+    bench,
     send,
     orders,
     dead,

@@ -256,6 +256,15 @@ async def serving(host: str = "127.0.0.1", port: int = 0, **options: Any) -> Asy
         await runner.cleanup()
 
 
+def at_once(method: str, path: str) -> tuple[int, bytes]:
+    """Status and body of an API that takes everything and remembers nothing, for `bench`."""
+    if path.startswith("/v1/profiles"):
+        return (201, b'{"id":"P1","type":"profile"}') if method == "POST" else (200, b"[]")
+    if path.startswith("/v1/sessions/"):
+        return 200, b'{"id":"S1","type":"session","profile":1}'
+    return 200, b'{"status":"received","state":"ok"}'
+
+
 def _api_routes(sandbox: Sandbox, business: Business) -> list[web.RouteDef]:
     on = sandbox.handler
     return [
