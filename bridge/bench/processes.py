@@ -37,8 +37,9 @@ async def started(plan: Plan, folder: Path, work: str) -> AsyncIterator[Process]
     file.write_bytes(msgspec.json.encode(plan))
     # A proxy for the requests of the real destination is none for this machine.
     environ = {name: text for name, text in os.environ.items() if not name.lower().endswith("_proxy")}
+    environ["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))  # -P: the same modules, and none of the folder here
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "bridge.bench.measuring", str(file), work),
+        *(sys.executable, "-P", "-m", "bridge.bench.measuring", str(file), work),
         env=environ,
         stdin=PIPE,
         stdout=PIPE if work == "parts" else DEVNULL,

@@ -193,6 +193,22 @@ async def test_a_signal_leaves_neither_a_folder_nor_a_process(tmp_path, number, 
         assert [] == list(tmp_path.iterdir())
 
 
+@pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="processes are looked for in /proc")
+@pytest.mark.parametrize(("file", "work"), [("fsync", "parts.json"), ("intake.db", "serve.json")])
+async def test_a_process_that_ends_while_it_is_measured_is_said_and_nothing_is_left(tmp_path, file, work):
+    process = await asyncio.create_subprocess_exec(
+        *_command("--seconds", "8"), cwd=tmp_path, env=_environ(), stderr=asyncio.subprocess.PIPE
+    )
+    await _made(tmp_path, file, process)
+    for measured in _processes_with(work):
+        if str(tmp_path) in measured.read_text():
+            os.kill(int(measured.parent.name), signal.SIGKILL)
+    _, said = await asyncio.wait_for(process.communicate(), 60)
+    assert 1 == process.returncode
+    assert re.match(rb"the process that (is measured|measures) has ended", said), said
+    assert (b"Traceback" in said, [*tmp_path.iterdir()]) == (False, [])
+
+
 @pytest.mark.parametrize(
     ("words", "text", "code", "said"),
     [
