@@ -137,6 +137,24 @@ class Happenings:
         self._scene.say(f"the API for {seconds:.1f} s: {weather.kind}, {weather.share:.0%} of {whom}")
         self._scene.api.weather.append(weather)
 
+    async def _refuse_and_release(self, replica: Replica, chance: Random) -> None:
+        """The API refuses one rule until it is held. A person releases it; one replica hears late of it."""
+        scene, action = self._scene, chance.choice(_ACTIONS[:2])
+        until = scene.now() + 6.0
+        weather = Weather(kind="422", until=until, share=1.0, actions=(action,))
+        scene.say(f"the API refuses all of {action}; each piece takes 0.3 s for replica {replica.number}")
+        scene.api.weather.append(weather)
+        replica.proxy.latency = 0.3
+        while scene.now() < until and not await scene.tables.ask("SELECT 1 FROM hold"):
+            replica.disturb()
+            await asyncio.sleep(0.05)
+        await replica.disturbed_for(chance.uniform(0.0, 2.0))
+        await self.release_all()
+        if weather in scene.api.weather:
+            scene.api.weather.remove(weather)
+        await replica.disturbed_for(1.0)
+        replica.proxy.latency = 0.0
+
     # -- persons -------------------------------------------------------------------------------------------------------
 
     async def _retry(self, _replica: Replica, chance: Random) -> None:

@@ -24,6 +24,7 @@ WEIGHTS = {
     "resend": 1.5,
     "settle": 1.5,
     "release": 2,
+    "refuse and release": 3,
 }
 """How often each happens, compared with the others."""
 
@@ -64,7 +65,7 @@ def drawn(seed: int) -> Plan:
     chance = Random(f"{seed} plan")
     count = chance.choice((2, 3))
     kinds = {what: weight * chance.choice((0, 1, 1, 3)) for what, weight in WEIGHTS.items()}
-    whats = chance.choices(list(kinds), list(kinds.values()), k=chance.choice((8, 16, 28)))
+    whats = chance.choices(list(kinds), list(kinds.values()), k=chance.choice((12, 24, 36)))
     times = sorted(chance.uniform(0.5, SPAN) for _ in whats)
     return Plan(
         clocks=tuple(chance.choice((0.0, chance.uniform(-300, 300))) for _ in range(count)),
@@ -72,5 +73,5 @@ def drawn(seed: int) -> Plan:
             Happening(at, what, chance.randrange(count), f"{seed} {number}")
             for number, (at, what) in enumerate(zip(times, whats, strict=True))
         ),
-        orders=chance.choice((60, 150, 300)),
+        orders=chance.choice((100, 200, 300)),
     )
