@@ -49,15 +49,18 @@ class Happening:
 
 @dataclass(frozen=True)
 class Plan:
-    """clocks: seconds that each replica's clock is ahead; orders: how many there are."""
+    """clocks: seconds that each replica's clock is ahead; orders: how many there are; gone: the replica that is killed
+    in the end and never comes back, if any."""
 
     clocks: tuple[float, ...]
     happenings: tuple[Happening, ...]
     orders: int
+    gone: int | None = None
 
     def __str__(self) -> str:
         clocks = ", ".join(f"{seconds:+.0f} s" for seconds in self.clocks)
-        return "\n".join([f"clocks of the replicas: {clocks}; {self.orders} orders", *map(str, self.happenings)])
+        gone = "" if self.gone is None else f"; replica {self.gone} is gone in the end"
+        return "\n".join([f"clocks of the replicas: {clocks}; {self.orders} orders{gone}", *map(str, self.happenings)])
 
 
 def drawn(seed: int) -> Plan:
@@ -74,4 +77,5 @@ def drawn(seed: int) -> Plan:
             for number, (at, what) in enumerate(zip(times, whats, strict=True))
         ),
         orders=chance.choice((100, 200, 300)),
+        gone=chance.choice((None, chance.randrange(count))),
     )

@@ -32,7 +32,9 @@ class Scene:
         self.is_calm = False
         """From now on all is well."""
         self.restarting = asyncio.Lock()
+        self.everybody: list[Replica] = []
         self.replicas: list[Replica] = []
+        """Those that are not gone for good."""
         self.tables: Tables
         self.api: Api
         self.judge: Judge
@@ -69,7 +71,7 @@ class Scene:
 
     async def end(self) -> None:
         """Whatever state it is in."""
-        for replica in self.replicas:
+        for replica in self.everybody:
             if replica.running is not None and replica.running.returncode is None:
                 await replica.kill()
 
@@ -84,12 +86,13 @@ async def opened(
         settings = {"search_path": place.schema}
         pool = asyncpg.create_pool(server.dsn, min_size=0, max_size=4, command_timeout=5, server_settings=settings)
         scene.tables = Tables(await stack.enter_async_context(pool))
-        scene.judge = Judge(scene.tables, scene.replicas)
+        scene.judge = Judge(scene.tables, scene.everybody)
         scene.api = await stack.enter_async_context(Api(Random(f"{seed} api"), scene.now, scene.judge.on_arrival))
         stack.push_async_callback(scene.end)
         for number, ahead in enumerate(plan.clocks):
             proxy = await stack.enter_async_context(Proxy(scene.connected))
-            scene.replicas.append(
+            scene.everybody.append(
                 Replica(number, folder, scene.api.url, place.schema, proxy=proxy, ahead=ahead, now=scene.now)
             )
+        scene.replicas = list(scene.everybody)
         yield scene

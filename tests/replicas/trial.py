@@ -94,7 +94,7 @@ class _Course:
         """Start replicas again that could not start without their database. None may end otherwise."""
         scene = self._scene
         while True:
-            for replica in scene.replicas:
+            for replica in list(scene.replicas):
                 if not replica.has_died:
                     continue
                 code = replica.running.returncode
@@ -108,6 +108,11 @@ class _Course:
         """From now on all is well, and a person has released what was held."""
         scene = self._scene
         scene.api.weather.clear()
+        if self._plan.gone is not None:
+            gone = scene.replicas.pop(self._plan.gone)
+            if gone.is_up:
+                await gone.kill()
+            scene.say(f"replica {gone.number} is gone, for good")
         for replica in scene.replicas:
             replica.proxy.heal()
             replica.disturb()
@@ -142,7 +147,7 @@ class _Course:
         codes = await asyncio.gather(*[replica.stop() for replica in scene.replicas])
         if any(codes):
             raise Broken(f"the replicas were told to stop, and end with {codes}")
-        for replica in scene.replicas:
+        for replica in scene.everybody:
             if bugs := replica.bugs():
                 raise Broken(f"the log of replica {replica.number} tells of a bug: {bugs[0]}")
             text = replica.log.read_text()
@@ -162,7 +167,7 @@ async def _told(seed: int, plan: Plan, scene: Scene, broken: str) -> str:
     for order in sorted(set(_ORDER.findall(broken)))[:3]:
         said += ["", f"The order {order} in the journal:", *await scene.tables.told(order), "At the API:"]
         said += [str(one) for one in scene.api.arrivals if one.order == order]
-        for replica in scene.replicas:
+        for replica in scene.everybody:
             said += [f"In the log of replica {replica.number}:"]
             said += [str(line) for line in replica.lines() if order in str(line)]
     return "\n".join(said)
