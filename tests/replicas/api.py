@@ -86,6 +86,8 @@ class Api:
         self._now = now
         self._arrived = arrived
         self.weather: list[Weather] = []
+        self.slowness = 0.0
+        """Seconds that an answer takes when all is well."""
         self.arrivals: list[Arrival] = []
         self.requests = 0
 
@@ -138,6 +140,7 @@ class Api:
         return arrival
 
     async def _given(self, request: web.Request, body: dict[str, Any], kind: str) -> web.StreamResponse:
+        await asyncio.sleep(self._chance.uniform(0, 2 * self.slowness))
         if kind.startswith("silent"):
             await asyncio.sleep(30)  # longer than anybody waits for it
         if kind == "slow":

@@ -49,18 +49,20 @@ class Happening:
 
 @dataclass(frozen=True)
 class Plan:
-    """clocks: seconds that each replica's clock is ahead; orders: how many there are; gone: the replica that is killed
-    in the end and never comes back, if any."""
+    """clocks: seconds that each replica's clock is ahead; orders: how many there are; slowness: seconds that the API
+    takes for an answer; gone: the replica that is killed in the end and never comes back, if any."""
 
     clocks: tuple[float, ...]
     happenings: tuple[Happening, ...]
     orders: int
+    slowness: float = 0.0
     gone: int | None = None
 
     def __str__(self) -> str:
         clocks = ", ".join(f"{seconds:+.0f} s" for seconds in self.clocks)
         gone = "" if self.gone is None else f"; replica {self.gone} is gone in the end"
-        return "\n".join([f"clocks of the replicas: {clocks}; {self.orders} orders{gone}", *map(str, self.happenings)])
+        told = f"{self.orders} orders; the API takes {self.slowness} s{gone}"
+        return "\n".join([f"clocks of the replicas: {clocks}; {told}", *map(str, self.happenings)])
 
 
 def drawn(seed: int) -> Plan:
@@ -77,5 +79,6 @@ def drawn(seed: int) -> Plan:
             for number, (at, what) in enumerate(zip(times, whats, strict=True))
         ),
         orders=chance.choice((100, 200, 300)),
+        slowness=chance.choice((0.05, 0.2, 0.5)),
         gone=chance.choice((None, chance.randrange(count))),
     )

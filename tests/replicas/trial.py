@@ -75,6 +75,7 @@ class _Course:
     async def run(self) -> None:
         scene = self._scene
         scene.begin()
+        scene.api.slowness = self._plan.slowness
         posts = [asyncio.create_task(post) for post in self._platform.sending()]
         supervising = asyncio.create_task(self._supervise())
         try:
@@ -108,6 +109,7 @@ class _Course:
         """From now on all is well, and a person has released what was held."""
         scene = self._scene
         scene.api.weather.clear()
+        scene.api.slowness = 0.0
         if self._plan.gone is not None:
             gone = scene.replicas.pop(self._plan.gone)
             if gone.is_up:
