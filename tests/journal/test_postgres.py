@@ -14,12 +14,14 @@ import asyncpg
 import pytest
 from msgspec import structs
 
+from bridge import clock
 from bridge.contract import Reason, State
 from bridge.errors import ClaimRevoked, JournalBusy, JournalUnreadable, LaneLost, NotStorable
 from bridge.journal import Done, Hold, Postponed, Progress
 from bridge.journal.postgres import acting, decisions, init, opened, reading, weaknesses
 from bridge.journal.postgres.database import VERSION, connected, statements
 from bridge.journal.rows import micros
+from tests.clocks import Shifted
 from tests.journal.usual import USUAL_RETENTION
 
 
@@ -90,6 +92,30 @@ async def test_who_has_lost_its_lease_can_neither_mark_nor_settle(open_again, de
             await slow.record(claim, record, now=desk.now)
     await desk.done(other, again[0], desk.fact())
     assert {"placed": "delivered"} == await desk.states(other, claim.lane)
+
+
+@pytest.mark.parametrize(("one", "other"), [(4, 0), (0, -4)], ids=["ahead", "behind"])
+async def test_a_lane_is_due_for_all_at_one_time_whatever_their_clocks_say(open_again, desk, one, other):
+    """A process takes orders in, postpones one, ends a document of another, and is gone. Clocks: minutes ahead."""
+    with clock.installed(Shifted(timedelta(minutes=one))):
+        first = await open_again()
+        for order in ("1001", "1002", "1002", "1003"):
+            await first.append(desk.document(order, received_at=clock.now()))
+        postponed, ended = await desk.claims(first, at=clock.now(), limit=2)
+        end = Postponed(until=clock.now() + timedelta(seconds=1), fact="placed", reason=Reason.NO_ANSWER)
+        await desk.record(first, postponed, end=end, at=clock.now())
+        await desk.done(first, ended, desk.fact(), at=clock.now())
+    claimed = set()
+    with clock.installed(Shifted(timedelta(minutes=other))):
+        second = await open_again()
+
+        async def all_of_them():
+            due = await second.next_due("api")
+            assert due is None or due - clock.now() < timedelta(seconds=2)
+            claimed.update(claim.lane for claim in await desk.claims(second, at=clock.now()))
+            return len(claimed) == 3
+
+        await _until(all_of_them)
 
 
 async def test_what_had_departed_is_uncertain_when_its_lease_ends(open_again, desk):

@@ -287,10 +287,14 @@ class PostgresJournal(PostgresOperator):
 
     async def next_due(self, dest: str) -> datetime | None:
         due = await self._database.value("next_due", dest)
-        return None if due is None else moment(due)
+        return None if due is None else moment(due + self._lease.ahead)
 
     async def hasten(self, dest: str, *, beyond: datetime, now: datetime) -> int:
-        return await self._act(lambda c: self._run(c, "hasten", micros(now), dest, micros(beyond), NEVER))
+        return await self._act(lambda c: self._run(c, "hasten", micros(now), dest, self._shared(beyond), NEVER))
+
+    def _shared(self, at: datetime) -> int:
+        """A time of the clock here, by the clock that all processes share: the database's."""
+        return micros(at) - self._lease.ahead
 
     async def claim(self, dest: str, *, now: datetime, limit: int, budget: int) -> Sequence[Claim]:
         lease = self._lease.id
@@ -298,7 +302,7 @@ class PostgresJournal(PostgresOperator):
             return ()
         number = self._lease.next_number()
         try:
-            rows = await self._database.fetch("claim", dest, micros(now), limit, budget, lease, number)
+            rows = await self._database.fetch("claim", dest, self._shared(now), limit, budget, lease, number)
             claims = await self._claimed(dest, (lease, number), sorted(rows, key=lambda row: (row[6], row[0])))
         except BaseException:
             self._lease.lost_answer(number)
@@ -340,7 +344,7 @@ class PostgresJournal(PostgresOperator):
 
     async def record(self, claim: Claim, progress: Progress, *, now: datetime) -> None:
         answer = await self._entries[claim.lane % _SIDE_BY_SIDE].put(
-            Entry(claim=claim, progress=progress, now=micros(now))
+            Entry(claim=claim, progress=progress, now=micros(now), ahead=self._lease.ahead)
         )
         if progress.end is not None or isinstance(answer, LaneLost):
             self._let_go(claim)
@@ -400,7 +404,7 @@ class PostgresJournal(PostgresOperator):
         waiting = await self._database.fetch("waiting")
         overdue = await self._database.fetch("overdue", list(self._destinations))
         parked = await self._database.fetch("parked_counts")
-        at = now()
+        at = now() - self._lease.ahead
         return Levels(
             waiting={dest: count for dest, count, _ in waiting},
             overdue={dest: max(0, at - due) / 1_000_000 for dest, due in overdue},

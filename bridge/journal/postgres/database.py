@@ -24,6 +24,8 @@ _TRIES = 4  # tries of a transaction
 _PLANS = {"enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off"}
 """Each statement of an order looks up few rows by key. The planner cannot know how few, keeps a plan that it made while
 a table was small, and would come to read whole tables. A pooler takes no such settings: see docs/scaling.md."""
+_NOW = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
+"""DATABASE_NOW in a statement: microseconds since 1970 by the clock that all processes share."""
 _TABLES = "|".join([*TABLES, "owner"])
 _TABLE = re.compile(rf"\b(FROM|JOIN|INTO|UPDATE|DELETE FROM) ({_TABLES})\b")
 _CLASHES = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
@@ -55,7 +57,10 @@ def statements(schema: str) -> dict[str, str]:
     settings."""
     quoted = '"' + schema.replace('"', '""') + '"'
     named = re.split(r"^-- name: (\w+)$", _read("queries.sql"), flags=re.MULTILINE)[1:]
-    texts = (_TABLE.sub(rf"\1 {quoted}.\2", text).replace("SCHEMA", quoted).strip() for text in named[1::2])
+    texts = (
+        _TABLE.sub(rf"\1 {quoted}.\2", text).replace("SCHEMA", quoted).replace("DATABASE_NOW", _NOW).strip()
+        for text in named[1::2]
+    )
     return dict(zip(named[::2], texts, strict=True))
 
 

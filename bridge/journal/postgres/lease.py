@@ -37,6 +37,8 @@ class Lease:
         self._numbers = count(1)
         self._in_doubt: dict[int, float] = {}
         """Claims whose answer was lost, by number, until when: their lanes are nobody's here, and are freed."""
+        self.ahead = 0
+        """Microseconds that the clock here is ahead of the database's: a lane is due for all processes at one time."""
         self.trouble: str | None = "the database has not answered yet"
 
     def next_number(self) -> int:
@@ -50,6 +52,7 @@ class Lease:
 
     async def enter(self) -> None:
         """Raises JournalBusy."""
+        await self._compare_clocks()
         self.id = await self._database.value("enter", self._span)
         self.trouble = None
         await self._free_orphans()
@@ -66,6 +69,13 @@ class Lease:
                     emit("journal.busy", dest="", detail=str(busy))
                 self.trouble = str(busy)
 
+    async def _compare_clocks(self) -> None:
+        """Learn how far the clock here is ahead, as far as the time of the question leaves no doubt. It can be set at
+        any time."""
+        asked = clock.microseconds()
+        there = await self._database.value("clock")
+        self.ahead = max(asked - there, min(0, clock.microseconds() - there))
+
     async def _renewed(self) -> None:
         if not self.id or not await self._database.transaction(self._renew):
             emit("lease.lost", count=len(self.in_flight))
@@ -73,6 +83,7 @@ class Lease:
             self._in_doubt.clear()
             self.id = 0
             self.id = await self._database.value("enter", self._span)
+        await self._compare_clocks()
         if self._in_doubt:
             await self._database.transaction(self._free_strays)
             self._in_doubt = {number: until for number, until in self._in_doubt.items() if until > clock.monotonic()}

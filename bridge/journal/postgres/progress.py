@@ -16,11 +16,12 @@ from bridge.journal.written_rows import attempt_row, begins_anew, fact_row, skip
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """The progress of a claimed document."""
+    """The progress of a claimed document. ahead: microseconds that the clock of `now` is ahead of the database's."""
 
     claim: Claim
     progress: Progress
     now: int
+    ahead: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +109,6 @@ def _writings(entries: Sequence[Entry]) -> Mapping[str, Sequence[Row]]:
 
 
 def _postponed(entry: Entry, end: Postponed) -> Row:
-    due = NEVER if end.until is None else micros(end.until)
+    due = NEVER if end.until is None else micros(end.until) - entry.ahead
     held = end.rule if end.until is None else None
     return (entry.claim.dest, entry.claim.lane, due, entry.now, held)

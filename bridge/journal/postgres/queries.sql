@@ -50,7 +50,7 @@ WITH bodies AS (
     CROSS JOIN unnest($10::text[]) AS d (dest)
 )
 INSERT INTO turn (dest, lane, due, docs)
-SELECT dest, lane, min(due), count(*)
+SELECT dest, lane, least(min(due), DATABASE_NOW), count(*)
 FROM unnest($7::bigint[], $9::bigint[]) AS w (lane, due) CROSS JOIN unnest($10::text[]) AS d (dest)
 GROUP BY dest, lane ORDER BY dest, lane
 ON CONFLICT (dest, lane) DO UPDATE SET docs = turn.docs + excluded.docs
@@ -94,7 +94,7 @@ UNION ALL SELECT NULL, fact, former, NULL, NULL FROM former WHERE dest = $1
 SELECT lane, source, kind, newest FROM version WHERE dest = $1 AND lane = ANY ($2::bigint[])
 
 -- name: hasten
-UPDATE turn SET due = $1 WHERE dest = $2 AND due > $3 AND due < $4 AND owner IS NULL
+UPDATE turn SET due = least($1, DATABASE_NOW) WHERE dest = $2 AND due > $3 AND due < $4 AND owner IS NULL
 
 -- name: next_due
 SELECT due FROM turn WHERE dest = $1 AND due < 4611686018427387904 ORDER BY due LIMIT 1
@@ -157,7 +157,7 @@ WITH holding AS (
     ORDER BY dest, rule FOR KEY SHARE
 )
 UPDATE turn t SET attempt = t.attempt + 1, first = coalesce(t.first, w.now), owner = NULL, held = h.rule,
-    due = CASE WHEN w.held IS NOT NULL AND h.rule IS NULL THEN w.now ELSE w.due END
+    due = CASE WHEN w.held IS NOT NULL AND h.rule IS NULL THEN least(w.now, DATABASE_NOW) ELSE w.due END
 FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[], $5::text[]) AS w (dest, lane, due, now, held)
 LEFT JOIN holding h ON h.dest = w.dest AND h.rule = w.held
 WHERE t.dest = w.dest AND t.lane = w.lane
@@ -165,7 +165,7 @@ RETURNING t.dest, t.lane, w.held IS NOT NULL AND h.rule IS NULL AS free
 
 -- name: give_back
 -- Whoever revoked the claim may still wait for the lane: it is theirs for a moment.
-UPDATE turn t SET owner = NULL, due = greatest(t.claimed, w.now + 1000000)
+UPDATE turn t SET owner = NULL, due = greatest(t.claimed, least(w.now, DATABASE_NOW) + 1000000)
 FROM unnest($1::text[], $2::bigint[], $3::bigint[]) AS w (dest, lane, now)
 WHERE t.dest = w.dest AND t.lane = w.lane
 
@@ -194,13 +194,16 @@ WITH ended AS (
 ), last AS (
     DELETE FROM turn t USING gone g WHERE t.dest = g.dest AND t.lane = g.lane AND t.docs = 1
 )
-UPDATE turn t SET docs = t.docs - (g.lane IS NOT NULL)::integer, due = e.now, attempt = 0, first = NULL, held = NULL,
+UPDATE turn t SET docs = t.docs - (g.lane IS NOT NULL)::integer, due = least(e.now, DATABASE_NOW), attempt = 0, first = NULL, held = NULL,
     owner = NULL
 FROM ended e LEFT JOIN gone g ON g.dest = e.dest AND g.lane = e.lane
 WHERE t.dest = e.dest AND t.lane = e.lane AND (g.lane IS NULL OR t.docs > 1)
 
 -- name: enter
 INSERT INTO owner (until, since) VALUES (clock_timestamp() + $1::interval, clock_timestamp()) RETURNING id
+
+-- name: clock
+SELECT DATABASE_NOW
 
 -- name: renew
 UPDATE owner SET until = clock_timestamp() + $2::interval WHERE id = $1
@@ -313,7 +316,7 @@ WITH asked AS (
     INSERT INTO work (dest, lane, seq, asked) VALUES ($1, $2, $3, 1)
     ON CONFLICT (dest, lane, seq) DO UPDATE SET asked = work.asked + 1 RETURNING (xmax = 0)::integer AS new
 )
-INSERT INTO turn (dest, lane, due, docs) SELECT $1, $2, $4, 1 FROM asked
+INSERT INTO turn (dest, lane, due, docs) SELECT $1, $2, least($4, DATABASE_NOW), 1 FROM asked
 ON CONFLICT (dest, lane) DO UPDATE SET docs = turn.docs + (SELECT new FROM asked), held = NULL,
     due = CASE WHEN turn.owner IS NULL THEN least(turn.due, excluded.due) ELSE turn.due END
 
@@ -335,14 +338,14 @@ SELECT dest, rule, digest, since, detail FROM hold ORDER BY dest, rule
 DELETE FROM hold WHERE dest = $1 AND rule = $2
 
 -- name: free_held
-UPDATE turn t SET due = $1, held = NULL WHERE t.held IS NOT NULL AND t.owner IS NULL
+UPDATE turn t SET due = least($1, DATABASE_NOW), held = NULL WHERE t.held IS NOT NULL AND t.owner IS NULL
     AND NOT EXISTS (SELECT 1 FROM hold h WHERE h.dest = t.dest AND h.rule = t.held)
 
 -- name: release
 WITH page AS (
     SELECT dest, lane FROM turn WHERE dest = $2 AND held = $3 AND owner IS NULL ORDER BY lane LIMIT 1000 FOR UPDATE
 )
-UPDATE turn t SET due = $1, held = NULL FROM page WHERE t.dest = page.dest AND t.lane = page.lane
+UPDATE turn t SET due = least($1, DATABASE_NOW), held = NULL FROM page WHERE t.dest = page.dest AND t.lane = page.lane
 
 -- name: old_bodies
 SELECT b.seq, b.lane, coalesce(nullif(e.came, 0), e.received), b.size
@@ -418,7 +421,7 @@ SELECT name, value FROM meta
 
 -- name: served_again
 UPDATE meta SET value = convert_to(
-    greatest($1::bigint, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint)::text, 'UTF8')
+    greatest($1::bigint, DATABASE_NOW)::text, 'UTF8')
 WHERE name = 'restored' AND value = '' RETURNING name
 
 -- name: orders
