@@ -15,6 +15,7 @@ from aiohttp.http_parser import RawRequestMessage
 from aiohttp.web_protocol import RequestHandler
 
 from bridge.intake import watch
+from bridge.intake.boundaries import Boundaries
 from bridge.intake.responses import answer, closes, stays
 from bridge.intake.watch import OpenConnections, Watch
 from bridge.intake.webhook import Door, refused
@@ -33,7 +34,7 @@ class _Connection(RequestHandler):
     without it a connection is busy for aiohttp too, and what comes in the meantime waits.
     """
 
-    __slots__ = ("_first", "_head", "_idle", "has_delivered", "serving", "watch")
+    __slots__ = ("_boundaries", "_first", "_head", "_idle", "has_delivered", "serving", "watch")
 
     _manager: "_Server"
     _first: asyncio.Future[None]
@@ -48,6 +49,7 @@ class _Connection(RequestHandler):
         self.watch = manager.watch
         self._head = 0
         """Bytes of headers that are not whole yet."""
+        self._boundaries = Boundaries(manager.door.limits.max_headers)
         self._idle: asyncio.Future[None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -66,6 +68,11 @@ class _Connection(RequestHandler):
         await super().start()
 
     def data_received(self, data: bytes) -> None:
+        """Take each request for itself: a mistake must not harm those that came before it."""
+        for piece in self._boundaries.pieces(data):
+            self._piece_received(piece)
+
+    def _piece_received(self, data: bytes) -> None:
         idle = self._waiter
         if idle is None or idle.done():
             self._owed()

@@ -13,6 +13,7 @@ from typing import Any, Unpack, cast
 from aiohttp import web
 
 from bridge.intake import watch
+from bridge.intake.boundaries import Boundaries
 from bridge.intake.responses import CONTINUE, answer, stays
 from bridge.intake.watch import OpenConnections, Watch
 from bridge.intake.webhook import Door, refused
@@ -78,6 +79,7 @@ class _Connection(asyncio.Protocol):
         self._has_more = False
         """Whether something came behind the head that is whole: then it is not known where the next one begins."""
         self._is_over = False
+        self._boundaries = Boundaries(server.door.limits.max_headers)
         self._next: bytes | None = None
         """The answer that stands for the next one that aiohttp writes."""
 
@@ -88,6 +90,11 @@ class _Connection(asyncio.Protocol):
         self._server.open.make_room(self)
 
     def data_received(self, data: bytes) -> None:
+        """Take each request for itself: a mistake must not harm those that came before it."""
+        for piece in self._boundaries.pieces(data):
+            self._piece_received(piece)
+
+    def _piece_received(self, data: bytes) -> None:
         if self._is_over:
             return
         if not self.serving:

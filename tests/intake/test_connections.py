@@ -344,6 +344,34 @@ async def test_a_request_to_change_the_protocol_is_a_request(running, connected,
             assert [200, 401] == await client.answers(2)
 
 
+@pytest.mark.parametrize("wrong", [b"hello", b"GET / HTTP/9.9\r\n\r\n", b"POST / HTTP/1.1\r\nA b\r\n\r\n"])
+@pytest.mark.parametrize("count", [1, 3])
+async def test_a_mistake_is_not_the_answer_to_the_good_requests_before_it(running, connected, order, wrong, count):
+    async with running() as bridge, connected(bridge) as client:
+        good = [client.request(order()[1], delivery=str(number)) for number in range(count)]
+        await client.send(b"".join(good) + wrong)
+        assert [200] * count + [400] == await client.answers(count + 1)
+        assert b"" == await client.ended()
+        assert count == await _stored(bridge)
+
+
+@pytest.mark.parametrize("how", [{"version": "1.0"}, {"Connection": "close"}], ids=["1.0", "close"])
+async def test_what_comes_behind_the_last_request_is_not_its_answer(running, connected, order, how):
+    async with running() as bridge, connected(bridge) as client:
+        await client.send(client.request(order()[1], **how) + client.request(order()[1], delivery="2"))
+        assert [200] == await client.answers(1)
+        assert b"" == await client.ended()
+        assert 1 == await _stored(bridge)
+
+
+async def test_a_request_behind_one_for_a_protocol_that_nobody_knows_is_answered(running, connected, order):
+    async with running() as bridge, connected(bridge) as client:
+        asking = client.request(order()[1], Connection="upgrade, HTTP2-Settings", Upgrade="h2c")
+        await client.send(asking + client.request(order()[1], delivery="2"))
+        assert [200, 200] == await client.answers(2)
+        assert 2 == await _stored(bridge)
+
+
 async def test_what_is_no_http_is_400_and_the_end_also_after_good_requests(running, connected, order):
     async with running() as bridge, connected(bridge) as client:
         await client.send(client.request(order()[1]))
