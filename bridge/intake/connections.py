@@ -67,6 +67,13 @@ class _Connection(RequestHandler):
             self._waiter = None
         await super().start()
 
+    def _wake(self, idle: asyncio.Future[None]) -> None:
+        """Wake aiohttp's own loop over requests, but never after the connection: it would look for what is gone."""
+        if self.transport is None or self.transport.is_closing():
+            idle.cancel()
+        else:
+            idle.set_result(None)
+
     def data_received(self, data: bytes) -> None:
         """Take each request for itself: a mistake must not harm those that came before it."""
         for piece in self._boundaries.pieces(data):
@@ -94,7 +101,7 @@ class _Connection(RequestHandler):
             if self._idle is None:
                 self._waiter = idle
         if self._waiter is not None and self._messages:
-            idle.set_result(None)
+            self._wake(idle)
 
     def _end_what_is_not_framed(self) -> None:
         """End a body whose end cannot come any more, instead of waiting for it: aiohttp's C parser reports only the
@@ -199,7 +206,7 @@ class _Connection(RequestHandler):
         if not keep_alive:
             self.transport.close()
         elif self._messages:
-            idle.set_result(None)
+            self._wake(idle)
         else:
             self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
             if self._keepalive_handle is None:

@@ -5,6 +5,7 @@ import gc
 import random
 import re
 import socket
+import struct
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
@@ -370,6 +371,33 @@ async def test_a_request_behind_one_for_a_protocol_that_nobody_knows_is_answered
         await client.send(asking + client.request(order()[1], delivery="2"))
         assert [200, 200] == await client.answers(2)
         assert 2 == await _stored(bridge)
+
+
+async def test_a_reset_that_is_seen_in_writing_the_answer_leaves_nothing(
+    running, connected, slow, order, monkeypatch, served, kind
+):
+    """What waits behind the answer is not begun any more."""
+    made, problems = [], []
+    opened = served._Connection.connection_made
+    monkeypatch.setattr(
+        served._Connection, "connection_made", lambda self, transport: (made.append(self), opened(self, transport))
+    )
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: problems.append(context))
+    async with running() as bridge, connected(bridge) as client:
+        go_on = slow(bridge)
+        sender = socket.create_connection(("127.0.0.1", bridge.house.port))
+        sender.sendall(client.request(order()[1]) + client.request(b"", line="GET /nowhere"))
+        await asyncio.sleep(0.1)
+        sender.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        sender.close()  # a reset, which the loop has not seen yet
+        if kind == "fast":
+            made[-1]._answered(200)
+        await asyncio.sleep(0.05)
+        go_on()
+        made.clear()
+        gc.collect()
+        await asyncio.sleep(0.05)
+    assert [] == problems
 
 
 async def test_what_is_no_http_is_400_and_the_end_also_after_good_requests(running, connected, order):
