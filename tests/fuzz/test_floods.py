@@ -1,0 +1,16 @@
+"""Ten thousand bad inputs, and what they must not do. `python -m tests.fuzz.trial SEED` gives other ones."""
+
+import pytest
+
+from tests.fuzz.trial import flood
+
+COUNTS = {"door, fast": 1000, "door, plain": 700}
+"""Inputs of each flood."""
+
+
+@pytest.mark.parametrize("name", COUNTS)
+@pytest.mark.parametrize("fixed", [1, None], ids=["fixed", "drawn"])
+def test_a_flood_of_bad_input_breaks_no_promise(name, fixed, chance):
+    """One half comes from a seed that stays, the other from TEST_SEED."""
+    done = flood(name, fixed or chance.getrandbits(32), COUNTS[name] // 2)
+    assert COUNTS[name] // 2 == done[f"{name}: inputs"]
