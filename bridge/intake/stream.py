@@ -161,6 +161,7 @@ class Stream:
 
     async def _pump(self, consumer: Consumer) -> None:
         stopping = asyncio.ensure_future(self._stop.wait())
+        reading: asyncio.Future[Mapping[Place, Portion]] | None = None
         try:
             while not self._stop.is_set():
                 share = self._share()
@@ -171,11 +172,12 @@ class Stream:
                 reading = asyncio.ensure_future(consumer.batch(wanted, seconds=seconds, most=share.most))
                 await asyncio.wait((reading, stopping), return_when=asyncio.FIRST_COMPLETED)
                 if not reading.done():
-                    reading.cancel()
                     return
                 self._take(reading, asked, consumer)
         finally:
             stopping.cancel()
+            if reading is not None and not reading.cancel() and not reading.cancelled():
+                reading.exception()  # we leave for another failure: this one has been heard
 
     def _take(
         self,
