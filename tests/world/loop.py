@@ -21,9 +21,10 @@ class WorldClock:
     """The time of the world, in seconds. `set_by` is how far people have set the clock on the wall."""
 
     START = 1_795_000_000  # seconds since 1970
+    BEGIN = 1_000.0  # seconds on the clock that nobody sets
 
     def __init__(self) -> None:
-        self.at = 1_000.0
+        self.at = self.BEGIN
         self.set_by = 0.0
 
     def time_ns(self) -> int:

@@ -8,6 +8,7 @@ import asyncio
 import gc
 import io
 import json
+import sqlite3
 import sys
 import warnings
 from collections import deque
@@ -24,7 +25,7 @@ from bridge import chance as program_chance
 from bridge import clock as program_clock
 from bridge import fast_path, reload, service, telemetry
 from bridge.errors import JournalBroken
-from bridge.intake import status
+from bridge.intake import status, stream
 from bridge.jobs import errands
 from bridge.journal import control, sqlite
 from bridge.journal.sqlite.disk import DiskGuard
@@ -33,7 +34,8 @@ from bridge.journal.sqlite.writer import Writer
 from tests.world.loop import Schedule, WorldClock, WorldLoop
 
 PERSON = "a person's command"
-"""The name of tasks that the world itself runs beside the program: they may be cut off."""
+CLIENT = "the client's own work"
+"""Names of tasks that the world itself runs beside the program: they may be cut off."""
 
 
 class Killed(BaseException):
@@ -49,7 +51,6 @@ class SteppedWriter(Writer):
         self._is_due = False
         self._answered_at = 0.0
         self.machine.writers.append(self)
-        self._connection.execute("PRAGMA busy_timeout = 0")  # the world's own locks are not waited for
 
     def submit(self, operation: Any) -> None:
         super().submit(operation)
@@ -108,7 +109,7 @@ class Process:
 class Machine:
     """One machine. folder: for its disk, in memory."""
 
-    def __init__(self, folder: Path, seed: str, *, wire: Any, read: Any) -> None:
+    def __init__(self, folder: Path, seed: str, *, wire: Any, read: Any, brokers: Any) -> None:
         self.folder = folder
         self.chance = Random(f"{seed} machine")
         self.clock = WorldClock()
@@ -117,7 +118,7 @@ class Machine:
         self.process: Process | None = None
         self.writers: list[SteppedWriter] = []
         self.is_shuffled = self.chance.random() < 0.7
-        self.slowness = self.chance.choice((0.0005, 0.002, 0.02, 0.2))
+        self.slowness = self.chance.choice((0.0005, 0.002, 0.02, 0.2, 1.0))
         """Seconds that the journal's threads take on average."""
         self.log = io.TextIOWrapper(io.BytesIO(), write_through=True)
         self.faults: list[str] = []
@@ -126,6 +127,7 @@ class Machine:
         self._program_chance = Random(f"{seed} program")
         self._wire = wire
         self._read = read
+        self._opened_stream = brokers
         self._stack = ExitStack()
 
     def thread_time(self) -> float:
@@ -150,6 +152,9 @@ class Machine:
         enter(patch.object(reload, "LOOK_EVERY", 300.0))
         enter(patch.object(reload, "read_file", self._read))
         enter(patch.object(DiskGuard, "free", lambda _: self.free))
+        enter(patch.object(stream, "opened", self._opened_stream))
+        enter(patch.object(stream, "_POLL", 60.0))
+        enter(patch.object(sqlite3, "connect", _connected))
         telemetry.set_up(level="info", style="json", stream=self.log)
         self._stack.callback(telemetry.set_up, level="warning")
         return self
@@ -230,7 +235,7 @@ class Machine:
         self.faults += loop.faults
         self.steps += loop.steps
         left = [task for task in asyncio.all_tasks(loop) if not task.done()]
-        if not is_killed and (own := [task for task in left if not task.get_name().startswith(PERSON)]):
+        if not is_killed and (own := [task for task in left if task.get_name() not in (PERSON, CLIENT)]):
             self.faults.append(f"tasks outlived the service: {own}")
         loop.is_dead = True
         telemetry._batch._scheduled = None
@@ -257,6 +262,14 @@ class Machine:
         """Ask the owner of the journal as a command does, by the same line. A coroutine."""
         line = msgspec.json.encode({"call": call, "arguments": arguments})
         return control._answer(self.process.journal, line, self.process.released)
+
+
+_connect = sqlite3.connect
+
+
+def _connected(*arguments: Any, **named: Any) -> sqlite3.Connection:
+    """Open a file. Who finds it locked is told so at once: nobody waits in a world."""
+    return _connect(*arguments, **{**named, "timeout": 0})
 
 
 @contextmanager

@@ -10,8 +10,10 @@ from pathlib import Path
 from tests.world.api import Said
 from tests.world.shop import Document, Fact, Order
 
-NEVER = (1 << 63) - 1
+NEVER = 1 << 62
 """The due of a lane that is held, in microseconds."""
+
+_OVERDUE = 180  # seconds
 
 FINAL = frozenset({"delivered", "shadowed", "dropped", "uncertain"})
 """States after which nothing is sent by itself."""
@@ -30,6 +32,8 @@ class Books:
         self.retried: set[str] = set()
         """Orders of which a person has retried, dropped or settled something."""
         self.erased: set[str] = set()
+        self.gone: set[str] = set()
+        """Orders of persons whose erasure was reported as done: nothing of them leaves after that."""
         self.optional: set[str] = set()
         """Actions whose rule was off for a while."""
         self.refused: set[str] = set()
@@ -58,25 +62,31 @@ class Oracle:
     # -- always --------------------------------------------------------------------------------------------------------
 
     def on_kept(self, document: Document) -> None:
-        """The program says that it has the document."""
+        """The door said that it has the document."""
+        self._must_have(document, document.delivery, "answered 200")
+
+    def on_committed(self, document: Document, identity: str) -> None:
+        """The offset of the document's record was committed."""
+        self._must_have(document, identity, "committed")
+
+    def _must_have(self, document: Document, identity: str, how: str) -> None:
         found = self._ask(
-            "SELECT count(*) FROM envelope WHERE id = ? AND lane IN (SELECT n FROM lane WHERE name = ?)",
-            document.delivery,
+            "SELECT count(*) FROM envelope JOIN lane ON lane.n = envelope.lane "
+            "WHERE (id = ? OR id LIKE ? || '/%') AND name = ?",
+            identity,
+            identity,
             document.order.id,
         )
-        erased = document.order.id in self._books.erased
-        if found != [(1,)] and not erased and not self._is_known_otherwise(document):
-            raise Broken(f"{document.delivery} was answered 200, and the journal has it {found[0][0]} times")
-
-    def _is_known_otherwise(self, document: Document) -> bool:
-        """The same bytes under another id, as a record and a delivery bring them."""
-        return bool(self._ask("SELECT 1 FROM lane WHERE name = ?", document.order.id))
+        if found != [(1,)]:
+            raise Broken(f"{document.delivery} was {how}, and the journal has it {found[0][0]} times")
 
     def on_leaving(self, said: Said) -> None:
         """An event leaves for the API."""
         states = self._states(said.order).get((said.action, said.once))
         is_repeatable = said.by_profile and said.action.startswith("order.")
         key = (said.order, said.action, said.once)
+        if said.order in self._books.gone:
+            raise Broken(f"{key} leaves, though its person was erased before")
         if key in self._books.resent:
             return
         if states in FINAL:
@@ -99,6 +109,14 @@ class Oracle:
             "(SELECT 1 FROM hold WHERE hold.rule = turn.held AND hold.dest = turn.dest) "
             "FROM turn JOIN lane ON lane.n = turn.lane"
         )
+
+    def judge_due(self, now: int) -> None:
+        """All is well: nothing is overdue. now: by the clock on the wall, in microseconds since 1970."""
+        for order, due, _ in self.waiting():
+            if due < now - _OVERDUE * 1_000_000:
+                raise Broken(
+                    f"the order {order} is overdue by {(now - due) // 1_000_000} s, and nothing is wrong: forgotten"
+                )
 
     # -- at the end ----------------------------------------------------------------------------------------------------
 
@@ -211,6 +229,25 @@ class Oracle:
                 raise Broken(f"the order {order.id}: {fresh} went before what an earlier document says")
             last = max([last, *times])
             seen.update(fresh)
+
+    def judge_patience(self, give_up: float, orders: Sequence[Order], now: float) -> None:
+        """Nothing is given up before its time, by the clock that nobody sets. give_up, now: in seconds."""
+        kept = {
+            order.id: min((d.kept_at for d in order.documents if d.kept_at is not None), default=now)
+            for order in orders
+        }
+        given_up = self._ask("SELECT name, fact FROM fact JOIN lane ON lane.n = fact.lane WHERE reason = 'gave up'")
+        for order, fact in given_up:
+            if now - kept.get(order, now) < give_up:
+                raise Broken(f"{fact} of {order} was given up before its time")
+
+    def judge_others(self, orders: Sequence[Order], begin: float, end: float) -> None:
+        """While one action alone is not allowed, what came is placed within a quarter of an hour."""
+        for order in orders:
+            kept = [d.kept_at for d in order.documents if d.kept_at is not None]
+            is_looked_at = kept and begin < min(kept) < end - 900.0 and order.has_identity
+            if is_looked_at and self._states(order.id).get(("order.placed", "")) is None:
+                raise Broken(f"the order {order.id} is not placed, since another action is not allowed")
 
     def judge_erased(self, orders: Sequence[Order], log: str) -> None:
         """Erased persons are nowhere: not in the files of the journal, not in the log."""

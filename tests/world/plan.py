@@ -27,6 +27,7 @@ class Happening:
 RARE = {
     "order": 14,
     "weather": 5,
+    "one action refused": 1,
     "kill": 4,
     "stop": 2,
     "busy disk": 2,
@@ -55,6 +56,9 @@ def drawn(seed: int) -> list[Happening]:
     chance = Random(f"{seed} plan")
     kinds = {what: weight * chance.choice((0, 1, 1, 3)) for what, weight in RARE.items()}
     kinds["order"] = RARE["order"] * chance.choice((1, 2, 4))
+    if chance.random() < 0.1:  # worlds in which one thing alone goes wrong
+        alone = chance.choice([what for what in RARE if what != "order"])
+        kinds = {"order": 9.0, alone: 1.0}
     count = chance.choice((12, 25, 50))
     whats = chance.choices(list(kinds), list(kinds.values()), k=count)
     span = chance.choice((60.0, 600.0, HOURS * 3600))

@@ -1,5 +1,6 @@
 """One world: its happenings one after the other, the lives of the program in it, and the judgement at its end."""
 
+import gc
 import hashlib
 import shutil
 import sqlite3
@@ -17,20 +18,21 @@ from multidict import CIMultiDict
 
 from bridge.config import Settings, read
 from bridge.contract import State
-from bridge.errors import BridgeError, JournalError
+from bridge.errors import BridgeError, ConfigurationError, JournalError
 from bridge.journal import Erasure, Selection, control
 from tests.world.api import KINDS, REFUSING, Api, Said, Weather
-from tests.world.loop import Stuck
+from tests.world.loop import Stuck, WorldClock
 from tests.world.machine import PERSON, Killed, Machine, open_files
 from tests.world.oracle import NEVER, Books, Broken, Oracle, once_of
 from tests.world.plan import Happening
 from tests.world.shop import Document, Shop
+from tests.world.topic import Brokers
 
 SHOP = "example.myshopify.com"
 CONFIG = """
 sources:
   shop: {{connector: shopify, shops: {{example.myshopify.com: {{secrets: [env:SHOPIFY_SECRET]}}}}}}
-destinations:
+{topic}destinations:
   hellotext: {{connector: hellotext, token: env:HELLOTEXT_TOKEN, url: "https://api.example.com", session_patience: 2m}}
 journal: {{path: journal.db, min_free: 1048576, ballast: 65536}}
 door: {{host: 127.0.0.1, port: 0}}
@@ -38,18 +40,39 @@ delivery: {{grace: 20s}}
 include: [shopify/default]
 rules: {rules}
 """
+STREAM = """
+  orders:
+    connector: kafka
+    brokers: [127.0.0.1:9092]
+    group: attribution-bridge
+    topics:
+      shopify.orders:
+        tenant: example.myshopify.com
+        lane: = text(doc.id)
+        version: = time(doc.updated_at)
+        aliases: {email: = email(doc.email)}
+    tells: {currency: shop}
+"""
 ENVIRON = {"SHOPIFY_SECRET": "shhh", "HELLOTEXT_TOKEN": "token-of-the-tests"}
 RULES = ("{}", "{delivered: false}", "{redeemed: true}", "{shipped: {when: 'broken ('}}")
 """What the rules change to; the last is refused, and changes nothing."""
 
 _PATIENCE = (10.0, 60.0, 300.0, 600.0, 1800.0, 3600.0, 7200.0, 14_400.0)
 """Seconds after which the platform sends again what was not answered 200, one after the other."""
+HARMLESS = frozenset(
+    ("order", "retry", "drop", "resend", "settle", "release", "erase", "change rules", "prune", "look", "backup")
+)
+"""Happenings beside which all goes on as if nothing were wrong."""
+
+_AFTERMATH = 700.0
+"""Seconds after trouble in which a destination may still rest: it does so for ten minutes at the most."""
+
 _CALM = 2 * 3600.0
 """Seconds of good weather, after the last delivery, in which all that waits must have ended: no wait is longer than ten
 minutes, be it the program's own or asked for by the API."""
 
 
-_known: dict[str, Settings | BridgeError] = {}
+_known: dict[str, Settings | ConfigurationError] = {}
 """Settings by the text of their file: to read the same rules again and again would take most of the time."""
 
 
@@ -57,12 +80,23 @@ def _settings_of(text: str) -> Settings:
     if text not in _known:
         try:
             _known[text] = read(text, environ=ENVIRON)
-        except BridgeError as problem:
-            _known[text] = problem
+        except ConfigurationError as problem:
+            _known[text] = problem.with_traceback(None)
     found = _known[text]
-    if isinstance(found, BridgeError):
-        raise found
+    if isinstance(found, ConfigurationError):
+        raise ConfigurationError(found.problems)  # a new one: an error keeps the frames that it went through
     return found
+
+
+def _read_all() -> None:
+    """Read what any world reads, before the first one. The collector then need not look at it at each death."""
+    if not _known:
+        for topic in ("", STREAM):
+            for rules in RULES:
+                with suppress(BridgeError):
+                    _settings_of(CONFIG.format(rules=rules, topic=topic))
+        gc.collect()
+        gc.freeze()
 
 
 class World:
@@ -78,8 +112,10 @@ class World:
         self._path = folder / "journal.db"
         self._oracle = Oracle(self._path, self.books)
         self._broken: Exception | None = None
-        self._machine = Machine(folder, str(seed), wire=self._wire, read=self._read)
+        self._machine = Machine(folder, str(seed), wire=self._wire, read=self._read, brokers=self._joined)
         self._schedule = self._machine.schedule
+        self._has_topic = bool(plan) and plan[-1].at < 700 and self._chance.random() < 0.6
+        self._brokers = Brokers(self._schedule, Random(f"{seed} brokers"), committed=self._committed)
         self._api = Api(self._schedule, Random(f"{seed} api"), leaving=self._leaving)
         self._shop = Shop(Random(f"{seed} shop"), seed)
         self._config = folder / "bridge.yaml"
@@ -90,6 +126,7 @@ class World:
             "concurrency": self._chance.choice((1, 2, 8, 64)),
         }
         self._is_over = False
+        self._troubled_until = 0.0
         self._may_start_at = 0.0
         self._settings: Any = None
         self._is_valid = True
@@ -99,6 +136,9 @@ class World:
     def _wire(self, *arguments: Any, **named: Any) -> Any:
         return self._api.opened(*arguments, **named)
 
+    def _joined(self, *arguments: Any, **named: Any) -> Any:
+        return self._brokers.opened(*arguments, **named)
+
     @property
     def now(self) -> datetime:
         return datetime.fromtimestamp(self._machine.clock.START + self._machine.clock.at, UTC)
@@ -107,6 +147,7 @@ class World:
 
     def run(self) -> Counter[str]:
         """Run it to its end. Raises Broken when a promise did not hold."""
+        _read_all()
         files = open_files()
         try:
             with self._machine:
@@ -116,6 +157,7 @@ class World:
                     self._schedule.after(happening.at, self._guarded(happening))
                 end = (self.plan[-1].at if self.plan else 0.0) + 60.0
                 self._schedule.after(end, self._calm)
+                self._schedule.after(30.0, self._look_for_forgotten)
                 while not self._is_over:
                     self._live()
                 self._judge()
@@ -137,6 +179,7 @@ class World:
         if self._machine.faults:
             raise Broken(f"the event loop was told of errors: {self._machine.faults[:2]}")
         self._unlock()
+        self._trouble(60.0)
         self._may_start_at = self._machine.clock.at + self._chance.choice((0.0, 1.0, 30.0))
 
     def _raise_broken(self) -> None:
@@ -153,13 +196,28 @@ class World:
 
     def _guarded(self, happening: Happening) -> Any:
         def happen() -> None:
+            if happening.what not in HARMLESS:
+                self._trouble(0.0)
             self.counted[happening.what] += 1
             getattr(self, "_" + happening.what.replace(" ", "_"))(happening.chance)
 
         return happen
 
+    def _trouble(self, seconds: float) -> None:
+        """Something is wrong from now on, for so long. What it caused may last a little longer."""
+        self._troubled_until = max(self._troubled_until, self._machine.clock.at + seconds + _AFTERMATH)
+
+    def _look_for_forgotten(self) -> None:
+        """When all has been well for a while, nothing that is due waits."""
+        process = self._machine.process
+        if self._machine.clock.at > self._troubled_until and process is not None and process.is_open:
+            now = self._machine.clock.time_ns() // 1000
+            self._check(lambda: self._oracle.judge_due(now))
+        if not self._is_over:
+            self._schedule.after(30.0, self._look_for_forgotten)
+
     def _configure(self) -> None:
-        self._config.write_text(CONFIG.format(rules=RULES[self._rules]))
+        self._config.write_text(CONFIG.format(rules=RULES[self._rules], topic=STREAM if self._has_topic else ""))
 
     def _read(self, path: Path) -> Settings:
         """Read the configuration, with the limits of this world. Raises ConfigurationError."""
@@ -184,7 +242,12 @@ class World:
         process = self._machine.process
         is_served = process is not None and process.is_open
         has_posts = self._posting > 0 or self._machine.clock.at - self._posted_at < 30.0
-        is_quiet = is_served and not has_posts and all(due == NEVER for _, due, _ in self._oracle.waiting())
+        is_quiet = (
+            is_served
+            and self._brokers.are_done()
+            and not has_posts
+            and all(due == NEVER for _, due, _ in self._oracle.waiting())
+        )
         if is_quiet or (not has_posts and self._machine.clock.at > self._posted_at + _CALM):
             self._is_over = True
             if process is not None:
@@ -194,8 +257,11 @@ class World:
 
     def _judge(self) -> None:
         self.counted += self._oracle.judge(self._shop.orders, self._api.said)
+        self._oracle.judge_patience(self._limits["give_up"].total_seconds(), self._shop.orders, self._machine.clock.at)
         if any(document.kept_at is None for document in self._last_order.documents):
             raise Broken("an order that came when all was well for long was not taken in")
+        if not self._brokers.are_done():
+            raise Broken("records of the topic are not committed, though all has been well for long")
         if self._is_valid and self._rules_in_force() != self._settings.rules.digest[:12]:
             raise Broken("the rules in force are not those of the file")
         log = self._machine.log.buffer.getvalue().decode()
@@ -238,14 +304,36 @@ class World:
     def _order(self, chance: Random) -> None:
         order = self._shop.order(self.now)
         if order.session and chance.random() < 0.3:
+            self._trouble(3600.0)
             self._api.know_session_later(order.session, self._machine.clock.at + chance.choice((5.0, 100.0, 1e9)))
         at = 0.0
+        by_topic = self._has_topic and chance.random() < 0.6
         for document in order.documents:
             at += chance.choice((0.0, 0.01, 1.0, 30.0, 600.0))
+            if by_topic:
+                self._write_later(document, at)
+                continue
             early = chance.random() < 0.15
             self._post_later(document, at * (0.1 if early else 1.0), chance, 0)
             if chance.random() < 0.15:  # once more, though it was answered
                 self._post_later(document, at + chance.choice((0.0, 0.001, 5.0, 3600.0)), chance, len(_PATIENCE))
+
+    def _write_later(self, document: Document, seconds: float) -> None:
+        """The shop writes into its topic, and the brokers keep it until it is read."""
+        self._posting += 1
+
+        def write() -> None:
+            self._posting -= 1
+            self._posted_at = self._machine.clock.at
+            self._brokers.write(document)
+
+        self._schedule.after(seconds, write)
+
+    def _committed(self, document: Document, identity: str) -> None:
+        if document.kept_at is None:
+            document.kept_at = self._machine.clock.at
+        self.counted["committed"] += 1
+        self._check(lambda: self._oracle.on_committed(document, identity))
 
     def _post_later(self, document: Document, seconds: float, chance: Random, tried: int) -> None:
         self._posting += 1
@@ -291,9 +379,24 @@ class World:
             actions = (chance.choice(("order.placed", "order.confirmed", "refund.received", "order.shipped")),)
         if kind in REFUSING or actions:
             self.books.refused.update(order.id for order in self._shop.orders)
-            self._refusing_until = self._machine.clock.at + 1e9
         until = self._machine.clock.at + chance.choice((1.0, 20.0, 120.0, 3600.0))
+        self._trouble(until - self._machine.clock.at)
         self._api.weather.append(Weather(kind, until, chance.choice((0.2, 0.7, 1.0)), actions))
+
+    def _one_action_refused(self, chance: Random) -> None:
+        """An action is not allowed for an hour. The facts of other rules go on, where nothing else is wrong."""
+        action = chance.choice(("order.confirmed", "refund.received", "order.shipped"))
+        self.books.refused.update(order.id for order in self._shop.orders)
+        begin, end = self._machine.clock.at, self._machine.clock.at + 3600.0
+        self._api.weather.append(Weather("403", end, 1.0, (action,)))
+        self._trouble(3600.0)
+        harmless = HARMLESS - {"retry", "release", "erase", "change rules"} | {"one action refused"}
+        others = [WorldClock.BEGIN + one.at for one in self.plan if one.what not in harmless]
+        if not any(begin - 3600.0 < at < end for at in others):
+            self._schedule.after(3599.0, lambda: self._check(lambda: self._judge_others(begin, end)))
+
+    def _judge_others(self, begin: float, end: float) -> None:
+        self._oracle.judge_others(self._shop.orders, begin, end)
 
     def _kill(self, chance: Random) -> None:
         if self._machine.process is not None:
@@ -307,6 +410,7 @@ class World:
 
     def _freeze(self, chance: Random) -> None:
         self._machine.clock.at += chance.choice((1.0, 20.0, 90.0, 3600.0))
+        self._trouble(0.0)
 
     def _set_the_clock(self, chance: Random) -> None:
         self._machine.clock.set_by = chance.choice((0.0, 0.0, 45.0, -45.0, 7200.0, -7200.0, 86_400.0))
@@ -322,6 +426,7 @@ class World:
             lock.close()
             return
         self._lock = lock
+        self._trouble(60.0)
         self._schedule.after(chance.choice((0.5, 5.0, 60.0)), self._unlock)
 
     def _unlock(self) -> None:
@@ -343,6 +448,7 @@ class World:
             if self._machine.process is life:
                 connection.execute("PRAGMA max_page_count = 1073741823")
 
+        self._trouble(1800.0)
         self._schedule.after(chance.choice((1.0, 60.0, 1800.0)), room)
 
     def _little_room(self, chance: Random) -> None:
@@ -351,6 +457,7 @@ class World:
         def room() -> None:
             self._machine.free = 1 << 40
 
+        self._trouble(1800.0)
         self._schedule.after(chance.choice((2.0, 60.0, 1800.0)), room)
 
     # -- persons -------------------------------------------------------------------------------------------------------
@@ -445,6 +552,8 @@ class World:
             await journal.block(erasure)
             erased = await journal.erase(erasure)
             order.is_erased = erased.is_lasting and not erased.more
+            if not erased.more:
+                self.books.gone.add(order.id)
 
         self._act(work)
 
@@ -481,9 +590,14 @@ class World:
         if (process := self._machine.process) is not None and chance.random() < 0.8:
             process.ending.reload.set()
 
-    def _rebalance(self, chance: Random) -> None: ...
+    def _rebalance(self, chance: Random) -> None:
+        self._brokers.take_back(chance.choice((0.1, 3.0, 30.0)))
 
-    def _reset_connections(self, chance: Random) -> None: ...
+    def _reset_connections(self, chance: Random) -> None:
+        """The brokers are away for a while."""
+        away = chance.choice((0.5, 20.0, 120.0))
+        self._brokers.away_until = self._machine.clock.at + away
+        self._trouble(away)
 
 
 class _Posting:
