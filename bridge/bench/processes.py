@@ -1,6 +1,7 @@
 """The processes that are measured, as their starter sees them."""
 
 import asyncio
+import fcntl
 import os
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
@@ -13,7 +14,7 @@ import msgspec
 from bridge.bench.plan import Plan
 from bridge.errors import BridgeError
 
-_LONGEST_LINE = 1024 * 1024  # bytes
+_PIPE = 1024 * 1024  # bytes
 _LAST_LINES = 3
 """Lines of what a process said that are shown if it fails."""
 
@@ -31,7 +32,7 @@ _decode = msgspec.json.Decoder(Line).decode
 
 
 @asynccontextmanager
-async def started(plan: Plan, folder: Path, work: str) -> AsyncIterator[Process]:
+async def started(plan: Plan, folder: Path, work: str, *, stderr: int = PIPE) -> AsyncIterator[Process]:
     """A process that does this work until it is left. It is killed then: nothing of it is kept."""
     file = folder / f"{work}.json"
     file.write_bytes(msgspec.json.encode(plan))
@@ -43,8 +44,7 @@ async def started(plan: Plan, folder: Path, work: str) -> AsyncIterator[Process]
         env=environ,
         stdin=PIPE,
         stdout=PIPE if work == "parts" else DEVNULL,
-        stderr=PIPE,
-        limit=_LONGEST_LINE,
+        stderr=stderr,
         start_new_session=True,  # Ctrl-C is its starter's business
     )
     try:
@@ -58,19 +58,39 @@ async def started(plan: Plan, folder: Path, work: str) -> AsyncIterator[Process]
 @asynccontextmanager
 async def serving(plan: Plan, folder: Path, on_line: Callable[[Line], None]) -> AsyncIterator[int]:
     """A service with an open door, until left; gives its port. Every line of its log is handed on."""
-    async with started(plan, folder, "serve") as process, asyncio.TaskGroup() as tasks:
+    async with pipe() as (log, end), started(plan, folder, "serve", stderr=end), asyncio.TaskGroup() as tasks:
+        os.close(end)
         opened: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        reading = tasks.create_task(_read(process, opened, on_line))
+        reading = tasks.create_task(_read(log, opened, on_line))
         try:
             yield await opened
         finally:
             reading.cancel()
 
 
-async def _read(process: Process, opened: asyncio.Future[int], on_line: Callable[[Line], None]) -> None:
+@asynccontextmanager
+async def pipe() -> AsyncIterator[tuple[asyncio.StreamReader, int]]:
+    """A pipe: what is read of it, and the end to be written to, which is closed by whoever gets it.
+
+    It is as large as the system allows. Lines that a full pipe does not take are written a quarter of a second later,
+    and an order would seem to take that long.
+    """
+    start, end = os.pipe()
+    with suppress(AttributeError, OSError):  # Linux has it, and a system may have set a lower bound
+        fcntl.fcntl(end, fcntl.F_SETPIPE_SZ, _PIPE)
+    reader = asyncio.StreamReader(limit=_PIPE)
+    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(start, "rb", buffering=0)
+    )
+    try:
+        yield reader, end
+    finally:
+        transport.close()
+
+
+async def _read(log: asyncio.StreamReader, opened: asyncio.Future[int], on_line: Callable[[Line], None]) -> None:
     said: list[str] = []
-    assert process.stderr is not None  # noqa: S101  it is a pipe
-    async for raw in process.stderr:
+    async for raw in log:
         try:
             line = _decode(raw)
         except msgspec.DecodeError:

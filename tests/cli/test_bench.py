@@ -1,6 +1,7 @@
 """`bench` as a person starts it: a process that measures, and leaves everything else alone."""
 
 import asyncio
+import fcntl
 import hashlib
 import json
 import os
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from bridge.bench import processes
 from bridge.bench.plan import DEFAULT, Place, Plan, pointed_at, settings_of, source_of
 from bridge.config import read
 from bridge.dry_run import deliveries
@@ -264,3 +266,12 @@ def test_without_a_configuration_the_default_rules_are_measured():
     sections = pointed_at(place, DEFAULT, "shop")
     settings = settings_of(Plan(sections=sections, file="", source="shop", body="", topic="", seconds={}))
     assert {"placed", "confirmed", "cancelled"} <= set(settings.rules.names("hellotext"))
+
+
+@pytest.mark.skipif(not hasattr(fcntl, "F_SETPIPE_SZ"), reason="this system has pipes of one size")
+async def test_the_log_of_many_orders_at_once_finds_room_in_the_pipe():
+    """Lines that find none come a quarter of a second later, and so would the end of their orders."""
+    async with processes.pipe() as (_, end):
+        os.set_blocking(end, False)
+        assert 300_000 == os.write(end, b"x" * 300_000)
+        os.close(end)
