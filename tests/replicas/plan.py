@@ -79,6 +79,6 @@ def drawn(seed: int) -> Plan:
             for number, (at, what) in enumerate(zip(times, whats, strict=True))
         ),
         orders=chance.choice((100, 200, 300)),
-        slowness=chance.choice((0.05, 0.2, 0.5)),
+        slowness=chance.choice((0.05, 0.3, 1.0)),
         gone=chance.choice((None, chance.randrange(count))),
     )

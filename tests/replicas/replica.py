@@ -22,8 +22,8 @@ journal:
 door: {{host: 127.0.0.1, port: {port}}}
 private: {{port: {private}}}
 delivery:
-  {{first_wait: 20ms, longest_wait: 500ms, concurrency: 16, grace: 2s, connect_timeout: 1s, read_timeout: 2s,
-  total_timeout: 3s}}
+  {{first_wait: 20ms, longest_wait: 500ms, concurrency: 16, grace: 2s, connect_timeout: 1s, read_timeout: 5s,
+  total_timeout: 8s}}
 logs: {{style: json}}
 include: [shopify/default]
 """
