@@ -99,7 +99,7 @@ class Happenings:
         self._scene.say(f"the connections of replica {replica.number} are closed towards the {side} alone")
 
     async def _delay(self, replica: Replica, chance: Random) -> None:
-        latency, seconds = chance.choice((0.02, 0.1, 0.4)), chance.uniform(0.5, 3.0)
+        latency, seconds = chance.choice((0.02, 0.06, 0.12, 0.3)), chance.uniform(1.0, 5.0)
         self._scene.say(f"all takes {latency} s each way for replica {replica.number}, for {seconds:.1f} s")
         replica.proxy.latency = latency
         await replica.disturbed_for(seconds)

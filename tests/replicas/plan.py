@@ -9,12 +9,12 @@ SPAN = 16.0
 LEASE = 2.0  # seconds
 
 WEIGHTS = {
-    "kill": 4,
+    "kill": 3,
     "freeze": 4,
     "partition": 5,
     "cut": 3,
     "half-close": 1.5,
-    "delay": 2,
+    "delay": 3,
     "lose answers": 8,
     "crash Postgres": 0.8,
     "stop": 1.5,

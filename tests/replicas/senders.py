@@ -15,7 +15,7 @@ from tests.replicas.plan import SPAN
 from tests.replicas.scene import Scene
 from tests.world.shop import Document, Order, Shop
 
-_GAPS = (0.0, 0.02, 0.3, 1.5)
+_GAPS = (0.0, 0.0, 0.02, 0.5)
 """Seconds between two documents of an order."""
 _ECHOES = (0.0, 0.01, 0.5, 3.0)
 """Seconds after which a document comes once more, though it was answered."""
