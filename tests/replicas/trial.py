@@ -5,6 +5,7 @@ import io
 import re
 import shutil
 import signal
+import sys
 from collections import Counter
 from contextlib import suppress
 from datetime import timedelta
@@ -31,6 +32,7 @@ def trial(seed: int) -> Counter[str]:
     Raises ImportError where there is no Postgres; AssertionError for a promise that did not hold.
     """
     telemetry.set_up(level="error", stream=io.TextIOWrapper(io.BytesIO()))
+    before = signal.signal(signal.SIGTERM, _ended)
     folder = open_folder("replicas-")
     try:
         server = PostgresServer(folder)
@@ -43,6 +45,12 @@ def trial(seed: int) -> Counter[str]:
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         telemetry.set_up(level="warning")
+        signal.signal(signal.SIGTERM, before)
+
+
+def _ended(_number: int, _frame: object) -> None:
+    """Leave no process behind when the trial is told to end."""
+    sys.exit(1)
 
 
 async def _lived(seed, plan, folder, server, place) -> Counter[str]:
