@@ -142,9 +142,9 @@ class Happenings:
         scene, action = self._scene, chance.choice(_ACTIONS[:2])
         until = scene.now() + 6.0
         weather = Weather(kind="422", until=until, share=1.0, actions=(action,))
-        scene.say(f"the API refuses all of {action}; each piece takes 0.3 s for replica {replica.number}")
+        scene.say(f"the API refuses all of {action}; each piece takes 0.1 s for replica {replica.number}")
         scene.api.weather.append(weather)
-        replica.proxy.latency = 0.3
+        replica.proxy.latency = 0.1
         while scene.now() < until and not await scene.tables.ask("SELECT 1 FROM hold"):
             replica.disturb()
             await asyncio.sleep(0.05)

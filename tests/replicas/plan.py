@@ -78,7 +78,7 @@ def drawn(seed: int) -> Plan:
             Happening(at, what, chance.randrange(count), f"{seed} {number}")
             for number, (at, what) in enumerate(zip(times, whats, strict=True))
         ),
-        orders=chance.choice((100, 200, 300)),
+        orders=chance.choice((60, 120, 200)),
         slowness=chance.choice((0.05, 0.3, 1.0)),
         gone=chance.choice((None, chance.randrange(count))),
     )

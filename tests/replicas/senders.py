@@ -54,7 +54,7 @@ class Platform:
         while not await self._is_taken(document, chance):
             if is_echo:
                 return
-            await asyncio.sleep(chance.choice((0.2, 1.0, 2.0)))
+            await asyncio.sleep(chance.uniform(0.5, 5.0))
 
     async def _is_taken(self, document: Document, chance: Random) -> bool:
         door = chance.choice(self._scene.replicas).door
