@@ -424,3 +424,26 @@ def test_a_members_name_that_another_has_too_or_that_is_none_is_refused(given, s
     with pytest.raises(ConfigurationError) as refused:
         _streams(**given)
     assert said in str(refused.value)
+
+
+KINDS = """
+sources:
+  rows:
+    connector: kafka
+    brokers: [127.0.0.1:9092]
+    group: bridge
+    topics: {rows: {tenant: a-shop, kind: row}}
+    kinds: {row: {id: integer, SHAPE}}
+destinations: {hellotext: {connector: hellotext, token: env:HELLOTEXT_TOKEN}}
+"""
+
+
+@pytest.mark.parametrize(
+    "shape", ["a: null", "a: 7", "a: [1]", "a: {b}", "a: [{b}]", "a: {b: {c: [null]}}", "a: tekst", "a: []"]
+)
+def test_a_kind_that_is_described_by_no_shape_is_a_problem_with_its_place(shape):
+    with pytest.raises(ConfigurationError) as wrong:
+        read(KINDS.replace("SHAPE", shape), environ={"HELLOTEXT_TOKEN": "t"})
+    (problem,) = (each for each in wrong.value.problems if each.path == "sources.rows.kinds.row")
+    assert ("bridge.yaml", 8) == (problem.file, problem.line)
+    assert "writ" in problem.message

@@ -36,6 +36,7 @@ from bridge.config.sections import (
 )
 from bridge.contract import Described, Destination, EventShape, Fields, Json, Renames, Source, StreamSource, Tells
 from bridge.errors import ConfigurationError, Problem
+from bridge.mapping.fields import wrong_type
 from bridge.mapping.loader import Document, load
 from bridge.mapping.records import RecordExpressions
 from bridge.mapping.rules import Rules, Written, compile_rules
@@ -290,6 +291,15 @@ class _ConfigReader:
             elif is_shared and read.is_instance_literal:
                 self._add(_SHARED_INSTANCE, ("sources", name, "instance"))
 
+    def _check_kinds(self, sources: Mapping[str, Source]) -> bool:
+        """Check that sources describe documents by shapes. What a connector takes as settings may be anything."""
+        count = len(self.problems)
+        for name, source in sources.items():
+            for kind, shape in source.kinds().items():
+                if complaint := wrong_type(shape):
+                    self._add(complaint, ("sources", name, "kinds", kind))
+        return len(self.problems) == count
+
     def _check_names(self, sources: Mapping[str, Source]) -> None:
         """Report a tenant that has other names in another source: an order would be one in this and another in that.
         The problem is reported for the source that knows fewer names, or stands later."""
@@ -400,6 +410,8 @@ class _ConfigReader:
         known = {**self.alike_sources, **sources}
         shapes = {name: outlet.destination.shape() for name, outlet in destinations.items()}
         shapes = {name: made.shape() for name, made in self.alike_destinations.items()} | shapes
+        if not self._check_kinds(known):
+            return None
         is_whole = len(known) == len(top.sources) and "sources" not in self.unread
         included = composing.of_included()
         kinds = _kinds(known, included)

@@ -99,7 +99,7 @@ def _copied(shape: Shape) -> Shape:
 
 
 def _add(kinds: dict[str, Any], names: Sequence[str], declared: Json) -> str:
-    complaint = _wrong_type(declared)
+    complaint = wrong_type(declared)
     if len(names) > DEEPEST_FIELD:
         return f"nested deeper than {DEEPEST_FIELD} levels"
     if complaint or not all(names):
@@ -126,12 +126,13 @@ def _describe(kinds: dict[str, Any], kind: str, declared: Json) -> str:
     return ""
 
 
-def _wrong_type(declared: Json) -> str:
+def wrong_type(declared: Json) -> str:
+    """Say what to write instead of something that is no shape. Empty: it is one."""
     if isinstance(declared, Mapping):
-        return next(filter(None, map(_wrong_type, declared.values())), "")
-    if isinstance(declared, list):
+        return next(filter(None, map(wrong_type, declared.values())), "")
+    if isinstance(declared, (list, tuple)):
         return (
-            _wrong_type(declared[0]) if len(declared) == 1 else "a list is written with one element, its type: [text]"
+            wrong_type(declared[0]) if len(declared) == 1 else "a list is written with one element, its type: [text]"
         )
     if isinstance(declared, str) and declared in TYPES:
         return ""
