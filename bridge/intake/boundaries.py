@@ -28,7 +28,7 @@ class Boundaries:
         """What has come of a head that is not whole."""
 
     def pieces(self, data: bytes) -> Iterator[bytes]:
-        """The same bytes, cut behind each request that ends in them."""
+        """Cut the bytes behind each request that ends in them."""
         start = 0
         while start < len(data):
             stop = start + self._body if self._body else self._end_of_head(data, start)
@@ -41,7 +41,7 @@ class Boundaries:
         yield data[start:] if start else data
 
     def _end_of_head(self, data: bytes, start: int) -> int:
-        """Where the request ends whose head begins, or goes on, at `start`."""
+        """Find where the request ends whose head begins, or goes on, at `start`."""
         before = len(self._head)
         if before > self._longest:
             return len(data)

@@ -131,9 +131,7 @@ def wrong_type(declared: Json) -> str:
     if isinstance(declared, Mapping):
         return next(filter(None, map(wrong_type, declared.values())), "")
     if isinstance(declared, (list, tuple)):
-        return (
-            wrong_type(declared[0]) if len(declared) == 1 else "a list is written with one element, its type: [text]"
-        )
+        return wrong_type(declared[0]) if len(declared) == 1 else "a list is written with one element, its type: [text]"
     if isinstance(declared, str) and declared in TYPES:
         return ""
     return f"write one of {', '.join(sorted(TYPES))}, a mapping of fields, or [element]"

@@ -6,11 +6,13 @@ import os
 import sqlite3
 import sys
 import tempfile
+import uuid
 from collections import Counter
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 import aiohttp
+import asyncpg
 
 from bridge.config import read
 from tests.processes import ROOT, Process
@@ -38,15 +40,21 @@ GROWTH = 192 * 1024
 class Child(Process):
     """A running bridge. Problems that its log shows are found by `problems`."""
 
-    def __init__(self, folder, *, url="http://127.0.0.1:9", mode="shadow", fast=True, within="1s", journal=None,
+    def __init__(self, folder, *, url="http://127.0.0.1:9", mode="shadow", fast=True, within="1s", postgres=None,
                  delivery="{first_wait: 10ms, longest_wait: 50ms, grace: 5s}"):  # fmt: skip
         self.journal = folder / "journal.db"
-        kept = journal or f'{{path: "{self.journal}", min_free: 0, ballast: 0}}'
+        self.dsn, self.schema = postgres, f"fuzz_{uuid.uuid4().hex[:12]}"
+        kept = (
+            f"{{kind: postgres, url: env:DATABASE_URL, schema: {self.schema}}}"
+            if postgres
+            else f'{{path: "{self.journal}", min_free: 0, ballast: 0}}'
+        )
         text = CONFIG.format(
             shop=SHOP, url=url, mode=mode, fast=json.dumps(fast), within=within, journal=kept, delivery=delivery
         )
-        super().__init__(folder, "bridge", text, ENVIRON, 0)
-        self.signer = read(text, environ=ENVIRON).sources["shop"]
+        environ = ENVIRON | ({"DATABASE_URL": postgres} if postgres else {})
+        super().__init__(folder, "bridge", text, environ, 0)
+        self.signer = read(text, environ=environ).sources["shop"]
         self.canaries: set[str] = set()
         self._warm = 0
         self._read = 0
@@ -64,6 +72,13 @@ class Child(Process):
                 await asyncio.sleep(0.05)
         self.port, self.private = started["port"], started["private_port"]
         return self
+
+    async def run(self, *words):
+        """Another command of the program with its configuration."""
+        words = [sys.executable, "-m", "bridge", *words, "--config", self.config]
+        made = await asyncio.create_subprocess_exec(*words, cwd=ROOT, env=self.environ, stdout=-1, stderr=-2)
+        said, _ = await made.communicate()
+        assert made.returncode == 0, said.decode()
 
     def _started(self):
         for line in self.log.read_text().splitlines():
@@ -116,6 +131,29 @@ class Child(Process):
     def signed(self, body, *, topic, delivery):
         return self.signer.sign(body, topic=topic, tenant=None, delivery_id=delivery)
 
+    async def asked(self, statement):
+        """Rows of its journal, in either kind."""
+        if self.dsn is None:
+            return self.rows(statement)
+        connection = await asyncpg.connect(self.dsn, server_settings={"search_path": self.schema})
+        try:
+            return [tuple(row) for row in await connection.fetch(statement)]
+        finally:
+            await connection.close()
+
+    async def deliveries(self):
+        """The ids of all deliveries."""
+        return {delivery for (delivery,) in await self.asked("SELECT id FROM envelope")}
+
+    async def facts(self):
+        """How many facts are in each state."""
+        return dict(await self.asked("SELECT state, count(*) FROM fact GROUP BY state"))
+
+    async def states(self, lane):
+        """The states of the facts of an order."""
+        joined = "SELECT f.state FROM fact f JOIN lane l ON l.n = f.lane WHERE f.dest <> '' AND l.name ="
+        return [state for (state,) in await self.asked(f"{joined} '{lane}'")]
+
     def rows(self, statement, *given):
         """Rows of its journal, which is looked at from here as an operator would."""
         with closing(sqlite3.connect(f"file:{self.journal}?mode=ro", uri=True, timeout=20)) as journal:
@@ -130,8 +168,6 @@ AND NOT EXISTS (SELECT 1 FROM verdict v WHERE v.lane = e.lane AND v.seq = e.seq)
 """
 """Documents of which nothing waits and nothing is known: they are in no state."""
 
-DOUBLE = "SELECT lane, dest, fact, once, count(*) FROM fact GROUP BY 1, 2, 3, 4 HAVING count(*) > 1"
-
 
 @asynccontextmanager
 async def serving(**options):
@@ -139,6 +175,8 @@ async def serving(**options):
     with tempfile.TemporaryDirectory(prefix="fuzz-") as place:
         child = Child(Path(place), **options)
         try:
+            if child.dsn is not None:
+                await child.run("journal", "init")
             await child.start()
             yield child
             assert (problem := child.problems()) is None, problem
@@ -155,9 +193,9 @@ async def all_settled(child, *, seconds=120):
     async with aiohttp.ClientSession() as session:
         while waiting := await child._waiting(session):
             left = deadline - asyncio.get_running_loop().time()
-            assert left > 0, f"{waiting} documents wait still: {child.rows('SELECT * FROM turn LIMIT 5')}"
+            assert left > 0, f"{waiting} documents wait still: {await child.asked('SELECT * FROM turn LIMIT 5')}"
             await asyncio.sleep(0.05)
-    assert [] == child.rows(STATELESS), "documents are in no state"
+    assert [] == await child.asked(STATELESS), "documents are in no state"
 
 
 def cpu_kindly():
