@@ -151,6 +151,15 @@ async def test_the_count_of_attempts_survives_a_reopening(opened, desk):
         assert (1, desk.now) == (claim.attempt, claim.first_tried_at)
 
 
+async def test_a_first_attempt_of_a_clock_that_was_set_back_is_not_ahead(journal, desk):
+    """What is patient with the first attempt, or gives up after it, would wait for as long as the clock was wrong."""
+    await journal.append(desk.document())
+    await desk.record(journal, await desk.claim(journal), at=desk.now + DAY, end=_postponed(desk.now))
+    assert desk.now + DAY == (claim := await desk.claim(journal)).first_tried_at
+    await desk.record(journal, claim, end=_postponed(desk.now))
+    assert desk.now == (await desk.claim(journal)).first_tried_at
+
+
 @pytest.mark.parametrize("together", [True, False])
 async def test_attempts_are_counted_since_something_was_final(journal, desk, together):
     await journal.append(desk.document())

@@ -156,7 +156,8 @@ WITH holding AS (
     SELECT dest, rule FROM hold WHERE (dest, rule) IN (SELECT * FROM unnest($1::text[], $5::text[]))
     ORDER BY dest, rule FOR KEY SHARE
 )
-UPDATE turn t SET attempt = t.attempt + 1, first = coalesce(t.first, w.now), owner = NULL, held = h.rule,
+-- A first attempt that lies ahead was written by a clock that has been set back since.
+UPDATE turn t SET attempt = t.attempt + 1, first = least(t.first, w.now), owner = NULL, held = h.rule,
     due = CASE WHEN w.held IS NOT NULL AND h.rule IS NULL THEN least(w.now, DATABASE_NOW) ELSE w.due END
 FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[], $5::text[]) AS w (dest, lane, due, now, held)
 LEFT JOIN holding h ON h.dest = w.dest AND h.rule = w.held

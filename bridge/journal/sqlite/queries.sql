@@ -75,7 +75,9 @@ DELETE FROM turn WHERE dest = ? AND lane IN (VALUES rows(?))
 UPDATE turn SET due = ?, attempt = 0, first = NULL, held = NULL WHERE dest = ? AND lane IN (VALUES rows(?))
 
 -- name: postpone
-UPDATE turn SET due = ?, attempt = attempt + 1, first = coalesce(first, ?), held = NULL WHERE dest = ? AND lane = ?
+-- A first attempt that lies ahead was written by a clock that has been set back since.
+UPDATE turn SET due = ?1, attempt = attempt + 1, first = min(coalesce(first, ?2), ?2), held = NULL
+WHERE dest = ?3 AND lane = ?4
 
 -- name: hold_lane
 UPDATE turn SET due = ?, held = ? WHERE dest = ? AND lane = ?
