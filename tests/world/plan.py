@@ -44,7 +44,9 @@ RARE = {
     "change rules": 2,
     "prune": 1,
     "look": 2,
-    "backup": 1,
+    "long look": 1,
+    "backup": 2,
+    "restore": 1,
     "rebalance": 2,
     "reset connections": 1,
 }

@@ -16,10 +16,12 @@ from typing import Any
 
 from multidict import CIMultiDict
 
+from bridge import clock as program_clock
 from bridge.config import Settings, read
 from bridge.contract import State
 from bridge.errors import BridgeError, ConfigurationError, JournalError
-from bridge.journal import Erasure, Selection, control
+from bridge.journal import Erasure, Retention, Selection, control, dump
+from bridge.journal.sqlite.store import SqliteStore
 from tests.world.api import KINDS, REFUSING, Api, Said, Weather
 from tests.world.loop import Stuck, WorldClock
 from tests.world.machine import PERSON, Killed, Machine, open_files
@@ -60,7 +62,20 @@ RULES = ("{}", "{delivered: false}", "{redeemed: true}", "{shipped: {when: 'brok
 _PATIENCE = (10.0, 60.0, 300.0, 600.0, 1800.0, 3600.0, 7200.0, 14_400.0)
 """Seconds after which the platform sends again what was not answered 200, one after the other."""
 HARMLESS = frozenset(
-    ("order", "retry", "drop", "resend", "settle", "release", "erase", "change rules", "prune", "look", "backup")
+    (
+        "order",
+        "retry",
+        "drop",
+        "resend",
+        "settle",
+        "release",
+        "erase",
+        "change rules",
+        "prune",
+        "look",
+        "long look",
+        "backup",
+    )
 )
 """Happenings beside which all goes on as if nothing were wrong."""
 
@@ -132,6 +147,8 @@ class World:
         self._is_valid = True
         self._lock: sqlite3.Connection | None = None
         self._readers: list[sqlite3.Connection] = []
+        self._backed_up: set[Document] | None = None
+        self._must_restore = False
 
     def _wire(self, *arguments: Any, **named: Any) -> Any:
         return self._api.opened(*arguments, **named)
@@ -172,6 +189,8 @@ class World:
 
     def _live(self) -> None:
         self._idle_until(self._may_start_at)
+        if self._must_restore:
+            self._put_back()
         self._machine.free = max(self._machine.free, 1 << 30)
         ended = self._machine.live(self._settings)
         self.counted[f"lives {ended}"] += 1
@@ -558,7 +577,17 @@ class World:
         self._act(work)
 
     def _prune(self, chance: Random) -> None:
-        """Nothing: the process prunes by itself each hour."""
+        """Bodies of what has long been settled go, as they do each hour; here sooner."""
+        process = self._machine.process
+        if process is None or not process.is_open:
+            return
+        keep = Retention(bodies=timedelta(minutes=10), history=timedelta(days=396), keys=timedelta(days=761))
+
+        async def work(journal: Any, _released: Any) -> None:
+            while (await process.running.journal.prune(keep, now=program_clock.now())).more:
+                pass
+
+        self._act(work)
 
     def _look(self, chance: Random) -> None:
         """Another program looks into the file, and may move its log into it."""
@@ -569,15 +598,65 @@ class World:
                     look.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
             look.close()
 
-    def _backup(self, chance: Random) -> None:
+    def _long_look(self, chance: Random) -> None:
         """A reader keeps an older picture for a while."""
         if not self._path.exists():
             return
         reader = sqlite3.connect(self._path, timeout=0, isolation_level=None)
-        reader.execute("BEGIN")
-        reader.execute("SELECT count(*) FROM envelope").fetchone()
         self._readers.append(reader)
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM sqlite_schema").fetchone()
         self._schedule.after(chance.choice((1.0, 60.0, 600.0)), reader.close)
+
+    def _backup(self, chance: Random) -> None:
+        kept = {document for document in self._documents() if document.kept_at is not None}
+
+        async def work(_journal: Any, _released: Any) -> None:
+            made = self._folder / "backup.part"
+            async with SqliteStore(path=self._path).exporting() as source:
+                with made.open("wb") as file:
+                    await dump.write_out(source, file, lambda *_: None)
+            made.rename(self._folder / "backup")
+            self._backed_up = kept
+
+        self._act(work)
+
+    def _documents(self) -> list[Document]:
+        return [document for order in self._shop.orders for document in order.documents]
+
+    def _restore(self, chance: Random) -> None:
+        """The disk is lost, and a person puts the backup in its place. What came since is not in it."""
+        if self._backed_up is not None and not self._machine.is_commanded:
+            self._must_restore = True
+            self._kill(chance)
+
+    def _put_back(self) -> None:
+        """Put the backup in its place, while nothing serves."""
+        self._must_restore = False
+        self._unlock()
+        self._oracle.close()
+        self.counted["restored"] += 1
+        lost = self._folder / f"lost-{self.counted['restored']}"
+        lost.mkdir()
+        for file in self._folder.glob("journal.db*"):
+            if file.suffix != ".lock":
+                file.rename(lost / file.name)
+
+        async def work() -> None:
+            with (self._folder / "backup").open("rb") as file:
+                header = dump.header_of(file)
+                async with SqliteStore(path=self._path).importing() as target:
+                    await dump.read_in(target, file, header, lambda *_: None)
+                    await target.doubt()
+
+        self._machine.command(work)
+        for document in self._documents():
+            if document not in self._backed_up:
+                document.kept_at = None
+        for order in self._shop.orders:
+            order.is_erased = False
+        self.books.gone.clear()
+        self.books.refused.update(order.id for order in self._shop.orders)
 
     def _change_rules(self, chance: Random) -> None:
         self._rules = chance.randrange(len(RULES))
