@@ -155,7 +155,8 @@ async def test_a_first_attempt_of_a_clock_that_was_set_back_is_not_ahead(journal
     """What is patient with the first attempt, or gives up after it, would wait for as long as the clock was wrong."""
     await journal.append(desk.document())
     await desk.record(journal, await desk.claim(journal), at=desk.now + DAY, end=_postponed(desk.now))
-    assert desk.now + DAY == (claim := await desk.claim(journal)).first_tried_at
+    claim = await desk.claim(journal)
+    assert desk.now + DAY == claim.first_tried_at
     await desk.record(journal, claim, end=_postponed(desk.now))
     assert desk.now == (await desk.claim(journal)).first_tried_at
 

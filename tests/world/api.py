@@ -54,8 +54,6 @@ KINDS = (
 )  # fmt: skip
 _NO_EFFECT = frozenset({*_STATUSES, "no connection", "lost", "silent", "a page", "not http"})
 _LATE_ANSWER = frozenset({"silent", "silent after"})
-REFUSING = frozenset({"404", "422"})
-"""Weather in which facts die: a person is needed then."""
 
 
 _JSON = {"Content-Type": "application/json"}

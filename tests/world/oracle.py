@@ -37,7 +37,7 @@ class Books:
         self.optional: set[str] = set()
         """Actions whose rule was off for a while."""
         self.refused: set[str] = set()
-        """Orders of which something was held or refused: what came later may have gone before."""
+        """Orders of which something was parked or held for a while: what came later may have gone before."""
 
 
 class Oracle:
@@ -128,6 +128,11 @@ class Oracle:
             effects[(one.order, one.action, one.once)].append(one)
         self._judge_waiting()
         self._judge_states()
+        healed = self._ask(
+            "SELECT name FROM lane WHERE n IN (SELECT lane FROM verdict WHERE reason = 'healed' "
+            "UNION SELECT lane FROM attempt WHERE reason = 'rule held')"
+        )
+        self._books.refused.update(name for (name,) in healed)
         for order in orders:
             counted += self._judge_order(order, effects)
         known = {(order.id, *key) for order in orders for document in order.documents

@@ -58,11 +58,15 @@ def drawn(seed: int) -> list[Happening]:
     chance = Random(f"{seed} plan")
     kinds = {what: weight * chance.choice((0, 1, 1, 3)) for what, weight in RARE.items()}
     kinds["order"] = RARE["order"] * chance.choice((1, 2, 4))
-    if chance.random() < 0.1:  # worlds in which one thing alone goes wrong
-        alone = chance.choice([what for what in RARE if what != "order"])
-        kinds = {"order": 9.0, alone: 1.0}
+    if chance.random() < 0.3:  # worlds in which few kinds of things go wrong, and often
+        few = chance.sample([what for what in RARE if what != "order"], chance.choice((1, 2)))
+        kinds = {"order": 8.0, "weather": chance.choice((0.0, 2.0)), **dict.fromkeys(few, 4.0)}
     count = chance.choice((12, 25, 50))
     whats = chance.choices(list(kinds), list(kinds.values()), k=count)
     span = chance.choice((60.0, 600.0, HOURS * 3600))
-    times = sorted(chance.uniform(0, span) for _ in whats)
+    times: list[float] = []
+    for _ in whats:  # one thing often comes with another
+        near = times and chance.random() < 0.4
+        times.append(chance.choice(times) + chance.expovariate(1.0) if near else chance.uniform(0, span))
+    times.sort()
     return [Happening(at, what, f"{seed} {index}") for index, (at, what) in enumerate(zip(times, whats, strict=True))]

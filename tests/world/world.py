@@ -22,7 +22,7 @@ from bridge.contract import State
 from bridge.errors import BridgeError, ConfigurationError, JournalError
 from bridge.journal import Erasure, Retention, Selection, control, dump
 from bridge.journal.sqlite.store import SqliteStore
-from tests.world.api import KINDS, REFUSING, Api, Said, Weather
+from tests.world.api import KINDS, Api, Said, Weather
 from tests.world.loop import Stuck, WorldClock
 from tests.world.machine import PERSON, Killed, Machine, open_files
 from tests.world.oracle import NEVER, Books, Broken, Oracle, once_of
@@ -251,9 +251,10 @@ class World:
         self._api.weather = []
         self._machine.free = 1 << 40
         self._unlock()
+        self._troubled_until = self._machine.clock.at + _AFTERMATH
         self._last_order = self._shop.order(self.now)
         for number, document in enumerate(self._last_order.documents):
-            self._post_later(document, 900.0 + 10.0 * number, self._chance, 0)
+            self._post_later(document, 1500.0 + 10.0 * number, self._chance, 0)
         self._schedule.after(1.0, self._wait_for_the_end)
 
     def _wait_for_the_end(self) -> None:
@@ -275,6 +276,11 @@ class World:
         self._schedule.after(30.0, self._wait_for_the_end)
 
     def _judge(self) -> None:
+        self.books.refused |= {
+            line["lane"]
+            for line in self._machine.lines()
+            if line["event"] == "fact.settled" and line["state"] != State.DELIVERED
+        }
         self.counted += self._oracle.judge(self._shop.orders, self._api.said)
         self._oracle.judge_patience(self._limits["give_up"].total_seconds(), self._shop.orders, self._machine.clock.at)
         if any(document.kept_at is None for document in self._last_order.documents):
@@ -396,8 +402,6 @@ class World:
         actions: tuple[str, ...] = ()
         if chance.random() < 0.35:
             actions = (chance.choice(("order.placed", "order.confirmed", "refund.received", "order.shipped")),)
-        if kind in REFUSING or actions:
-            self.books.refused.update(order.id for order in self._shop.orders)
         until = self._machine.clock.at + chance.choice((1.0, 20.0, 120.0, 3600.0))
         self._trouble(until - self._machine.clock.at)
         self._api.weather.append(Weather(kind, until, chance.choice((0.2, 0.7, 1.0)), actions))
@@ -405,7 +409,6 @@ class World:
     def _one_action_refused(self, chance: Random) -> None:
         """An action is not allowed for an hour. The facts of other rules go on, where nothing else is wrong."""
         action = chance.choice(("order.confirmed", "refund.received", "order.shipped"))
-        self.books.refused.update(order.id for order in self._shop.orders)
         begin, end = self._machine.clock.at, self._machine.clock.at + 3600.0
         self._api.weather.append(Weather("403", end, 1.0, (action,)))
         self._trouble(3600.0)
