@@ -3,7 +3,7 @@
 import asyncio
 import os
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from msgspec import structs
@@ -149,6 +149,13 @@ async def test_the_count_of_attempts_survives_a_reopening(opened, desk):
     async with opened() as journal:
         claim = await desk.claim(journal)
         assert (1, desk.now) == (claim.attempt, claim.first_tried_at)
+
+
+async def test_what_came_by_a_clock_that_was_set_back_before_it_was_stored_is_due(journal, desk):
+    now = datetime.now(UTC)
+    await journal.append(structs.replace(desk.document(), received_at=now + DAY))
+    await journal.remember("something", "else")  # what is due is looked for in the table
+    assert await journal.claim("api", now=now + timedelta(minutes=1), limit=1, budget=1)
 
 
 async def test_a_first_attempt_of_a_clock_that_was_set_back_is_not_ahead(journal, desk):

@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 import msgspec
 
+from bridge import clock
 from bridge.contract import Reason
 from bridge.journal import Appended, LaneNumber
 from bridge.journal.rows import (
@@ -189,12 +190,14 @@ class AppendBatch:
         batch.extend(
             "add_aliases", [(lane // BUCKET, alias, lane) for append, lane, _ in fresh for alias in append.aliases]
         )
+        now = clock.microseconds()
         for append, lane, seq in fresh:
             envelope = append.envelope
             if envelope.reason is None:
+                due = min(micros(envelope.received_at), now)  # the clock may have been set back since it came
                 for dest in self._destinations:
                     batch.add("add_work", (dest, lane, seq))
-                    batch.add("add_turns", (dest, lane, micros(envelope.received_at)))
+                    batch.add("add_turns", (dest, lane, due))
             elif envelope.reason in DEAD_ON_ARRIVAL:
                 batch.add("put_facts", parked_on_arrival_row(envelope, lane, seq, envelope.id))
             else:
