@@ -149,6 +149,7 @@ class World:
         self._readers: list[sqlite3.Connection] = []
         self._backed_up: set[Document] | None = None
         self._must_restore = False
+        self._make_room: Callable[[], None] = lambda: None
 
     def _wire(self, *arguments: Any, **named: Any) -> Any:
         return self._api.opened(*arguments, **named)
@@ -250,6 +251,7 @@ class World:
         """From now on all is well. What a person must decide is decided, once."""
         self._api.weather = []
         self._machine.free = 1 << 40
+        self._make_room()
         self._unlock()
         self._troubled_until = self._machine.clock.at + _AFTERMATH
         self._last_order = self._shop.order(self.now)
@@ -470,6 +472,7 @@ class World:
             if self._machine.process is life:
                 connection.execute("PRAGMA max_page_count = 1073741823")
 
+        self._make_room = room
         self._trouble(1800.0)
         self._schedule.after(chance.choice((1.0, 60.0, 1800.0)), room)
 
