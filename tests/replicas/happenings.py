@@ -9,7 +9,7 @@ from bridge.errors import JournalError
 from bridge.journal import Operator, Parked, Selection, postgres
 from tests.replicas.api import KINDS, Weather
 from tests.replicas.plan import LEASE, Happening
-from tests.replicas.proxy import COMMIT, READ, WRITE, Lost
+from tests.replicas.proxy import CLAIM, COMMIT, READ, WRITE, Lost
 from tests.replicas.replica import Replica
 from tests.replicas.scene import Scene
 from tests.world.oracle import once_of
@@ -109,8 +109,8 @@ class Happenings:
         """As in a failover: it was done, or is about to be, and whoever asked for it is not told."""
         replica.disturb()
         lost = Lost(
-            kind=chance.choice((COMMIT, COMMIT, WRITE, READ)),
-            count=chance.choice((1, 1, 3)),
+            kind=chance.choice((COMMIT, COMMIT, CLAIM, CLAIM, WRITE, READ)),
+            count=chance.choice((1, 2, 5)),
             is_done=chance.random() < 0.6,
         )
         when = "when it has answered" if lost.is_done else "at once"

@@ -15,6 +15,7 @@ from typing import Self
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 COMMIT = "a commit"
+CLAIM = "a claim"
 WRITE = "a write outside of a transaction"
 READ = "another statement"
 _WRITING = (b"INSERT ", b"UPDATE ", b"DELETE ")
@@ -55,8 +56,9 @@ class Frontend:
                 self._prepared[name] = text
             case b"B":
                 text = self._prepared.get(body.split(b"\0", 2)[1], b"")
-                is_write = any(word in text for word in _WRITING)
-                return WRITE if is_write and not self._is_in_transaction else READ
+                if self._is_in_transaction or not any(word in text for word in _WRITING):
+                    return READ
+                return CLAIM if b"SKIP LOCKED" in text else WRITE
             case b"Q":
                 text = body.upper()
                 self._is_in_transaction = text.startswith(b"BEGIN")

@@ -6,7 +6,7 @@ from urllib.parse import parse_qs, urlsplit
 import asyncpg
 import pytest
 
-from tests.replicas.proxy import COMMIT, READ, WRITE, Frontend, Lost, Proxy
+from tests.replicas.proxy import CLAIM, COMMIT, READ, WRITE, Frontend, Lost, Proxy
 
 _LOST = (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, OSError)
 
@@ -91,8 +91,10 @@ def test_statements_are_told_apart_in_pieces_of_any_size():
             message(b"", b"\0\3\0\0user\0x\0\0"),
             message(b"P", b"one\0UPDATE t SET n = 1\0\0\0"),
             message(b"P", b"two\0SELECT 1\0\0\0"),
+            message(b"P", b"three\0SELECT n FROM t FOR UPDATE SKIP LOCKED; UPDATE t SET n = 1\0\0\0"),
             message(b"B", b"\0one\0"),
             message(b"B", b"\0two\0"),
+            message(b"B", b"\0three\0"),
             message(b"Q", b"BEGIN;\0"),
             message(b"B", b"\0one\0"),
             message(b"Q", b"COMMIT;\0"),
@@ -101,4 +103,4 @@ def test_statements_are_told_apart_in_pieces_of_any_size():
     for size in (1, 3, len(said)):
         frontend = Frontend()
         kinds = [kind for at in range(0, len(said), size) for kind in frontend.feed(said[at : at + size])]
-        assert [WRITE, READ, READ, COMMIT] == kinds
+        assert [WRITE, READ, CLAIM, READ, COMMIT] == kinds
