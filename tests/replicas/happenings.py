@@ -140,7 +140,7 @@ class Happenings:
     async def _refuse_and_release(self, replica: Replica, chance: Random) -> None:
         """The API refuses one rule until it is held. A person releases it; one replica hears late of it."""
         scene, action = self._scene, chance.choice(_ACTIONS[:2])
-        until = scene.now() + 6.0
+        until = scene.now() + 5.0
         weather = Weather(kind="422", until=until, share=1.0, actions=(action,))
         scene.say(f"the API refuses all of {action}; each piece takes 0.1 s for replica {replica.number}")
         scene.api.weather.append(weather)

@@ -28,6 +28,16 @@ WEIGHTS = {
 }
 """How often each happens, compared with the others."""
 
+_THEMES = (
+    frozenset(),
+    frozenset({"freeze", "partition", "lose answers"}),
+    frozenset({"delay", "lose answers", "cut"}),
+    frozenset({"refuse and release", "delay"}),
+)
+"""What happens most in a trial; empty: anything."""
+_BESIDE = 0.1
+"""How often something else happens in a trial that has a theme, compared with WEIGHTS."""
+
 
 @dataclass(frozen=True)
 class Happening:
@@ -69,7 +79,13 @@ def drawn(seed: int) -> Plan:
     """Trials differ in what happens in them at all, and how much."""
     chance = Random(f"{seed} plan")
     count = chance.choice((2, 3))
-    kinds = {what: weight * chance.choice((0, 1, 1, 3)) for what, weight in WEIGHTS.items()}
+    theme = chance.choice(_THEMES)
+    kinds = {
+        what: weight * (chance.choice((0, 1, 1, 3)) if not theme or what in theme else _BESIDE)
+        for what, weight in WEIGHTS.items()
+    }
+    if theme and not any(kinds[what] for what in theme):
+        kinds |= {what: WEIGHTS[what] for what in theme}
     whats = chance.choices(list(kinds), list(kinds.values()), k=chance.choice((12, 24, 36)))
     times = sorted(chance.uniform(0.5, SPAN) for _ in whats)
     return Plan(
@@ -78,7 +94,7 @@ def drawn(seed: int) -> Plan:
             Happening(at, what, chance.randrange(count), f"{seed} {number}")
             for number, (at, what) in enumerate(zip(times, whats, strict=True))
         ),
-        orders=chance.choice((60, 120, 200)),
-        slowness=chance.choice((0.05, 0.3, 1.0)),
+        orders=chance.choice((100, 200)) if theme else chance.choice((60, 120, 200)),
+        slowness=chance.choice((0.05, 0.05, 0.2) if "refuse and release" in theme else (0.05, 0.3, 1.0)),
         gone=chance.choice((None, chance.randrange(count))),
     )
