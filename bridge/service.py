@@ -95,7 +95,7 @@ async def serve(settings: Settings, ending: Shutdown, *, opened_as: Callable[[Ru
         endless = (_guarded(journal), _pruning(journal, settings), reloading.run(ending.reload), upkeep.run())
         watching = [tasks.create_task(each) for each in endless]
         flowing = [tasks.create_task(stream.run()) for stream in streams]
-        async with _door(settings, journal, upkeep.wake) as port:
+        async with _door(settings, journal, upkeep.wake) as port, told.opened():
             _emit_started(settings, port, private_port)
             emit_loaded(book, settings)
             opened_as(Running(journal=journal, port=port, private_port=private_port))

@@ -54,14 +54,24 @@ class Status:
         self._workers = workers
         self._streams = streams
         self._book = book
+        self._is_open = False
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncIterator[None]:
+        """While this is entered the door is open, and the service ready."""
+        self._is_open = True
+        try:
+            yield
+        finally:
+            self._is_open = False
 
     async def healthz(self, _request: web.Request) -> web.Response:
         return web.Response(text="ok\n")
 
     async def readyz(self, _request: web.Request) -> web.Response:
-        """Answer whether the journal takes writes: that is ready. A source or destination that is down takes no other
-        out of service."""
-        reason = self._journal.refuses()
+        """Answer whether the door is open and the journal takes writes: that is ready. A source or destination that is
+        down takes no other out of service."""
+        reason = self._journal.refuses() if self._is_open else _NOT_OPEN
         return web.Response(text="ok\n") if reason is None else web.Response(status=503, text=f"{reason}\n")
 
     async def metrics(self, _request: web.Request) -> web.Response:
@@ -151,6 +161,8 @@ def _delivery(story: Story, source: str, delivery: str) -> Mapping[str, object]:
 def _answer(body: Mapping[str, object], *, status: int = 200) -> web.Response:
     return web.Response(status=status, body=_json.encode(body), headers={"Content-Type": "application/json"})
 
+
+_NOT_OPEN = "the door is not open: the service starts, or stops"
 
 _PROBES = frozenset({"/healthz", "/readyz"})
 """The paths that load balancers ask under any name. Their answers say only whether all is well."""
