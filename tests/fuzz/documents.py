@@ -4,6 +4,7 @@
 
 import asyncio
 import gzip
+import io
 import json
 from collections import Counter
 
@@ -156,7 +157,7 @@ class Round:
         headers = self.child.signed(body, topic=topic, delivery=delivery)
         for _ in range(100):
             url = f"http://127.0.0.1:{self.child.port}/webhooks/shop"
-            async with self.session.post(url, data=body, headers=headers) as answer:
+            async with self.session.post(url, data=io.BytesIO(body), headers=headers) as answer:
                 await answer.read()
                 self.done[f"answers {answer.status}"] += 1
             if answer.status != 503:

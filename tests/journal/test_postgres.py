@@ -137,6 +137,7 @@ async def test_who_comes_back_after_its_lease_works_on_as_another(open_again, po
     claim = await desk.claim(journal)
     await _sql(postgres_place, "DELETE FROM owner WHERE id = $1", claim.lease)
     await _until(lambda: _told(journal._lease.id not in (0, claim.lease)))
+    await _until(lambda: _sql(postgres_place, "SELECT 1 FROM turn WHERE owner IS NULL"))
     with pytest.raises(LaneLost):
         await desk.done(journal, claim, desk.fact())
     owners = await asyncio.gather(desk.claims(journal), desk.claims(other))
@@ -288,6 +289,7 @@ async def test_a_claim_of_a_lease_that_has_ended_is_not_confirmed(open_again, po
     claim = await desk.claim(journal)
     await _sql(postgres_place, "DELETE FROM owner WHERE id = $1", claim.lease)
     await _until(lambda: _told(journal._lease.id not in (0, claim.lease)))
+    await _until(lambda: _sql(postgres_place, "SELECT 1 FROM turn WHERE owner IS NULL"))
     with pytest.raises(LaneLost):
         await journal.confirm(claim)
 

@@ -559,7 +559,9 @@ HOT = {
 
 def _plan(connection, sql):
     """What is done, step by step, without the rows that the statement itself brings."""
-    steps = connection.execute(f"EXPLAIN QUERY PLAN {sql}", (None,) * sql.count("?")).fetchall()
+    numbered = [int(number) for number in re.findall(r"\?(\d+)", sql)]
+    values = (None,) * (max(numbered) if numbered else sql.count("?"))
+    steps = connection.execute(f"EXPLAIN QUERY PLAN {sql}", values).fetchall()
     return [step[3] for step in steps]
 
 
