@@ -16,6 +16,7 @@ from bridge.config import Settings, read_file
 from bridge.errors import BridgeError, ConfigurationError, JournalBusy
 from bridge.fact_names import check_and_remember
 from bridge.journal import Journal
+from bridge.known_series import show_known_series
 from bridge.mapping.rulebook import Rulebook
 from bridge.telemetry import GENERATION, RULES_UP_TO_DATE, emit, frames
 
@@ -115,6 +116,7 @@ def looked_at(files: Sequence[Path]) -> Seen:
 
 def emit_loaded(book: Rulebook, settings: Settings) -> None:
     """Log the rules in force. Warn of those that are switched off, and of what no rule is for."""
+    show_known_series(settings)
     GENERATION.set(book.generation)
     RULES_UP_TO_DATE.set(1)
     rules = sum(len(book.rules.names(name)) for name in settings.destinations)

@@ -96,9 +96,12 @@ RULES_UP_TO_DATE = Gauge(
     "bridge_rules_up_to_date", "1: what the files say is in force; 0: a change was refused", registry=REGISTRY
 )
 FREE = Gauge("bridge_journal_free_bytes", "Free bytes on the disk of the SQLite journal", registry=REGISTRY)
+HELD = Gauge(
+    "bridge_rule_held", "1: the rule is held, and its orders wait; 0: it is not", ("dest", "rule"), registry=REGISTRY
+)
 OLDEST = Gauge(
     "bridge_oldest_due_seconds",
-    "Seconds that the order that waits the longest is overdue",
+    "Seconds that the order that waits the longest is overdue; one behind a held rule is overdue",
     ("dest",),
     registry=REGISTRY,
 )
@@ -110,6 +113,12 @@ def emit(name: str, **fields: object) -> None:
     Its fields are looked at when the turn of the event loop ends: give values that nobody changes.
     """
     _batch.add((name, EVENTS[name], clock.seconds(), fields))
+
+
+def begin_at_zero(name: str, **labels: object) -> None:
+    """Show the counter of an event with these labels from now on. A series that begins with its first event has not
+    increased by it, as Prometheus sees it, and no alert would hear of it."""
+    _counter(name, EVENTS[name], labels)
 
 
 def _counter(name: str, kind: Kind, fields: Mapping[str, Any]) -> Counter:

@@ -18,7 +18,7 @@ from bridge.intake.stream import Stream
 from bridge.journal import Hold, Journal, Story
 from bridge.journal.rows import is_delivery
 from bridge.mapping.rulebook import Rulebook
-from bridge.telemetry import FREE, IN_FLIGHT, OLDEST, PARKED, REGISTRY, REST, WAITING
+from bridge.telemetry import FREE, HELD, IN_FLIGHT, OLDEST, PARKED, REGISTRY, REST, WAITING
 
 _json = msgspec.json.Encoder(enc_hook=str)
 
@@ -55,6 +55,8 @@ class Status:
         self._streams = streams
         self._book = book
         self._is_open = False
+        self._shown: frozenset[tuple[str, str]] = frozenset()
+        """Destination and name of the rules that the gauge of held rules shows."""
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[None]:
@@ -90,6 +92,17 @@ class Status:
                 PARKED.labels(dest, state).set(levels.parked.get((dest, state), 0))
         if levels.free is not None:
             FREE.set(levels.free)
+        self._show_rules(levels.held)
+
+    def _show_rules(self, held: frozenset[tuple[str, str]]) -> None:
+        """Show whether each rule is held. The journal says it, also of rules that were held before the start."""
+        names = [(worker.name, rule) for worker in self._workers for rule in self._book.rules.names(worker.name)]
+        shown = held.union(names)
+        for gone in self._shown - shown:
+            HELD.remove(*gone)
+        for each in shown:
+            HELD.labels(*each).set(each in held)
+        self._shown = shown
 
     async def status(self, request: web.Request) -> web.Response:
         """Answer a request. Without arguments the answer has the destinations; with source and id it has the states of

@@ -202,13 +202,16 @@ class Levels:
     """Levels for gauges.
 
     waiting  lanes with work, by destination
-    overdue  how long the oldest of them is overdue, in seconds, by destination
+    overdue  how long the oldest of them is overdue, in seconds, by destination. A lane whose rule is held is overdue
+             since it was tried first.
+    held     destination and name of each rule that is held
     parked   parked facts, by destination and state
     free     free bytes on the disk (None: not known here)
     """
 
     waiting: Mapping[str, int]
     overdue: Mapping[str, float]
+    held: frozenset[tuple[str, str]]
     parked: Mapping[tuple[str, str], int]
     free: int | None
 

@@ -61,6 +61,16 @@ def moment_or_none(cell: int | None) -> datetime | None:
     return None if cell is None else moment(cell)
 
 
+def overdue(rows: Iterable[tuple[str, int | None]], *, now: int) -> Mapping[str, float]:
+    """The longest time in seconds that something is overdue, by destination. rows: destination and due time, which may
+    be None or in times to come."""
+    found: dict[str, float] = {}
+    for dest, due in rows:
+        late = 0.0 if due is None else max(0, now - due) / 1_000_000
+        found[dest] = max(late, found.get(dest, 0.0))
+    return found
+
+
 def packed(raw: bytes) -> bytes:
     """Pack a body as it is stored. The first byte names the codec. LZ4 takes a third of the time of zstd, at half as
     much again in size, and every delivery waits for it."""

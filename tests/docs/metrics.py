@@ -10,7 +10,8 @@ _TOP = """# Metrics
 `GET /metrics` on the private port (9090) serves these for Prometheus.
 The chart has alerts and a dashboard for them: [kubernetes.md](kubernetes.md).
 Every counter begins at 0 when the process starts.
-A counter with labels appears when it is first counted.
+So does a counter with labels, for the sources, destinations and rules of the configuration.
+With labels that nobody can foresee, such as a topic by a pattern, it appears when it is first counted.
 
 | Label | What it holds |
 | --- | --- |

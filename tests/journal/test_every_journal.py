@@ -293,10 +293,15 @@ async def test_a_held_lane_waits_until_its_rule_is_released(opened, envelope):
         await journal.record(claim, Progress(end=held), now=NOW)
         assert ([], None) == (await _claimed(journal), await journal.next_due("api"))
     async with opened() as journal:
+        levels = await journal.levels()
+        assert {("api", "placed")} == levels.held
+        tried_first = datetime.now(UTC) - NOW
+        assert tried_first.total_seconds() - 60 < levels.overdue["api"] <= tried_first.total_seconds() + 60
         assert ["placed"] == [hold.rule for hold in await journal.holds()]
         assert [] == await _claimed(journal, now=NOW + timedelta(days=999))
         assert 1 == await journal.release("api", "placed")
         assert [] == await journal.holds()
+        assert set() == (await journal.levels()).held
         assert 1 == len(await _claimed(journal, now=datetime.now(UTC)))
 
 

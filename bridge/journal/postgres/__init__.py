@@ -54,6 +54,7 @@ from bridge.journal.rows import (
     micros,
     moment,
     order_alias,
+    overdue,
     packed,
     packed_headers,
     positions_of,
@@ -402,12 +403,13 @@ class PostgresJournal(PostgresOperator):
 
     async def levels(self) -> Levels:
         waiting = await self._database.fetch("waiting")
-        overdue = await self._database.fetch("overdue", list(self._destinations))
+        due = await self._database.fetch("overdue", list(self._destinations))
+        stuck = await self._database.fetch("stuck", list(self._destinations))
         parked = await self._database.fetch("parked_counts")
-        at = now() - self._lease.ahead
         return Levels(
             waiting={dest: count for dest, count, _ in waiting},
-            overdue={dest: max(0, at - due) / 1_000_000 for dest, due in overdue},
+            overdue=overdue([tuple(row) for row in (*due, *stuck)], now=now() - self._lease.ahead),
+            held=frozenset((hold.dest, hold.rule) for hold in await self.holds()),
             parked={(dest, state): count for dest, state, count in parked},
             free=None,
         )

@@ -335,6 +335,10 @@ ON CONFLICT (dest, rule) DO UPDATE SET digest = excluded.digest, since = exclude
 -- name: holds
 SELECT dest, rule, digest, since, detail FROM hold ORDER BY dest, rule
 
+-- name: stuck
+-- The oldest of the lanes whose rule is held, by the time at which it was tried first.
+SELECT dest, min(first) FROM turn WHERE held IS NOT NULL AND dest = ANY ($1::text[]) GROUP BY dest
+
 -- name: end_hold
 DELETE FROM hold WHERE dest = $1 AND rule = $2
 

@@ -47,6 +47,7 @@ from bridge.journal.rows import (
     envelope_of,
     lane_of,
     micros,
+    overdue,
     packed,
     packed_headers,
     positions_of,
@@ -173,11 +174,13 @@ class SqliteJournal(SqliteReader):
 
     def _levels(self, connection: sqlite3.Connection) -> Levels:
         waiting = connection.execute(statements()["waiting"]).fetchall()
+        stuck = connection.execute(statements()["stuck"]).fetchall()
         parked = connection.execute(statements()["parked_counts"]).fetchall()
-        now = clock.microseconds()
+        holds = connection.execute(statements()["holds"]).fetchall()
         return Levels(
             waiting={dest: count for dest, count, _ in waiting},
-            overdue={dest: max(0, now - due) / 1_000_000 for dest, _, due in waiting},
+            overdue=overdue([*((dest, due) for dest, _, due in waiting), *stuck], now=clock.microseconds()),
+            held=frozenset((dest, rule) for dest, rule, *_ in holds),
             parked={(dest, state): count for dest, state, count in parked},
             free=self._disk_guard.free(),
         )

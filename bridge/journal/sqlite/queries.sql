@@ -216,6 +216,10 @@ ON CONFLICT DO UPDATE SET digest = excluded.digest, since = excluded.since, deta
 -- name: holds
 SELECT dest, rule, digest, since, detail FROM hold ORDER BY dest, rule
 
+-- name: stuck
+-- The oldest of the lanes whose rule is held, by the time at which it was tried first.
+SELECT dest, min(first) FROM turn WHERE held IS NOT NULL GROUP BY dest
+
 -- name: end_hold
 DELETE FROM hold WHERE dest = ? AND rule = ?
 
