@@ -7,7 +7,9 @@ import click
 from bridge import journals
 from bridge.cli import options
 from bridge.config import Settings, read_file
-from bridge.contract import Source, StreamSource
+from bridge.contract import Source, StreamSource, WebhookSource
+from bridge.errors import ConfigurationError, Problem
+from bridge.intake.listener import refusals
 from bridge.intake.webhook import PATH
 from bridge.mapping.rules_yaml import WIDTH, shown
 
@@ -31,12 +33,27 @@ def check(config: Path | None, connect: bool, show: bool, as_json: bool) -> None
     if show:
         _show(settings)
         return
+    _check_ports(path, settings)
     if as_json:
         options.print_json(_summary(settings))
         return
     _print_settings(path, settings)
     if connect:
         options.wait_for(_connected(settings))
+
+
+def _check_ports(path: Path, settings: Settings) -> None:
+    """Raise ConfigurationError if `run` could not listen where the configuration says."""
+    takes_webhooks = any(isinstance(source, WebhookSource) for source in settings.sources.values())
+    door, private = settings.door, settings.private
+    places = [("door", door.host, door.port)] if takes_webhooks else []
+    problems = [
+        Problem(message=f"{refusal}; choose another with `{name}: {{host: ..., port: ...}}`", file=str(path))
+        for name, host, port in (*places, ("private", private.host, private.port))
+        for refusal in refusals(host, port)
+    ]
+    if problems:
+        raise ConfigurationError(problems)
 
 
 async def _connected(settings: Settings) -> None:

@@ -102,6 +102,7 @@ def test_sqlite_is_one_pod_with_a_volume_of_its_own(rendered):
     objects = rendered("sqlite")
     workload = only(objects, "StatefulSet")
     assert 1 == workload["spec"]["replicas"]
+    assert "Parallel" == workload["spec"]["podManagementPolicy"], "else a bad revision stays, and a rollback waits"
     (claim,) = workload["spec"]["volumeClaimTemplates"]
     assert ["ReadWriteOncePod"] == claim["spec"]["accessModes"]
     (container,) = workload["spec"]["template"]["spec"]["containers"]
@@ -218,6 +219,8 @@ def test_the_usual_rendering_is_the_one_that_was_read(helm):
             "on nfs SQLite's locks do not hold",
         ),
         ("sqlite", ("config.private.host=127.0.0.1",), "probes and Prometheus could not reach it"),
+        ("sqlite", ("config.door.port=80",), "config.door.port 80 is below 1024"),
+        ("postgres", ("config.private.port=443",), "config.private.port 443 is below 1024"),
         ("sqlite", ("secret.create.x=y",), "exclude each other"),
         ("postgres", ("config.sources.shop.instance=here",), "instance is the same for every pod"),
         ("postgres", ("keda.enabled=true",), "keda.triggers is empty"),

@@ -101,6 +101,13 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- if and .Values.keda.enabled (not .Values.keda.triggers) }}
 {{- fail "keda.triggers is empty: say what to scale on" }}
 {{- end }}
+{{- if not (get .Values.podSecurityContext "sysctls") }}
+{{- range $section, $port := dict "door" (include "attribution-bridge.doorPort" .) "private" (include "attribution-bridge.privatePort" .) }}
+{{- if lt (int $port) 1024 }}
+{{- fail (printf "config.%s.port %s is below 1024, where only root may listen: leave it out, and choose the port that clients see with service.port" $section $port) }}
+{{- end }}
+{{- end }}
+{{- end }}
 {{- range $name, $source := .Values.config.sources }}
 {{- if and (eq $kind "postgres") $source.instance (not (hasPrefix "env:" (toString $source.instance))) }}
 {{- fail (printf "config.sources.%s.instance is the same for every pod, and they would take the topics from each other: write env:HOSTNAME, which is the pod's name, or leave it out" $name) }}
