@@ -3,6 +3,8 @@
 import itertools
 import json
 import re
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import jsonschema
 import kubernetes_validate
@@ -184,6 +186,74 @@ def test_an_upgrade_keeps_selectors_and_claims(rendered):
     ]
 
 
+class _Cluster(BaseHTTPRequestHandler):
+    """An API server that has one StatefulSet, as far as Helm asks for it."""
+
+    def do_GET(self):
+        answer = _ANSWERS.get(self.path.partition("?")[0])
+        body = json.dumps(answer or {"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 404}).encode()
+        self.send_response(200 if answer else 404)
+        self.send_header("Content-Type", "application/json")
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        """Keep the output of tests clean."""
+
+
+_RESOURCES = {
+    "kind": "APIResourceList",
+    "groupVersion": "apps/v1",
+    "resources": [
+        {"name": f"{kind.lower()}s", "singularName": "", "namespaced": True, "kind": kind, "verbs": ["get"]}
+        for kind in ("StatefulSet", "Deployment")
+    ],
+}
+_PLACE = "/apis/apps/v1/namespaces/default/statefulsets/shop-attribution-bridge"
+_ANSWERS = {
+    "/version": {"major": "1", "minor": "31", "gitVersion": "v1.31.0"},
+    "/api": {"kind": "APIVersions", "versions": ["v1"]},
+    "/api/v1": {"kind": "APIResourceList", "groupVersion": "v1", "resources": []},
+    "/apis": {
+        "kind": "APIGroupList",
+        "apiVersion": "v1",
+        "groups": [
+            {
+                "name": "apps",
+                "versions": [{"groupVersion": "apps/v1", "version": "v1"}],
+                "preferredVersion": {"groupVersion": "apps/v1", "version": "v1"},
+            }
+        ],
+    },
+    "/apis/apps/v1": _RESOURCES,
+    _PLACE: {"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "shop-attribution-bridge"}},
+}
+
+
+@pytest.fixture
+def upgraded(helm):
+    """Renders as an upgrade does, beside a cluster that has a StatefulSet: whether it is refused for that."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Cluster) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        address = f"http://127.0.0.1:{server.server_address[1]}"
+
+        def render(scenario, *more):
+            values = CHART / "ci" / f"{scenario}-values.yaml"
+            done = helm("template", "shop", CHART, "-f", values, "--dry-run=server", "--kube-apiserver", address, *more)
+            return "would stay there unsent" in done.stderr
+
+        yield render
+        server.shutdown()
+        thread.join()
+
+
+def test_orders_are_not_left_behind_in_the_journal_of_the_other_kind(upgraded):
+    assert upgraded("postgres")
+    assert not upgraded("postgres", "--set", "journalMoved=true")
+    assert not upgraded("sqlite")
+
+
 def test_a_changed_configuration_rolls_the_pods(rendered):
     sums = {
         only(rendered("sqlite", "--set", f"config.door.port={port}"), "StatefulSet")["spec"]["template"]["metadata"][
@@ -221,6 +291,8 @@ def test_the_usual_rendering_is_the_one_that_was_read(helm):
         ("sqlite", ("config.private.host=127.0.0.1",), "probes and Prometheus could not reach it"),
         ("sqlite", ("config.door.port=80",), "config.door.port 80 is below 1024"),
         ("postgres", ("config.private.port=443",), "config.private.port 443 is below 1024"),
+        ("postgres", ("journalKind=sqlite",), "would stay there unsent"),
+        ("sqlite", ("journalKind=postgres",), "keeps its journal in postgres"),
         ("sqlite", ("secret.create.x=y",), "exclude each other"),
         ("postgres", ("config.sources.shop.instance=here",), "instance is the same for every pod"),
         ("postgres", ("keda.enabled=true",), "keda.triggers is empty"),

@@ -108,6 +108,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end }}
 {{- end }}
 {{- end }}
+{{- include "attribution-bridge.refuseOtherJournal" (dict "root" . "kind" $kind) }}
 {{- range $name, $source := .Values.config.sources }}
 {{- if and (eq $kind "postgres") $source.instance (not (hasPrefix "env:" (toString $source.instance))) }}
 {{- fail (printf "config.sources.%s.instance is the same for every pod, and they would take the topics from each other: write env:HOSTNAME, which is the pod's name, or leave it out" $name) }}
@@ -127,6 +128,18 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- if hasPrefix "/var/lib/attribution-bridge" .mountPath }}
 {{- fail "extraVolumeMounts may not cover /var/lib/attribution-bridge: on an emptyDir every order that waits would be lost with the pod, on nfs SQLite's locks do not hold; use persistence" }}
 {{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* Orders that were answered with 200 stay in the journal of the other kind, and nobody sends them: dict root kind. */}}
+{{- define "attribution-bridge.refuseOtherJournal" -}}
+{{- $name := include "attribution-bridge.fullname" .root }}
+{{- $other := ternary "Deployment" "StatefulSet" (eq .kind "sqlite") }}
+{{- $was := ternary "postgres" "sqlite" (eq .kind "sqlite") }}
+{{- if not .root.Values.journalMoved }}
+{{- if or (and .root.Values.journalKind (ne .root.Values.journalKind .kind)) (lookup "apps/v1" $other .root.Release.Namespace $name) }}
+{{- fail (printf "config.journal.kind is %s, but this release keeps its journal in %s: orders that were answered with 200 would stay there unsent. Move the journal first, see `From SQLite to Postgres` in docs/kubernetes.md, then set journalMoved: true for one upgrade" .kind $was) }}
 {{- end }}
 {{- end }}
 {{- end }}
