@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Final, Literal, Protocol, Self, TypeAlias, run
 
 import msgspec
 
+from bridge.errors import Reply
 from bridge.setting_types import Secret
 
 Json: TypeAlias = Any
@@ -123,13 +124,17 @@ class Plain(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class HttpArrival(Plain, frozen=True, kw_only=True):
-    """One request at the door, as it came: the body is the raw bytes, header names compare in any letter case."""
+    """One request at the door, as it came: the body is the raw bytes, header names compare in any letter case.
+
+    query  what stands behind the `?` of its address, as it came
+    """
 
     source: str
     headers: Mapping[str, str]
     body: bytes
     received_at: datetime
-    hidden: ClassVar = frozenset(("headers", "body"))
+    query: str = ""
+    hidden: ClassVar = frozenset(("headers", "body", "query"))
 
 
 class Verified(Plain, frozen=True, kw_only=True):
@@ -165,6 +170,8 @@ class Record:
 KEY = ":key"
 """The name under which an envelope keeps its record's key among its headers: no header can have it."""
 
+QUERY = ":query"
+"""The name under which an envelope keeps, among its headers, the part of a request's query that its source reads."""
 
 EXAMINATION = b'{"examination": "attribution-bridge"}'
 """A signed body by which a person asks the door whether a signature passes: answered 422, and not stored."""
@@ -478,6 +485,23 @@ class Labels(Protocol):
 
 
 @runtime_checkable
+class Replies(Protocol):
+    """Optional for webhook sources whose platform wants another answer than an empty 200."""
+
+    def reply(self) -> Reply:
+        """The answer to every delivery that is stored. Its status is between 200 and 299."""
+
+
+@runtime_checkable
+class Open(Protocol):
+    """Optional for webhook sources that may take requests that nobody authenticates."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it does. Then the door must listen at this machine only."""
+
+
+@runtime_checkable
 class Keyed(Protocol):
     """Optional for webhook sources whose tenant stands in a header, and whose orders have ids that no other tenant's
     order has."""
@@ -601,6 +625,16 @@ class Signs(Protocol):
     def fitting_secret(self, body: bytes, *, tenant: str | None, signature: str) -> str | None:
         """The secret that made it, such as `example.myshopify.com: secret 1 of 2 (env:NAME)`. None: it is not
         configured."""
+
+
+@runtime_checkable
+class SignsWithTime(Signs, Protocol):
+    """Optional for sources that sign, and whose signatures hold the time."""
+
+    def sign_at(
+        self, body: bytes, *, topic: str, tenant: str | None, delivery_id: str, at: datetime
+    ) -> Mapping[str, str]:
+        """Make the headers of a delivery that is signed at this time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

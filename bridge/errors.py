@@ -2,6 +2,7 @@
 
     BridgeError
     ├── Refusal                what the door answers with, instead of 200
+    │   ├── Answered           a request that is answered and not stored, such as a ping
     │   ├── NotAuthentic       401: no configured secret made this signature
     │   └── Malformed          400: authentic, but not a document of its topic
     ├── NotNow                 a record that can be read later
@@ -23,6 +24,7 @@ No message of these errors holds a secret or personal data: they are logged.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 
 class BridgeError(Exception):
@@ -33,6 +35,30 @@ class Refusal(BridgeError):
     """A request that the door does not take."""
 
     status = 400
+
+
+class Reply(NamedTuple):
+    """An answer of the door.
+
+    text    ASCII
+    type    its media type
+    stored  whether it says that a delivery is stored. Set by the core
+    """
+
+    status: int = 200
+    text: str = ""
+    type: str = "text/plain; charset=utf-8"
+    stored: bool = False
+
+
+class Answered(Refusal):
+    """A request that asks for an answer and brings no document: a ping, a challenge, a topic that is ignored. It is
+    answered with success, and not stored."""
+
+    def __init__(self, why: str, reply: Reply = Reply()) -> None:  # noqa: B008  it cannot be changed
+        super().__init__(why)
+        self.reply = reply
+        self.status = reply.status
 
 
 class NotAuthentic(Refusal):

@@ -21,7 +21,9 @@ import aiohttp
 from bridge.contract import Request
 from bridge.delivery import plain_wire
 from bridge.delivery.http import OpensWire, Timeouts
+from bridge.errors import Reply
 from bridge.intake import plain_connections
+from bridge.intake.responses import STORED
 from bridge.intake.webhook import Door, DoorLimits
 from bridge.telemetry import emit
 
@@ -307,15 +309,15 @@ class _TrialDoor:
         path: str,
         headers: Mapping[str, str],
         payload: aiohttp.StreamReader,
-        answered: Callable[[int], None],
+        answered: Callable[[Reply], None],
     ) -> bool:
         self.came.append(f"taken: {method} {path} {headers.get('Host')} {payload.read_nowait().decode()}")
-        asyncio.get_running_loop().call_soon(answered, 200)
+        asyncio.get_running_loop().call_soon(answered, STORED)
         return True
 
-    async def handle(self, request: aiohttp.web.BaseRequest) -> int:
+    async def handle(self, request: aiohttp.web.BaseRequest) -> Reply:
         self.came.append(f"handled: {request.method} {request.path} {(await request.content.read()).decode()}")
-        return 200
+        return STORED
 
 
 async def _try_door() -> str:

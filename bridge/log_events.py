@@ -106,6 +106,14 @@ EVENTS: Final[Mapping[str, Kind]] = {
         labels=("source",),
         help="Deliveries that cannot be read, stored as dead",
     ),
+    "delivery.answered": Kind(
+        "info",
+        "A request was answered with success and not stored: a ping, a challenge, or a topic that the source ignores.",
+        _fields("source detail", status="Status of the answer."),
+        metric="door_answers",
+        labels=("source",),
+        help="Requests at the door that were answered with success and not stored",
+    ),
     "delivery.refused": Kind(
         "warning",
         "A request at the door was not taken. Nothing is kept of it.",

@@ -6,7 +6,7 @@ Each setting is checked when the configuration is read. The error says what to w
 import os
 import re
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -186,6 +186,13 @@ EXPRESSIONS = "expressions"
 Compiled: TypeAlias = Callable[[Mapping[str, Any]], Any]
 
 
+_NAMES: Mapping[str, str] = {
+    "record": "doc, key, headers, topic and vars",
+    "delivery": "doc, headers, query and vars",
+}
+"""The names that expressions may read, by what they are over."""
+
+
 class Expression:
     """An expression (`= doc.number`) over a record. Call it with doc, key, headers and topic to get its value.
 
@@ -194,6 +201,7 @@ class Expression:
     """
 
     gives: ClassVar[Literal["text", "time"]] = "text"
+    of: ClassVar[Literal["record", "delivery"]] = "record"
     __slots__ = ("_compiled", "source")
 
     def __init__(self, source: str, compiled: Compiled) -> None:
@@ -212,7 +220,7 @@ class Expression:
             return given
         if not isinstance(given, str) or not given.startswith("="):
             raise PydanticCustomError("expression", "an expression starts with `=`, such as `= doc.number`")
-        return cls(given, (info.context or {})[EXPRESSIONS](given, cls.gives))
+        return cls(given, (info.context or {})[EXPRESSIONS](given, cls.gives, cls.of))
 
     @classmethod
     def __get_pydantic_core_schema__(cls, _source: object, _handler: GetCoreSchemaHandler) -> CoreSchema:
@@ -223,12 +231,58 @@ class Expression:
         return {
             "type": "string",
             "pattern": "^=",
-            "description": "An expression over doc, key, headers, topic and vars.",
+            "description": f"An expression over {_NAMES[cls.of]}.",
         }
 
 
 class TimeExpression(Expression):
     """An expression that gives an instant."""
+
+    gives: ClassVar[Literal["text", "time"]] = "time"
+    __slots__ = ()
+
+
+class DeliveryExpression(Expression):
+    """An expression over a webhook's delivery: doc, headers, query and vars."""
+
+    of: ClassVar[Literal["record", "delivery"]] = "delivery"
+    __slots__ = ()
+
+    @property
+    def headers(self) -> frozenset[str]:
+        """The headers that it reads, in small letters."""
+        return self._read("headers")
+
+    @property
+    def parameters(self) -> frozenset[str]:
+        """The parameters of the query that it reads."""
+        return self._read("query")
+
+    @property
+    def is_of_document(self) -> bool:
+        """Whether it reads the document."""
+        return bool(self._compiled.reads_document)  # type: ignore[attr-defined]  # made for deliveries
+
+    @property
+    def alone(self) -> str:
+        """The header that it is, and nothing else. Empty: it is another expression."""
+        return str(self._compiled.alone)  # type: ignore[attr-defined]  # ditto
+
+    def _read(self, of: str) -> frozenset[str]:
+        found: frozenset[str] = self._compiled.names[of]  # type: ignore[attr-defined]  # ditto
+        return found
+
+    @staticmethod
+    def decoder(expressions: "Sequence[DeliveryExpression]") -> Callable[[bytes], Any]:
+        """Make a decoder of as much of a document as these expressions read: at least one. It raises ValueError,
+        ArithmeticError and RecursionError for what is no JSON."""
+        compiled: list[Any] = [one._compiled for one in expressions]  # noqa: SLF001  its own
+        made: Callable[[bytes], Any] = compiled[0].decoder(compiled)
+        return made
+
+
+class DeliveryTime(DeliveryExpression):
+    """An expression over a webhook's delivery that gives an instant."""
 
     gives: ClassVar[Literal["text", "time"]] = "time"
     __slots__ = ()

@@ -34,7 +34,7 @@ from bridge.config.sections import (
     Section,
     SqliteSettings,
 )
-from bridge.contract import Described, Destination, EventShape, Fields, Json, Renames, Source, StreamSource, Tells
+from bridge.contract import Described, Destination, EventShape, Fields, Json, Open, Renames, Source, StreamSource, Tells
 from bridge.errors import ConfigurationError, Problem
 from bridge.mapping.fields import wrong_type
 from bridge.mapping.loader import Document, load
@@ -46,6 +46,11 @@ from bridge.texts import NoText, text_of
 _ANY: Fields = {}
 """The shape of documents or events of which nothing is known: any field."""
 _EVERYWHERE = frozenset({"0.0.0.0", "::", ""})  # noqa: S104  compared, not listened at
+_HERE = frozenset({"127.0.0.1", "::1", "localhost"})
+_OPEN_TO_ALL = (
+    "whoever reaches the door at {host} could post orders: with `open: true` write `door: {{host: 127.0.0.1}}`, or "
+    "take `open` away and say how deliveries are authenticated"
+)
 _LEAST: Mapping[str, Json] = {"sources": {"one": {}}, "destinations": {"one": {}}}
 _NO_CONFIGURATION = "a configuration is a mapping: sources, destinations, rules, ..."
 
@@ -182,6 +187,8 @@ class _ConfigReader:
         destinations = {name: outlet for name in top.destinations if (outlet := self._outlet(name, top)) is not None}
         rules = self._rules(top, sources, destinations, variables)
         self._check_names(sources)
+        if "door" not in self.unread:
+            self._check_open(sources, top.door)
         if not self.unread & {"door", "private"}:
             self._check_ports(top.door, top.private)
         if rules is not None and "journal" not in self.unread:
@@ -265,6 +272,12 @@ class _ConfigReader:
         hosts = {door.host, private.host}
         if door.port == private.port and door.port and (len(hosts) == 1 or hosts & _EVERYWHERE):
             self._add(f"{private.port} is the door's port too: give one of them another", ("private", "port"))
+
+    def _check_open(self, sources: Mapping[str, Source], door: Door) -> None:
+        """Report a source that takes what nobody authenticated, at a door that others can reach."""
+        for name, source in sources.items():
+            if isinstance(source, Open) and source.is_open and door.host not in _HERE:
+                self._add(_OPEN_TO_ALL.format(host=door.host), ("sources", name, "open"))
 
     def _check_keep(self, keep: Keep, rules: Rules) -> None:
         """Report times in `keep` that do not fit. A key that is forgotten while its fact may still come would let the

@@ -31,7 +31,7 @@ from bridge.contract import (
     Uncertain,
     WebhookSource,
 )
-from bridge.errors import BridgeError
+from bridge.errors import Answered, BridgeError
 from bridge.generators import MOST_REQUESTS, run
 from bridge.mapping.rules import Failure, Passed, Step
 
@@ -86,7 +86,11 @@ class DryRun:
         found = self._settings.sources.get(source)
         if not isinstance(found, WebhookSource):
             raise BridgeError(f"{source} is no source of webhooks; there is: {', '.join(self._settings.sources)}")
-        return self.map(found.read(arrival, found.verify(arrival)))
+        try:
+            envelope = found.read(arrival, found.verify(arrival))
+        except Answered as answered:
+            return (Verdict(destination="", rule="", word="not stored", why=str(answered)),)
+        return self.map(envelope)
 
     def take(self, record: Record) -> Sequence[Verdict]:
         """Take one record of a stream, as `deliver` takes a delivery. Requests that reading makes (for a schema) are

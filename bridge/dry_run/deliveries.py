@@ -9,7 +9,7 @@ from pathlib import Path
 from multidict import CIMultiDict
 
 from bridge.config import Settings, read_file
-from bridge.contract import HttpArrival, Payload, Record, Signs, Unpacks
+from bridge.contract import HttpArrival, Payload, Record, Signs, SignsWithTime, Unpacks
 from bridge.dry_run import DryRun, Verdict
 from bridge.errors import BridgeError
 from bridge.setting_types import MadeUp
@@ -56,6 +56,8 @@ class Posted:
             raise BridgeError(f"there is no source {self.source}; there is: {', '.join(settings.sources)}")
         if not isinstance(source, Signs):
             return {}
+        if isinstance(source, SignsWithTime):
+            return source.sign_at(body, topic=self.topic, tenant=self.shop, delivery_id=self.id, at=self.received_at)
         return source.sign(body, topic=self.topic, tenant=self.shop, delivery_id=self.id)
 
 

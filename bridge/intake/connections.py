@@ -14,13 +14,12 @@ from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 from aiohttp.http_parser import RawRequestMessage
 from aiohttp.web_protocol import RequestHandler
 
+from bridge.errors import Reply
 from bridge.intake import watch
 from bridge.intake.boundaries import Boundaries
-from bridge.intake.responses import answer, closes, stays
+from bridge.intake.responses import answer, closes, refusal, stays
 from bridge.intake.watch import OpenConnections, Watch
 from bridge.intake.webhook import Door, refused
-
-_STORED = 200  # status
 
 
 class _Connection(RequestHandler):
@@ -45,7 +44,7 @@ class _Connection(RequestHandler):
         super().__init__(manager, loop=loop, **options)
         self.serving = False
         self.has_delivered = False
-        """Whether something that came over it was answered with 200: then it is no stranger's."""
+        """Whether something that came over it was stored: then it is no stranger's."""
         self.watch = manager.watch
         self._head = 0
         """Bytes of headers that are not whole yet."""
@@ -123,7 +122,7 @@ class _Connection(RequestHandler):
         refused(status, detail)
         self.watch.forget(self)
         if self.transport is not None:
-            self.transport.write(answer(status, keep_alive=False))
+            self.transport.write(answer(refusal(status), keep_alive=False))
         self.force_close()
 
     def connection_lost(self, exc: BaseException | None) -> None:
@@ -150,7 +149,7 @@ class _Connection(RequestHandler):
         refused(status, "a line of the headers is too long" if status == 431 else f"no HTTP: {type(exc).__name__}")  # noqa: PLR2004
         if request.writer.output_size > 0:
             raise ConnectionError("something of another answer was sent already")
-        return _Answer(status, keep_alive=False)
+        return _Answer(refusal(status), keep_alive=False)
 
     def resume_reading(self, resume_parser: bool = True) -> None:  # noqa: FBT001, FBT002  aiohttp's signature
         """Resume reading. aiohttp calls this whenever a body is read. If nothing was paused there is nothing to parse
@@ -164,9 +163,9 @@ class _Connection(RequestHandler):
         self.serving = True
         self.watch.forget(self)
 
-    def end(self, status: int) -> None:
+    def end(self, *, has_delivered: bool) -> None:
         self.serving = False
-        self.has_delivered |= status == _STORED
+        self.has_delivered |= has_delivered
 
     def _owed(self) -> None:
         if not self.serving:
@@ -190,10 +189,10 @@ class _Connection(RequestHandler):
         self.watch.forget(self)
         return True
 
-    def _answered(self, status: int) -> None:
+    def _answered(self, reply: Reply) -> None:
         """End a request that the door took, as aiohttp ends its own."""
         self.serving = False
-        self.has_delivered |= status == _STORED
+        self.has_delivered |= reply.stored
         idle, self._idle = self._idle, None
         if idle is None or idle.done():
             return
@@ -201,8 +200,8 @@ class _Connection(RequestHandler):
         if self.transport is None or self.transport.is_closing():  # the other side has gone
             idle.cancel()
             return
-        keep_alive = not (self._close or self._force_close or closes(status))
-        self.transport.write(answer(status, keep_alive=keep_alive))
+        keep_alive = not (self._close or self._force_close or closes(reply.status))
+        self.transport.write(answer(reply, keep_alive=keep_alive))
         if not keep_alive:
             self.transport.close()
         elif self._messages:
@@ -216,16 +215,16 @@ class _Connection(RequestHandler):
 class _Answer(web.StreamResponse):
     """The door's answer to aiohttp's requests. A client that asked for the head only gets no more."""
 
-    def __init__(self, status: int, *, keep_alive: bool) -> None:
-        """Keep the status only: aiohttp's own parts of an answer are not needed."""
+    def __init__(self, reply: Reply, *, keep_alive: bool) -> None:
+        """Keep the reply only: aiohttp's own parts of an answer are not needed."""
         self._keep_alive = keep_alive
-        self._code = status
+        self._reply = reply
 
     async def prepare(self, request: web.BaseRequest) -> None:
         if request.transport is None:
             raise ConnectionResetError("the other side has gone")
         is_head = request.method == "HEAD"
-        request.transport.write(answer(self._code, keep_alive=bool(self._keep_alive), is_head=is_head))
+        request.transport.write(answer(self._reply, keep_alive=bool(self._keep_alive), is_head=is_head))
         await request.writer.drain()
 
     async def write_eof(self, data: bytes = b"") -> None:
@@ -247,12 +246,13 @@ class _Server(web.Server):
     async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
         connection = cast("_Connection", request.protocol)
         connection.begin()
-        status = 0
+        has_delivered = False
         try:
-            status = await self.door.handle(request)
-            return _Answer(status, keep_alive=stays(request, status))
+            reply = await self.door.handle(request)
+            has_delivered = reply.stored
+            return _Answer(reply, keep_alive=stays(request, reply.status))
         finally:
-            connection.end(status)
+            connection.end(has_delivered=has_delivered)
 
 
 @asynccontextmanager

@@ -12,13 +12,13 @@ from typing import Any, Unpack, cast
 
 from aiohttp import web
 
+from bridge.errors import Reply
 from bridge.intake import watch
 from bridge.intake.boundaries import Boundaries
-from bridge.intake.responses import CONTINUE, answer, stays
+from bridge.intake.responses import CONTINUE, answer, refusal, stays
 from bridge.intake.watch import OpenConnections, Watch
 from bridge.intake.webhook import Door, refused
 
-_STORED = 200  # status
 _END_OF_HEAD = b"\r\n\r\n"
 _BEGINNING_OF_ANSWER = b"HTTP/"
 _OF_AIOHTTP = "aiohttp."
@@ -138,7 +138,7 @@ class _Connection(asyncio.Protocol):
     def turn_away(self, status: int, detail: str) -> None:
         refused(status, detail)
         self._server.watch.forget(self)
-        self.transport.write(answer(status, keep_alive=False))
+        self.transport.write(answer(refusal(status), keep_alive=False))
         self.force_close()
 
     def begin(self) -> None:
@@ -146,11 +146,11 @@ class _Connection(asyncio.Protocol):
         self.serving = True
         self._server.watch.forget(self)
 
-    def end(self, status: int, *, keep_alive: bool, is_head: bool) -> None:
+    def end(self, reply: Reply, *, keep_alive: bool, is_head: bool) -> None:
         self.serving = False
-        self.has_delivered |= status == _STORED
+        self.has_delivered |= reply.stored
         self._head, self._head_is_whole, self._has_more = b"", self._has_more, False
-        self._next = answer(status, keep_alive=keep_alive, is_head=is_head)
+        self._next = answer(reply, keep_alive=keep_alive, is_head=is_head)
 
     def written(self, data: bytes) -> None:
         """Take what aiohttp writes. An answer that the door does not know of is aiohttp's own, to what is no HTTP."""
@@ -196,15 +196,15 @@ class _Server(web.Server):
         if connection is None:
             raise ConnectionResetError("the other side has gone")
         connection.begin()
-        status = 500
+        reply = refusal(500)
         try:
-            status = await self.door.handle(request)
+            reply = await self.door.handle(request)
         except Exception as bug:  # noqa: BLE001  the sender is told 500, and the log what it was
             context = {"message": "a request at the door failed", "exception": bug}
             asyncio.get_running_loop().call_exception_handler(context)
-        keep_alive = stays(request, status) and not self.is_ending
-        connection.end(status, keep_alive=keep_alive, is_head=request.method == "HEAD")
-        response = web.Response(status=status)
+        keep_alive = stays(request, reply.status) and not self.is_ending
+        connection.end(reply, keep_alive=keep_alive, is_head=request.method == "HEAD")
+        response = web.Response(status=reply.status)
         if not keep_alive:
             response.force_close()
         return response

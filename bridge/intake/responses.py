@@ -7,6 +7,7 @@ from http.client import responses
 from aiohttp import HttpVersion11, web
 
 from bridge import clock
+from bridge.errors import Reply
 
 _TEXTS = {
     400: "the request is not framed as HTTP says",
@@ -31,21 +32,31 @@ def closes(status: int) -> bool:
     return status in _CLOSING
 
 
-def answer(status: int, *, keep_alive: bool, is_head: bool = False) -> bytes:
+STORED = Reply(stored=True)
+"""The usual answer to a delivery that is stored: 200, and nothing more."""
+
+
+@lru_cache(maxsize=64)
+def refusal(status: int) -> Reply:
+    """The reply that refuses, with what to do about it."""
+    return Reply(status, f"{_TEXTS[status]}\n" if status in _TEXTS else "")
+
+
+def answer(reply: Reply, *, keep_alive: bool, is_head: bool = False) -> bytes:
     """The whole answer, with the headers that RFC 9110 asks for. is_head: without the text."""
-    head, text = _answer(status, keep_alive, int(clock.seconds()))
+    head, text = _answer(reply, keep_alive, int(clock.seconds()))
     return head if is_head else head + text
 
 
 @lru_cache(maxsize=64)
-def _answer(status: int, keep_alive: bool, second: int) -> tuple[bytes, bytes]:  # noqa: FBT001  quicker so
+def _answer(reply: Reply, keep_alive: bool, second: int) -> tuple[bytes, bytes]:  # noqa: FBT001  quicker so
     """Head and text."""
-    text = f"{_TEXTS[status]}\n" if status in _TEXTS else ""
+    status, text, kind, _ = reply
     lines = [
         f"HTTP/1.1 {status} {responses.get(status, 'Refused')}",
         f"Date: {formatdate(second, usegmt=True)}",
         *_MORE.get(status, ()),
-        *(["Content-Type: text/plain; charset=utf-8"] if text else []),
+        *([f"Content-Type: {kind}"] if text else []),
         f"Content-Length: {len(text)}",
         *([] if keep_alive else ["Connection: close"]),
         "\r\n",

@@ -16,6 +16,7 @@ from bridge import clock
 from bridge.contract import (
     EXAMINATION,
     KEY,
+    QUERY,
     Envelope,
     HttpArrival,
     Label,
@@ -201,8 +202,13 @@ def _read(source: Source, parked: Envelope) -> Generator[Any, Any, Envelope]:
 
 
 def _arrival(parked: Envelope) -> HttpArrival:
+    headers = {name: text for name, text in parked.headers.items() if name != QUERY}
     return HttpArrival(
-        source=parked.source, headers=CIMultiDict(parked.headers), body=parked.raw, received_at=parked.received_at
+        source=parked.source,
+        headers=CIMultiDict(headers),
+        body=parked.raw,
+        received_at=parked.received_at,
+        query=parked.headers.get(QUERY, ""),
     )
 
 

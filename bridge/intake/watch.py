@@ -40,7 +40,7 @@ class Connection(Protocol):
     serving: bool
     """Whether a request of it is being served."""
     has_delivered: bool
-    """Whether something that came over it was answered with 200: then it is no stranger's."""
+    """Whether something that came over it was stored: then it is no stranger's."""
 
     def force_close(self) -> None:
         """End it at once."""

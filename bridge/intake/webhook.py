@@ -11,11 +11,11 @@ from typing import Self
 from aiohttp import HttpVersion11, StreamReader, web
 
 from bridge import clock
-from bridge.contract import HeaderCheck, HttpArrival, Reason, WebhookSource
+from bridge.contract import HeaderCheck, HttpArrival, Reason, Replies, WebhookSource
 from bridge.deadlines import Deadlines
-from bridge.errors import JournalError, Refusal
+from bridge.errors import Answered, JournalError, Refusal, Reply
 from bridge.intake.arrivals import ArrivalBatch, Delivery, rivals_of
-from bridge.intake.responses import CONTINUE
+from bridge.intake.responses import CONTINUE, STORED, refusal
 from bridge.journal import Journal
 from bridge.telemetry import emit, frames
 
@@ -110,6 +110,11 @@ class Door:
     ) -> None:
         self._on_instruction = on_instruction
         self._sources = {PATH + name: (name, source) for name, source in sources.items()}
+        self._replies = {
+            name: source.reply()._replace(stored=True)
+            for name, source in sources.items()
+            if isinstance(source, Replies)
+        }
         self.limits = limits
         self._max_body = limits.max_body
         self._budget = _Budget(limits.max_bodies_in_flight)
@@ -122,13 +127,16 @@ class Door:
         path: str,
         headers: Mapping[str, str],
         payload: StreamReader,
-        answered: Callable[[int], None],
+        answered: Callable[[Reply], None],
     ) -> bool:
         """Take in a request whose body came together with its head, without a task of its own.
 
-        `answered` is called later, once, with the status. False: there is more to do than that, and `handle` does it.
+        `answered` is called later, once, with the reply. False: there is more to do than that, and `handle` does it.
         """
-        found = self._sources.get(path)
+        found, query = self._sources.get(path), ""
+        if found is None:
+            path, _, query = path.partition("?")
+            found = self._sources.get(path)
         size = payload.total_bytes
         if found is None or method != "POST" or size > self._max_body:
             return False
@@ -141,21 +149,21 @@ class Door:
         def answer_sender(delivery: Delivery) -> None:
             self._deadlines.close(delivery)
             self._budget.taken -= size
-            status = 500
+            reply = refusal(500)
             try:
-                status = self._status(delivery, started)
+                reply = self._reply(delivery, started)
             finally:
-                answered(status)
+                answered(reply)
 
         self._budget.taken += size
-        arrival = HttpArrival(source=name, headers=headers, body=body, received_at=clock.now())
+        arrival = HttpArrival(source=name, headers=headers, body=body, received_at=clock.now(), query=query)
         delivery = Delivery(source, arrival, answer_sender)
         self._deadlines.open(delivery)
         self._gathering.add(delivery)
         return True
 
-    async def handle(self, request: web.BaseRequest) -> int:
-        """Handle a request, and return the status. Never raises: what goes wrong is an answer."""
+    async def handle(self, request: web.BaseRequest) -> Reply:
+        """Handle a request, and return the reply. Never raises: what goes wrong is an answer."""
         found = self._sources.get(request.path)
         if found is None:
             return _refused("", _NoSuchPath("no source has this path"))
@@ -171,28 +179,31 @@ class Door:
         except ConnectionError:
             return _refused(name, _NotHttp("the sender hung up before the end of the body"))
 
-    async def _taken_in(self, request: web.BaseRequest, name: str, source: WebhookSource) -> int:
+    async def _taken_in(self, request: web.BaseRequest, name: str, source: WebhookSource) -> Reply:
         started = clock.monotonic()
         with _Share(self._budget) as share:
             try:
                 with self._deadlines.one():
                     body = await self._body(request, share)
-                    arrival = HttpArrival(source=name, headers=request.headers, body=body, received_at=clock.now())
+                    query = request.raw_path.partition("?")[2]
+                    arrival = HttpArrival(
+                        source=name, headers=request.headers, body=body, received_at=clock.now(), query=query
+                    )
                     delivery = await self._gathering.over(source, arrival)
             except TimeoutError:
                 if request.content.at_eof():
                     raise
                 raise _TooSlow("not all of the body came in time") from None
-        return self._status(delivery, started)
+        return self._reply(delivery, started)
 
-    def _status(self, delivery: Delivery, started: float) -> int:
-        """The status for a delivery that is over. Logs its one line."""
+    def _reply(self, delivery: Delivery, started: float) -> Reply:
+        """The reply to a delivery that is over. Logs its one line."""
         if delivery.problem is not None:
             return _refused(delivery.arrival.source, delivery.problem)
         _emit_received(delivery, clock.monotonic() - started)
         if delivery.envelope.reason is Reason.NOT_CARRIED_OUT_YET:
             self._on_instruction()
-        return 200
+        return self._replies.get(delivery.arrival.source, STORED)
 
     async def _body(self, request: web.BaseRequest, share: _Share) -> bytes:
         """The raw body. If the request announces that it is too large, it is refused before it is read. Room is taken
@@ -251,9 +262,12 @@ def refused(status: int, detail: str) -> None:
     emit("delivery.refused", source="", status=status, detail=detail)
 
 
-def _refused(source: str, problem: Exception) -> int:
-    """Log one line, or two if the connector failed. Returns the status."""
+def _refused(source: str, problem: Exception) -> Reply:
+    """Log one line, or two if the connector failed. Returns the reply."""
     match problem:
+        case Answered():
+            emit("delivery.answered", source=source, status=problem.status, detail=str(problem))
+            return problem.reply
         case Refusal():
             status, detail = problem.status, str(problem)
         case JournalError():
@@ -264,7 +278,7 @@ def _refused(source: str, problem: Exception) -> int:
             emit("connector.failed", source=source, problem=type(problem).__name__, frames=frames(problem))
             status, detail = 500, f"{type(problem).__name__} in the connector; see the log event connector.failed"
     emit("delivery.refused", source=source, status=status, detail=detail)
-    return status
+    return refusal(status)
 
 
 def _emit_received(delivery: Delivery, seconds: float) -> None:

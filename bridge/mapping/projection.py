@@ -66,6 +66,10 @@ def decoder(rules: Iterable[Rule]) -> Decode:
     uses = _Uses()
     for rule in rules:
         uses.of_rule(rule)
+    return _decoder_of(uses)
+
+
+def _decoder_of(uses: "_Uses") -> Decode:
     if uses.root.is_whole:
         return _whole
     parts: Decode = msgspec.json.Decoder(uses.root.type(), float_hook=exact).decode
@@ -79,6 +83,14 @@ def decoder(rules: Iterable[Rule]) -> Decode:
             return _whole(raw)
 
     return decode
+
+
+def expression_decoder(terms: Iterable[Term]) -> Decode:
+    """Make a decoder, as `decoder` does, of as much as these expressions look at in `doc`."""
+    uses = _Uses()
+    for term in terms:
+        uses.of_term(term)
+    return _decoder_of(uses)
 
 
 class _Uses:
@@ -101,6 +113,10 @@ class _Uses:
             Default: self._default,
             Gathered: self._gathered,
         }
+
+    def of_term(self, term: Term) -> None:
+        self._documents = ("doc", "doc")
+        self._term(term)
 
     def of_rule(self, rule: Rule) -> None:
         self._documents = (rule.kind, "doc")

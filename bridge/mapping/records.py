@@ -1,7 +1,8 @@
-"""Expressions over a record, by which a stream source names its documents: doc, key, headers, topic, vars."""
+"""Expressions by which a source names its documents: over a record (doc, key, headers, topic, vars) or over a delivery
+(doc, headers, query, vars)."""
 
-from collections.abc import Mapping
-from typing import Any, Final, Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Literal, TypeGuard
 
 from pydantic_core import PydanticCustomError
 
@@ -10,12 +11,18 @@ from bridge.errors import Malformed
 from bridge.mapping import values
 from bridge.mapping.expressions import Expression, Names, compile_expression
 from bridge.mapping.fields import HEADERS, Shape, shape_of
-from bridge.mapping.terms import Field, Name
+from bridge.mapping.projection import Decode, expression_decoder
+from bridge.mapping.terms import Field, Name, Term
 from bridge.mapping.type_check import NotAllowed
 from bridge.mapping.values import WHAT_DATA_CAN_RAISE, Failed
 from bridge.setting_types import Compiled
 
-_SHAPES: Final[Mapping[str, Shape]] = {"doc": "any", "key": "text", "headers": HEADERS, "topic": "text"}
+_SHAPES: Final[Mapping[str, Mapping[str, Shape]]] = {
+    "record": {"doc": "any", "key": "text", "headers": HEADERS, "topic": "text"},
+    "delivery": {"doc": "any", "headers": HEADERS, "query": HEADERS},
+}
+_SURE: Final = frozenset({"headers", "topic", "query", "vars"})
+"""Names that are never empty."""
 
 
 class RecordExpressions:
@@ -27,7 +34,9 @@ class RecordExpressions:
     def __init__(self, variables: Mapping[str, Json] | None = None) -> None:
         self._variables: Mapping[str, Json] = {} if variables is None else variables
         shape = "any" if variables is None else shape_of(variables)
-        self._names = Names(shapes={**_SHAPES, "vars": shape}, sure=frozenset({"headers", "topic", "vars"}))
+        self._names = {
+            of: Names(shapes={**names, "vars": shape}, sure=_SURE & {*names, "vars"}) for of, names in _SHAPES.items()
+        }
         self._read: set[str] = set()
 
     @property
@@ -35,10 +44,12 @@ class RecordExpressions:
         """The variables that these expressions read, with their values."""
         return {name: self._variables.get(name) for name in sorted(self._read)}
 
-    def __call__(self, written: str, gives: Literal["text", "time"]) -> Compiled:
+    def __call__(
+        self, written: str, gives: Literal["text", "time"], of: Literal["record", "delivery"] = "record"
+    ) -> Compiled:
         """Compile a function of the scope. It gives the canonical text, or the time in UTC; None if it is empty."""
         try:
-            expression = compile_expression(written, self._names)
+            expression = compile_expression(written, self._names[of])
         except NotAllowed as problem:
             raise PydanticCustomError("expression", "{complaint}", {"complaint": str(problem)}) from None
         self._read |= _variables_of(expression, self._variables)
@@ -53,7 +64,37 @@ class RecordExpressions:
             except WHAT_DATA_CAN_RAISE as failure:
                 raise Malformed(f"{expression.source}: cannot be calculated ({type(failure).__name__})") from None
 
-        return evaluated
+        return evaluated if of == "record" else OfDelivery(expression.term, evaluated)
+
+
+class OfDelivery:
+    """A compiled expression over a delivery.
+
+    names           the names that it reads of headers and of the query
+    reads_document  whether it reads the document
+    alone           the header that it is, and nothing else; empty: it is another expression
+    """
+
+    __slots__ = ("_evaluated", "_term", "alone", "names", "reads_document")
+
+    def __init__(self, term: Term, evaluated: Compiled) -> None:
+        terms = list(term.all_terms())
+        self._evaluated = evaluated
+        self._term = term
+        self.names = {of: frozenset(each.key for each in terms if _is_of(each, of)) for of in ("headers", "query")}
+        self.reads_document = any(isinstance(each, Name) and each.name == "doc" for each in terms)
+        self.alone = term.key if isinstance(term, Field) and _is_of(term, "headers") else ""
+
+    def __call__(self, scope: Mapping[str, Any]) -> Json:
+        return self._evaluated(scope)
+
+    @staticmethod
+    def decoder(expressions: "Sequence[OfDelivery]") -> Decode:
+        return expression_decoder(each._term for each in expressions)  # noqa: SLF001  its own
+
+
+def _is_of(term: object, of: str) -> TypeGuard[Field]:
+    return isinstance(term, Field) and isinstance(term.of, Name) and term.of.name == of
 
 
 def _variables_of(expression: Expression, variables: Mapping[str, Json]) -> frozenset[str]:

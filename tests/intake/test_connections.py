@@ -15,6 +15,7 @@ from bridge import telemetry
 from bridge.contract import State
 from bridge.errors import JournalBusy, Refusal
 from bridge.intake import watch, webhook
+from bridge.intake.responses import STORED
 from bridge.journal import Selection
 
 ANSWER = re.compile(rb"HTTP/1\.[01] (\d+) [^\r]*\r\n(.*?)\r\n\r\n", re.DOTALL)
@@ -278,7 +279,7 @@ async def test_a_reset_in_the_turn_of_the_answer_leaves_nothing(
         await client.send(client.request(order()[1]) + client.request(order()[1], delivery="2"))
         await asyncio.sleep(0.05)
         if kind == "fast":  # the other one's answers are aiohttp's calls
-            loop.call_soon(made[-1]._answered, 200)
+            loop.call_soon(made[-1]._answered, STORED)
         made[-1].transport.abort()
         await asyncio.sleep(0.05)
         go_on()
@@ -391,7 +392,7 @@ async def test_a_reset_that_is_seen_in_writing_the_answer_leaves_nothing(
         sender.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         sender.close()  # a reset, which the loop has not seen yet
         if kind == "fast":
-            made[-1]._answered(200)
+            made[-1]._answered(STORED)
         await asyncio.sleep(0.05)
         go_on()
         made.clear()

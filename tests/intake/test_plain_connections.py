@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from bridge.intake.plain_connections import _Connection
-from bridge.intake.responses import CONTINUE, answer
+from bridge.intake.responses import CONTINUE, STORED, answer, refusal
 
 HEAD = b"POST /webhooks/shop HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n"
 
@@ -42,7 +42,7 @@ def test_a_body_behind_a_request_that_was_answered_is_no_head(connection):
     connection.data_received(b"GET / HTTP/1.1\r\n\r\n")
     connection.begin()
     connection.data_received(HEAD)
-    connection.end(404, keep_alive=True, is_head=False)
+    connection.end(refusal(404), keep_alive=True, is_head=False)
     connection.data_received(b"x" * 100_000)
     assert not connection.transport.is_closed
     assert b"x" * 100_000 == connection._inner.came[-1]
@@ -53,7 +53,7 @@ def test_a_head_that_grows_too_large_is_refused_also_after_other_requests(connec
     for _ in range(before):
         connection.data_received(HEAD)
         connection.begin()
-        connection.end(200, keep_alive=True, is_head=False)
+        connection.end(STORED, keep_alive=True, is_head=False)
     connection.data_received(b"GET / HTTP/1.1\r\nX: " + b"x" * 70_000)
     assert connection.transport.is_closed
     assert b"HTTP/1.1 431" == connection.transport.written[-1][:12]
@@ -63,15 +63,15 @@ def test_each_answer_is_the_doors_own_whatever_aiohttp_writes_and_in_how_many_pi
     connection.data_received(HEAD)
     connection.begin()
     connection._inner.transport.write(CONTINUE)
-    connection.end(200, keep_alive=True, is_head=False)
+    connection.end(STORED, keep_alive=True, is_head=False)
     connection._inner.transport.writelines([b"HTTP/1.1 200 OK\r\nServer: aiohttp\r\n", b"\r\n"])
     connection._inner.transport.write(b"and more")
-    assert [CONTINUE, answer(200, keep_alive=True)] == connection.transport.written
+    assert [CONTINUE, answer(STORED, keep_alive=True)] == connection.transport.written
 
 
 def test_an_answer_that_the_door_does_not_know_of_is_a_refusal(connection):
     connection.data_received(b"no http\r\n\r\n")
     connection._inner.transport.write(b"HTTP/1.0 400 Bad Request\r\n\r\naiohttp")
     connection._inner.transport.write(b"HTTP/1.0 400 Bad Request\r\n\r\naiohttp")
-    assert [answer(400, keep_alive=False)] == connection.transport.written
+    assert [answer(refusal(400), keep_alive=False)] == connection.transport.written
     assert connection.transport.is_closed
