@@ -25,6 +25,8 @@ ENVIRON = {
     "DATABASE_URL": "postgres://db/bridge",
     "KAFKA_PASSWORD": "p",
     "REGISTRY_PASSWORD": "r",
+    "WEBHOOK_SECRET": "whsec_AAECAwQFBgcICQoLDA0ODw==",
+    "CLIENT_SECRET": "c",
 }
 FOLDERS = ("bridge", "connectors", "docs", "helm", "tests")
 FILES = sorted(
