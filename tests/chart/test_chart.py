@@ -177,6 +177,31 @@ def test_hooks_bring_what_they_need_and_run_in_order(rendered):
     assert all("serviceAccountName" not in spec for spec in jobs.values())
 
 
+def test_a_hook_that_fails_says_why_before_helm_gives_up_and_leaves_nothing_for_ever(rendered):
+    jobs = [one for one in rendered("postgres") if one["kind"] == "Job"]
+    assert 2 == len(jobs)
+    for job in jobs:
+        assert 120 == job["spec"]["activeDeadlineSeconds"], "Helm waits 300 seconds"
+        assert 86400 == job["spec"]["ttlSecondsAfterFinished"]
+        assert "hook-failed" == job["metadata"]["annotations"]["helm.sh/hook-output-log-policy"]
+
+
+def test_hooks_run_as_an_account_that_is_there_before_them(rendered):
+    def accounts(*given):
+        objects = rendered("postgres", *[part for value in given for part in ("--set", value)])
+        jobs = [one["spec"]["template"]["spec"] for one in objects if one["kind"] == "Job"]
+        return {job.get("serviceAccountName") for job in jobs}
+
+    assert {None} == accounts()
+    assert {"ours"} == accounts("serviceAccount.create=false", "serviceAccount.name=ours")
+    assert {"migrator"} == accounts("hooks.serviceAccountName=migrator")
+
+
+def test_every_container_has_resources_so_that_a_quota_admits_it(rendered):
+    for pod in pods(rendered("postgres")):
+        assert all("memory" in each["resources"]["limits"] for each in pod["spec"]["containers"])
+
+
 def test_an_upgrade_keeps_selectors_and_claims(rendered):
     old = rendered("sqlite")
     new = rendered("sqlite", "--set", "image.tag=9.9.9,commonLabels.more=x,podLabels.more=x,config.delivery.grace=9s")

@@ -34,6 +34,11 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end }}
 {{- end }}
 
+{{/* Hooks run before the chart's own account is there: they get one that exists already, or none. */}}
+{{- define "attribution-bridge.hookAccount" -}}
+{{- .Values.hooks.serviceAccountName | default (ternary "" .Values.serviceAccount.name .Values.serviceAccount.create) }}
+{{- end }}
+
 {{- define "attribution-bridge.image" -}}
 {{- if .Values.image.digest -}}
 {{ .Values.image.repository }}@{{ .Values.image.digest }}

@@ -150,9 +150,14 @@ metadata:
     helm.sh/hook: pre-install,pre-upgrade
     helm.sh/hook-weight: {{ .weight | quote }}
     helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
+    helm.sh/hook-output-log-policy: hook-failed
+    {{- with $root.Values.hooks.annotations }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
 spec:
   backoffLimit: {{ .retries }}
-  activeDeadlineSeconds: 300
+  activeDeadlineSeconds: {{ $root.Values.hooks.deadlineSeconds }}
+  ttlSecondsAfterFinished: {{ $root.Values.hooks.keepSeconds }}
   template:
     metadata:
       labels:
@@ -160,6 +165,9 @@ spec:
         app.kubernetes.io/instance: {{ $root.Release.Name }}
     spec:
       restartPolicy: Never
+      {{- with include "attribution-bridge.hookAccount" $root }}
+      serviceAccountName: {{ . }}
+      {{- end }}
       {{- include "attribution-bridge.placement" $root | nindent 6 }}
       containers:
         - name: {{ .name }}
@@ -168,7 +176,7 @@ spec:
           args: {{ toJson .args }}
           {{- include "attribution-bridge.environment" $root | nindent 10 }}
           resources:
-            {{- toYaml $root.Values.resources | nindent 12 }}
+            {{- toYaml ($root.Values.hooks.resources | default $root.Values.resources) | nindent 12 }}
           securityContext:
             {{- toYaml $root.Values.securityContext | nindent 12 }}
           volumeMounts:
