@@ -31,6 +31,7 @@ def values_schema() -> dict:
         program["properties"][section].pop("minProperties", None)
     properties = {name: _of(value) for name, value in values.items() if name != "config"}
     properties["image"]["properties"]["pullPolicy"] = {"enum": ["Always", "IfNotPresent", "Never"]}
+    properties["secret"]["properties"]["version"] = {"type": ["string", "integer"]}
     properties["journalKind"] = {"enum": ["", "sqlite", "postgres"]}
     modes = ["ReadWriteOncePod", "ReadWriteOnce"]
     properties["persistence"]["properties"]["accessMode"] = {"enum": modes, "description": "never shared"}

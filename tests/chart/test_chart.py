@@ -290,6 +290,17 @@ def test_a_changed_configuration_rolls_the_pods(rendered):
     assert 2 == len(sums)
 
 
+def test_a_changed_secret_rolls_the_pods_if_its_version_is_said_or_another_program_looks(rendered):
+    def workload(*given):
+        return only(rendered("sqlite", *given), "StatefulSet")
+
+    before, after = (workload("--set", f"secret.version={version}")["spec"]["template"] for version in (1, 2))
+    assert before != after
+    reloader = "workloadAnnotations.secret\\.reloader\\.stakater\\.com/reload=shop-secrets"
+    annotations = workload("--set", reloader)["metadata"]["annotations"]
+    assert {"secret.reloader.stakater.com/reload": "shop-secrets"} == annotations
+
+
 def test_the_usual_rendering_is_the_one_that_was_read(helm):
     """Look at the difference; `make chart` takes the new one."""
     done = helm("template", "shop", CHART, "-f", CHART / "ci" / "sqlite-values.yaml")

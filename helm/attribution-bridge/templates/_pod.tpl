@@ -76,6 +76,9 @@ metadata:
     {{- with .Values.secret.create }}
     checksum/secret: {{ toYaml . | sha256sum }}
     {{- end }}
+    {{- with .Values.secret.version }}
+    attribution-bridge/secret-version: {{ . | quote }}
+    {{- end }}
     {{- with .Values.podAnnotations }}
     {{- toYaml . | nindent 4 }}
     {{- end }}
