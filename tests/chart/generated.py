@@ -57,7 +57,7 @@ def values_schema() -> dict:
         "$schema": "http://json-schema.org/draft-07/schema#",
         "title": "Values of attribution-bridge",
         "type": "object",
-        "properties": {"config": program, **properties, "global": {"type": "object"}},
+        "properties": {"config": program, **properties, "global": {"type": "object"}, "enabled": {"type": "boolean"}},
         "additionalProperties": False,
         "if": {"not": postgres},
         "then": {"properties": alone},

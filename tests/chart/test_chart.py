@@ -301,6 +301,10 @@ def test_a_changed_secret_rolls_the_pods_if_its_version_is_said_or_another_progr
     assert {"secret.reloader.stakater.com/reload": "shop-secrets"} == annotations
 
 
+def test_as_a_dependency_it_can_be_switched_by_the_usual_condition(rendered):
+    assert rendered("sqlite") == rendered("sqlite", "--set", "enabled=true")
+
+
 def test_the_usual_rendering_is_the_one_that_was_read(helm):
     """Look at the difference; `make chart` takes the new one."""
     done = helm("template", "shop", CHART, "-f", CHART / "ci" / "sqlite-values.yaml")
@@ -326,6 +330,8 @@ def test_the_usual_rendering_is_the_one_that_was_read(helm):
             "on nfs SQLite's locks do not hold",
         ),
         ("sqlite", ("config.private.host=127.0.0.1",), "probes and Prometheus could not reach it"),
+        ("sqlite", ("image.repository=",), "image.repository is empty"),
+        ("sqlite", ("httpRoute.enabled=true",), "httpRoute.parentRefs is empty"),
         ("sqlite", ("config.door.port=80",), "config.door.port 80 is below 1024"),
         ("postgres", ("config.private.port=443",), "config.private.port 443 is below 1024"),
         ("postgres", ("journalKind=sqlite",), "would stay there unsent"),

@@ -94,6 +94,12 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- if not .Values.config.destinations }}
 {{- fail "config.destinations is empty: say where events go, see values.yaml" }}
 {{- end }}
+{{- if not .Values.image.repository }}
+{{- fail "image.repository is empty: build the image, push it where the cluster can pull it, and name it, see docs/kubernetes.md" }}
+{{- end }}
+{{- if and .Values.httpRoute.enabled (not .Values.httpRoute.parentRefs) }}
+{{- fail "httpRoute.parentRefs is empty: name the gateway" }}
+{{- end }}
 {{- if and .Values.secret.existingSecret .Values.secret.create }}
 {{- fail "secret.existingSecret and secret.create exclude each other" }}
 {{- end }}
