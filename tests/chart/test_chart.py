@@ -301,6 +301,37 @@ def test_a_changed_secret_rolls_the_pods_if_its_version_is_said_or_another_progr
     assert {"secret.reloader.stakater.com/reload": "shop-secrets"} == annotations
 
 
+def test_what_a_platform_adds_stands_beside_the_bridge(rendered, tmp_path):
+    more = {
+        "extraContainers": [{"name": "proxy", "image": "proxy:1"}],
+        "initContainers": [{"name": "before", "image": "before:1"}],
+        "hostAliases": [{"ip": "10.0.0.1", "hostnames": ["db"]}],
+        "dnsPolicy": "ClusterFirst",
+        "dnsConfig": {"options": [{"name": "ndots", "value": "2"}]},
+        "revisionHistoryLimit": 0,
+        "strategy": {"type": "Recreate"},
+        "extraObjects": [
+            {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "{{ .Release.Name }}-one"}},
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: two}",
+        ],
+    }
+    path = tmp_path / "more.yaml"
+    path.write_text(yaml.safe_dump(more))
+    objects = rendered("postgres", "-f", path)
+    for one in objects:
+        _check(one, "1.37")
+    workload = only(objects, "Deployment")["spec"]
+    pod = workload["template"]["spec"]
+    assert ["bridge", "proxy"] == [each["name"] for each in pod["containers"]]
+    assert {"type": "Recreate"} == workload["strategy"]
+    usual = only(rendered("postgres"), "Deployment")["spec"]["strategy"]
+    assert {"rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}} == usual
+    assert 0 == workload["revisionHistoryLimit"]
+    names = ("initContainers", "hostAliases", "dnsPolicy", "dnsConfig")
+    assert [more[name] for name in names] == [pod[name] for name in names]
+    assert {"shop-one", "two"} <= {one["metadata"]["name"] for one in objects}
+
+
 def test_as_a_dependency_it_can_be_switched_by_the_usual_condition(rendered):
     assert rendered("sqlite") == rendered("sqlite", "--set", "enabled=true")
 

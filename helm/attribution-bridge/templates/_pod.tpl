@@ -95,6 +95,21 @@ spec:
         matchLabels:
           {{- include "attribution-bridge.selectorLabels" . | nindent 10 }}
   {{- end }}
+  {{- with .Values.dnsPolicy }}
+  dnsPolicy: {{ . }}
+  {{- end }}
+  {{- with .Values.dnsConfig }}
+  dnsConfig:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- with .Values.hostAliases }}
+  hostAliases:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- with .Values.initContainers }}
+  initContainers:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
   containers:
     - name: bridge
       image: {{ include "attribution-bridge.image" . }}
@@ -130,6 +145,9 @@ spec:
         {{- if eq (include "attribution-bridge.kind" .) "sqlite" }}
         - {name: journal, mountPath: /var/lib/attribution-bridge}
         {{- end }}
+    {{- with .Values.extraContainers }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
   volumes:
     {{- include "attribution-bridge.volumes" $here | nindent 4 }}
     {{- if and (eq (include "attribution-bridge.kind" .) "sqlite") .Values.persistence.existingClaim }}
