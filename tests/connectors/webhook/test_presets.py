@@ -262,6 +262,8 @@ def test_a_ping_of_woocommerce_is_answered_without_a_signature():
     assert 200 == answered.value.status
     with pytest.raises(NotAuthentic):
         source.verify(came("woocommerce", {}, "webhook_id=15&more=1"))
+    with pytest.raises(NotAuthentic):
+        source.verify(came("woocommerce", {"X-WC-Webhook-Signature": "x"}, "webhook_id=15"))
 
 
 def test_a_challenge_of_slack_is_echoed_and_only_to_slack():
