@@ -27,6 +27,7 @@ ENVIRON = {
     "REGISTRY_PASSWORD": "r",
     "WEBHOOK_SECRET": "whsec_AAECAwQFBgcICQoLDA0ODw==",
     "CLIENT_SECRET": "c",
+    "WOOCOMMERCE_SECRET": "w",
 }
 FOLDERS = ("bridge", "connectors", "docs", "helm", "tests")
 FILES = sorted(
