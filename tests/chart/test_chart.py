@@ -332,6 +332,17 @@ def test_what_a_platform_adds_stands_beside_the_bridge(rendered, tmp_path):
     assert {"shop-one", "two"} <= {one["metadata"]["name"] for one in objects}
 
 
+def test_a_network_policy_lets_the_test_in_and_the_pods_out_to_their_database(rendered):
+    objects = rendered("everything")
+    policy, test = only(objects, "NetworkPolicy")["spec"], only(objects, "Pod")["metadata"]["labels"]
+    for way in policy["ingress"]:
+        selected = [each["podSelector"]["matchLabels"] for each in way["from"] if "podSelector" in each]
+        assert any(labels.items() <= test.items() for labels in selected), way
+    assert 5432 in [port["port"] for way in policy["egress"] for port in way["ports"]]
+    usual = only(rendered("sqlite", "--set", "networkPolicy.enabled=true"), "NetworkPolicy")["spec"]
+    assert 5432 not in [port["port"] for way in usual["egress"] for port in way["ports"]]
+
+
 def test_as_a_dependency_it_can_be_switched_by_the_usual_condition(rendered):
     assert rendered("sqlite") == rendered("sqlite", "--set", "enabled=true")
 

@@ -39,6 +39,14 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- .Values.hooks.serviceAccountName | default (ternary "" .Values.serviceAccount.name .Values.serviceAccount.create) }}
 {{- end }}
 
+{{/* The pod of `helm test`, as networkPolicy lets it in. */}}
+{{- define "attribution-bridge.fromTest" -}}
+- podSelector:
+    matchLabels:
+      app.kubernetes.io/name: {{ include "attribution-bridge.name" . }}-test
+      app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
 {{- define "attribution-bridge.image" -}}
 {{- if .Values.image.digest -}}
 {{ .Values.image.repository }}@{{ .Values.image.digest }}
