@@ -7,8 +7,12 @@ Waiting is the event loop's, by a clock of its own that nobody sets (`loop.time(
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
-from typing import Protocol
+from datetime import UTC, datetime, timedelta
+from typing import Final, Protocol
+
+WAS_SET: Final = timedelta(seconds=30)
+"""A step of the clock after which it counts as set: by a person, or at the end of a machine's sleep."""
+_STEP: Final = WAS_SET.total_seconds()
 
 
 class Clock(Protocol):
@@ -22,21 +26,42 @@ class Clock(Protocol):
 
 
 _clock: Clock = time
+_ahead: float | None = None
+"""Seconds by which the clock that can be set was ahead of the other one when it was last read."""
+_times_set = 0
+
+
+def _nanoseconds() -> int:
+    """Read the clock that can be set, and notice if it was set since the last time."""
+    global _ahead, _times_set  # noqa: PLW0603  there is one clock
+    at = _clock.time_ns()
+    ahead = at / 1_000_000_000 - _clock.monotonic()
+    if _ahead is not None and abs(ahead - _ahead) > _STEP:
+        _times_set += 1
+    _ahead = ahead
+    return at
 
 
 def now() -> datetime:
     """The time now, in UTC."""
-    return datetime.fromtimestamp(_clock.time_ns() / 1_000_000_000, UTC)
+    return datetime.fromtimestamp(_nanoseconds() / 1_000_000_000, UTC)
 
 
 def microseconds() -> int:
     """Microseconds since 1970, as the journal keeps times."""
-    return _clock.time_ns() // 1000
+    return _nanoseconds() // 1000
 
 
 def seconds() -> float:
     """Seconds since 1970."""
-    return _clock.time_ns() / 1_000_000_000
+    return _nanoseconds() / 1_000_000_000
+
+
+def times_set() -> int:
+    """How often a reading of the clock, this one or an earlier one, showed that it had been set. A time that was read
+    from a wrong clock was counted, however soon the clock was set right again."""
+    _nanoseconds()
+    return _times_set
 
 
 def monotonic() -> float:

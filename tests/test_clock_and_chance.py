@@ -30,6 +30,16 @@ def test_another_clock_is_everybodys_while_it_is_installed():
     assert abs(clock.now() - datetime.now(UTC)) < timedelta(minutes=1)
 
 
+def test_a_clock_that_was_wrong_when_it_was_read_was_set_twice():
+    times = clock.times_set()
+    with clock.installed(Shifted(timedelta(days=1))):
+        clock.microseconds()
+    assert times + 2 == clock.times_set() == clock.times_set()
+    with clock.installed(Shifted(timedelta(seconds=20))):
+        clock.now()
+    assert times + 2 == clock.times_set(), "clocks are set right by some seconds now and then"
+
+
 def test_the_same_seed_draws_the_same():
     def drawn():
         return chance.fraction(), chance.octets(16), chance.number(52), chance.uuid()

@@ -15,7 +15,7 @@ from bridge.delivery.client import Client
 from bridge.delivery.conversation import BeforeSending, Conversation, Route
 from bridge.delivery.doubt import NONE, doubted
 from bridge.delivery.evidence import Evidence, Scope
-from bridge.delivery.policy import CLOCK_WAS_SET, LONGEST_REST, Pass, Postpone, Settle, decide
+from bridge.delivery.policy import LONGEST_REST, Pass, Postpone, Settle, decide
 from bridge.errors import ClaimRevoked, JournalBusy, LaneLost, NotStorable
 from bridge.journal import Claim, Done, Hold, Journal, Key, Postponed, Progress, Returned, Settled, Skip
 from bridge.mapping.rule import LONGEST_MESSAGE
@@ -113,7 +113,7 @@ class DocumentDelivery:
         """The time by which this machine's clock was set ahead since the start, compared with the clock that nobody
         sets. Nothing is given up for a time that has not passed."""
         moved = clock.now() - timedelta(seconds=self._clock()) - self._began
-        return moved if moved > CLOCK_WAS_SET else timedelta()
+        return moved if moved > clock.WAS_SET else timedelta()
 
     def release(self, rule: str) -> None:
         """Forget the hold of a rule: a person released it."""

@@ -8,8 +8,6 @@ from bridge.contract import Delivered, Outcome, Paused, Plain, Reason, Rejected,
 
 LONGEST_REST = timedelta(minutes=10)
 """The longest time for which the other side is left alone at its own request. Then it is asked again."""
-CLOCK_WAS_SET = timedelta(seconds=30)
-"""The difference to the clock that nobody sets, above which somebody has set this machine's clock."""
 _LARGEST_EXPONENT = 32  # doublings: more would overflow
 
 

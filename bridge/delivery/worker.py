@@ -14,7 +14,7 @@ from bridge.delivery.concurrency import ConcurrencyLimit
 from bridge.delivery.conversation import Route
 from bridge.delivery.document import LIGHT, ClaimedDocument, DocumentDelivery
 from bridge.delivery.outage import mark, noted
-from bridge.delivery.policy import CLOCK_WAS_SET, LONGEST_REST
+from bridge.delivery.policy import LONGEST_REST
 from bridge.delivery.send_queue import SendQueue
 from bridge.errors import JournalBusy
 from bridge.journal import Claim, Hold, Journal
@@ -52,7 +52,7 @@ class Worker:
         self._heavy = asyncio.Semaphore(_MOST_HEAVY)
         self._stopping = self._knows_holds = False
         self._maybe_due = True
-        self._clock_at: timedelta | None = None
+        self._times_set: int | None = None
         self._next_due: datetime | None = None
         self._since: datetime | None = None
         self._note = ""
@@ -155,8 +155,8 @@ class Worker:
     async def _hasten(self) -> None:
         """Make lanes due that wait for a time that no wait of ours gives. This is done at the start, and after this
         machine's clock was set."""
-        at = timedelta(seconds=clock.seconds() - clock.monotonic())
-        if self._clock_at is not None and abs(at - self._clock_at) < CLOCK_WAS_SET:
+        times = clock.times_set()
+        if times == self._times_set:
             return
         now, longest = clock.now(), max(self._route.retry.longest_wait, LONGEST_REST)
         try:
@@ -164,7 +164,7 @@ class Worker:
         except JournalBusy as problem:
             emit("journal.busy", dest=self.name, detail=str(problem))
             return
-        self._clock_at = at
+        self._times_set = times
         self._maybe_due = True
         if count:
             emit("lanes.hastened", dest=self.name, count=count, detail="they waited for a time that a wrong clock gave")
