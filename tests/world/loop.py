@@ -49,6 +49,10 @@ class Schedule:
     def next_at(self) -> float | None:
         return self._heap[0][0] if self._heap else None
 
+    def clear(self) -> None:
+        """Forget what was to come, and with it the processes that it knows."""
+        self._heap.clear()
+
     def is_due(self) -> bool:
         return bool(self._heap) and self._heap[0][0] <= self.clock.at
 
@@ -78,6 +82,8 @@ class WorldLoop(asyncio.BaseEventLoop):
         self.faults: list[str] = []
         """What the program left to the loop's handler of exceptions."""
         self.set_exception_handler(self._noted)
+        numbers = itertools.count()
+        self.set_task_factory(lambda loop, work, **named: _Task(work, number=next(numbers), loop=loop, **named))
 
     def _noted(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         if not self.is_dead:
@@ -171,6 +177,20 @@ class WorldLoop(asyncio.BaseEventLoop):
     def _process_events(self, event_list: Any) -> None: ...
 
     def _write_to_self(self) -> None: ...
+
+
+class _Task(asyncio.Task):
+    """A task that has the same place in a set in every run: by default that depends on where in memory it is."""
+
+    def __init__(self, work: Any, *, number: int, **named: Any) -> None:
+        self._number = number
+        super().__init__(work, **named)
+
+    def __hash__(self) -> int:
+        return self._number
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
 
 
 def _is_step(handle: asyncio.Handle) -> bool:

@@ -234,7 +234,10 @@ class Machine:
         """Take the memory of a process away. Nothing of it reaches the disk any more."""
         self.faults += loop.faults
         self.steps += loop.steps
-        left = [task for task in asyncio.all_tasks(loop) if not task.done()]
+        left = list(asyncio.all_tasks(loop))
+        if not is_killed and (leaving := [task for task in left if task.cancelling()]):
+            loop.run_until_complete(asyncio.wait(leaving))  # what was told to end has its turn, as with asyncio.run
+            left = list(asyncio.all_tasks(loop))
         if not is_killed and (own := [task for task in left if task.get_name() not in (PERSON, CLIENT)]):
             self.faults.append(f"tasks outlived the service: {own}")
         loop.is_dead = True

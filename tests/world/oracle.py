@@ -14,6 +14,8 @@ NEVER = 1 << 62
 """The due of a lane that is held, in microseconds."""
 
 _OVERDUE = 180  # seconds
+_BACKLOG = 5
+"""Lanes that are due at once: where a disk takes seconds, more may wait for long and are not forgotten."""
 
 FINAL = frozenset({"delivered", "shadowed", "dropped", "uncertain"})
 """States after which nothing is sent by itself."""
@@ -112,7 +114,8 @@ class Oracle:
 
     def judge_due(self, now: int) -> None:
         """All is well: nothing is overdue. now: by the clock on the wall, in microseconds since 1970."""
-        for order, due, _ in self.waiting():
+        lanes = [(order, due) for order, due, _ in self.waiting() if due <= now]
+        for order, due in lanes if len(lanes) <= _BACKLOG else ():
             if due < now - _OVERDUE * 1_000_000:
                 raise Broken(
                     f"the order {order} is overdue by {(now - due) // 1_000_000} s, and nothing is wrong: forgotten"
@@ -220,6 +223,7 @@ class Oracle:
             if d.kept_at is not None
         ):
             return
+        optional = self._books.optional
         rows = self._ask(
             "SELECT id FROM envelope WHERE lane IN (SELECT n FROM lane WHERE name = ?) ORDER BY seq", order.id
         )
@@ -228,7 +232,8 @@ class Oracle:
         last = -1.0
         for (name,) in rows:
             document = by_id.get(name)
-            fresh = [(f.action, f.once) for f in document.facts if (f.action, f.once) not in seen] if document else []
+            facts = [f for f in document.facts if f.action not in optional] if document else []
+            fresh = [(f.action, f.once) for f in facts if (f.action, f.once) not in seen]
             times = [min(one.at for one in effects[(order.id, *key)]) for key in fresh if effects.get((order.id, *key))]
             if times and min(times) < last:
                 raise Broken(f"the order {order.id}: {fresh} went before what an earlier document says")
@@ -250,7 +255,8 @@ class Oracle:
         """While one action alone is not allowed, what came is placed within a quarter of an hour."""
         for order in orders:
             kept = [d.kept_at for d in order.documents if d.kept_at is not None]
-            is_looked_at = kept and begin < min(kept) < end - 900.0 and order.has_identity
+            is_in_time = kept and begin < min(kept) < end - 900.0
+            is_looked_at = is_in_time and order.has_identity and order.id not in self._books.erased
             if is_looked_at and self._states(order.id).get(("order.placed", "")) is None:
                 raise Broken(f"the order {order.id} is not placed, since another action is not allowed")
 

@@ -26,6 +26,7 @@ class Happening:
 
 RARE = {
     "order": 14,
+    "rush": 2,
     "weather": 5,
     "one action refused": 1,
     "kill": 4,
@@ -60,7 +61,7 @@ def drawn(seed: int) -> list[Happening]:
     kinds["order"] = RARE["order"] * chance.choice((1, 2, 4))
     if chance.random() < 0.3:  # worlds in which few kinds of things go wrong, and often
         few = chance.sample([what for what in RARE if what != "order"], chance.choice((1, 2)))
-        kinds = {"order": 8.0, "weather": chance.choice((0.0, 2.0)), **dict.fromkeys(few, 4.0)}
+        kinds = {"order": 6.0, "rush": 2.0, "weather": chance.choice((0.0, 2.0)), **dict.fromkeys(few, 4.0)}
     count = chance.choice((12, 25, 50))
     whats = chance.choices(list(kinds), list(kinds.values()), k=count)
     span = chance.choice((60.0, 600.0, HOURS * 3600))

@@ -32,6 +32,8 @@ class Document:
     body: bytes
     facts: list[Fact]
     delivery: str
+    written: float
+    """Seconds after the order began; nobody can tell of it before."""
     kept_at: float | None = None
     """When the program said that it has it: by 200, or by a committed offset."""
 
@@ -116,6 +118,7 @@ class Shop:
                     body=json.dumps(state.document()).encode(),
                     facts=state.facts(),
                     delivery=f"{order.id}-{number}",
+                    written=state.seconds,
                 )
             )
 
@@ -138,10 +141,15 @@ class _State:
         self._cancelled: datetime | None = None
         self._notes = 0
 
+    @property
+    def seconds(self) -> float:
+        """Seconds from the order's beginning to its last step."""
+        return (self._updated - self._created).total_seconds()
+
     def take(self, step: str, chance: Random) -> str:
         """Take a step in the life of the order: the topic that tells of it."""
         if step != "create":
-            self._updated += timedelta(seconds=chance.choice((1, 2, 60, 3600)))
+            self._updated += timedelta(seconds=chance.choice((1, 1, 2, 2, 60, 3600)))
         match step:
             case "pay":
                 self._paid = True
