@@ -541,8 +541,8 @@ EXEMPT = {
     "waiting", "fact_counts", "parked_counts", "sizes", "names", "united", "holds", "blocked",
     # Over the partitions of streams: once, when the journal was put back.
     "doubt_positions",
-    # Over the lanes that wait for a rule, when the journal is opened.
-    "free_held",
+    # Over the lanes that wait for a rule, when the journal is opened, and for gauges.
+    "free_held", "stuck",
     # A handful of rows.
     "meta",
     # Over the rows of one order, or the lanes of one retention step.
