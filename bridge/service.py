@@ -85,7 +85,9 @@ async def serve(settings: Settings, ending: Shutdown, *, opened_as: Callable[[Ru
         ]
         client = await stack.enter_async_context(client_of(settings.delivery.of({"rate": None}), wire))
         streams = _streams(settings, journal, client)
-        told = status.Status(journal, workers, streams, book)
+        told = status.Status(
+            journal, workers, streams, book, whereabouts=journals.store_of(settings.journal).whereabouts
+        )
         private_port = await stack.enter_async_context(_private(settings, told))
         released.watch(workers)
         tasks = await stack.enter_async_context(asyncio.TaskGroup())

@@ -17,6 +17,7 @@ from bridge.cli.run import run
 from bridge.cli.sandbox import sandbox
 from bridge.cli.schema import schema
 from bridge.cli.send import send
+from bridge.cli.status import status
 from bridge.cli.test import test
 from bridge.cli.uncertain import uncertain
 from bridge.cli.version import version
@@ -51,6 +52,7 @@ for part in (
     sandbox,
     bench,
     send,
+    status,
     orders,
     dead,
     uncertain,

@@ -14,7 +14,7 @@ import click
 import msgspec
 
 from bridge import journals
-from bridge.config import journal_of, source_names
+from bridge.config import journal_of, private_of, source_names
 from bridge.config.sections import PostgresSettings, SqliteSettings
 from bridge.errors import ConfigurationError
 from bridge.journal import Intake, Operator, Parked, Reader
@@ -73,6 +73,13 @@ def journal_settings(config: Path | None, path: Path | None) -> SqliteSettings |
     if not found.exists():
         raise click.UsageError(f"there is no configuration {found}")
     return journal_of(found)
+
+
+def private_url(config: Path | None) -> str:
+    """The address at which the private port of the bridge that is meant answers on this machine."""
+    private = private_of(config if config is not None or not DEFAULT.exists() else DEFAULT)
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(private.host, private.host)  # noqa: S104  asked, not bound
+    return f"http://[{host}]:{private.port}" if ":" in host else f"http://{host}:{private.port}"
 
 
 def sources(config: Path | None) -> Sequence[str]:

@@ -59,6 +59,10 @@ class _OnlyJournal(Section):
     journal: JournalSettings
 
 
+class _OnlyPrivate(Section):
+    private: Private = Private()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outlet:
     """A destination with what the core keeps for it."""
@@ -237,6 +241,12 @@ class _ConfigReader:
             return None
         made = self._validated(_OnlyJournal, {"journal": self.document.value.get("journal", {})}, ())
         return cast("_OnlyJournal", made).journal if made is not None else None
+
+    def private(self) -> Private | None:
+        """Read the section of the private port alone."""
+        value = self.document.value if isinstance(self.document.value, dict) else {}
+        made = self._validated(_OnlyPrivate, {"private": value.get("private", {})}, ())
+        return cast("_OnlyPrivate", made).private if made is not None else None
 
     def _top(self) -> File | None:
         value = {} if self.document.value is None else self.document.value
@@ -487,6 +497,17 @@ def journal_of(path: Path | None) -> SqliteSettings | PostgresSettings:
         return SqliteSettings()
     reading = _ConfigReader(load(_text_of(path), str(path)), os.environ)
     found = reading.journal()
+    if found is None:
+        raise ConfigurationError(reading.problems)
+    return found
+
+
+def private_of(path: Path | None) -> Private:
+    """Read the private port alone, for commands that ask a running bridge. Raises ConfigurationError."""
+    if path is None:
+        return Private()
+    reading = _ConfigReader(load(_text_of(path), str(path)), os.environ)
+    found = reading.private()
     if found is None:
         raise ConfigurationError(reading.problems)
     return found

@@ -8,6 +8,9 @@ import msgspec
 from bridge.delivery.breaker import Breaker, BreakerState
 from bridge.journal import Reader
 
+MARK = "destination:"
+"""The beginning of the names under which the journal remembers outages; the destination follows."""
+
 _SHORT = 5.0
 """Seconds of rest that are too short to be noted."""
 
@@ -26,7 +29,7 @@ class Outage(msgspec.Struct, frozen=True, kw_only=True):
 
 def mark(dest: str) -> str:
     """The name under which the journal remembers it."""
-    return f"destination:{dest}"
+    return f"{MARK}{dest}"
 
 
 def noted(breaker: Breaker, since: datetime | None, now: float) -> str:
@@ -39,5 +42,9 @@ def noted(breaker: Breaker, since: datetime | None, now: float) -> str:
 
 async def outage_of(journal: Reader, dest: str) -> Outage | None:
     """Read the outage of a destination. None: nobody has noticed one."""
-    told = await journal.recall(mark(dest))
+    return outage_in(await journal.recall(mark(dest)))
+
+
+def outage_in(told: str | None) -> Outage | None:
+    """Read a note that was remembered. None: it says that something is sent."""
     return msgspec.json.decode(told, type=Outage) if told else None

@@ -68,6 +68,11 @@ class Worker:
         return self._route.name
 
     @property
+    def is_shadow(self) -> bool:
+        """Whether its facts are kept and not sent."""
+        return self._route.shadow
+
+    @property
     def state(self) -> str:
         return self._breaker.state.value
 

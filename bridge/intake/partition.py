@@ -39,6 +39,7 @@ class Partition:
     position    the next offset to be committed: all before it is stored. None: it is not known yet where it begins
     next        the next offset to be read: what comes from before it was read ahead of a seek
     committed   what the group has, as far as we know
+    lag         records behind the end of its log when it was last looked at. None: nobody looked yet
     leaving     nothing more is begun
     stopped     why nothing more is read of it until a person decides
     broken      why nothing more can be read of it; it is tried again
@@ -55,6 +56,7 @@ class Partition:
     position: int | None = None
     next: int = 0
     committed: int | None = None
+    lag: int | None = None
     stopped: str = ""
     broken: str = ""
     again: float = 0.0

@@ -4,6 +4,7 @@ import re
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
+from importlib.metadata import version
 from ipaddress import ip_address
 from socket import gethostname
 from typing import Protocol
@@ -29,6 +30,8 @@ class Working(Protocol):
     @property
     def name(self) -> str: ...
     @property
+    def is_shadow(self) -> bool: ...
+    @property
     def in_flight(self) -> int: ...
     @property
     def limit(self) -> int: ...
@@ -49,8 +52,18 @@ class Working(Protocol):
 class Status:
     """Answers from the journal and from the workers."""
 
-    def __init__(self, journal: Journal, workers: Sequence[Working], streams: Sequence[Stream], book: Rulebook) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        workers: Sequence[Working],
+        streams: Sequence[Stream],
+        book: Rulebook,
+        *,
+        whereabouts: str,
+    ) -> None:
+        """Begin with a door that is not open. whereabouts: the place of the journal, as logs name it."""
         self._journal = journal
+        self._whereabouts = whereabouts
         self._workers = workers
         self._streams = streams
         self._book = book
@@ -73,8 +86,12 @@ class Status:
     async def readyz(self, _request: web.Request) -> web.Response:
         """Answer whether the door is open and the journal takes writes: that is ready. A source or destination that is
         down takes no other out of service."""
-        reason = self._journal.refuses() if self._is_open else _NOT_OPEN
+        reason = self._refuses()
         return web.Response(text="ok\n") if reason is None else web.Response(status=503, text=f"{reason}\n")
+
+    def _refuses(self) -> str | None:
+        """The reason why nothing is taken in now. None: the door takes deliveries."""
+        return self._journal.refuses() if self._is_open else _NOT_OPEN
 
     async def metrics(self, _request: web.Request) -> web.Response:
         await self._refresh()
@@ -105,13 +122,22 @@ class Status:
         self._shown = shown
 
     async def status(self, request: web.Request) -> web.Response:
-        """Answer a request. Without arguments the answer has the destinations; with source and id it has the states of
+        """Answer a request. Without arguments the answer is about the process; with source and id it has the states of
         one delivery, or is a 404."""
         source, delivery = request.query.get("source"), request.query.get("id")
         if not source or not delivery:
             streams = [_stream_state(stream) for stream in self._streams]
             destinations = [_worker_state(worker) for worker in self._workers]
-            return _answer({"rules": _rules_state(self._book), "destinations": destinations, "streams": streams})
+            return _answer(
+                {
+                    "version": version("attribution-bridge"),
+                    "journal": self._whereabouts,
+                    "door": {"open": self._is_open, "refuses": self._refuses()},
+                    "rules": _rules_state(self._book),
+                    "destinations": destinations,
+                    "streams": streams,
+                }
+            )
         for lane in await self._journal.find_delivery(source, delivery):
             if (story := await self._journal.story(lane)) is not None:
                 return _answer(_delivery(story, source, delivery))
@@ -132,6 +158,7 @@ def _rules_state(book: Rulebook) -> Mapping[str, object]:
 def _worker_state(worker: Working) -> Mapping[str, object]:
     return {
         "name": worker.name,
+        "mode": "shadow" if worker.is_shadow else "live",
         "state": worker.state,
         "reason": worker.reason,
         "since": worker.since,
@@ -147,7 +174,7 @@ def _worker_state(worker: Working) -> Mapping[str, object]:
 def _stream_state(stream: Stream) -> Mapping[str, object]:
     partitions = [
         {"topic": each.place.topic, "partition": each.place.partition, "position": each.position,
-         "state": each.state, "records": each.records, "bytes": each.bytes}
+         "lag": each.lag, "state": each.state, "records": each.records, "bytes": each.bytes}
         for each in stream.partitions
     ]  # fmt: skip
     return {"name": stream.name, "state": stream.trouble or "reading", "partitions": partitions}

@@ -578,7 +578,8 @@ class Stream:
             partition = placed[place]
             position = partition.committed if partition.position is None else partition.position
             if not partition.closed and position is not None:
-                self._gauge(LAG, place, max(0, end - position))
+                partition.lag = max(0, end - position)
+                self._gauge(LAG, place, partition.lag)
                 self._gauge(POSITION, place, position)
 
 

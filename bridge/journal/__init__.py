@@ -217,6 +217,27 @@ class Levels:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ParkedGroup:
+    """Parked facts of one state, destination, rule and reason. since: when the oldest of them was parked."""
+
+    state: str
+    dest: str
+    rule: str
+    reason: str
+    count: int
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Memory:
+    """A small thing that the journal remembers. at: when it was remembered last."""
+
+    name: str
+    value: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Retention:
     """How long things are kept: bodies from the last final state, history and keys from when they came."""
 
@@ -343,6 +364,12 @@ class Reader(Protocol):
     async def stats(self) -> Stats:
         """Counts of the journal. They cost a pass over small indexes, never over bodies."""
 
+    async def levels(self) -> Levels:
+        """Levels for gauges and for people. Looks only at what waits and what is parked."""
+
+    async def parked_groups(self) -> Sequence[ParkedGroup]:
+        """Counts of parked facts, by what they have in common. Looks only at what is parked."""
+
     async def find(self, text: str, *, tenant: str = "") -> Sequence[LaneNumber]:
         """The lanes of an order: by its id or one of its aliases (`#1042`, an e-mail address, ...)."""
 
@@ -384,6 +411,9 @@ class Reader(Protocol):
 
     async def recall(self, name: str) -> str | None:
         """The value that was last remembered under this name."""
+
+    async def memories(self, prefix: str) -> Sequence[Memory]:
+        """All that is remembered under names that begin so, in the order of the names."""
 
 
 class Operator(Reader, Protocol):
@@ -461,9 +491,6 @@ class Journal(Intake, Protocol):
 
     def refuses(self) -> str | None:
         """The reason why nothing can be stored now. None: the journal takes writes."""
-
-    async def levels(self) -> Levels:
-        """Levels for gauges. Looks only at what waits and what is parked."""
 
     def take_in(self, incoming: Sequence[Incoming]) -> None:
         """Append each, and notify each: appending together costs less than one by one. Raises nothing."""

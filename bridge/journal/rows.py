@@ -14,7 +14,7 @@ import cramjam
 import msgspec
 
 from bridge.contract import Envelope, Reason, State
-from bridge.journal import Fact, Kept, LaneNumber, Parked, Position, Selection, Standing
+from bridge.journal import Fact, Kept, LaneNumber, Parked, ParkedGroup, Position, Selection, Standing
 
 Row: TypeAlias = tuple[Any, ...]
 """Cells as a database gives and takes them: None, int, float, str or bytes."""
@@ -327,6 +327,12 @@ def parked_of(row: Row) -> Parked:
         id=delivery or "",
         settled_at=moment(settled),
     )
+
+
+def parked_group_of(row: Row) -> ParkedGroup:
+    """Make a group of a row of the query `parked_groups`."""
+    state, dest, rule, reason, count, since = row
+    return ParkedGroup(state=state, dest=dest, rule=rule, reason=reason, count=count, since=moment(since))
 
 
 ALIAS_FORMS = ("{0}", "#{0}", "email:{1}", "phone:{0}", "customer:{0}", "checkout:{0}")

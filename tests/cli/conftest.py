@@ -1,5 +1,6 @@
 """What the tests of commands share."""
 
+import asyncio
 from datetime import UTC, datetime
 
 import pytest
@@ -25,6 +26,16 @@ def typed(monkeypatch, environ, tmp_path):
 
     def invoke(*words, **options):
         return CliRunner().invoke(command, [str(word) for word in words], catch_exceptions=False, **options)
+
+    return invoke
+
+
+@pytest.fixture
+def typed_beside(typed):
+    """As `typed`, beside what runs in the event loop."""
+
+    async def invoke(*words):
+        return await asyncio.to_thread(typed, *words)
 
     return invoke
 

@@ -1,6 +1,5 @@
 """The command as a person types it, beside a running bridge and on a stopped one."""
 
-import asyncio
 import json
 import re
 import shlex
@@ -14,16 +13,6 @@ from bridge.cli import command
 from bridge.delivery.outage import outage_of
 from bridge.errors import BridgeError
 from tests.cli.conftest import CONFIG
-
-
-@pytest.fixture
-def typed_beside(typed):
-    """As `typed`, beside what runs in the event loop."""
-
-    async def invoke(*words):
-        return await asyncio.to_thread(typed, *words)
-
-    return invoke
 
 
 def _walked(words, part):

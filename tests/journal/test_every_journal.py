@@ -456,6 +456,45 @@ async def test_counts_tell_what_waits_and_what_is_parked(journal, envelope):
     assert journal.refuses() is None
 
 
+async def test_what_is_parked_is_counted_by_what_it_has_in_common(journal, envelope):
+    for order in "12":
+        await _dead(journal, envelope(order))
+    await journal.append(envelope("3"))
+    (claim,) = await _claimed(journal)
+    unsure = _settled("shipped", State.UNCERTAIN, reason=Reason.TIMED_OUT)
+    await _done(journal, claim, _settled(), unsure, _settled("refund", State.DEPARTED))
+    groups = await journal.parked_groups()
+    assert [
+        ("dead", "api", "placed", "refused", 2),
+        ("uncertain", "api", "shipped", "timed out", 1),
+    ] == [(group.state, group.dest, group.rule, group.reason, group.count) for group in groups]
+    assert {LATER} == {group.since for group in groups}
+
+
+async def test_one_who_only_reads_knows_what_waits_and_how_much_is_overdue(opened, implementation, place, envelope):
+    async with opened() as journal:
+        await _dead(journal, envelope("1"))
+        await journal.append(envelope("2"))
+        await journal.hold(Hold(dest="api", rule="placed", digest="d", since=NOW, detail="422"))
+        own = await journal.levels()
+        async with implementation.reading(place) as reader:
+            levels = await reader.levels()
+    assert (own.waiting, own.parked, own.held) == (levels.waiting, levels.parked, levels.held)
+    assert {"api": 1} == levels.waiting
+    assert own.overdue["api"] == pytest.approx(levels.overdue["api"], abs=60)
+    assert (datetime.now(UTC) - NOW).total_seconds() == pytest.approx(levels.overdue["api"], abs=3600)
+
+
+async def test_what_is_remembered_is_found_by_the_beginning_of_its_name(journal):
+    began = datetime.now(UTC) - timedelta(minutes=1)
+    for name, value in (("b:1", "one"), ("b:\u00e9", "two"), ("b", "no"), ("B:1", "no"), ("c:1", "no"), ("b%1", "no")):
+        await journal.remember(name, value)
+    found = await journal.memories("b:")
+    assert [("b:1", "one"), ("b:\u00e9", "two")] == [(memory.name, memory.value) for memory in found]
+    assert all(began < memory.at < began + timedelta(hours=1) for memory in found)
+    assert [] == await journal.memories("b:2")
+
+
 async def test_names_of_facts_are_kept(opened, envelope):
     async with opened() as journal:
         await _dead(journal, envelope("1"))

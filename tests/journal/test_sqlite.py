@@ -538,7 +538,7 @@ def empty():
 
 EXEMPT = {
     # Over what waits, what is parked or what is all of it, for people and gauges: once when asked, never per event.
-    "waiting", "fact_counts", "parked_counts", "sizes", "names", "united", "holds", "blocked",
+    "waiting", "fact_counts", "parked_counts", "parked_groups", "sizes", "names", "united", "holds", "blocked",
     # Over the partitions of streams: once, when the journal was put back.
     "doubt_positions",
     # Over the lanes that wait for a rule, when the journal is opened, and for gauges.

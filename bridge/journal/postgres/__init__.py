@@ -54,7 +54,6 @@ from bridge.journal.rows import (
     micros,
     moment,
     order_alias,
-    overdue,
     packed,
     packed_headers,
     positions_of,
@@ -403,16 +402,7 @@ class PostgresJournal(PostgresOperator):
 
     async def levels(self) -> Levels:
         waiting = await self._database.fetch("waiting")
-        due = await self._database.fetch("overdue", list(self._destinations))
-        stuck = await self._database.fetch("stuck", list(self._destinations))
-        parked = await self._database.fetch("parked_counts")
-        return Levels(
-            waiting={dest: count for dest, count, _ in waiting},
-            overdue=overdue([tuple(row) for row in (*due, *stuck)], now=now() - self._lease.ahead),
-            held=frozenset((hold.dest, hold.rule) for hold in await self.holds()),
-            parked={(dest, state): count for dest, state, count in parked},
-            free=None,
-        )
+        return await self.levels_at(now() - self._lease.ahead, waiting, self._destinations)
 
     async def prune(self, retention: Retention, *, now: datetime, limit: int = 500) -> Pruned:
         return await self._pruning.step(limits_of(retention, now), limit)

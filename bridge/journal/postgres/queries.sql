@@ -245,6 +245,11 @@ SELECT dest, state, count(*) FROM fact GROUP BY dest, state
 -- name: parked_counts
 SELECT dest, state, count(*) FROM fact WHERE state IN ('dead', 'uncertain', 'departed') GROUP BY dest, state
 
+-- name: parked_groups
+SELECT state, dest, rule, reason, count(*), min(settled) FROM fact
+WHERE state IN ('dead', 'uncertain', 'departed') AND state <> 'departed'
+GROUP BY state, dest, rule, reason ORDER BY 5 DESC, 1, 2, 3, 4
+
 -- name: sizes
 SELECT (SELECT count(*) FROM envelope), (SELECT count(*) FROM lane), (SELECT count(*) FROM body),
     (SELECT coalesce(sum(pg_total_relation_size(c.oid)), 0)::bigint FROM pg_class c
@@ -455,6 +460,10 @@ SELECT lane, dest FROM turn WHERE dest = ANY ($1::text[]) AND lane = ANY ($2::bi
 
 -- name: recall
 SELECT value FROM memory WHERE name = $1
+
+-- name: memories
+-- Names are compared as bytes, whatever the order of the database's language.
+SELECT name, value, at FROM memory WHERE starts_with(name, $1) ORDER BY name COLLATE "C"
 
 -- name: remember
 INSERT INTO memory (name, value, at) VALUES ($1, $2, $3)

@@ -3,8 +3,22 @@
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 
+from bridge import clock
 from bridge.contract import Envelope
-from bridge.journal import Erasure, Hold, Kept, LaneNumber, Parked, Selection, Standing, Stats, Story
+from bridge.journal import (
+    Erasure,
+    Hold,
+    Kept,
+    LaneNumber,
+    Levels,
+    Memory,
+    Parked,
+    ParkedGroup,
+    Selection,
+    Standing,
+    Stats,
+    Story,
+)
 from bridge.journal.postgres.database import Database
 from bridge.journal.rows import (
     ALIAS_FORMS,
@@ -18,6 +32,8 @@ from bridge.journal.rows import (
     lane_of,
     micros,
     moment,
+    overdue,
+    parked_group_of,
     parked_of,
     row_as_dict,
     standings_of,
@@ -54,6 +70,26 @@ class PostgresReader:
             bytes=size,
             free=None,
         )
+
+    async def levels(self) -> Levels:
+        waiting = await self._database.fetch("waiting")
+        return await self.levels_at(micros(clock.now()), waiting, [dest for dest, _, _ in waiting])
+
+    async def levels_at(self, now: int, waiting: Sequence[Row], destinations: Sequence[str]) -> Levels:
+        """Levels at a time in microseconds, by the database's clock. waiting: what the query `waiting` gives."""
+        due = await self._database.fetch("overdue", list(destinations))
+        stuck = await self._database.fetch("stuck", list(destinations))
+        parked = await self._database.fetch("parked_counts")
+        return Levels(
+            waiting={dest: count for dest, count, _ in waiting},
+            overdue=overdue([tuple(row) for row in (*due, *stuck)], now=now),
+            held=frozenset((hold.dest, hold.rule) for hold in await self.holds()),
+            parked={(dest, state): count for dest, state, count in parked},
+            free=None,
+        )
+
+    async def parked_groups(self) -> Sequence[ParkedGroup]:
+        return [parked_group_of(tuple(row)) for row in await self._database.fetch("parked_groups")]
 
     async def find(self, text: str, *, tenant: str = "") -> Sequence[LaneNumber]:
         meant = text.strip()
@@ -157,6 +193,10 @@ class PostgresReader:
     async def recall(self, name: str) -> str | None:
         rows = await self._database.fetch("recall", name)
         return rows[0][0] if rows else None
+
+    async def memories(self, prefix: str) -> Sequence[Memory]:
+        rows = await self._database.fetch("memories", prefix)
+        return [Memory(name=name, value=value, at=moment(at)) for name, value, at in rows]
 
     async def orders(
         self, *, after: int, limit: int, since: datetime | None = None, until: datetime | None = None

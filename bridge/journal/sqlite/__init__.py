@@ -26,7 +26,6 @@ from bridge.journal import (
     Hold,
     Incoming,
     LaneNumber,
-    Levels,
     Position,
     Postponed,
     Progress,
@@ -47,7 +46,6 @@ from bridge.journal.rows import (
     envelope_of,
     lane_of,
     micros,
-    overdue,
     packed,
     packed_headers,
     positions_of,
@@ -168,22 +166,6 @@ class SqliteJournal(SqliteReader):
             return lost
         refusal = self._disk_guard.refuses_appends()
         return None if refusal is None else str(refusal)
-
-    async def levels(self) -> Levels:
-        return await self.ask(self._levels)
-
-    def _levels(self, connection: sqlite3.Connection) -> Levels:
-        waiting = connection.execute(statements()["waiting"]).fetchall()
-        stuck = connection.execute(statements()["stuck"]).fetchall()
-        parked = connection.execute(statements()["parked_counts"]).fetchall()
-        holds = connection.execute(statements()["holds"]).fetchall()
-        return Levels(
-            waiting={dest: count for dest, count, _ in waiting},
-            overdue=overdue([*((dest, due) for dest, _, due in waiting), *stuck], now=clock.microseconds()),
-            held=frozenset((dest, rule) for dest, rule, *_ in holds),
-            parked={(dest, state): count for dest, state, count in parked},
-            free=self._disk_guard.free(),
-        )
 
     # -- taking in -----------------------------------------------------------------------------------------------------
 

@@ -127,6 +127,11 @@ SELECT dest, state, count(*) FROM fact GROUP BY dest, state
 -- name: parked_counts
 SELECT dest, state, count(*) FROM fact WHERE state IN ('dead', 'uncertain', 'departed') GROUP BY dest, state
 
+-- name: parked_groups
+SELECT state, dest, rule, reason, count(*), min(settled) FROM fact
+WHERE state IN ('dead', 'uncertain', 'departed') AND state <> 'departed'
+GROUP BY state, dest, rule, reason ORDER BY 5 DESC, 1, 2, 3, 4
+
 -- name: sizes
 SELECT (SELECT count(*) FROM envelope), (SELECT count(*) FROM lane), (SELECT count(*) FROM body)
 
@@ -323,6 +328,9 @@ SELECT lane, dest FROM turn WHERE dest = ? AND lane IN (VALUES rows(?))
 
 -- name: recall
 SELECT value FROM memory WHERE name = ?
+
+-- name: memories
+SELECT name, value, at FROM memory WHERE name >= ? AND name < ? ORDER BY name
 
 -- name: remember
 INSERT INTO memory (name, value, at) VALUES (?, ?, ?)

@@ -9,9 +9,23 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+from bridge import clock
 from bridge.contract import Envelope, State
 from bridge.errors import JournalUnreadable
-from bridge.journal import Erasure, Hold, Kept, LaneNumber, Parked, Selection, Standing, Stats, Story
+from bridge.journal import (
+    Erasure,
+    Hold,
+    Kept,
+    LaneNumber,
+    Levels,
+    Memory,
+    Parked,
+    ParkedGroup,
+    Selection,
+    Standing,
+    Stats,
+    Story,
+)
 from bridge.journal.rows import (
     ALIAS_FORMS,
     NEVER,
@@ -24,6 +38,8 @@ from bridge.journal.rows import (
     lane_of,
     micros,
     moment,
+    overdue,
+    parked_group_of,
     parked_of,
     row_as_dict,
     standings_of,
@@ -36,6 +52,8 @@ from bridge.journal.sqlite.statements import fetched, statements
 T = TypeVar("T")
 
 _PAGE = 200  # rows
+_LAST = "\U0010ffff"
+"""The last of all characters: a name that begins with a prefix comes before the prefix with this behind it."""
 
 
 class SqliteReader:
@@ -100,6 +118,24 @@ class SqliteReader:
             inside=free_inside(connection),
         )
 
+    async def levels(self) -> Levels:
+        return await self.ask(self._levels)
+
+    def _levels(self, connection: sqlite3.Connection) -> Levels:
+        waiting = _query(connection, "waiting")
+        stuck = _query(connection, "stuck")
+        return Levels(
+            waiting={dest: count for dest, count, _ in waiting},
+            overdue=overdue([*((dest, due) for dest, _, due in waiting), *stuck], now=clock.microseconds()),
+            held=frozenset((dest, rule) for dest, rule, *_ in _query(connection, "holds")),
+            parked={(dest, state): count for dest, state, count in _query(connection, "parked_counts")},
+            free=self._free(),
+        )
+
+    async def parked_groups(self) -> Sequence[ParkedGroup]:
+        rows = await self.ask(lambda connection: _query(connection, "parked_groups"))
+        return [parked_group_of(row) for row in rows]
+
     async def find(self, text: str, *, tenant: str = "") -> Sequence[LaneNumber]:
         return await self.ask(lambda connection: _find(connection, text.strip(), tenant))
 
@@ -150,6 +186,10 @@ class SqliteReader:
     async def recall(self, name: str) -> str | None:
         rows = await self.ask(lambda connection: _query(connection, "recall", name))
         return rows[0][0] if rows else None
+
+    async def memories(self, prefix: str) -> Sequence[Memory]:
+        rows = await self.ask(lambda connection: _query(connection, "memories", prefix, prefix + _LAST))
+        return [Memory(name=name, value=value, at=moment(at)) for name, value, at in rows]
 
     async def orders(
         self, *, after: int, limit: int, since: datetime | None = None, until: datetime | None = None
