@@ -19,7 +19,7 @@ from multidict import CIMultiDict
 from bridge import clock as program_clock
 from bridge.config import Settings, read
 from bridge.contract import State
-from bridge.errors import BridgeError, ConfigurationError, JournalError
+from bridge.errors import BridgeError, ConfigurationError, JournalError, Reply
 from bridge.journal import Erasure, Retention, Selection, control, dump
 from bridge.journal.sqlite.store import SqliteStore
 from tests.world.api import KINDS, Api, Said, Weather
@@ -710,11 +710,11 @@ class _Posting:
         self._counted = counted
         self._is_over = False
 
-    def answered(self, status: int) -> None:
-        self._counted[f"answered {status}"] += 1
-        if status == 200:
+    def answered(self, reply: Reply) -> None:
+        self._counted[f"answered {reply.status}"] += 1
+        if reply.status == 200:
             self._kept()
-        self._end(is_well=status == 200 and self._is_heard)
+        self._end(is_well=reply.status == 200 and self._is_heard)
 
     def too_late(self) -> None:
         self._end(is_well=False)
