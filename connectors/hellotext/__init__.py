@@ -141,6 +141,7 @@ class Hellotext(BaseModel):
             ttl=self.profile_ttl,
             contract=CONTRACTS[self.contract],
             repeat_orders=self.repeat_orders and CONTRACTS[self.contract].keeps_orders_once,
+            answers=self._answers,
         )
 
     @cached_property

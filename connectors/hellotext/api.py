@@ -10,6 +10,7 @@ from typing import Literal
 import msgspec
 
 from bridge.contract import Event, Json, Request, Response, Share
+from connectors.hellotext.answers import PROFILE, SESSION, Answers, Asked
 from connectors.hellotext.bodies import identified
 from connectors.hellotext.contracts import Contract
 
@@ -41,6 +42,17 @@ def has_contact(person: Json) -> bool:
     return isinstance(person, Mapping) and bool(person.get("email") or person.get("phone"))
 
 
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """The part of an answer that is remembered, if it is a yes. A refusal may name an id too."""
+
+    answers: Answers
+    asked: Asked
+
+    def __call__(self, response: Response) -> Response | None:
+        return identified(response) if self.answers.is_yes(response, self.asked) else None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Api:
     """The address of the API, and the requests that it takes.
@@ -56,6 +68,7 @@ class Api:
     ttl: timedelta
     contract: Contract
     repeat_orders: bool
+    answers: Answers
 
     def find_profile(self, person: Mapping[str, Json], *, anew: bool = False) -> Request:
         """Find the profile by e-mail or phone, or create it. A second request finds the profile of the first.
@@ -70,7 +83,7 @@ class Api:
             headers=self.headers,
             body=_encode({keys.get(name, name): value for name, value in person.items() if value}),
             repeatable=True,
-            share=Share(key=key, ttl=self.ttl, keep=identified, fresh=anew),
+            share=Share(key=key, ttl=self.ttl, keep=_Kept(self.answers, PROFILE), fresh=anew),
             longest=_LONGEST_OBJECT,
             shadow=_FOUND,
         )
@@ -84,7 +97,9 @@ class Api:
             headers=self.headers,
             body=_encode(body),
             repeatable=True,
-            share=Share(key=self._hash("session", session, profile), ttl=self.ttl, keep=identified),
+            share=Share(
+                key=self._hash("session", session, profile), ttl=self.ttl, keep=_Kept(self.answers, SESSION)
+            ),
             longest=_LONGEST_OBJECT,
             shadow=_ATTACHED,
         )

@@ -110,6 +110,21 @@ def test_the_same_person_is_asked_for_once_whatever_the_order():
     assert timedelta(hours=24) == first.share.ttl
 
 
+@pytest.mark.parametrize(
+    ("status", "body", "kept"),
+    [
+        (201, b'{"id":"p1","type":"profile","email":"a@example.com"}', b'{"id":"p1"}'),
+        (422, b'{"id":"req-7","errors":[{"type":"parameter_invalid","parameter":"phone"}]}', None),
+        (500, b'{"id":"req-8"}', None),
+        (302, b'{"id":"req-9"}', None),
+    ],
+)
+def test_an_id_is_remembered_of_a_yes_only(status, body, kept):
+    share = first_request({"person": {"email": "a@example.com"}}).share
+    found = share.keep(Response(status=status, body=body))
+    assert kept == (found and found.body)
+
+
 def test_two_businesses_share_no_key():
     person = {"person": {"email": "ada@example.com"}}
     assert first_request(person).share != first_request(person, hellotext(token=Secret("other"))).share
