@@ -1,4 +1,4 @@
-"""Ten thousand bad inputs, and what they must not do. `python -m tests.fuzz.trial SEED` gives other ones."""
+"""Ten thousand bad inputs and more, and what they must not do. `python -m tests.fuzz.trial SEED` gives other ones."""
 
 import os
 
@@ -9,7 +9,7 @@ from tests.fuzz.trial import flood
 
 COUNTS = {
     "door, fast": 1000, "door, plain": 600, "documents": 600, "documents, Postgres": 150,
-    "records": 4000, "expressions": 3400,
+    "records": 4000, "expressions": 3400, "answers": 4000,
 }  # fmt: skip
 """Inputs of each flood."""
 

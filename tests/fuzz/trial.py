@@ -12,7 +12,7 @@ import signal
 import sys
 from collections import Counter
 
-from tests.fuzz import apart, documents, door
+from tests.fuzz import answers, apart, documents, door
 from tests.fuzz.databases import postgres
 
 FLOODS = {
@@ -20,6 +20,7 @@ FLOODS = {
     "door, plain": (1500, lambda chance, count: door.tried(chance, count, fast=False)),
     "documents": (800, documents.tried),
     "documents, Postgres": (500, lambda chance, count: documents.tried(chance, count, postgres=postgres())),
+    "answers": (20000, answers.tried),
     "records": (8000, lambda chance, count: apart.tried("records", chance, count)),
     "expressions": (5000, lambda chance, count: apart.tried("expressions", chance, count)),
 }
