@@ -13,7 +13,7 @@ from tests.world.shop import Document, Fact, Order
 NEVER = 1 << 62
 """The due of a lane that is held, in microseconds."""
 
-_OVERDUE = 180  # seconds
+_OVERDUE = 100  # seconds
 _BACKLOG = 5
 """Lanes that are due at once: where a disk takes seconds, more may wait for long and are not forgotten."""
 

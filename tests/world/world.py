@@ -333,13 +333,14 @@ class World:
     _posting = 0
     _posted_at = 0.0
 
-    def _order(self, chance: Random) -> None:
+    def _order(self, chance: Random, *, most: int = 100, unknown: float = 0.3) -> None:
+        """A customer orders. most: of the documents, the others are lost; unknown: how often the session is new."""
         order = self._shop.order(self.now)
-        if order.session and chance.random() < 0.3:
+        if order.session and chance.random() < unknown:
             self._api.know_session_later(order.session, self._machine.clock.at + chance.choice((5.0, 100.0, 1e9)))
         at = 0.0
         by_topic = self._has_topic and chance.random() < 0.6
-        for document in order.documents:
+        for document in order.documents[:most]:
             at += chance.choice((0.0, 0.01, 1.0, 30.0, 600.0))
             if by_topic:
                 self._write_later(document, max(at, document.written))
@@ -351,9 +352,9 @@ class World:
                 self._post_later(document, soon + chance.choice((0.0, 0.001, 5.0, 3600.0)), chance, len(_PATIENCE))
 
     def _rush(self, chance: Random) -> None:
-        """Several customers order in the same moment."""
+        """Several customers order in the same moment, and little comes after that: what is forgotten stays forgotten."""
         for _ in range(chance.choice((2, 4, 8))):
-            self._order(chance)
+            self._order(chance, most=chance.choice((1, 1, 2)), unknown=0.7)
 
     def _write_later(self, document: Document, seconds: float) -> None:
         """The shop writes into its topic, and the brokers keep it until it is read."""
