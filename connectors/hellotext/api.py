@@ -97,9 +97,7 @@ class Api:
             headers=self.headers,
             body=_encode(body),
             repeatable=True,
-            share=Share(
-                key=self._hash("session", session, profile), ttl=self.ttl, keep=_Kept(self.answers, SESSION)
-            ),
+            share=Share(key=self._hash("session", session, profile), ttl=self.ttl, keep=_Kept(self.answers, SESSION)),
             longest=_LONGEST_OBJECT,
             shadow=_ATTACHED,
         )

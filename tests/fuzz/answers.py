@@ -1,5 +1,7 @@
 """Answers of the API that are odd in every way: what the connector makes of them, and what is remembered of them."""
 
+# ruff: noqa: E501 - what is drawn from reads best in long lines
+
 import json
 from collections import Counter
 from datetime import UTC, datetime, timedelta
@@ -21,7 +23,15 @@ BODIES = [
     {"errors": [{"type": "parameter_missing", "parameter": "session"}]}, {"errors": {"session": ["is unknown"]}},
     {"error": CANARY}, {"id": None}, {"id": ""}, {"id": True}, {"id": [1]}, {"id": "p\n1"}, {"id": "../../v1/x"}, None, CANARY,
 ]  # fmt: skip
-RAW = [b"", b"<html><body>Bad gateway</body></html>", b"\xff\xfe{}", b"[" * 3000, b'{"id":' * 900, b"1e400", b"\x1f\x8b\x08junk"]
+RAW = [
+    b"",
+    b"<html><body>Bad gateway</body></html>",
+    b"\xff\xfe{}",
+    b"[" * 3000,
+    b'{"id":' * 900,
+    b"1e400",
+    b"\x1f\x8b\x08junk",
+]
 HEADERS = [
     {}, {}, {}, {"retry-after": "5"}, {"retry-after": "-1"}, {"retry-after": "9" * 40}, {"retry-after": "Wed, 21 Oct 2099 07:28:00 GMT"},
     {"retry-after": "Fri, 99 Foo 20 99:99"}, {"retry-after": "\udcff"}, {"cf-mitigated": "challenge"}, {"location": "http://elsewhere.example"},
@@ -57,7 +67,9 @@ def tried(chance, count):
 
 def _conversation(destination, chance, done, count):
     action = chance.choice(("order.placed", "order.confirmed", "refund.received"))
-    event = Event(rule="r", fact=action, once="[]", at=NOON, give={"action": action, "object": "o1", **chance.choice(GIVES)})
+    event = Event(
+        rule="r", fact=action, once="[]", at=NOON, give={"action": action, "object": "o1", **chance.choice(GIVES)}
+    )
     now = NOON + chance.choice((timedelta(), timedelta(minutes=1), timedelta(days=3)))
     talk = destination.converse(event, Attempt(now=now, first_tried_at=NOON, number=chance.choice((1, 2, 50))))
     heard: list[Response] = []

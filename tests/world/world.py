@@ -352,7 +352,7 @@ class World:
                 self._post_later(document, soon + chance.choice((0.0, 0.001, 5.0, 3600.0)), chance, len(_PATIENCE))
 
     def _rush(self, chance: Random) -> None:
-        """Several customers order in the same moment, and little comes after that: what is forgotten stays forgotten."""
+        """Several customers order in the same moment. Little comes after that: what is forgotten stays forgotten."""
         for _ in range(chance.choice((2, 4, 8))):
             self._order(chance, most=chance.choice((1, 1, 2)), unknown=0.7)
 
