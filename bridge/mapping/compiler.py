@@ -433,7 +433,7 @@ def _personal(term: Term) -> Iterator[str]:
 
 def _topics(term: Term) -> Iterator[str]:
     """The texts with which `topic` is compared."""
-    for each in term.all_terms():
+    for each in term.all_terms() if "topic" in term.reads else ():
         if isinstance(each, Comparison) and any(isinstance(side, Name) and side.name == "topic" for side in each.sides):
             for side in each.sides:
                 literals = side.items if isinstance(side, Several) else [side]

@@ -18,7 +18,7 @@ from bridge.mapping.codegen import expression_of
 from bridge.mapping.fields import HEADERS, Shape, element_of, is_list, is_mapping, joined, nearest, sort_of, spoken
 from bridge.mapping.functions import FUNCTIONS, OVER_WALKS, SPECIAL, Function, lists
 from bridge.mapping.operations import Arithmetic, Choice, Comparison, Joined, Negative, Not
-from bridge.mapping.terms import BUDGET, Defined, Element, Field, Literal, Name, Part, Several, Term, levels_of
+from bridge.mapping.terms import BUDGET, Defined, Element, Field, Literal, Name, Part, Several, Term
 from bridge.mapping.type_check import (
     NotAllowed,
     check_argument,
@@ -170,7 +170,7 @@ class Expression:
 
     def names(self) -> frozenset[str]:
         """The names in scope that it reads."""
-        return frozenset(each.name for each in self.term.all_terms() if isinstance(each, Name))
+        return self.term.reads
 
 
 def is_expression(value: object) -> bool:
@@ -303,16 +303,15 @@ class _Checker:
         return Name(name=node.id, shape=shape, text=node.id, sure=node.id in self.names.sure)
 
     def _definition(self, name: str, of: Term, depth: int) -> Term:
-        if depth + levels_of(of) > DEEPEST_MEANT:
+        if depth + of.depth > DEEPEST_MEANT:
             beyond = f"it is nested deeper than {DEEPEST_MEANT} levels: use fewer names of names"
             raise NotAllowed(f"with all that {name} stands for {beyond}")
-        terms = list(of.all_terms())
-        self.stood_for += len(terms)
+        self.stood_for += of.size
         if self.stood_for > MOST_TERMS:
             raise NotAllowed(f"with all that {name} stands for it is too long: share its parts among keys")
         free = _free(of)
         self.used |= free
-        once = () if free & self.names.elements or len(terms) < _WORTH_KEEPING else tuple(sorted(free))
+        once = () if free & self.names.elements or of.size < _WORTH_KEEPING else tuple(sorted(free))
         # A name of a name stands for what that stands for: however many there are, they do not nest.
         return Defined(of=of.of if isinstance(of, Defined) else of, shape=of.shape, text=name, once=once)
 

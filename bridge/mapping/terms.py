@@ -7,6 +7,7 @@ the meaning is asked again then. Where the Python does not raise, both give the 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cached_property
 from typing import Any, Final, TypeAlias
 
 from bridge.mapping import values
@@ -79,10 +80,22 @@ class Term:
         for each in self.parts():
             yield from each.all_terms()
 
+    # What names stand for is asked again and again while rules are compiled, so it is counted once.
 
-def levels_of(term: Term) -> int:
-    """The depth of its nesting: 1 for a term without parts. A name is not a level of its own."""
-    return (not isinstance(term, Defined)) + max(map(levels_of, term.parts()), default=0)
+    @cached_property
+    def size(self) -> int:
+        """How many terms there are: itself and all below it."""
+        return 1 + sum(each.size for each in self.parts())
+
+    @cached_property
+    def reads(self) -> frozenset[str]:
+        """The names in scope that it reads."""
+        return frozenset[str]().union(*(each.reads for each in self.parts()))
+
+    @cached_property
+    def depth(self) -> int:
+        """The depth of its nesting: 1 for a term without parts. A name is not a level of its own."""
+        return (not isinstance(self, Defined)) + max((each.depth for each in self.parts()), default=0)
 
 
 _TERMS_OF_A_STEP: Final = 100  # terms that weigh one step
@@ -90,7 +103,7 @@ _TERMS_OF_A_STEP: Final = 100  # terms that weigh one step
 
 def weight_of(terms: Iterable[Term]) -> int:
     """The steps that it takes to calculate these once."""
-    return 1 + sum(1 for term in terms for _ in term.all_terms()) // _TERMS_OF_A_STEP
+    return 1 + sum(term.size for term in terms) // _TERMS_OF_A_STEP
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,6 +128,10 @@ class Name(Term):
 
     name: str
     sure: bool = False
+
+    @cached_property
+    def reads(self) -> frozenset[str]:
+        return frozenset((self.name,))
 
     def meaning(self, scope: Scope) -> Value:
         return scope[self.name]
