@@ -1,64 +1,52 @@
 """The command, with one module for each subcommand; results go to stdout, logs to stderr."""
 
+from importlib import import_module
+from typing import Final
+
 import click
 
 from bridge import registry
-from bridge.cli.bench import bench
-from bridge.cli.check import check
-from bridge.cli.dead import dead
-from bridge.cli.demo import demo
-from bridge.cli.journal import journal
-from bridge.cli.orders import orders
-from bridge.cli.persons import disclose, erase
-from bridge.cli.plan import plan
-from bridge.cli.platform import platform_of
-from bridge.cli.preview import preview
-from bridge.cli.run import run
-from bridge.cli.sandbox import sandbox
-from bridge.cli.schema import schema
-from bridge.cli.send import send
-from bridge.cli.status import status
-from bridge.cli.test import test
-from bridge.cli.uncertain import uncertain
-from bridge.cli.version import version
+
+_MODULES: Final = {
+    "run": "run",
+    "check": "check",
+    "schema": "schema",
+    "test": "test",
+    "preview": "preview",
+    "plan": "plan",
+    "demo": "demo",
+    "sandbox": "sandbox",
+    "bench": "bench",
+    "send": "send",
+    "status": "status",
+    "orders": "orders",
+    "dead": "dead",
+    "uncertain": "uncertain",
+    "erase": "persons",
+    "disclose": "persons",
+    "journal": "journal",
+    "version": "version",
+}
+"""The module of each command. It is imported when the command is asked for: what the others need would take most of
+the time in which a command starts."""
 
 
 class _Commands(click.Group):
     """The commands, and for each connector that can do errands those of its platform, under its name."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted([*super().list_commands(ctx), *filter(registry.has_admin, registry.names())])
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  click's own signature
+        return sorted([*_MODULES, *filter(registry.has_admin, registry.names())])
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        found = super().get_command(ctx, cmd_name)
-        if found is None and cmd_name in registry.names() and registry.has_admin(cmd_name):
-            return platform_of(cmd_name)
-        return found
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name in _MODULES:
+            found: click.Command = getattr(import_module(f"bridge.cli.{_MODULES[cmd_name]}"), cmd_name)
+            return found
+        if cmd_name in registry.names() and registry.has_admin(cmd_name):
+            group: click.Group = import_module("bridge.cli.platform").platform_of(cmd_name)
+            return group
+        return None
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 def command() -> None:
     """Receive orders, send attribution facts, and say what became of every order."""
-
-
-for part in (
-    run,
-    check,
-    schema,
-    test,
-    preview,
-    plan,
-    demo,
-    sandbox,
-    bench,
-    send,
-    status,
-    orders,
-    dead,
-    uncertain,
-    erase,
-    disclose,
-    journal,
-    version,
-):
-    command.add_command(part)
