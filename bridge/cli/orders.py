@@ -10,6 +10,7 @@ import click
 
 from bridge.cli import options, tenants
 from bridge.cli.account import account
+from bridge.cli.listing import list_
 from bridge.contract import Reason
 from bridge.delivery.outage import outage_of
 from bridge.journal import LaneNumber, Reader, Story
@@ -137,3 +138,4 @@ def _because(row: Mapping[str, object]) -> str:
 
 
 orders.add_command(account)
+orders.add_command(list_)

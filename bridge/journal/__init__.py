@@ -286,6 +286,53 @@ class Kept:
     by_these: frozenset[tuple[str, str, str]]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One thing that became of an order at a destination: a fact with its state, or a rule that gave none.
+
+    state  that of the fact; SKIPPED for a rule that gave no fact, and WAITING for work that is not done
+    """
+
+    dest: str
+    state: str
+    reason: str = ""
+    rule: str = ""
+    fact: str = ""
+    once: str = ""
+    detail: str = ""
+
+
+WAITING = "waiting"
+SKIPPED = "skipped"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listed:
+    """An order in a list. seq, source, topic and came_at are those of its newest document."""
+
+    seq: int
+    lane: LaneNumber
+    tenant: str
+    order: str
+    source: str
+    topic: str
+    came_at: datetime
+    entries: Sequence[Entry] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """One page of orders, and how far the journal was looked through for it.
+
+    last    the lowest number of a document that was looked at; None: there is none before
+    newest  when the newest of the documents that were looked at came
+    """
+
+    orders: Sequence[Listed] = ()
+    last: int | None = None
+    newest: datetime | None = None
+
+
 UNKNOWN = "?"
 """The amount of a fact that was settled before amounts were kept."""
 
@@ -389,6 +436,10 @@ class Reader(Protocol):
         self, *, after: int, limit: int, since: datetime | None = None, until: datetime | None = None
     ) -> Sequence[Kept]:
         """The next orders behind lane `after`, at most `limit`, with what came from `since` up to `until`."""
+
+    async def listing(self, *, before: int, limit: int) -> Listing:
+        """Look at the next `limit` documents before number `before`, newest first, and return the orders whose newest
+        document is among them. So each order is on one page. The cost does not grow with the journal."""
 
     async def holds(self) -> Sequence[Hold]:
         """Rules that are held."""

@@ -14,7 +14,21 @@ import cramjam
 import msgspec
 
 from bridge.contract import Envelope, Reason, State
-from bridge.journal import Fact, Kept, LaneNumber, Parked, ParkedGroup, Position, Selection, Standing
+from bridge.journal import (
+    SKIPPED,
+    WAITING,
+    Entry,
+    Fact,
+    Kept,
+    LaneNumber,
+    Listed,
+    Listing,
+    Parked,
+    ParkedGroup,
+    Position,
+    Selection,
+    Standing,
+)
 
 Row: TypeAlias = tuple[Any, ...]
 """Cells as a database gives and takes them: None, int, float, str or bytes."""
@@ -333,6 +347,43 @@ def parked_group_of(row: Row) -> ParkedGroup:
     """Make a group of a row of the query `parked_groups`."""
     state, dest, rule, reason, count, since = row
     return ParkedGroup(state=state, dest=dest, rule=rule, reason=reason, count=count, since=moment(since))
+
+
+def newest_of(listed: Sequence[Row]) -> list[LaneNumber]:
+    """The lanes of rows of the query `listed` that are the newest of their lanes."""
+    return [lane for _, lane, *_, has_newer in listed if not has_newer]
+
+
+def listing_of(listed: Sequence[Row], *, facts: Sequence[Row], skips: Sequence[Row], waiting: Sequence[Row]) -> Listing:
+    """Make a page of rows of the queries `listed`, `listed_facts`, `listed_skips` and `waiting_of`."""
+    entries: dict[int, list[Entry]] = {lane: [] for lane in newest_of(listed)}
+    for lane, dest in waiting:
+        entries[lane].append(Entry(dest=dest, state=WAITING))
+    for lane, dest, state, reason, rule, fact, once, detail in facts:
+        entries[lane].append(
+            Entry(dest=dest, state=state, reason=reason, rule=rule, fact=fact, once=once, detail=detail)
+        )
+    for lane, dest, rule, reason, detail in skips:
+        entries[lane].append(Entry(dest=dest, state=SKIPPED, reason=reason, rule=rule, detail=detail))
+    return Listing(
+        orders=[_listed(row, entries[row[1]]) for row in listed if not row[-1]],
+        last=listed[-1][0] if listed else None,
+        newest=max((moment(row[6]) for row in listed), default=None),
+    )
+
+
+def _listed(row: Row, entries: Sequence[Entry]) -> Listed:
+    seq, lane, tenant, order, source, topic, came, _ = row
+    return Listed(
+        seq=seq,
+        lane=lane,
+        tenant=tenant,
+        order=order,
+        source=source,
+        topic=topic,
+        came_at=moment(came),
+        entries=entries,
+    )
 
 
 ALIAS_FORMS = ("{0}", "#{0}", "email:{1}", "phone:{0}", "customer:{0}", "checkout:{0}")

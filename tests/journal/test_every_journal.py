@@ -8,10 +8,14 @@ import pytest
 from bridge.contract import Reason, State
 from bridge.errors import ClaimRevoked
 from bridge.journal import (
+    SKIPPED,
+    WAITING,
     Done,
+    Entry,
     Erasure,
     Fact,
     Hold,
+    Listing,
     Position,
     Postponed,
     Progress,
@@ -483,6 +487,33 @@ async def test_one_who_only_reads_knows_what_waits_and_how_much_is_overdue(opene
     assert {"api": 1} == levels.waiting
     assert own.overdue["api"] == pytest.approx(levels.overdue["api"], abs=60)
     assert (datetime.now(UTC) - NOW).total_seconds() == pytest.approx(levels.overdue["api"], abs=3600)
+
+
+async def test_orders_are_listed_once_each_by_their_newest_documents_with_what_became_of_them(journal, envelope):
+    first = await _dead(journal, envelope("1"))
+    await journal.append(envelope("2"))
+    (claim,) = await _claimed(journal)
+    await _done(journal, claim, _settled(), skips=[Skip(reason=Reason.NOT_TRUE, rule="cancelled", detail="no")])
+    await journal.append(envelope("3"))
+    newest = await journal.append(envelope("1", minutes=1))
+    page = await journal.listing(before=2**62, limit=3)
+    assert ["1", "3", "2"] == [order.order for order in page.orders]
+    again, third, second = page.orders
+    assert (newest.seq, first.lane, "shop", "shop.example") == (
+        again.seq, again.lane, again.source, again.tenant,
+    )  # fmt: skip
+    dead = Entry(dest="api", state="dead", reason="refused", rule="placed", fact="placed", once="[]", detail="422")
+    waits = Entry(dest="api", state=WAITING)
+    assert [waits, dead] == list(again.entries)
+    assert [waits] == list(third.entries)
+    assert [
+        Entry(dest="api", state="delivered", rule="placed", fact="placed", once="[]"),
+        Entry(dest="api", state=SKIPPED, reason="not true", rule="cancelled", detail="no"),
+    ] == list(second.entries)
+    assert NOW == page.newest == again.came_at
+    rest = await journal.listing(before=page.last, limit=3)
+    assert ([], first.seq) == (list(rest.orders), rest.last)
+    assert Listing(orders=[]) == await journal.listing(before=rest.last, limit=3)
 
 
 async def test_what_is_remembered_is_found_by_the_beginning_of_its_name(journal):

@@ -458,6 +458,17 @@ SELECT lane, dest, fact, once, state, amount FROM fact WHERE lane = ANY ($1::big
 -- name: waiting_of
 SELECT lane, dest FROM turn WHERE dest = ANY ($1::text[]) AND lane = ANY ($2::bigint[])
 
+-- name: listed
+SELECT e.seq, e.lane, l.tenant, l.name, e.source, e.topic, CASE e.came WHEN 0 THEN e.received ELSE e.came END,
+    EXISTS (SELECT 1 FROM envelope o WHERE o.lane = e.lane AND o.seq > e.seq)
+FROM envelope e JOIN lane l ON l.n = e.lane WHERE e.seq < $1 ORDER BY e.seq DESC LIMIT $2
+
+-- name: listed_facts
+SELECT lane, dest, state, reason, rule, fact, once, detail FROM fact WHERE lane = ANY ($1::bigint[])
+
+-- name: listed_skips
+SELECT lane, dest, rule, reason, detail FROM verdict WHERE lane = ANY ($1::bigint[])
+
 -- name: recall
 SELECT value FROM memory WHERE name = $1
 

@@ -11,6 +11,7 @@ from bridge.journal import (
     Kept,
     LaneNumber,
     Levels,
+    Listing,
     Memory,
     Parked,
     ParkedGroup,
@@ -30,8 +31,10 @@ from bridge.journal.rows import (
     is_selected,
     kept_of,
     lane_of,
+    listing_of,
     micros,
     moment,
+    newest_of,
     overdue,
     parked_group_of,
     parked_of,
@@ -208,6 +211,16 @@ class PostgresReader:
         documents = await self._database.fetch("order_documents", after, lanes[-1], *span)
         facts = await self._database.fetch("order_facts", after, lanes[-1])
         return kept_of(lanes, [tuple(row) for row in documents], [tuple(row) for row in facts])
+
+    async def listing(self, *, before: int, limit: int) -> Listing:
+        listed = [tuple(row) for row in await self._database.fetch("listed", before, limit)]
+        lanes = newest_of(listed)
+        destinations = [dest for (dest,) in await self._database.fetch("destinations")]
+        waiting = await self._database.fetch("waiting_of", destinations, lanes)
+        facts, skips = [
+            [tuple(row) for row in await self._database.fetch(name, lanes)] for name in ("listed_facts", "listed_skips")
+        ]
+        return listing_of(listed, facts=facts, skips=skips, waiting=[tuple(row) for row in waiting])
 
     async def holds(self) -> Sequence[Hold]:
         return [

@@ -326,6 +326,17 @@ SELECT lane, dest, fact, once, state, amount FROM fact WHERE lane IN (VALUES row
 -- name: waiting_of
 SELECT lane, dest FROM turn WHERE dest = ? AND lane IN (VALUES rows(?))
 
+-- name: listed
+SELECT e.seq, e.lane, l.tenant, l.name, e.source, e.topic, iif(e.came, e.came, e.received),
+    EXISTS (SELECT 1 FROM envelope o WHERE o.lane = e.lane AND o.seq > e.seq)
+FROM envelope e CROSS JOIN lane l ON l.n = e.lane WHERE e.seq < ? ORDER BY e.seq DESC LIMIT ?
+
+-- name: listed_facts
+SELECT lane, dest, state, reason, rule, fact, once, detail FROM fact WHERE lane IN (VALUES rows(?))
+
+-- name: listed_skips
+SELECT lane, dest, rule, reason, detail FROM verdict WHERE lane IN (VALUES rows(?))
+
 -- name: recall
 SELECT value FROM memory WHERE name = ?
 

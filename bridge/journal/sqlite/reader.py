@@ -18,6 +18,7 @@ from bridge.journal import (
     Kept,
     LaneNumber,
     Levels,
+    Listing,
     Memory,
     Parked,
     ParkedGroup,
@@ -36,8 +37,10 @@ from bridge.journal.rows import (
     is_selected,
     kept_of,
     lane_of,
+    listing_of,
     micros,
     moment,
+    newest_of,
     overdue,
     parked_group_of,
     parked_of,
@@ -197,6 +200,9 @@ class SqliteReader:
         span = (micros(since) if since else -NEVER, micros(until) if until else NEVER)
         return await self.ask(partial(_orders, after=after, limit=limit, span=span))
 
+    async def listing(self, *, before: int, limit: int) -> Listing:
+        return await self.ask(partial(_listing, before=before, limit=limit))
+
     async def holds(self) -> Sequence[Hold]:
         rows = await self.ask(lambda connection: _query(connection, "holds"))
         return [
@@ -215,6 +221,18 @@ def _orders(connection: sqlite3.Connection, *, after: int, limit: int, span: tup
         return []
     documents = _query(connection, "order_documents", after, lanes[-1], *span)
     return kept_of(lanes, documents, _query(connection, "order_facts", after, lanes[-1]))
+
+
+def _listing(connection: sqlite3.Connection, *, before: int, limit: int) -> Listing:
+    listed = _query(connection, "listed", before, limit)
+    lanes = [(lane,) for lane in newest_of(listed)]
+    waiting = [
+        row
+        for (dest,) in _query(connection, "destinations")
+        for row in fetched(connection, "waiting_of", lanes, before=(dest,))
+    ]
+    facts, skips = (fetched(connection, name, lanes) for name in ("listed_facts", "listed_skips"))
+    return listing_of(listed, facts=facts, skips=skips, waiting=waiting)
 
 
 def lanes_of(connection: sqlite3.Connection, erasure: Erasure, limit: int) -> list[LaneNumber]:
