@@ -308,6 +308,7 @@ async def test_uncertain_facts_are_ended_by_a_persons_word(running, typed_beside
         assert "1 in all" in (await typed_beside("uncertain", "list", *where)).output
         ended = await typed_beside("uncertain", *words, "--all", "--yes", *where)
         assert "1 of 1" in ended.output
+        assert (words == ("send",)) == ("\n      1  delivered\n" in ended.output)
         await bridge.settled(number)
         assert {"order.placed": state} == await bridge.states(number)
         assert sent == len(await bridge.received())

@@ -9,7 +9,9 @@ from aiohttp import web
 
 from bridge.cli.live import Destination, Door, Live, Partition, Rules, StreamState
 from bridge.cli.overview import Recorded, lines_of
+from bridge.config import read_file
 from bridge.journal import Hold, Levels, sqlite
+from tests.conftest import CONFIG
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 NOTHING = Levels(waiting={}, overdue={}, held=frozenset(), parked={}, free=5 * 10**9)
@@ -89,6 +91,25 @@ async def test_a_stopped_bridge_is_not_well_and_its_journal_still_tells(typed_be
     assert said.endswith("3 of these need you")
     found = json.loads(as_json.output)
     assert (False, None, "paused") == (found["well"], found["bridge"], found["outages"]["api"]["state"])
+
+
+async def test_a_journal_in_postgres_tells_the_same(
+    running, typed_beside, order, tmp_path, postgres_place, monkeypatch
+):
+    monkeypatch.setenv("DATABASE", postgres_place.dsn)
+    journal = f'journal: {{kind: postgres, url: env:DATABASE, schema: "{postgres_place.schema}", poll: 500ms}}\n'
+    text = CONFIG.format(url="http://127.0.0.1:1", mode="shadow", path="")
+    text = "\n".join(journal if line.startswith("journal:") else line for line in text.splitlines())
+    (tmp_path / "bridge.yaml").write_text(text)
+    number, body = order()
+    async with running(read_file(tmp_path / "bridge.yaml")) as bridge:
+        await bridge.post(body)
+        await bridge.settled(number)
+        told = await typed_beside("status", "--json", "--private", bridge.private)
+        listed = await typed_beside("orders", "list", "--state", "shadowed", "--until", "0h", "--json")
+    found = json.loads(told.output)
+    assert (0, True, "shadow") == (told.exit_code, found["well"], found["bridge"]["destinations"][0]["mode"])
+    assert [number] == [order["order"] for order in json.loads(listed.output)["orders"]]
 
 
 async def test_a_bridge_with_another_journal_is_not_the_one_that_is_meant(running, typed_beside, tmp_path):
