@@ -316,6 +316,8 @@ class Request(Plain, frozen=True, kw_only=True):
                 sent in shadow mode too
     longest     bytes of the answer's body that are read; the rest is cut off, and the answer is not whole
     ca          a PEM file of the authorities to be trusted; empty: those that this machine trusts
+    secret_query    parameters that are added to the address when it is sent, and are shown nowhere
+    secret_headers  names of headers that hold a secret, beside Authorization: `preview` and cases leave them out
     """
 
     method: Literal["GET", "POST", "PATCH", "PUT", "DELETE"]
@@ -327,18 +329,23 @@ class Request(Plain, frozen=True, kw_only=True):
     shadow: Response | None = None
     longest: int = 65_536
     ca: str = ""
-    hidden: ClassVar = frozenset(("headers", "body"))
+    secret_query: Mapping[str, str] = {}
+    secret_headers: frozenset[str] = frozenset()
+    hidden: ClassVar = frozenset(("headers", "body", "secret_query"))
 
 
 class Attempt(Plain, frozen=True, kw_only=True):
     """The number and the time of an attempt at a fact. A conversation never asks a clock.
 
     number  counts from 1
+    key     names the fact: it is the same at every attempt, and no other fact has it. It is made of the destination,
+            tenant, lane, fact and once, and tells none of them
     """
 
     now: datetime
     first_tried_at: datetime
     number: int
+    key: str = ""
 
 
 # Outcomes of a conversation. `detail` is for people: never personal data, never the whole body.

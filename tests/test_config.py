@@ -41,9 +41,9 @@ def test_no_secret_shows_in_the_settings():
         (("env:S", "file:/no/such/file"), "cannot read /no/such/file: No such file or directory"),
         (
             ("connector: shopify", "connector: shopfy"),
-            "there is no connector 'shopfy'; there are: hellotext, kafka, shopify",
+            "there is no connector 'shopfy'; there are: hellotext, http, kafka, shopify",
         ),
-        (("connector: shopify, ", ""), "`connector:` is missing; there are: hellotext, kafka, shopify"),
+        (("connector: shopify, ", ""), "`connector:` is missing; there are: hellotext, http, kafka, shopify"),
         (("connector: shopify", "connector: hellotext"), "unknown key"),
         (("[shopify/default]", "[shopify/defualt]"), "connector shopify has no such rules; there are: shopify/default"),
         (("[shopify/default]", "[]"), "there are no rules: write `include: [shopify/default]`"),

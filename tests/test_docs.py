@@ -28,6 +28,7 @@ ENVIRON = {
     "WEBHOOK_SECRET": "whsec_AAECAwQFBgcICQoLDA0ODw==",
     "CLIENT_SECRET": "c",
     "WOOCOMMERCE_SECRET": "w",
+    "API_TOKEN": "t",
 }
 FOLDERS = ("bridge", "connectors", "docs", "helm", "tests")
 FILES = sorted(
@@ -61,7 +62,8 @@ def test_the_pages_are_found():
 def test_every_configuration_that_a_page_shows_is_good(page, block):
     lacking = "".join(text for key, text in OTHERS.items() if not re.search(f"^{key}:", block, re.MULTILINE))
     rules = "include: [shopify/default]\n" if lacking else ""
-    assert read(f"{block}\n{lacking}{rules}", file=page, environ=ENVIRON).rules.facts("hellotext")
+    settings = read(f"{block}\n{lacking}{rules}", file=page, environ=ENVIRON)
+    assert all(settings.rules.facts(name) for name in settings.destinations)
 
 
 def test_every_function_stands_in_the_page_with_its_signature():

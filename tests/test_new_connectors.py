@@ -145,5 +145,5 @@ async def test_an_order_goes_through_a_connector_that_the_core_has_never_heard_o
 
 
 def test_a_connector_that_is_not_there_is_said_with_those_that_are():
-    with pytest.raises(registry.NoSuchConnector, match="hellotext, kafka, shopify"):
+    with pytest.raises(registry.NoSuchConnector, match="hellotext, http, kafka, shopify"):
         registry.connector("till")

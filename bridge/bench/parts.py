@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 from multidict import CIMultiDict
 
-from bridge import clock, fast_path
+from bridge import chance, clock, fast_path
 from bridge.bench import AT_ONCE, Figures, figures
 from bridge.bench.orders import Order
 from bridge.bench.plan import concurrency_of
@@ -113,7 +113,7 @@ async def _send(ways: _Ways, mapped: Sequence[_Facts], took: list[float], *, at_
 async def _sent(route: Route, client: Client, event: Event) -> Outcome:
     now = clock.now()
     conversation = Conversation(route, client, event, BeforeSending(confirm=_nothing, mark_departed=_nothing))
-    return await conversation.run(Attempt(now=now, first_tried_at=now, number=1))
+    return await conversation.run(Attempt(now=now, first_tried_at=now, number=1, key=f"{chance.number(64):x}"))
 
 
 async def _nothing() -> None:

@@ -21,6 +21,7 @@ from bridge.journal import Claim, Done, Hold, Journal, Key, Postponed, Progress,
 from bridge.mapping.rule import LONGEST_MESSAGE
 from bridge.mapping.rulebook import Rulebook
 from bridge.mapping.rules import Failure, Passed, Rules, Step
+from bridge.signatures import name_of
 from bridge.telemetry import emit
 
 LIGHT = 64 * 1024
@@ -58,11 +59,13 @@ class ClaimedDocument:
         tries it again."""
         return not self.claim.asked and key in self.claim.own and self.claim.held[key] is State.DEAD
 
-    def attempt(self, now: datetime) -> Attempt:
-        """The attempt that a conversation is given."""
+    def attempt(self, now: datetime, event: Event) -> Attempt:
+        """The attempt that a conversation about the event is given."""
         tried = 0 if self.ended else self.claim.attempt
         first = None if self.ended else self.claim.first_tried_at
-        return Attempt(now=now, first_tried_at=first or now, number=tried + 1)
+        envelope = self.claim.envelope
+        key = name_of(self.claim.dest, envelope.tenant, envelope.lane, event.fact, event.once)
+        return Attempt(now=now, first_tried_at=first or now, number=tried + 1, key=key)
 
 
 class DocumentDelivery:
@@ -253,7 +256,7 @@ class DocumentDelivery:
 
     async def _send(self, document: ClaimedDocument, event: Event) -> Postponed | None:
         """Send one fact. What is final is noted in the document; what must wait postpones the lane."""
-        claim, attempt = document.claim, document.attempt(clock.now())
+        claim, attempt = document.claim, document.attempt(clock.now(), event)
         key = (event.fact, event.once)
         before_sending = BeforeSending(
             confirm=lambda: self._confirm(claim), mark_departed=lambda: self._mark_departed(claim, event)

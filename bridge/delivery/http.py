@@ -112,6 +112,13 @@ def address(text: str) -> URL:
     return url
 
 
+def address_of(request: Request) -> URL:
+    """The whole address of a request, with the parameters that are secret. Raises as `address` does, which was not told
+    them."""
+    url = address(request.url)
+    return url.extend_query(request.secret_query) if request.secret_query else url
+
+
 def headers_of(request: Request, url: URL, *, own: Mapping[str, str]) -> CIMultiDict[str]:
     """The headers of a request beside ours, without those that say how long it is: these belong to the wire."""
     headers = CIMultiDict(own)

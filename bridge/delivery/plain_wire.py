@@ -38,7 +38,7 @@ from bridge.delivery.http import (
     Authorities,
     NotHttp,
     Timeouts,
-    address,
+    address_of,
     check,
     final_status,
     headers_of,
@@ -201,7 +201,7 @@ class PlainWire:
 
     async def _answer(self, request: Request, attempt: _Attempt) -> Response:
         """The answer to a request. If the rest cannot be read, a status that says no is enough."""
-        url = address(request.url)
+        url = address_of(request)
         trusted = self._authorities.context(request.ca) if request.ca else True
         headers = headers_of(request, url, own=self._own)
         check(headers)

@@ -42,7 +42,7 @@ from bridge.delivery.http import (
     Authorities,
     NotHttp,
     Timeouts,
-    address,
+    address_of,
     check,
     final_status,
     headers_of,
@@ -124,7 +124,7 @@ class FastWire:
     async def answer(self, request: Request) -> Response:
         """Answer as Wire says."""
         with self._deadlines.one():
-            url = address(request.url)
+            url = address_of(request)
             endpoint = self._endpoint(request, url)
             connection, protocol, transport = await self._connected(endpoint)
             try:

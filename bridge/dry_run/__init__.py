@@ -34,6 +34,7 @@ from bridge.contract import (
 from bridge.errors import Answered, BridgeError
 from bridge.generators import MOST_REQUESTS, run
 from bridge.mapping.rules import Failure, Passed, Step
+from bridge.signatures import name_of
 
 Answers: TypeAlias = Callable[[Request], Response]
 """A function that gives the other side's response to a request."""
@@ -154,7 +155,8 @@ class DryRun:
         requests: Sequence[Request] = ()
         word, why = str(Reason.ALREADY), ""
         if key not in self._held:
-            attempt = Attempt(now=envelope.received_at, first_tried_at=envelope.received_at, number=1)
+            now = envelope.received_at
+            attempt = Attempt(now=now, first_tried_at=now, number=1, key=name_of(*key))
             requests, outcome = self._converse(outlet.destination.converse(event, attempt))
             word, why = _word_and_why(outcome)
             if isinstance(outcome, Delivered | Uncertain):

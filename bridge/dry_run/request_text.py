@@ -46,7 +46,7 @@ def as_json(verdict: Verdict) -> dict[str, Json]:
 
 def _request(request: Request) -> dict[str, Json]:
     told: dict[str, Json] = {"method": request.method, "url": request.url}
-    if headers := _that_matter(request.headers):
+    if headers := _that_matter(request):
         told["headers"] = headers
     if request.body is not None:
         told["body"] = _body(request.body)
@@ -64,8 +64,9 @@ def _scalar(value: Json) -> str:
     return value if isinstance(value, str) else written(value).rstrip("\n")
 
 
-def _that_matter(headers: Mapping[str, str]) -> Mapping[str, str]:
-    return {name: text for name, text in headers.items() if name.lower() not in _OF_NO_MATTER}
+def _that_matter(request: Request) -> Mapping[str, str]:
+    left_out = _OF_NO_MATTER | request.secret_headers
+    return {name: text for name, text in request.headers.items() if name.lower() not in left_out}
 
 
 def lines(verdicts: Sequence[Verdict], *, indent: str = "  ") -> Sequence[str]:

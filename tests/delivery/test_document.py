@@ -33,6 +33,23 @@ async def test_facts_are_sent_in_the_order_of_the_rules_and_each_is_stored(journ
     assert not (await journal.story(claim.lane)).waiting
 
 
+async def test_each_fact_has_a_key_that_is_the_same_at_every_attempt(journal, api, order, delivering):
+    api.status = 429
+    keys = []
+    for number in (1, 2):
+        await journal.append(order(number))
+    for hours in (0, 1):
+        async with delivering() as (delivery, _):
+            for claim in await journal.claim(
+                "api", now=datetime.now(UTC) + timedelta(hours=hours), limit=2, budget=1 << 20
+            ):
+                document = delivery.mapped(claim)
+                keys += [document.attempt(datetime.now(UTC), event).key for event in document.events]
+                await delivery.carry(document)
+    assert 8 == len(keys)
+    assert (4, sorted(keys[:4])) == (len(set(keys)), sorted(keys[4:]))
+
+
 async def test_what_became_of_a_fact_is_stored_before_the_next_leaves(journal, api, order, delivering):
     seen = []
 

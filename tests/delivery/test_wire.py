@@ -113,6 +113,16 @@ async def test_a_request_has_its_own_headers_and_ours_and_its_body(client):
         assert "Connection" not in lines
 
 
+async def test_secret_parameters_are_added_to_the_address_on_the_way(client):
+    async with serving() as server:
+        for query in ("", "?a=1"):
+            request = _post(server.port, f"/v1/events{query}", secret_query={"key": "s3&cret"})
+            assert 200 == (await client.send(request)).status
+            assert "s3" not in f"{request!r}"
+        targets = [_lines(head)[0] for came in server.connections for head, _ in came]
+        assert [f"POST /v1/events?{more}key=s3%26cret HTTP/1.1" for more in ("", "a=1&")] == targets
+
+
 async def test_a_request_without_a_body(client):
     async with serving() as server:
         url = f"http://127.0.0.1:{server.port}"

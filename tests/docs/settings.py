@@ -163,7 +163,7 @@ def _kind(kind: str, node: Node, definitions: Node) -> str:
             return {"path": "path", "date-time": "time"}.get(node.get("format", ""), form)
         case "boolean":
             return "`true`, `false`"
-        case "array" if "items" in node:
+        case "array" if node.get("items"):
             return f"list of {_any(node['items'], definitions)}"
         case "object" if "properties" in node:
             return "section"
