@@ -1,6 +1,7 @@
 # One entry for people and for CI. Python 3.11 or newer and make are all that is assumed.
 #
 #   make test ARGS="-k pacing -x"       ARGS goes to pytest as it is
+#   make run ARGS="--port 8081"         ... or to the demo
 #   make PYTHON=python3.12 test         PYTHON makes the environment; without it, python3 does
 
 PYTHON ?= python3
@@ -22,7 +23,7 @@ help:  ## Say what there is.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 run: $(RUN_READY)  ## Serve on embedded defaults and show one order on its way (or the real shop, see README.md).
-	@$(BIN)/attribution-bridge demo
+	@$(BIN)/attribution-bridge demo $(ARGS)
 
 run-kafka: $(READY)  ## Show a topic of orders on its way, the broker killed meanwhile, and account for every order.
 	@$(BIN)/python -m tests.kafka.show

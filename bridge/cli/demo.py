@@ -4,9 +4,11 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import sys
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from http import HTTPStatus
 from importlib.resources import files
 from string import Template
@@ -33,12 +35,29 @@ _VARIABLES = {
     "destinations.hellotext.mode": "HELLOTEXT_MODE",
 }
 _API = "https://api.hellotext.com"
-_SANDBOX_PORT = 8089  # tried first
 _ATTEMPTS = 100  # ports tried, one after the other
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ports:
+    """The TCP ports of the demo, all at 127.0.0.1."""
+
+    door: int = 8080
+    private: int = 9090
+    sandbox: int = 8089
+
+
+_USUAL = Ports()
+_PORT = click.IntRange(1, 65_535)
+
+
 @click.command()
-def demo() -> None:
+@click.option("--port", type=_PORT, default=_USUAL.door, show_default=True, help="Port of the door.")
+@click.option(
+    "--private-port", type=_PORT, default=_USUAL.private, show_default=True, help="Port of metrics and status."
+)
+@click.option("--sandbox-port", type=_PORT, default=_USUAL.sandbox, show_default=True, help="Port of the stand-in.")
+def demo(port: int, private_port: int, sandbox_port: int) -> None:
     """Serve on embedded defaults, and show one order on its way.
 
     Without anything in the environment: the journal in ./var, the stand-in of the attribution API on this machine, and
@@ -48,18 +67,42 @@ def demo() -> None:
     \b
     Example:
       SHOPIFY_SHOP=name.myshopify.com SHOPIFY_SECRET=... HELLOTEXT_TOKEN=... attribution-bridge demo
+      attribution-bridge demo --port 8081
     """
-    if (settings := from_environment(os.environ)) is not None:
+    ports = Ports(door=port, private=private_port, sandbox=sandbox_port)
+    if (settings := from_environment(os.environ, ports)) is not None:
+        _check_free({"--port": port, "--private-port": private_port})
         sys.exit(_real(settings, os.environ))
     if given := [name for name in _REAL if os.environ.get(name)]:
         missing = ", ".join(name for name in _REAL if name not in given)
         raise click.UsageError(f"{', '.join(given)} is set, but not {missing}: set all three, or none for the demo")
-    _stood_in()
+    _check_free({"--port": port, "--private-port": private_port, "--sandbox-port": sandbox_port})
+    _stood_in(ports)
 
 
-def _settings(environ: Mapping[str, str], *, url: str) -> Settings:
+def _check_free(ports: Mapping[str, int]) -> None:
+    """Raises BridgeError for a port at which somebody else listens, with the option that chooses another."""
+    for option, port in ports.items():
+        try:
+            socket.create_server(("127.0.0.1", port)).close()
+        except OSError as problem:
+            reason = os.strerror(problem.errno or 0)
+            other = f"{option} {port + 1}"
+            raise BridgeError(
+                f"cannot listen at 127.0.0.1:{port}: {reason}; is another demo running? "
+                f'Choose another port: {options.typed_as()} demo {other}, or make run ARGS="{other}"'
+            ) from None
+
+
+def _settings(environ: Mapping[str, str], ports: Ports, *, url: str) -> Settings:
     template = Template((files(__package__) / "demo.yaml").read_text(encoding="utf-8"))
-    values = {"shop": environ["SHOPIFY_SHOP"], "url": url, "mode": environ.get("HELLOTEXT_MODE", "live")}
+    values = {
+        "shop": environ["SHOPIFY_SHOP"],
+        "url": url,
+        "mode": environ.get("HELLOTEXT_MODE", "live"),
+        "port": ports.door,
+        "private_port": ports.private,
+    }
     text = template.substitute({name: json.dumps(value) for name, value in values.items()})
     try:
         return read(text, file="the demo's configuration", environ=environ)
@@ -73,11 +116,11 @@ def _as_given(problem: Problem) -> Problem:
     return problem if section is None else Problem(path=_VARIABLES[section], message=problem.message)
 
 
-def from_environment(environ: Mapping[str, str]) -> Settings | None:
+def from_environment(environ: Mapping[str, str], ports: Ports = _USUAL) -> Settings | None:
     """The configuration that three variables stand for; None: not all of them are set."""
     if not all(environ.get(name) for name in _REAL):
         return None
-    return _settings(environ, url=environ.get("HELLOTEXT_URL", _API))
+    return _settings(environ, ports, url=environ.get("HELLOTEXT_URL", _API))
 
 
 def _real(settings: Settings, environ: Mapping[str, str]) -> int:
@@ -91,25 +134,21 @@ def _real(settings: Settings, environ: Mapping[str, str]) -> int:
     return service.run(settings)
 
 
-def _stood_in() -> None:
+def _stood_in(ports: Ports) -> None:
     telemetry.set_up(level="error")  # that the journal is new is no news here
     sys.setswitchinterval(service.SWITCH_INTERVAL)
-    uvloop.run(_run_and_show())
+    uvloop.run(_run_and_show(ports))
 
 
-async def _run_and_show() -> None:
+async def _run_and_show(ports: Ports) -> None:
     ending = service.Shutdown()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, ending.signal)
     opened: asyncio.Future[service.Running] = asyncio.get_running_loop().create_future()
     async with AsyncExitStack() as stack:
         serving = registry.sandbox("hellotext").serving
-        try:
-            url = await stack.enter_async_context(serving("127.0.0.1", _SANDBOX_PORT))
-        except OSError as problem:
-            reason = os.strerror(problem.errno or 0)
-            raise BridgeError(f"cannot listen at port {_SANDBOX_PORT}: {reason}; is another demo running?") from None
-        settings = _settings({**_STAND_IN, "HELLOTEXT_MODE": "live"}, url=url)
+        url = await stack.enter_async_context(serving("127.0.0.1", ports.sandbox))
+        settings = _settings({**_STAND_IN, "HELLOTEXT_MODE": "live"}, ports, url=url)
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
         tasks.create_task(service.serve(settings, ending, opened_as=opened.set_result))
         showing = tasks.create_task(_show(settings, opened, url))
