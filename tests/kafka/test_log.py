@@ -50,7 +50,8 @@ async def _lag(bridge, topic, wanted, partition="0"):
     labels = {"source": "erp", "topic": topic, "partition": partition}
 
     async def found():
-        return _value("bridge_stream_lag_records", **labels) == wanted
+        told = (await _state(bridge, topic)).get(int(partition), {}).get("lag")
+        return wanted == told == _value("bridge_stream_lag_records", **labels)
 
     await bridge.until(found, seconds=30)
 
