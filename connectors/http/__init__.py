@@ -72,8 +72,9 @@ class Http(BaseModel):
     """What statuses mean at this API where it is not the usual: `{409: delivered}`."""
     receipt: Receipt = Field(default_factory=Receipt)
     """What an answer with a status of success must hold. Default: anything but a page in HTML."""
-    health: Probe = Field(default_factory=Probe, alias="probe")
-    """Request that tells whether the API answers again."""
+    health: Probe | None = Field(default=None, alias="probe")
+    """Request that tells whether the API answers again. Default: `/` below `url`, and any answer counts that is no
+    failure of a server, also a page or a redirect."""
     event: Described = Field(default_factory=Described)
     """What rules may and must give. Default: anything."""
 
@@ -136,9 +137,11 @@ class Http(BaseModel):
         return self._answers.outcome(response, self.method, attempt.now, repeatable=request.repeatable)
 
     def probe(self) -> Request:
-        return self._requests.probe(self.health.path)
+        return self._requests.probe("/" if self.health is None else self.health.path)
 
     def is_answer(self, response: Response) -> bool:
+        if self.health is None:
+            return self._answers.is_anybodys(response)
         return self._answers.is_answer(response, self.health.receipt)
 
     @cached_property

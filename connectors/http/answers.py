@@ -123,6 +123,11 @@ class Answers:
         is_strange = row in _STRANGE or _is_page(response) or response.status in _ELSEWHERE
         return not is_strange and row.other is not Fate.UNCERTAIN
 
+    def is_anybodys(self, response: Response) -> bool:
+        """Whether anybody but a firewall answered, and it is no failure of a server."""
+        is_challenge = any(name in response.headers for name in _FIREWALLS)
+        return not is_challenge and self.rows.get(response.status, NO_STATUS).other is not Fate.UNCERTAIN
+
 
 def _is_page(response: Response) -> bool:
     """Whether it is a page in HTML. XML is no page where the answer says that it is XML."""

@@ -239,11 +239,26 @@ def test_statuses_may_mean_something_else():
     assert [Delivered, Retry, Rejected] == kinds
 
 
+PAGE = Response(status=404, body=b"<!doctype html>", headers={"content-type": "text/html"})
+
+
+@pytest.mark.parametrize("status", [200, 302, 401, 404, 405])
+def test_a_probe_that_nobody_has_said_is_answered_by_anything_but_a_failure(status):
+    assert http().is_answer(Response(status=status))
+
+
+def test_a_page_answers_no_probe_that_is_said():
+    assert (True, False) == (http().is_answer(PAGE), http(probe={"path": "/status"}).is_answer(PAGE))
+    assert "https://api.example.com/v1/status" == http(probe={"path": "/status"}).probe().url
+
+
+@pytest.mark.parametrize("probe", [{}, {"probe": {"path": "/status"}}])
 @pytest.mark.parametrize(
-    ("status", "is_answer"), [(200, True), (401, True), (404, True), (405, True), (302, False), (503, False)]
+    "response",
+    [Response(status=503), Response(status=408), Response(status=200, headers={"cf-mitigated": "challenge"})],
 )
-def test_the_probe_is_answered_even_by_a_refusal(status, is_answer):
-    assert is_answer is http().is_answer(Response(status=status))
+def test_a_failure_answers_no_probe(probe, response):
+    assert not http(**probe).is_answer(response)
 
 
 def test_rules_are_checked_against_what_is_described():
