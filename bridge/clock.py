@@ -29,6 +29,7 @@ _clock: Clock = time
 _ahead: float | None = None
 """Seconds by which the clock that can be set was ahead of the other one when it was last read."""
 _times_set = 0
+"""How often the clock was found to be set."""
 
 
 def _nanoseconds() -> int:

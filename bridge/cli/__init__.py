@@ -25,6 +25,7 @@ _MODULES: Final = {
     "erase": "persons",
     "disclose": "persons",
     "journal": "journal",
+    "monitoring": "monitoring",
     "version": "version",
 }
 """The module of each command. It is imported when the command is asked for: what the others need would take most of

@@ -1,7 +1,8 @@
-"""What is made from elsewhere: the chart's schema from the program's own, its README from the comments in values.yaml.
+"""What is made from elsewhere: the chart's schema from the program's own, its README from the comments in values.yaml,
+its alerts and its dashboard from those of the program.
 
-Usage: python -m tests.chart.generated  writes both, and the snapshot of the usual rendering; tests say where they are
-out of date.
+Usage: python -m tests.chart.generated  writes all of them, and the snapshot of the usual rendering; tests say where
+they are out of date.
 """
 
 import json
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import yaml
 
+from bridge import monitoring
 from bridge.config.json_schema import schema as of_the_program
 from tests.chart.fetching import helm
 
@@ -147,6 +149,8 @@ ReadWriteOncePod is stable from 1.29 on; before it set `persistence.accessMode: 
 def main() -> None:
     (CHART / "values.schema.json").write_text(json.dumps(values_schema(), indent=1) + "\n")
     (CHART / "README.md").write_text(readme())
+    for name in (monitoring.ALERTS, monitoring.DASHBOARD):
+        (CHART / name).write_text(monitoring.source(name))
     usual = [helm(), "template", "shop", CHART, "-f", CHART / "ci" / "sqlite-values.yaml"]
     (CHART.parents[1] / "tests" / "chart" / "snapshot.yaml").write_bytes(subprocess.check_output(usual))
 

@@ -6,6 +6,7 @@ import subprocess
 import pytest
 import yaml
 
+from bridge import monitoring
 from tests.chart import fetching
 from tests.chart.conftest import only
 
@@ -109,3 +110,15 @@ def test_a_shop_of_which_some_deliveries_are_refused_by_strangers_is_left_alone(
     known = ("bridge_duplicate_deliveries_total", {"source": "shop"}, "0+0x320")
     done = promtool("test", "rules", str(_tried(rules, "DeliveriesRefused", [refused, taken, known], (0, 0, 0))))
     assert 0 == done.returncode, done.stdout + done.stderr
+
+
+def test_the_command_prints_the_same_alerts_for_those_without_kubernetes(rules, promtool, tmp_path):
+    numbers = {"oldest_due_seconds": 900, "lag_records": 1000, "free_bytes": 1 << 30}
+    printed = monitoring.alerts(job="shop-attribution-bridge-private", kind="sqlite", **numbers)
+    path = tmp_path / "rules.yaml"
+    path.write_text(printed)
+    assert 0 == promtool("check", "rules", path).returncode
+    ours, theirs = (yaml.safe_load(text)["groups"][0]["rules"] for text in (printed, rules.read_text()))
+    for rule in theirs:
+        rule["expr"] = rule["expr"].replace('namespace="default", ', "")
+    assert ours == theirs

@@ -13,6 +13,7 @@ import pytest
 import yaml
 from prometheus_client import generate_latest
 
+from bridge import monitoring
 from bridge.config import read
 from bridge.telemetry import REGISTRY
 from tests.chart.conftest import SCENARIOS, only, pods
@@ -417,6 +418,8 @@ def test_the_schema_refuses_it_where_it_stands(refused, scenario, given, place):
 def test_schema_and_readme_are_up_to_date():
     assert values_schema() == json.loads((CHART / "values.schema.json").read_text()), "run `make chart`"
     assert readme() == (CHART / "README.md").read_text(), "run `make chart`"
+    for name in (monitoring.ALERTS, monitoring.DASHBOARD):
+        assert monitoring.source(name) == (CHART / name).read_text(), "run `make chart`"
 
 
 def test_every_value_is_described_or_stands_under_one_that_is():

@@ -9,6 +9,7 @@ _TOP = """# Metrics
 
 `GET /metrics` on the private port (9090) serves these for Prometheus.
 The chart has alerts and a dashboard for them: [kubernetes.md](kubernetes.md).
+Elsewhere `attribution-bridge monitoring` prints both: [server.md](server.md#watch-it).
 Every counter begins at 0 when the process starts.
 So does a counter with labels, for the sources, destinations and rules of the configuration.
 With labels that nobody can foresee, such as a topic by a pattern, it appears when it is first counted.
