@@ -9,7 +9,7 @@ at the start, and takes `plain_wire.py` if one is missing.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -75,23 +75,34 @@ class _Protocol(ResponseHandler):
 
 @dataclass(slots=True)
 class _Endpoint:
-    """One host with one set of headers: how aiohttp is asked for a connection, and the lines of each request."""
+    """One host with one set of headers' names: how aiohttp is asked for a connection, and the lines of each request.
+
+    told  the headers that the lines were made of
+    """
 
     connecting: ClientRequest
     lines: bytes = b""
+    told: Mapping[str, str] | None = None
 
     def head(self, request: Request, url: URL) -> bytes:
         """The head of a request. It is built after connecting, since only then it is known whether a proxy needs its
         own form."""
-        if not self.lines:
-            check(self.connecting.headers)
-            self.lines = "".join([f"{name}: {text}\r\n" for name, text in self.connecting.headers.items()]).encode()
+        if self.told != request.headers:
+            self._tell(request.headers)
         is_told_to_a_proxy = self.connecting.proxy is not None and not self.connecting.is_ssl()
         target = str(url.with_user(None).with_fragment(None)) if is_told_to_a_proxy else url.raw_path_qs
         more = f"Content-Length: {len(request.body or b'')}\r\n" if request.body or request.method != "GET" else ""
         if request.body and "Content-Type" not in self.connecting.headers:
             more += "Content-Type: application/octet-stream\r\n"
         return b"%b%b%b\r\n" % (f"{request.method} {target} HTTP/1.1\r\n".encode(), self.lines, more.encode())
+
+    def _tell(self, headers: Mapping[str, str]) -> None:
+        """Make the lines of these headers. Names that aiohttp's request has not are those that belong to the wire."""
+        whole = CIMultiDict(self.connecting.headers)
+        whole.update({name: text for name, text in headers.items() if name in whole})
+        check(whole)
+        self.lines = "".join([f"{name}: {text}\r\n" for name, text in whole.items()]).encode()
+        self.told = headers
 
 
 class FastWire:
@@ -148,7 +159,7 @@ class FastWire:
 
     def _endpoint(self, request: Request, url: URL) -> _Endpoint:
         trusted = self._authorities.context(request.ca) if request.ca else None
-        key = (url.scheme, url.raw_authority, trusted, *request.headers.items())
+        key = (url.scheme, url.raw_authority, trusted, *request.headers)
         endpoint = self._endpoints.get(key)
         if endpoint is None:
             if len(self._endpoints) >= _MOST_ENDPOINTS:

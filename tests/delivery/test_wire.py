@@ -113,6 +113,22 @@ async def test_a_request_has_its_own_headers_and_ours_and_its_body(client):
         assert "Connection" not in lines
 
 
+async def test_each_request_has_its_own_values_of_the_same_headers(client):
+    async with serving() as server:
+        values = ["k1", "k2", "k2", "k3"]
+        for value in values:
+            headers = {"Idempotency-Key": value, "user-agent": value, "content-length": "7"}
+            assert 200 == (await client.send(_post(server.port, headers=headers))).status
+        lines = [_lines(head)[1] for came in server.connections for head, _ in came]
+        assert values == [each["Idempotency-Key"] for each in lines]
+        assert [(value, "2") for value in values] == [
+            (each.get("User-Agent") or each["user-agent"], each["Content-Length"]) for each in lines
+        ]
+        with pytest.raises(ValueError, match="Idempotency-Key"):
+            await client.send(_post(server.port, headers={**headers, "Idempotency-Key": "a\r\nb: c"}))
+        assert 1 == len([came for came in server.connections if came])
+
+
 async def test_secret_parameters_are_added_to_the_address_on_the_way(client):
     async with serving() as server:
         for query in ("", "?a=1"):
