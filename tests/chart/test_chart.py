@@ -539,3 +539,42 @@ def test_the_values_that_the_page_shows_are_rendered(helm, tmp_path):
         (tmp_path / "values.yaml").write_text(block)
         done = helm("template", "shop", CHART, "-f", tmp_path / "values.yaml")
         assert done.returncode == 0, done.stderr
+
+
+class _Strict(yaml.SafeLoader):
+    """As kustomize reads: a key that stands twice is an error."""
+
+    def construct_mapping(self, node, deep=False):  # noqa: FBT002  PyYAML's own signature
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        assert len(keys) == len(set(keys)), f"a key stands twice: {keys}"
+        return super().construct_mapping(node, deep)
+
+
+def test_no_label_stands_twice_and_the_standard_ones_win(helm, tmp_path):
+    labels = {"team": "ours", "app.kubernetes.io/name": "stolen"}
+    own = {"team": "theirs"}
+    values = {
+        "commonLabels": labels,
+        "podLabels": own,
+        "metrics": {kind: {"enabled": True, "labels": own} for kind in ("serviceMonitor", "rules", "dashboard")},
+    }
+    (tmp_path / "values.yaml").write_text(yaml.safe_dump(values))
+    done = helm("template", "shop", CHART, "-f", CHART / "ci" / "sqlite-values.yaml", "-f", tmp_path / "values.yaml")
+    assert done.returncode == 0, done.stderr
+    objects = [each for each in yaml.load_all(done.stdout, _Strict) if each]
+    assert "stolen" not in {each["metadata"]["labels"]["app.kubernetes.io/name"] for each in objects}
+    assert "theirs" == only(objects, "PrometheusRule")["metadata"]["labels"]["team"]
+    assert "ours" == only(objects, "ServiceAccount")["metadata"]["labels"]["team"]
+    assert "theirs" == only(objects, "StatefulSet")["spec"]["template"]["metadata"]["labels"]["team"]
+
+
+def test_long_names_stay_apart_and_leave_room_for_a_suffix(rendered):
+    begin = "a-release-whose-name-is-as-long-as-helm-lets-it"
+    names = set()
+    for end in ("one", "two"):
+        objects = rendered("sqlite", "--set", f"nameOverride={'n' * 63}", release=f"{begin}-{end}")
+        names.add(only(objects, "StatefulSet")["metadata"]["name"])
+        values = [str(text) for each in objects for text in each["metadata"]["labels"].values()]
+        values += [each["metadata"]["name"] for each in objects]
+        assert [] == [text for text in values if len(text) > 63]
+    assert 2 == len(names)

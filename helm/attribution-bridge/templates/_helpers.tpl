@@ -1,13 +1,22 @@
+{{/* A name that leaves room for a suffix. Two long names that begin alike stay two names. */}}
+{{- define "attribution-bridge.cut" -}}
+{{- if gt (len .) 50 }}
+{{- printf "%s-%s" (trunc 41 . | trimSuffix "-") (sha256sum . | trunc 8) }}
+{{- else }}
+{{- . | trimSuffix "-" }}
+{{- end }}
+{{- end }}
+
 {{- define "attribution-bridge.name" -}}
-{{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
+{{- include "attribution-bridge.cut" (default .Chart.Name .Values.nameOverride) }}
 {{- end }}
 
 {{- define "attribution-bridge.fullname" -}}
 {{- if .Values.fullnameOverride }}
-{{- .Values.fullnameOverride | trunc 50 | trimSuffix "-" }}
+{{- include "attribution-bridge.cut" .Values.fullnameOverride }}
 {{- else }}
-{{- $name := include "attribution-bridge.name" . }}
-{{- ternary .Release.Name (printf "%s-%s" .Release.Name $name) (contains $name .Release.Name) | trunc 50 | trimSuffix "-" }}
+{{- $name := default .Chart.Name .Values.nameOverride }}
+{{- include "attribution-bridge.cut" (ternary .Release.Name (printf "%s-%s" .Release.Name $name) (contains $name .Release.Name)) }}
 {{- end }}
 {{- end }}
 
@@ -17,13 +26,16 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end }}
 
 {{- define "attribution-bridge.labels" -}}
-helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
-{{ include "attribution-bridge.selectorLabels" . }}
-app.kubernetes.io/version: {{ .Values.image.tag | default .Chart.AppVersion | quote }}
-app.kubernetes.io/managed-by: {{ .Release.Service }}
-{{- with .Values.commonLabels }}
-{{ toYaml . }}
+{{- include "attribution-bridge.labelsWith" (dict "root" . "more" dict) }}
 {{- end }}
+
+{{/* Each label once: the standard ones win, then those of one object (more), then commonLabels. */}}
+{{- define "attribution-bridge.labelsWith" -}}
+{{- $own := include "attribution-bridge.selectorLabels" .root | fromYaml }}
+{{- $_ := set $own "helm.sh/chart" (printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-") }}
+{{- $_ = set $own "app.kubernetes.io/version" (.root.Values.image.tag | default .root.Chart.AppVersion | toString) }}
+{{- $_ = set $own "app.kubernetes.io/managed-by" .root.Release.Service }}
+{{- toYaml (merge $own (.more | default dict) (.root.Values.commonLabels | default dict)) }}
 {{- end }}
 
 {{- define "attribution-bridge.serviceAccountName" -}}

@@ -67,10 +67,7 @@ priorityClassName: {{ . }}
 {{- $here := dict "root" . "suffix" "" }}
 metadata:
   labels:
-    {{- include "attribution-bridge.labels" . | nindent 4 }}
-    {{- with .Values.podLabels }}
-    {{- toYaml . | nindent 4 }}
-    {{- end }}
+    {{- include "attribution-bridge.labelsWith" (dict "root" . "more" .Values.podLabels) | nindent 4 }}
   annotations:
     checksum/config: {{ toYaml .Values.config | sha256sum }}
     {{- with .Values.secret.create }}
