@@ -24,6 +24,7 @@ _MODULES: Final = {
     "uncertain": "uncertain",
     "erase": "persons",
     "disclose": "persons",
+    "init": "init",
     "journal": "journal",
     "monitoring": "monitoring",
     "version": "version",
