@@ -578,3 +578,59 @@ def test_long_names_stay_apart_and_leave_room_for_a_suffix(rendered):
         values += [each["metadata"]["name"] for each in objects]
         assert [] == [text for text in values if len(text) > 63]
     assert 2 == len(names)
+
+
+def _image(objects, kind="StatefulSet"):
+    (container,) = only(objects, kind)["spec"]["template"]["spec"]["containers"]
+    return container["image"]
+
+
+@pytest.mark.parametrize(
+    ("words", "image"),
+    [
+        ("image.repository=bridge,image.registry=registry.example", "registry.example/bridge:0.1.0"),
+        ("image.repository=bridge,image.registry=a.example,global.imageRegistry=b.example", "b.example/bridge:0.1.0"),
+        ("image.repository=bridge,image.digest=sha256:0a,global.imageRegistry=b.example", "b.example/bridge@sha256:0a"),
+    ],
+)
+def test_an_image_comes_from_the_registry_of_a_chart_above(rendered, words, image):
+    assert image == _image(rendered("sqlite", "--set", words))
+
+
+def test_secrets_for_pulling_are_those_of_the_chart_above_and_our_own(rendered):
+    objects = rendered("sqlite", "--set", "global.imagePullSecrets[0].name=above,imagePullSecrets[0].name=own")
+    secrets = only(objects, "StatefulSet")["spec"]["template"]["spec"]["imagePullSecrets"]
+    assert [{"name": "above"}, {"name": "own"}] == secrets
+
+
+def test_the_service_has_what_a_load_balancer_wants(rendered, tmp_path):
+    wanted = {"type": "LoadBalancer", "loadBalancerClass": "internal", "loadBalancerSourceRanges": ["203.0.113.0/24"],
+              "externalTrafficPolicy": "Local", "ipFamilyPolicy": "PreferDualStack"}  # fmt: skip
+    path = tmp_path / "values.yaml"
+    path.write_text(yaml.safe_dump({"service": {**wanted, "nodePort": 30080, "labels": {"edge": "public"}}}))
+    services = [each for each in rendered("sqlite", "-f", path) if each["kind"] == "Service"]
+    (door,) = [each for each in services if each["metadata"]["name"] == "shop-attribution-bridge"]
+    assert wanted.items() <= door["spec"].items()
+    assert 30080 == door["spec"]["ports"][0]["nodePort"]
+    assert "public" == door["metadata"]["labels"]["edge"]
+
+
+def test_an_alert_can_be_left_out_and_others_added(rendered, tmp_path):
+    more = {"alert": "Ours", "expr": "vector(1)"}
+    rules = {"enabled": True, "disabled": ["AttributionBridgeErrandsFail"], "extra": [more]}
+    path = tmp_path / "values.yaml"
+    path.write_text(yaml.safe_dump({"metrics": {"rules": rules}}))
+    found = only(rendered("sqlite", "-f", path), "PrometheusRule")["spec"]["groups"][0]["rules"]
+    names = {rule["alert"] for rule in found}
+    assert more in found
+    assert "AttributionBridgeErrandsFail" not in names
+    assert "AttributionBridgeGone" in names
+
+
+def test_prometheus_is_told_how_long_to_wait_and_what_to_rename(rendered, tmp_path):
+    wanted = {"scrapeTimeout": "5s", "relabelings": [{"targetLabel": "cell", "replacement": "one"}],
+              "metricRelabelings": [{"action": "drop", "regex": "go_.*", "sourceLabels": ["__name__"]}]}  # fmt: skip
+    path = tmp_path / "values.yaml"
+    path.write_text(yaml.safe_dump({"metrics": {"serviceMonitor": {"enabled": True, **wanted}}}))
+    (endpoint,) = only(rendered("sqlite", "-f", path), "ServiceMonitor")["spec"]["endpoints"]
+    assert wanted.items() <= endpoint.items()
