@@ -34,6 +34,7 @@ def values_schema() -> dict:
     properties = {name: _of(value) for name, value in values.items() if name != "config"}
     properties["image"]["properties"]["pullPolicy"] = {"enum": ["Always", "IfNotPresent", "Never"]}
     properties["secret"]["properties"]["version"] = {"type": ["string", "integer"]}
+    properties["podDisruptionBudget"]["properties"]["minAvailable"] = {"type": ["string", "integer"]}
     properties["journalKind"] = {"enum": ["", "sqlite", "postgres"]}
     modes = ["ReadWriteOncePod", "ReadWriteOnce"]
     properties["persistence"]["properties"]["accessMode"] = {"enum": modes, "description": "never shared"}

@@ -634,3 +634,34 @@ def test_prometheus_is_told_how_long_to_wait_and_what_to_rename(rendered, tmp_pa
     path.write_text(yaml.safe_dump({"metrics": {"serviceMonitor": {"enabled": True, **wanted}}}))
     (endpoint,) = only(rendered("sqlite", "-f", path), "ServiceMonitor")["spec"]["endpoints"]
     assert wanted.items() <= endpoint.items()
+
+
+@pytest.mark.parametrize(("told", "kept"), [("2", 2), ("50%", "50%")])
+def test_how_many_pods_must_stay_can_be_said(rendered, told, kept):
+    budget = {"minAvailable": told, "unhealthyPodEvictionPolicy": "AlwaysAllow"}
+    words = ",".join(["replicaCount=3", *(f"podDisruptionBudget.{name}={text}" for name, text in budget.items())])
+    spec = only(rendered("postgres", "--set", words), "PodDisruptionBudget")["spec"]
+    assert (kept, "AlwaysAllow") == (spec["minAvailable"], spec["unhealthyPodEvictionPolicy"])
+    assert "maxUnavailable" not in spec
+
+
+def test_pods_are_spread_as_somebody_says(rendered, tmp_path):
+    zone = {"maxSkew": 1, "topologyKey": "topology.kubernetes.io/zone", "whenUnsatisfiable": "DoNotSchedule"}
+    own = {**zone, "labelSelector": {"matchLabels": {"team": "ours"}}}
+    path = tmp_path / "values.yaml"
+    path.write_text(yaml.safe_dump({"topologySpreadConstraints": [zone, own]}))
+    pods = only(rendered("postgres", "-f", path), "Deployment")["spec"]["template"]
+    first, second = pods["spec"]["topologySpreadConstraints"]
+    assert first["labelSelector"]["matchLabels"].items() <= pods["metadata"]["labels"].items()
+    assert own == second
+
+
+def test_an_autoscaler_looks_at_more_than_the_processor(rendered, tmp_path):
+    memory = {
+        "type": "Resource",
+        "resource": {"name": "memory", "target": {"type": "Utilization", "averageUtilization": 80}},
+    }
+    path = tmp_path / "values.yaml"
+    path.write_text(yaml.safe_dump({"autoscaling": {"enabled": True, "extraMetrics": [memory]}}))
+    metrics = only(rendered("postgres", "-f", path), "HorizontalPodAutoscaler")["spec"]["metrics"]
+    assert ["cpu", "memory"] == [each["resource"]["name"] for each in metrics]

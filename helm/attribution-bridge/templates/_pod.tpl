@@ -83,7 +83,13 @@ spec:
   serviceAccountName: {{ include "attribution-bridge.serviceAccountName" . }}
   {{- include "attribution-bridge.placement" . | nindent 2 }}
   terminationGracePeriodSeconds: {{ include "attribution-bridge.gracePeriod" . }}
-  {{- if and .Values.topologySpread (eq (include "attribution-bridge.kind" .) "postgres") }}
+  {{- if .Values.topologySpreadConstraints }}
+  {{- $ours := dict "labelSelector" (dict "matchLabels" (include "attribution-bridge.selectorLabels" . | fromYaml)) }}
+  topologySpreadConstraints:
+    {{- range .Values.topologySpreadConstraints }}
+    - {{- toYaml (hasKey . "labelSelector" | ternary . (merge (deepCopy .) $ours)) | nindent 6 }}
+    {{- end }}
+  {{- else if and .Values.topologySpread (eq (include "attribution-bridge.kind" .) "postgres") }}
   topologySpreadConstraints:
     - maxSkew: 1
       topologyKey: kubernetes.io/hostname
