@@ -557,7 +557,7 @@ async def test_the_roles_of_the_page_are_enough_and_make_no_tables(postgres_plac
         await journal.hold(Hold(dest="api", rule="r", digest="d", since=desk.now, detail=""))
         assert 0 == await journal.release("api", "r")
         assert 1 == (await journal.prune(USUAL_RETENTION, now=desk.later)).bodies
-    with pytest.raises(JournalBusy, match="InsufficientPrivilege"):
+    with pytest.raises(JournalUnreadable, match="may not make the schema"):
         await init(replace(narrow, schema=f"{postgres_place.schema}_more"))
 
 
@@ -635,3 +635,21 @@ async def test_what_the_database_refuses_for_its_content_is_no_passing_fault_and
     )
     assert [NotStorable, type(None)] == [type(answer) for answer in answers]
     assert "unheard" not in str(answers[0])
+
+
+@pytest.mark.parametrize("is_there", [False, True])
+async def test_a_role_that_may_not_make_the_journal_is_told_which_right_it_lacks(postgres_place, is_there):
+    role, schema = f"reader_{uuid.uuid4().hex[:12]}", f"{postgres_place.schema}_others"
+    await _sql(postgres_place, f"CREATE ROLE {role} LOGIN PASSWORD 'p'")
+    if is_there:
+        await _sql(postgres_place, f'CREATE SCHEMA "{schema}"')
+    right = f"USAGE, CREATE ON SCHEMA {schema}" if is_there else "CREATE ON DATABASE .*"
+    poor = replace(postgres_place, dsn=_as(postgres_place.dsn, role), schema=schema)
+    with pytest.raises(JournalUnreadable, match=f"the role {role} may not make .*: .* GRANT {right} TO {role}, or"):
+        await init(poor)
+
+
+def _as(dsn, role):
+    """The same database for another role."""
+    parts = urlsplit(dsn)
+    return urlunsplit(parts._replace(netloc=f"{role}:p@{parts.netloc.rpartition('@')[2]}"))

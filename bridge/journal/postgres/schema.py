@@ -19,15 +19,34 @@ async def _made(connection: Connection, database: Database) -> bool:
     quoted = '"' + database.place.schema.replace('"', '""') + '"'
     await check_encoding(connection)
     await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
-    if await connection.fetchval("SELECT to_regclass($1)", f"{quoted}.meta") is not None:
+    schema = database.place.schema
+    is_there = await connection.fetchval("SELECT to_regnamespace($1)", quoted) is not None
+    may_look = is_there and await connection.fetchval("SELECT has_schema_privilege($1, 'USAGE')", schema)
+    if may_look and await connection.fetchval("SELECT to_regclass($1)", f"{quoted}.meta") is not None:
         return await _brought_on(connection, database, quoted)
-    if await connection.fetchval("SELECT to_regnamespace($1)", quoted) is None:
+    await _check_rights(connection, schema if is_there else None)
+    if not is_there:
         await connection.execute(f"CREATE SCHEMA {quoted}")
     await connection.execute(f"SET LOCAL search_path = {quoted}")
     await connection.execute(schema_script())
     cells = [("version", str(VERSION).encode()), ("salt", chance.octets(16))]
     await connection.executemany("INSERT INTO meta (name, value) VALUES ($1, $2)", cells)
     return True
+
+
+async def _check_rights(connection: Connection, schema: str | None) -> None:
+    """Raise JournalUnreadable if this role may not make tables in a schema, or for None, may not make one."""
+    may = "has_database_privilege(current_database(), 'CREATE')"
+    if schema is not None:
+        may = "has_schema_privilege($1, 'CREATE')"
+    told = f"SELECT {may}, quote_ident(current_user), quote_ident(coalesce($1, current_database()))"
+    allowed, role, place = await connection.fetchrow(told, schema)
+    if not allowed:
+        right, made = ("CREATE ON DATABASE", "the schema") if schema is None else ("USAGE, CREATE ON SCHEMA", "tables")
+        raise JournalUnreadable(
+            f"the role {role} may not make {made}: let its owner say GRANT {right} {place} TO {role}, or run "
+            "`attribution-bridge journal init` once as a role that may"
+        )
 
 
 async def _brought_on(connection: Connection, database: Database, quoted: str) -> bool:
