@@ -61,7 +61,7 @@ def send(files: tuple[Path, ...], **asked: object) -> None:
         _verify(signer, _as_they_are(files, signer, asked), asked)
         return
     payloads = _payloads(files, signer, asked)
-    signer.sign(b"", topic=payloads[0].topic, tenant=_shop(asked), delivery_id="")  # says now that a shop is unknown
+    _signed(signer, payloads[0], _shop(asked))  # says now that a shop is unknown
     url = _url("url", asked["url"] or f"http://127.0.0.1:{settings.door.port}{PATH}{name}")
     private = _url("settled", asked["settled"]) if asked["settled"] else None
     answers = options.wait_for(_post(url, signer, _order(payloads, asked)))
@@ -134,10 +134,15 @@ def _print(answers: Answers, url: str, *, as_json: bool) -> None:
         click.echo("the rest was not sent: nobody listens there; is the bridge running, at this port?", err=True)
 
 
+def _signed(signer: Signs, payload: Payload, shop: str | None) -> Mapping[str, str]:
+    """The headers of a delivery that is not sent. Some platforms sign the id and parts of the body too."""
+    return signer.sign(payload.body, topic=payload.topic, tenant=shop, delivery_id="tried")
+
+
 def _refused(signer: Signs, payload: Payload, shop: str | None, url: str) -> str:
     """Advice on an answer of 401."""
-    headers = signer.sign(payload.body, topic=payload.topic, tenant=shop, delivery_id="")
-    found = (signer.fitting_secret(payload.body, tenant=shop, signature=value) for value in headers.values())
+    signed = _signed(signer, payload, shop).values()
+    found = (signer.fitting_secret(payload.body, tenant=shop, signature=value) for value in signed)
     secret = next(filter(None, found), "the configured secret")
     return (
         f"signed with {secret}: the bridge at {url} has another secret for this shop, or does not know the shop. Give "

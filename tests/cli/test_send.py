@@ -5,10 +5,18 @@ import json
 import socket
 
 import pytest
+import yaml
 
 from bridge.cli.sender import example, fresh
 from bridge.errors import BridgeError
 from tests.cli.conftest import CONFIG
+
+PLACED = {
+    "for": "order",
+    "to": "hellotext",
+    "at": "= received_at",
+    "give": {"action": "order.placed", "session": "s-1"},
+}
 
 
 @pytest.fixture
@@ -169,3 +177,22 @@ def test_which_secret_fits_is_told_with_the_variables_of_a_trial_too(typed, sett
     signed = source.sign((tmp_path / "order.json").read_bytes(), topic="orders/create", tenant=None, delivery_id="x")
     told = typed("send", "order.json", "--verify", signed["X-Shopify-Hmac-Sha256"])
     assert (0, "example.myshopify.com: secret 1 of 1 (env:SHOPIFY_SECRET)\n") == (told.exit_code, told.output)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{preset: standard-webhooks, lane: = doc.id, shops: {a.example.com: {secrets: [env:WEBHOOK_SECRET]}}}",
+        "{preset: ecwid, shops: {a.example.com: {secrets: [env:WEBHOOK_SECRET]}}}",
+    ],
+    ids=["that signs the id", "that signs parts of the body"],
+)
+async def test_a_delivery_of_a_platform_is_signed(typed_beside, tmp_path, monkeypatch, nobody, source):
+    config = yaml.safe_load(CONFIG)
+    config["sources"] = {"shop": {"connector": "webhook", **yaml.safe_load(source)}}
+    config["include"], config["rules"] = [], {"placed": PLACED}
+    (tmp_path / "bridge.yaml").write_text(yaml.safe_dump(config))
+    (tmp_path / "order.json").write_text('{"id": "A-1", "eventId": "e", "eventCreated": 1, "data": {"orderId": "A-1"}}')
+    monkeypatch.setenv("WEBHOOK_SECRET", "whsec_AAECAwQFBgcICQoLDA0ODw==")
+    told = await typed_beside("send", "order.json", "--url", nobody)
+    assert "1 got no answer from" in told.output
