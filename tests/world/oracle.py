@@ -5,6 +5,7 @@ import json
 import sqlite3
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from tests.world.api import Said
@@ -240,16 +241,13 @@ class Oracle:
             last = max([last, *times])
             seen.update(fresh)
 
-    def judge_patience(self, give_up: float, orders: Sequence[Order], now: float) -> None:
-        """Nothing is given up before its time, by the clock that nobody sets. give_up, now: in seconds."""
-        kept = {
-            order.id: min((d.kept_at for d in order.documents if d.kept_at is not None), default=now)
-            for order in orders
-        }
+    def judge_patience(self, give_up: timedelta, orders: Sequence[Order], now: datetime) -> None:
+        """Nothing is given up before its time. now: by the clock that nobody sets; no try is older than its order."""
+        began = {order.id: order.began for order in orders}
         given_up = self._ask("SELECT name, fact FROM fact JOIN lane ON lane.n = fact.lane WHERE reason = 'gave up'")
         for order, fact in given_up:
-            if now - kept.get(order, now) < give_up:
-                raise Broken(f"{fact} of {order} was given up before its time")
+            if now - began[order] < give_up:
+                raise Broken(f"{fact} of {order} was given up {now - began[order]} after the order began")
 
     def judge_others(self, orders: Sequence[Order], begin: float, end: float) -> None:
         """While one action alone is not allowed, what came is placed within a quarter of an hour."""

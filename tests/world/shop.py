@@ -40,13 +40,14 @@ class Document:
 
 @dataclass(eq=False)
 class Order:
-    """An order and its books."""
+    """An order and its books. began: when it was made, by the clock that nobody sets."""
 
     id: str
     email: str
     session: str
     currency: str
     total: Decimal
+    began: datetime
     documents: list[Document] = field(default_factory=list)
     is_erased: bool = False
 
@@ -86,6 +87,7 @@ class Shop:
             session=f"5f0c7f3c-0000-4000-8000-{number:012d}"[:36] if who in ("both", "session") else "",
             currency=currency,
             total=sum(prices, Decimal(0)),
+            began=at,
         )
         self._live(order, prices, at)
         self.orders.append(order)

@@ -142,6 +142,7 @@ class World:
             "concurrency": self._chance.choice((1, 2, 8, 64)),
         }
         self._is_over = False
+        self._is_timed = True
         self._troubled_until = 0.0
         self._may_start_at = 0.0
         self._settings: Any = None
@@ -198,6 +199,8 @@ class World:
         if self._must_restore:
             self._put_back()
         self._machine.free = max(self._machine.free, 1 << 30)
+        # A process cannot know what was done to the clock before it began.
+        self._is_timed = self._is_timed and not self._machine.clock.set_by
         ended = self._machine.live(self._settings)
         self.counted[f"lives {ended}"] += 1
         self._raise_broken()
@@ -235,6 +238,8 @@ class World:
     def _look_for_forgotten(self) -> None:
         """When all has been well for a while, nothing that is due waits."""
         process = self._machine.process
+        if self._is_timed:
+            self._check(lambda: self._oracle.judge_patience(self._limits["give_up"], self._shop.orders, self.now))
         if self._machine.clock.at > self._troubled_until and process is not None and process.is_open:
             now = self._machine.clock.time_ns() // 1000
             self._check(lambda: self._oracle.judge_due(now))
@@ -289,7 +294,6 @@ class World:
             if line["event"] == "fact.settled" and line["state"] != State.DELIVERED
         }
         self.counted += self._oracle.judge(self._shop.orders, self._api.said)
-        self._oracle.judge_patience(self._limits["give_up"].total_seconds(), self._shop.orders, self._machine.clock.at)
         if any(document.kept_at is None for document in self._last_order.documents):
             raise Broken("an order that came when all was well for long was not taken in")
         if not self._brokers.are_done():
