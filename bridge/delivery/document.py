@@ -112,10 +112,16 @@ class DocumentDelivery:
                 await self._journal.release(hold.dest, hold.rule)
                 emit("rule.released", dest=hold.dest, rule=hold.rule, detail="the rule has changed")
 
+    def _now(self) -> datetime:
+        """The time now, with a note of how far back this machine's clock has been: a first try may have that time."""
+        now = clock.now()
+        self._began = min(self._began, now - timedelta(seconds=self._clock()))
+        return now
+
     def _set_ahead(self) -> timedelta:
-        """The time by which this machine's clock was set ahead since the start, compared with the clock that nobody
-        sets. Nothing is given up for a time that has not passed."""
-        moved = clock.now() - timedelta(seconds=self._clock()) - self._began
+        """The time by which this machine's clock was set ahead since it was furthest back, compared with the clock that
+        nobody sets. Nothing is given up for a time that has not passed."""
+        moved = self._now() - timedelta(seconds=self._clock()) - self._began
         return moved if moved > clock.WAS_SET else timedelta()
 
     def release(self, rule: str) -> None:
@@ -175,7 +181,7 @@ class DocumentDelivery:
     async def step_back(self, claims: Sequence[Claim]) -> None:
         """Put the lanes of these claims behind all others that are due."""
         detail = "while nothing is sent, others are looked at first"
-        end = Postponed(until=clock.now(), fact="", reason=Reason.NOT_ALLOWED, detail=detail)
+        end = Postponed(until=self._now(), fact="", reason=Reason.NOT_ALLOWED, detail=detail)
         await asyncio.gather(*[self._end(ClaimedDocument(claim, self._book.rules), end) for claim in claims])
 
     async def carry(self, document: ClaimedDocument) -> None:
@@ -256,7 +262,7 @@ class DocumentDelivery:
 
     async def _send(self, document: ClaimedDocument, event: Event) -> Postponed | None:
         """Send one fact. What is final is noted in the document; what must wait postpones the lane."""
-        claim, attempt = document.claim, document.attempt(clock.now(), event)
+        claim, attempt = document.claim, document.attempt(self._now(), event)
         key = (event.fact, event.once)
         before_sending = BeforeSending(
             confirm=lambda: self._confirm(claim), mark_departed=lambda: self._mark_departed(claim, event)
@@ -273,7 +279,7 @@ class DocumentDelivery:
         decision = decide(
             outcome,
             attempt=attempt.number,
-            now=clock.now(),
+            now=self._now(),
             first_tried_at=attempt.first_tried_at + self._set_ahead(),
             retry=self._route.retry,
             chance=chance.fraction(),
@@ -296,7 +302,7 @@ class DocumentDelivery:
             return None
         detail = f"facts of the rule {event.rule} alone are told to wait"
         return Postponed(
-            until=clock.now() + timedelta(seconds=rest), fact=event.fact, reason=Reason.THROTTLED, detail=detail
+            until=self._now() + timedelta(seconds=rest), fact=event.fact, reason=Reason.THROTTLED, detail=detail
         )
 
     async def _in_scope(self, document: ClaimedDocument, event: Event, outcome: Outcome, began: float) -> Outcome:
@@ -360,7 +366,7 @@ class DocumentDelivery:
         digest = self._book.rules.digest_of(rule)
         if rule in self.held or rules.digest_of(rule) != digest:
             return
-        hold = Hold(dest=self._route.name, rule=rule, digest=digest, since=clock.now(), detail=detail)
+        hold = Hold(dest=self._route.name, rule=rule, digest=digest, since=self._now(), detail=detail)
         await self._until_stored(lambda: self._journal.hold(hold))
         if rule in self.held:  # by another fact meanwhile
             return
@@ -391,7 +397,7 @@ class DocumentDelivery:
         If the journal refuses that too, the journal itself is the cause: it is treated as one that is busy.
         """
         try:
-            await self._until_stored(lambda: self._journal.record(claim, progress, now=clock.now()))
+            await self._until_stored(lambda: self._journal.record(claim, progress, now=self._now()))
         except NotStorable as problem:
             emit("journal.refused", **_names(claim), dest=self._route.name, detail=str(problem))
             bare = _bare(progress, str(problem))
@@ -399,7 +405,7 @@ class DocumentDelivery:
 
     async def _stored_bare(self, claim: Claim, progress: Progress) -> None:
         try:
-            await self._journal.record(claim, progress, now=clock.now())
+            await self._journal.record(claim, progress, now=self._now())
         except NotStorable as problem:
             raise JournalBusy(f"it refuses what must be known of an order: {problem}") from None
 
@@ -429,7 +435,7 @@ class DocumentDelivery:
         emit("fact.departed", **_names(claim), dest=self._route.name, fact=event.fact, once=event.once)
 
     async def _emit_settled(self, claim: Claim, progress: Progress) -> None:
-        seconds = round((clock.now() - claim.envelope.received_at).total_seconds(), 3)
+        seconds = round((self._now() - claim.envelope.received_at).total_seconds(), 3)
         for number, settled in enumerate(progress.settled, 1):
             if number % _LINES_IN_A_ROW == 0:
                 await asyncio.sleep(0)

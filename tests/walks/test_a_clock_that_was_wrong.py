@@ -51,13 +51,15 @@ async def test_a_lane_that_waits_for_next_year_goes_on_however_shortly_the_clock
         await bridge.settled(number)
 
 
-async def test_nothing_is_given_up_for_the_time_by_which_the_clock_was_set_ahead(running, order, set_ahead):
+@pytest.mark.parametrize(("first", "then"), [(0, 365), (-365, 0)], ids=["set ahead", "back, and set right"])
+async def test_nothing_is_given_up_for_the_time_by_which_the_clock_was_set(running, order, set_ahead, first, then):
     number, body = order()
     async with running() as bridge:
         await bridge.fail(status=503)
-        assert (200, "") == await bridge.post(body)
-        await bridge.until(lambda: bridge.received("/v1/profiles"))
-        set_ahead.enter_context(clock.installed(Shifted(timedelta(days=365))))
+        with clock.installed(Shifted(timedelta(days=first))):
+            assert (200, "") == await bridge.post(body)
+            await bridge.until(lambda: bridge.received("/v1/profiles"))
+        set_ahead.enter_context(clock.installed(Shifted(timedelta(days=then))))
         tried = len(await bridge.received("/v1/profiles"))
 
         async def was_tried_again():
