@@ -420,7 +420,8 @@ class World:
         if chance.random() < 0.35:
             actions = (chance.choice(("order.placed", "order.confirmed", "refund.received", "order.shipped")),)
         until = self._machine.clock.at + chance.choice((1.0, 20.0, 120.0, 3600.0))
-        self._trouble(until - self._machine.clock.at)
+        # Where a probe may leave a fact uncertain, a paused destination is asked once an hour.
+        self._trouble(until - self._machine.clock.at + (0.0 if kind.isdigit() else 3600.0))
         self._api.weather.append(Weather(kind, until, chance.choice((0.2, 0.7, 1.0)), actions))
 
     def _one_action_refused(self, chance: Random) -> None:
