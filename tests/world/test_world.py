@@ -44,9 +44,10 @@ def test_a_seed_is_the_same_world_to_the_step():
     assert 3 == len(set(first.split()))
 
 
-def test_every_promise_holds_in_every_world(chance):
-    """Worlds from a seed on, for two minutes on each processor, so that each run tries others."""
-    first = chance.randrange(10**9)
+def test_every_promise_holds_in_every_world():
+    """Worlds from a seed on, for two minutes on each processor. They are the same in each run, so that a failure is of
+    the change that it came with; `make prove` draws others."""
+    first = 3_000_000
     count = os.cpu_count() or 1
     words = [
         [sys.executable, "-m", "tests.prove", "--part", "world", "--worker", str(first + n + 1), "--stride", str(count)]

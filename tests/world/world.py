@@ -238,7 +238,7 @@ class World:
     def _look_for_forgotten(self) -> None:
         """When all has been well for a while, nothing that is due waits."""
         process = self._machine.process
-        if self._is_timed:
+        if self._is_timed and process is not None and process.is_open:
             self._check(lambda: self._oracle.judge_patience(self._limits["give_up"], self._shop.orders, self.now))
         if self._machine.clock.at > self._troubled_until and process is not None and process.is_open:
             now = self._machine.clock.time_ns() // 1000
