@@ -28,6 +28,8 @@ ENVIRON = {
     "WEBHOOK_SECRET": "whsec_AAECAwQFBgcICQoLDA0ODw==",
     "CLIENT_SECRET": "c",
     "WOOCOMMERCE_SECRET": "w",
+    "WOOCOMMERCE_KEY": "k",
+    "WOOCOMMERCE_KEY_SECRET": "k",
     "API_TOKEN": "t",
 }
 FOLDERS = ("bridge", "connectors", "docs", "helm", "tests")

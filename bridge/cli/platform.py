@@ -1,5 +1,6 @@
 """A platform's own commands, for every connector that can do errands: `attribution-bridge shopify subscribe`."""
 
+import copy
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
@@ -21,10 +22,12 @@ _dry_run = click.option("--dry-run", is_flag=True, help="Say what would be done,
 
 
 def platform_of(name: str) -> click.Group:
-    """The commands of one connector."""
+    """The commands of one connector, with examples that name it."""
     group = click.Group(name, help=f"Ask {name} itself: subscriptions, a check-up, and what never came.")
     for command in (subscribe, doctor, reconcile):
-        group.add_command(command)
+        own = copy.copy(command)
+        own.help = (command.help or "").replace("attribution-bridge shopify", f"attribution-bridge {name}")
+        group.add_command(own)
     return group
 
 
@@ -61,7 +64,7 @@ def subscribe(ctx: click.Context, /, **asked: Any) -> None:  # noqa: ANN401  cli
 @options.as_json
 @click.pass_context
 def doctor(ctx: click.Context, /, **asked: Any) -> None:  # noqa: ANN401  click's parameters
-    """Look at all that must be right for orders to come: token, scopes, version, address, subscriptions, secret, clock.
+    """Look at all that must be right for orders to come: access, address, subscriptions, secret, clock.
 
     Changes nothing. Exits 1 where something is wrong; each line says how to mend it.
 

@@ -18,6 +18,7 @@ from bridge.errors import Answered, BridgeError, Malformed, NotAuthentic
 from bridge.setting_types import Secret
 from bridge.signatures import digest, matching_secret, signature_text
 from bridge.surrogates import decoded
+from connectors.woocommerce.access import Access, Upkeep
 from connectors.woocommerce.fields import KINDS
 
 TOPICS: Final[Mapping[str, str]] = {
@@ -42,6 +43,8 @@ class Shop(BaseModel):
 
     secrets: list[Secret] = Field(min_length=1)
     """Secrets of its webhooks, of which any may have signed. No two shops share one."""
+    access: Access | None = None
+    """Access to the REST API, for reconciliation and webhooks. Default: the shop is not asked."""
 
 
 class Woocommerce(BaseModel):
@@ -51,6 +54,11 @@ class Woocommerce(BaseModel):
 
     shops: dict[str, Shop] = Field(min_length=1)
     """Shops by their address without `https://` and without a final slash."""
+    address: str | None = Field(default=None, pattern=r"^https?://[^/\s]+/\S*$")
+    """Public https address of this source, as WooCommerce is to post to it. Shops with `access` need it, unless
+    `upkeep: {subscriptions: leave}`."""
+    upkeep: Upkeep = Upkeep()
+    """What `run` does by itself for shops with `access`."""
     unpaid: Literal["send", "skip"] = "send"
     """Whether an order counts as placed while it waits for a payment (`pending`, `failed`), or only from then on."""
 
@@ -63,6 +71,21 @@ class Woocommerce(BaseModel):
         if len(keys) != len(set(keys)):
             raise ValueError("two shops have the same secret: give each shop's webhooks one of their own, since only "
                              "the secret says whose an order is")  # fmt: skip
+        return self
+
+    @model_validator(mode="after")
+    def _is_reachable(self) -> "Woocommerce":
+        if self.address is None and self.upkeep.subscriptions != "leave" and any(s.access for s in self.shops.values()):
+            raise ValueError(
+                "with `access:` in a shop, write `address:` (the public https address that WooCommerce posts to), or "
+                "`upkeep: {subscriptions: leave}`"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _topics_are_known(self) -> "Woocommerce":
+        if unknown := [topic for topic in self.upkeep.topics if topic not in TOPICS]:
+            raise ValueError(f"upkeep: {unknown[0]} cannot be subscribed to; there are: {', '.join(TOPICS)}")
         return self
 
     def kinds(self) -> Mapping[str, Fields]:
@@ -127,6 +150,24 @@ class Woocommerce(BaseModel):
             received_at=arrival.received_at,
             headers=label.headers,
             raw=arrival.body,
+        )
+
+    def found(self, raw: bytes, *, source: str, tenant: str, now: datetime) -> Envelope:
+        """An order that the shop was asked for, named as its webhook would have been. Raises Malformed."""
+        document = _document(raw)
+        kind, lane, version = _kind(document), str(document.id), instant(document.date_modified_gmt)
+        return Envelope(
+            source=source,
+            id=f"found:{lane}:{_sha(raw) if version is None else version.isoformat()}",
+            topic="order.updated",
+            kind=kind,
+            tenant=tenant,
+            lane=lane,
+            version=version,
+            aliases=_aliases(document),
+            occurred_at=version,
+            received_at=now,
+            raw=raw,
         )
 
     def sign(self, body: bytes, *, topic: str, tenant: str | None, delivery_id: str) -> Mapping[str, str]:
