@@ -134,7 +134,7 @@ class FactNames:
             if not outlets[new].is_another:
                 yield Problem(
                     path=f"destinations.{new}",
-                    file=str(self.settings.files[0]) if self.settings.files else "",
+                    file=str(self.settings.file or ""),
                     message=f"is new, and the journal keeps keys of destination {gone[0]}, which is not configured any "
                     f"more. If it was renamed, call it {gone[0]} again, or every order would be sent again; if it is "
                     "another, write `formerly: []` in it",

@@ -10,20 +10,19 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Protocol, TypeAlias
+from typing import Final, Protocol
 
 from bridge.config import Settings, read_file
-from bridge.errors import BridgeError, ConfigurationError, JournalBusy
+from bridge.errors import BridgeError, JournalBusy
 from bridge.fact_names import check_and_remember
 from bridge.journal import Journal
 from bridge.known_series import show_known_series
 from bridge.mapping.rulebook import Rulebook
 from bridge.telemetry import GENERATION, RULES_UP_TO_DATE, emit, frames
+from bridge.texts import Sign, sign_of
 
 LOOK_EVERY: Final = 5.0  # seconds
 _AT_START_ONLY: Final = ("sources", "destinations", "journal", "door", "private", "delivery", "logs")
-
-Seen: TypeAlias = Mapping[Path, tuple[int, int, int, int] | None]
 
 
 class Carrying(Protocol):
@@ -44,41 +43,40 @@ class Reload:
 
     async def run(self, asked: asyncio.Event) -> None:
         """Look for changed files until cancelled. asked: SIGHUP came."""
-        files: Sequence[Path] = self.settings.files
-        seen = looked_at(files)
+        seen: Mapping[Path, Sign] = self.settings.files if self.settings.file else {}
+        is_again = False
         while True:
             with suppress(TimeoutError):
-                async with asyncio.timeout(LOOK_EVERY if files else None):
+                async with asyncio.timeout(LOOK_EVERY if seen else None):
                     await asked.wait()
-            now = looked_at(files)
-            if asked.is_set() or now != seen:
+            if asked.is_set() or is_again or any(sign_of(path) != sign for path, sign in seen.items()):
                 asked.clear()
-                files, seen = await self._reloaded(files, now)
+                seen, is_again = await self._reloaded(seen)
 
-    async def _reloaded(self, files: Sequence[Path], now: Seen) -> tuple[Sequence[Path], Seen]:
-        """Reload, and return the files to look at from now on, and how they looked when they were read. How they looked
-        is empty if they must be read again for the journal's sake."""
+    async def _reloaded(self, seen: Mapping[Path, Sign]) -> tuple[Mapping[Path, Sign], bool]:
+        """Reload, and return the files to look at from now on as they were before they were read, and whether they must
+        be read again for the journal's sake."""
+        now = {path: sign_of(path) for path in seen}
+        read: dict[Path, Sign] = {}
         try:
-            found = await asyncio.to_thread(self._read)
+            found = await asyncio.to_thread(self._read, read)
             await self._take(found)
         except JournalBusy as problem:
             self._refuse(f"{problem}; it is tried again")
-            return files, {}
+            return {**now, **read}, True
         except BridgeError as problem:
             self._refuse(str(problem))
-            wrong = problem.problems if isinstance(problem, ConfigurationError) else ()
-            more = {Path(each.file): None for each in wrong if each.file and Path(each.file) not in now}
-            return (*files, *more), {**now, **looked_at([*more])}
         except Exception as problem:  # noqa: BLE001  the boundary to whatever files hold: the old rules stay in force
             emit("reload.failed", problem=type(problem).__name__, frames=frames(problem))
             self._refuse(f"{type(problem).__name__} while reading it; see the log event reload.failed")
-            return files, now
-        return found.files, {**looked_at(found.files), **{path: now[path] for path in found.files if path in now}}
+        else:
+            return read, False
+        return {**now, **read}, False
 
-    def _read(self) -> Settings:
-        if not self.settings.files:
+    def _read(self, files: dict[Path, Sign]) -> Settings:
+        if self.settings.file is None:
             raise BridgeError("the configuration was not read from a file: it cannot be read again")
-        return read_file(self.settings.files[0])
+        return read_file(self.settings.file, files=files)
 
     async def _take(self, found: Settings) -> None:
         changed = [name for name in _AT_START_ONLY if found.sections.get(name) != self.settings.sections.get(name)]
@@ -100,18 +98,6 @@ class Reload:
         self.book.refused = why
         RULES_UP_TO_DATE.set(0)
         emit("rules.refused", generation=self.book.generation, detail=why)
-
-
-def looked_at(files: Sequence[Path]) -> Seen:
-    """The signs by which a file is known to have changed. None: it is not there."""
-    found: dict[Path, tuple[int, int, int, int] | None] = {}
-    for path in files:
-        try:
-            stat = path.stat()
-            found[path] = (stat.st_dev, stat.st_ino, stat.st_mtime_ns, stat.st_size)
-        except (OSError, ValueError):  # the second: a name that no file can have
-            found[path] = None
-    return found
 
 
 def emit_loaded(book: Rulebook, settings: Settings) -> None:

@@ -3,10 +3,14 @@
 import stat
 from os import stat_result
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 LARGEST: Final = 8 * 1024 * 1024
 """The most bytes of a file: a table of 100,000 lines fits."""
+
+
+Sign: TypeAlias = tuple[int, int, int, int] | None
+"""What stat() says of a file, by which it is known to have changed. None: it is not there."""
 
 
 class NoText(Exception):
@@ -31,6 +35,15 @@ def bytes_of(path: Path, largest: int = LARGEST) -> bytes:
     if len(raw) > largest:
         raise _too_large(largest)
     return raw
+
+
+def sign_of(path: Path) -> Sign:
+    """The sign of a file as it is now. Whoever reads it takes the sign first: a change between the two is then seen."""
+    try:
+        found = path.stat()
+    except (OSError, ValueError):  # the second: a name that no file can have
+        return None
+    return found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size
 
 
 def _check(found: stat_result, largest: int) -> None:

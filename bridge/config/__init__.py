@@ -41,7 +41,7 @@ from bridge.mapping.loader import Document, load
 from bridge.mapping.records import RecordExpressions
 from bridge.mapping.rules import Rules, Written, compile_rules
 from bridge.setting_types import EXPRESSIONS, MadeUp
-from bridge.texts import NoText, text_of
+from bridge.texts import NoText, Sign, sign_of, text_of
 
 _ANY: Fields = {}
 """The shape of documents or events of which nothing is known: any field."""
@@ -93,8 +93,10 @@ class Settings:
     logs: Logs
     sections: Mapping[str, Json] = field(default_factory=dict, repr=False)
     """The sections as they stand in the file. A reload compares them to see what has changed."""
-    files: tuple[Path, ...] = ()
-    """All files that were read, the configuration first. Empty if it came as text."""
+    file: Path | None = None
+    """The file of the configuration. None: it came as text."""
+    files: Mapping[Path, Sign] = field(default_factory=dict)
+    """All files that were read, each with its sign from before the reading."""
     switched_off: Mapping[str, str] = field(default_factory=dict)
     """Included rules that `NAME: false` switches off, each with the file and line that says so."""
     opt_in: tuple[str, ...] = ()
@@ -126,11 +128,14 @@ class Settings:
         ]
 
 
-def read_file(path: Path, *, environ: Mapping[str, str] | None = None) -> Settings:
+def read_file(
+    path: Path, *, environ: Mapping[str, str] | None = None, files: dict[Path, Sign] | None = None
+) -> Settings:
     """Read a configuration from a file. Raises ConfigurationError with every problem of the file and of what it
-    includes."""
-    found = read(_text_of(path), file=str(path), environ=environ)
-    return replace(found, files=(path, *found.files))
+    includes. Each file that was looked for is noted in `files`, also where this raises."""
+    files = {} if files is None else files
+    files[path] = sign_of(path)
+    return replace(_read(_text_of(path), str(path), environ, files), file=path)
 
 
 def _text_of(path: Path) -> str:
@@ -144,8 +149,11 @@ def _text_of(path: Path) -> str:
 
 def read(text: str, *, file: str = "bridge.yaml", environ: Mapping[str, str] | None = None) -> Settings:
     """Read settings from text, as `read_file` does from a file. Included files are looked for beside `file`."""
-    document = load(text, file)
-    reading = _ConfigReader(document, os.environ if environ is None else environ)
+    return _read(text, file, environ, {})
+
+
+def _read(text: str, file: str, environ: Mapping[str, str] | None, files: dict[Path, Sign]) -> Settings:
+    reading = _ConfigReader(load(text, file), os.environ if environ is None else environ, files)
     settings = reading.settings()
     if settings is None:
         raise ConfigurationError(sorted(reading.problems, key=lambda p: (p.file != file, p.file, p.line, p.column)))
@@ -171,6 +179,7 @@ class _ConfigReader:
 
     document: Document
     environ: Mapping[str, str]
+    files: dict[Path, Sign] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     written: list[Written] = field(default_factory=list)
     composing: Includes | None = None
@@ -212,7 +221,7 @@ class _ConfigReader:
             delivery=top.delivery,
             logs=top.logs,
             sections=self.document.value,
-            files=tuple(self.composing.files),
+            files=self.files,
             switched_off=self.composing.switched_off,
             opt_in=tuple(self.composing.opt_in),
             written=tuple(self.written),
@@ -410,7 +419,7 @@ class _ConfigReader:
         """The variables of the file with its tables. Expressions of sources may read them too."""
         self.composing = Includes(
             document=self.document, include=top.include, rules=top.rules, vars=top.vars, tables=top.tables,
-            fields=top.fields, problems=self.problems, is_whole="include" not in self.unread,
+            fields=top.fields, files=self.files, problems=self.problems, is_whole="include" not in self.unread,
         )  # fmt: skip
         variables = self.composing.variables()
         self.expressions = RecordExpressions(None if self.unread & {"vars", "tables"} else variables)

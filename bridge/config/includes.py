@@ -16,7 +16,7 @@ from bridge.mapping.inference import from_schema
 from bridge.mapping.loader import Document, load
 from bridge.mapping.rules import Written
 from bridge.mapping.tables import table
-from bridge.texts import NoText, text_of
+from bridge.texts import NoText, Sign, sign_of, text_of
 
 Place = tuple[str | int, ...]
 
@@ -25,6 +25,7 @@ Place = tuple[str | int, ...]
 class Includes:
     """The sections of one configuration that make its rules; collects problems, and the files that were read.
 
+    files         each file that was read, or that could not be, with its sign from before the reading
     switched_off  included rules that `NAME: false` switches off, each with the place that says so
     opt_in        included rules that are off until `NAME: true` switches them on
     shipped       rules of connectors, each with the place in `include` that names them
@@ -37,9 +38,9 @@ class Includes:
     vars: Mapping[str, Json]
     tables: Mapping[str, str]
     fields: Mapping[str, Json]
+    files: dict[Path, Sign]
     problems: list[Problem] = field(default_factory=list)
     is_whole: bool = True
-    files: list[Path] = field(default_factory=list)
     switched_off: dict[str, str] = field(default_factory=dict)
     opt_in: list[str] = field(default_factory=list)
     shipped: dict[str, int] = field(default_factory=dict)
@@ -65,9 +66,10 @@ class Includes:
             if name in self.vars:
                 self._add(f"{name} is a variable too: give one another name", ("tables", name))
             tables[name] = {}
-            text = self._beside(file, ("tables", name))
+            path = self._beside(file)
+            text = self._text_of(path, ("tables", name))
             try:
-                tables[name] = {} if text is None else table(text, str(self.files[-1]))
+                tables[name] = {} if text is None else table(text, str(path))
             except ConfigurationError as wrong:
                 self.problems.extend(wrong.problems)
         return {**self.vars, **tables}
@@ -80,18 +82,21 @@ class Includes:
         """A JSON Schema (.json), or fields with their types (.yaml)."""
         if not isinstance(declared, str) or not declared.endswith((".json", ".yaml", ".yml")):
             return declared
-        text = self._beside(declared, ("fields", path))
+        file = self._beside(declared)
+        text = self._text_of(file, ("fields", path))
         try:
-            found = {} if text is None else load(text, str(self.files[-1])).value
+            found = {} if text is None else load(text, str(file)).value
         except ConfigurationError as wrong:
             self.problems.extend(wrong.problems)
             return {}
         return from_schema(found) if declared.endswith(".json") and text is not None else found
 
-    def _beside(self, name: str, at: Place) -> str | None:
-        """The text of a file that is named from this one."""
-        path = Path(self.document.file).parent / name
-        self.files.append(path)
+    def _beside(self, name: str) -> Path:
+        """A file that is named from this one."""
+        return Path(self.document.file).parent / name
+
+    def _text_of(self, path: Path, at: Place) -> str | None:
+        self.files[path] = sign_of(path)
         try:
             return text_of(path)
         except NoText as problem:
@@ -139,7 +144,7 @@ class Includes:
     def _include(self, name: str, at: Place) -> Sequence[Written]:
         try:
             path = self._included_path(name)
-            self.files.append(path)
+            self.files[path] = sign_of(path)
             document = load(text_of(path), str(path))
         except registry.NoSuchConnector as unknown:
             self._add(str(unknown), at)
@@ -159,7 +164,7 @@ class Includes:
         """The file of an include. `shopify/default` is a connector's; a name that ends in .yaml is a file beside this
         one."""
         if name.endswith((".yaml", ".yml")):
-            return Path(self.document.file).parent / name
+            return self._beside(name)
         connector, _, rules = name.partition("/")
         return registry.folder(connector) / "rules" / f"{rules}.yaml"
 

@@ -125,4 +125,4 @@ def test_a_json_schema_describes_fields_as_far_as_shapes_go():
 def test_fields_come_from_a_file_beside_the_configuration(tmp_path, name, text):
     (tmp_path / name).write_text(text)
     more = f"fields: {{order: {name}}}\nrules: {{placed: {{when: '= order.loyalty.tier == \"gold\"'}}}}\n"
-    assert read(CONFIG + more, file=str(tmp_path / "bridge.yaml"), environ=ENVIRON).files[-1] == tmp_path / name
+    assert read(CONFIG + more, file=str(tmp_path / "bridge.yaml"), environ=ENVIRON).files.keys() >= {tmp_path / name}

@@ -87,6 +87,27 @@ async def until_refused(bridge):
     return await bridge.until(refused)
 
 
+async def test_a_file_that_changed_between_its_reading_and_the_first_look_is_taken_over(running, written):
+    settings = read_file(written())
+    written(OFF)  # as the journal was opened, which can take its time
+    async with running(settings) as bridge:
+        assert "" == (await until_generation(bridge, 2))["refused"]
+
+
+async def test_a_table_that_changed_with_a_broken_configuration_is_not_refused_again_and_again(
+    reloadable, written, log, tmp_path
+):
+    table = tmp_path / "names.csv"
+    table.write_text("key,value\na,b\n")
+    more = f"tables: {{names: {table}}}\n"
+    async with reloadable(more) as bridge:
+        table.write_text("key,value\na,b\nc,d\n")
+        written(more + "rules: {\n")
+        await until_refused(bridge)
+        await asyncio.sleep(5 * reload.LOOK_EVERY)
+        assert 1 == len([line for line in log() if line["event"] == "rules.refused"])
+
+
 async def test_a_changed_file_is_taken_over_whole_and_counted(reloadable, written, order):
     number, body = order()
     async with reloadable(OFF) as bridge:

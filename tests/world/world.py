@@ -22,6 +22,7 @@ from bridge.contract import State
 from bridge.errors import BridgeError, ConfigurationError, JournalError, Reply
 from bridge.journal import Erasure, Retention, Selection, control, dump
 from bridge.journal.sqlite.store import SqliteStore
+from bridge.texts import Sign, sign_of
 from tests.world.api import KINDS, Api, Said, Weather
 from tests.world.loop import Stuck, WorldClock
 from tests.world.machine import PERSON, Killed, Machine, open_files
@@ -249,11 +250,13 @@ class World:
     def _configure(self) -> None:
         self._config.write_text(CONFIG.format(rules=RULES[self._rules], topic=STREAM if self._has_topic else ""))
 
-    def _read(self, path: Path) -> Settings:
-        """Read the configuration, with the limits of this world. Raises ConfigurationError."""
+    def _read(self, path: Path, files: dict[Path, Sign] | None = None) -> Settings:
+        """Read the configuration as read_file does, with the limits of this world. Raises ConfigurationError."""
+        files = {} if files is None else files
+        files[path] = sign_of(path)
         found = _settings_of(path.read_text())
         journal = found.journal.model_copy(update={"path": self._path})
-        return replace(found, journal=journal, delivery=found.delivery.of(self._limits), files=(path,))
+        return replace(found, journal=journal, delivery=found.delivery.of(self._limits), file=path, files=files)
 
     # -- the end of it -------------------------------------------------------------------------------------------------
 
