@@ -266,7 +266,7 @@ class World:
         self._machine.free = 1 << 40
         self._make_room()
         self._unlock()
-        self._troubled_until = self._machine.clock.at + _AFTERMATH
+        self._trouble(0.0)  # it began earlier, and lasts: a destination may be asked once an hour
         self._last_order = self._shop.order(self.now)
         for number, document in enumerate(self._last_order.documents):
             self._post_later(document, 1500.0 + 10.0 * number, self._chance, 0)
