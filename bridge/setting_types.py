@@ -189,6 +189,7 @@ Compiled: TypeAlias = Callable[[Mapping[str, Any]], Any]
 _NAMES: Mapping[str, str] = {
     "record": "doc, key, headers, topic and vars",
     "delivery": "doc, headers, query and vars",
+    "answer": "answer (what the body holds as JSON), status, headers and vars",
 }
 """The names that expressions may read, by what they are over."""
 
@@ -201,7 +202,7 @@ class Expression:
     """
 
     gives: ClassVar[Literal["text", "time"]] = "text"
-    of: ClassVar[Literal["record", "delivery"]] = "record"
+    of: ClassVar[Literal["record", "delivery", "answer"]] = "record"
     __slots__ = ("_compiled", "source")
 
     def __init__(self, source: str, compiled: Compiled) -> None:
@@ -242,10 +243,17 @@ class TimeExpression(Expression):
     __slots__ = ()
 
 
+class AnswerExpression(Expression):
+    """An expression over an answer to a request: answer, status, headers and vars."""
+
+    of: ClassVar[Literal["record", "delivery", "answer"]] = "answer"
+    __slots__ = ()
+
+
 class DeliveryExpression(Expression):
     """An expression over a webhook's delivery: doc, headers, query and vars."""
 
-    of: ClassVar[Literal["record", "delivery"]] = "delivery"
+    of: ClassVar[Literal["record", "delivery", "answer"]] = "delivery"
     __slots__ = ()
 
     @property

@@ -117,11 +117,12 @@ _REASONS: Mapping[Fate, Reason | None] = {
 
 
 def statuses(changed: Mapping[int, Fate]) -> Mapping[int, Row]:
-    """The rows of statuses, some with another fate. UNCERTAIN is tried again where the request may be repeated."""
-    return {**_STATUSES, **{status: _changed(status, fate) for status, fate in changed.items()}}
+    """The rows of statuses, some with another fate."""
+    return {**_STATUSES, **{status: row_of(status, fate) for status, fate in changed.items()}}
 
 
-def _changed(status: int, fate: Fate) -> Row:
+def row_of(status: int, fate: Fate) -> Row:
+    """The row of a status that has this fate. UNCERTAIN is tried again where the request may be repeated."""
     repeatable = Fate.POSTPONED if fate is Fate.UNCERTAIN else fate
     return Row(str(status), repeatable, fate, _REASONS[fate], (status,))
 

@@ -1,8 +1,8 @@
-"""Expressions by which a source names its documents: over a record (doc, key, headers, topic, vars) or over a delivery
-(doc, headers, query, vars)."""
+"""Expressions of connectors: over a record (doc, key, headers, topic, vars), a delivery (doc, headers, query, vars), or
+an answer to a request (answer, status, headers, vars)."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, Literal, TypeGuard
+from typing import Any, Final, Literal, TypeAlias, TypeGuard
 
 from pydantic_core import PydanticCustomError
 
@@ -20,13 +20,17 @@ from bridge.setting_types import Compiled
 _SHAPES: Final[Mapping[str, Mapping[str, Shape]]] = {
     "record": {"doc": "any", "key": "text", "headers": HEADERS, "topic": "text"},
     "delivery": {"doc": "any", "headers": HEADERS, "query": HEADERS},
+    "answer": {"answer": "any", "status": "integer", "headers": HEADERS},
 }
-_SURE: Final = frozenset({"headers", "topic", "query", "vars"})
+_SURE: Final = frozenset({"headers", "topic", "query", "status", "vars"})
 """Names that are never empty."""
 
 
+Over: TypeAlias = Literal["record", "delivery", "answer"]
+
+
 class RecordExpressions:
-    """Compiles expressions over a record, and remembers which variables they read.
+    """Compiles expressions over a record, a delivery or an answer, and remembers which variables they read.
 
     variables  of the configuration, tables among them; None: they are not known, and any name of them is taken
     """
@@ -44,9 +48,7 @@ class RecordExpressions:
         """The variables that these expressions read, with their values."""
         return {name: self._variables.get(name) for name in sorted(self._read)}
 
-    def __call__(
-        self, written: str, gives: Literal["text", "time"], of: Literal["record", "delivery"] = "record"
-    ) -> Compiled:
+    def __call__(self, written: str, gives: Literal["text", "time"], of: Over = "record") -> Compiled:
         """Compile a function of the scope. It gives the canonical text, or the time in UTC; None if it is empty."""
         try:
             expression = compile_expression(written, self._names[of])
@@ -64,7 +66,7 @@ class RecordExpressions:
             except WHAT_DATA_CAN_RAISE as failure:
                 raise Malformed(f"{expression.source}: cannot be calculated ({type(failure).__name__})") from None
 
-        return evaluated if of == "record" else OfDelivery(expression.term, evaluated)
+        return OfDelivery(expression.term, evaluated) if of == "delivery" else evaluated
 
 
 class OfDelivery:

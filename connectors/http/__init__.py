@@ -5,23 +5,20 @@ import re
 from collections.abc import Sequence
 from functools import cached_property
 from ipaddress import ip_address
-from typing import Annotated, Any, Final, Literal
+from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from bridge.contract import Attempt, Conversation, Event, EventShape, Reason, Rejected, Request, Response
-from bridge.status_table import Fate
-from connectors.http.answers import Answers, Receipt, shadow_of
+from connectors.http.answers import Answers, Meaning, Receipt, Statuses, shadow_of
 from connectors.http.authentication import TOKEN, Authentication
 from connectors.http.description import Described
 from connectors.http.requests import Requests, fixed_headers
 from connectors.http.template import Text, Unfilled, structure
+from connectors.http.waiting import RetryAfter
 
-Status = Annotated[
-    int, BeforeValidator(lambda given: int(given) if str(given).isdecimal() else given), Field(ge=200, le=599)
-]
 _OURS: Final = frozenset(
     ("host", "content-length", "transfer-encoding", "connection", "expect", "te", "trailer", "upgrade")
 )
@@ -68,8 +65,12 @@ class Http(BaseModel):
     repeatable: bool | None = None
     """Whether a second arrival has no second effect. Then a request is sent again after silence. Default: true with
     `idempotency_key`, else false."""
-    answers: dict[Status, Annotated[Fate, Field(strict=False)]] = Field(default_factory=dict)
-    """What statuses mean at this API where it is not the usual: `{409: delivered}`."""
+    answers: dict[Statuses, Meaning] = Field(default_factory=dict)
+    """Meaning of statuses at this API where it is not the usual: `{409: delivered}`, or an expression over `answer`,
+    `status` and `headers` that gives such a word. If it gives nothing, the usual meaning counts. `4xx` stands for all
+    that begin so."""
+    retry_after: RetryAfter | None = None
+    """Place where an answer says how long to wait. Default: in `Retry-After`, as seconds or a date."""
     receipt: Receipt = Field(default_factory=Receipt)
     """What an answer with a status of success must hold. Default: anything but a page in HTML."""
     health: Probe | None = Field(default=None, alias="probe")
@@ -146,7 +147,7 @@ class Http(BaseModel):
 
     @cached_property
     def _answers(self) -> Answers:
-        return Answers.changed(self.answers, self.receipt)
+        return Answers.changed(self.answers, self.receipt, self.retry_after)
 
     @property
     def _said_headers(self) -> Sequence[str]:

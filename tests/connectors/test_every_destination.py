@@ -16,6 +16,8 @@ from hypothesis import strategies as st
 
 from bridge import contract
 from bridge.contract import Attempt, Event, Outcome, Request, Response, Retry
+from bridge.mapping.records import RecordExpressions
+from bridge.setting_types import EXPRESSIONS
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 MOST_REQUESTS = 10
@@ -128,8 +130,8 @@ def test_conversations_go_as_told(destination_folder, subtests):
     for path in conversations(destination_folder):
         story = told(path)
         chosen = {**yaml.safe_load(base), **story.get("settings", {})}
-        environ = {"environ": _Anything()}
-        destination = destination_folder.CONNECTOR.model_validate(chosen, context=environ)
+        context = {"environ": _Anything(), EXPRESSIONS: RecordExpressions()}
+        destination = destination_folder.CONNECTOR.model_validate(chosen, context=context)
         with subtests.test(path.stem):
             conversation = destination.converse(event_of(story), attempt_of(story))
             assert outcome_of(story["outcome"]) == replayed(conversation, story["exchanges"])

@@ -7,6 +7,8 @@ import pytest
 from pydantic import ValidationError
 
 from bridge.contract import Attempt, Delivered, Event, Paused, Reason, Rejected, Response, Retry, Uncertain
+from bridge.mapping.records import RecordExpressions
+from bridge.setting_types import EXPRESSIONS
 from connectors.http import Http
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -15,7 +17,8 @@ GIVE = {"order": "6042", "total": Decimal("99.00"), "buyer": {"email": "ada.samp
 
 def http(**settings) -> Http:
     settings = {"url": "https://api.example.com/v1", **settings}
-    return Http.model_validate(settings, context={"environ": {"KEY": "s3cret-key", "ODD": "s3cr\u00e9t"}})
+    environ = {"KEY": "s3cret-key", "ODD": "s3cr\u00e9t"}
+    return Http.model_validate(settings, context={"environ": environ, EXPRESSIONS: RecordExpressions({"codes": [7]})})
 
 
 def conversation(destination, give=GIVE, key="k1"):
@@ -76,6 +79,10 @@ def refused(**settings) -> str:
         ({"event": {"fields": {"a": "txt"}}}, "fields.a: 'txt' is no type"),
         ({"event": {"fields": {"a": "text"}, "required": ["b"]}}, "b is not described"),
         ({"event": {"fields": {"a": "money"}, "amount": "a"}}, "belong together"),
+        ({"answers": {"409": "fine"}}, "or an expression that gives one of them"),
+        ({"answers": {"409": "= give.a"}}, "give"),
+        ({"answers": {"99": "dead"}}, "write a status such as 409, or 4xx"),
+        ({"retry_after": {"form": "epoch"}}, "`header:` or `field:`"),
         ({"method": "GET"}, "'POST', 'PUT', 'PATCH' or 'DELETE'"),
     ],
 )
@@ -237,6 +244,73 @@ def test_statuses_may_mean_something_else():
     destination = http(answers={409: "delivered", 404: "postponed", "500": "dead"})
     kinds = [type(outcome_of(destination, Response(status=status))) for status in (409, 404, 500)]
     assert [Delivered, Retry, Rejected] == kinds
+
+
+BY_ANSWER = {
+    "2xx": '= "postponed" if answer.error.code in vars.codes else "dead" if has(answer.error) else None',
+    "400": '= "postponed" if headers["x-retry"] == "1" else answer.verdict',
+    "4xx": "paused",
+}
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "headers", "outcome"),
+    [
+        (200, b'{"error":{"code":7}}', {}, Retry(Reason.THROTTLED, "POST: 200", None)),
+        (201, b'{"error":{"code":8}}', {}, Rejected(Reason.REFUSED, "POST: 201")),
+        (200, b'{"id":1.5}', {}, Delivered("POST: 200")),
+        (400, b"{}", {"x-retry": "1"}, Retry(Reason.THROTTLED, "POST: 400", None)),
+        (400, b'{"verdict":"delivered"}', {}, Delivered("POST: 400")),
+        (400, b"{}", {}, Rejected(Reason.REFUSED, "POST: 400")),
+        (409, b"{}", {}, Paused(Reason.NOT_ALLOWED, "POST: 409")),
+        (500, b"{}", {}, Uncertain(Reason.SERVER_ERROR, "POST: 500", None)),
+    ],
+)
+def test_an_expression_over_the_answer_says_what_it_means(status, body, headers, outcome):
+    assert outcome == outcome_of(http(answers=BY_ANSWER), Response(status=status, body=body, headers=headers))
+
+
+@pytest.mark.parametrize("body", [b'{"verdict":"fine"}', b'{"verdict":[1]}'])
+def test_an_expression_that_gives_no_such_word_is_not_understood(body):
+    outcome = outcome_of(http(answers=BY_ANSWER), Response(status=400, body=body))
+    assert (Uncertain, Reason.NOT_UNDERSTOOD) == (type(outcome), outcome.reason)
+
+
+@pytest.mark.parametrize("cut", [{"status": 206}, {"is_whole": False}])
+def test_no_expression_takes_a_part_of_an_answer_for_a_yes(cut):
+    destination = http(answers={"2xx": '= "dead" if has(answer.error) else "delivered"'})
+    outcome = outcome_of(destination, Response(**{"status": 200, "body": b'{"id":1', **cut}))
+    assert (Uncertain, Reason.NOT_UNDERSTOOD) == (type(outcome), outcome.reason)
+
+
+def test_what_no_expression_speaks_of_must_still_fit_the_receipt():
+    destination = http(answers=BY_ANSWER, receipt={"present": ["id"]})
+    kinds = [type(outcome_of(destination, Response(status=200, body=body))) for body in (b'{"id":1}', b"{}", b"<html>")]
+    assert [Delivered, Uncertain, Paused] == kinds
+
+
+@pytest.mark.parametrize(
+    ("where", "response", "wait"),
+    [
+        ({"header": "X-Wait"}, Response(status=429, headers={"x-wait": "3"}), 3),
+        ({"header": "X-Wait", "form": "milliseconds"}, Response(status=429, headers={"x-wait": "1500"}), 1.5),
+        ({"header": "X-Reset", "form": "epoch"}, Response(status=429, headers={"x-reset": "1795176090"}), 90),
+        ({"field": "error.until", "form": "epoch_milliseconds"},
+         Response(status=503, body=b'{"error":{"until":1795176090500}}'), 90.5),
+        ({"header": "X-Reset", "form": "date"},
+         Response(status=429, headers={"x-reset": "Fri, 20 Nov 2026 12:00:09 GMT"}), 9),
+        ({"field": "until", "form": "date"}, Response(status=429, body=b'{"until":"2026-11-20T13:00:09+01:00"}'), 9),
+        ({"field": "wait"}, Response(status=429, body=b'{"wait":2.25}'), 2.25),
+        ({"field": "wait"}, Response(status=429, body=b'{"wait":1e99}', headers={"retry-after": "7"}), 7),
+        ({"header": "X-Wait"}, Response(status=429, headers={"retry-after": "7"}), 7),
+        ({"header": "X-Reset", "form": "epoch"}, Response(status=429, headers={"x-reset": "5"}), 0),
+        ({"header": "X-Reset", "form": "epoch"}, Response(status=429, headers={"x-reset": "9" * 19}), 86400),
+        ({"field": "wait"}, Response(status=429, body=b'{"wait":true}'), None),
+    ],
+)  # fmt: skip
+def test_the_wait_may_stand_elsewhere_and_in_another_form(where, response, wait):
+    after = outcome_of(http(retry_after=where, repeatable=True), response).after
+    assert (None if wait is None else timedelta(seconds=wait)) == after
 
 
 PAGE = Response(status=404, body=b"<!doctype html>", headers={"content-type": "text/html"})
