@@ -318,6 +318,7 @@ class Request(Plain, frozen=True, kw_only=True):
     ca          a PEM file of the authorities to be trusted; empty: those that this machine trusts
     secret_query    parameters that are added to the address when it is sent, and are shown nowhere
     secret_headers  names of headers that hold a secret, beside Authorization: `preview` and cases leave them out
+    is_body_secret  the body holds a secret: `preview` and cases leave it out
     """
 
     method: Literal["GET", "POST", "PATCH", "PUT", "DELETE"]
@@ -331,6 +332,7 @@ class Request(Plain, frozen=True, kw_only=True):
     ca: str = ""
     secret_query: Mapping[str, str] = {}
     secret_headers: frozenset[str] = frozenset()
+    is_body_secret: bool = False
     hidden: ClassVar = frozenset(("headers", "body", "secret_query"))
 
 

@@ -48,7 +48,7 @@ def _request(request: Request) -> dict[str, Json]:
     told: dict[str, Json] = {"method": request.method, "url": request.url}
     if headers := _that_matter(request):
         told["headers"] = headers
-    if request.body is not None:
+    if request.body is not None and not request.is_body_secret:
         told["body"] = _body(request.body)
     return told
 
@@ -80,7 +80,7 @@ def lines(verdicts: Sequence[Verdict], *, indent: str = "  ") -> Sequence[str]:
         out += [f"{indent}  {label}: {_scalar(value)}" for label, value in verdict.shown.items()]
         for request in verdict.requests:
             out.append(f"{indent}  {request.method} {request.url}")
-            if request.body is not None:
+            if request.body is not None and not request.is_body_secret:
                 text = written(_body(request.body)).rstrip("\n")
                 out += [f"{indent}    {line}" for line in text.splitlines()]
     return out

@@ -4,19 +4,19 @@ here does I/O."""
 import re
 from collections.abc import Sequence
 from functools import cached_property
-from ipaddress import ip_address
 from typing import Any, Final, Literal
-from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from bridge.contract import Attempt, Conversation, Event, EventShape, Reason, Rejected, Request, Response
+from bridge.contract import Attempt, Conversation, Event, EventShape, Request, Response
+from connectors.http.addresses import complaint
 from connectors.http.answers import Answers, Meaning, Receipt, Statuses, shadow_of
 from connectors.http.authentication import TOKEN, Authentication
+from connectors.http.conversation import Talk
 from connectors.http.description import Described
 from connectors.http.requests import Requests, fixed_headers
-from connectors.http.template import Text, Unfilled, structure
+from connectors.http.template import Text, structure
 from connectors.http.waiting import RetryAfter
 
 _OURS: Final = frozenset(
@@ -82,7 +82,7 @@ class Http(BaseModel):
     @field_validator("url")
     @classmethod
     def _is_safe(cls, url: str) -> str:
-        if problem := _complaint(url):
+        if problem := complaint(url):
             raise PydanticCustomError("url", "{problem}", {"problem": problem})
         return url.rstrip("/")
 
@@ -119,7 +119,7 @@ class Http(BaseModel):
         if self.body == "form" and isinstance(self.template, list):
             raise ValueError("a form has names: write `template:` as a mapping")
         names = self._said_headers
-        own = [*(self.authentication.headers() if self.authentication else ()), *filter(None, [self.idempotency_key])]
+        own = [*self._authentication.names(), *filter(None, [self.idempotency_key])]
         if twice := next((name for name in own if [*names, *map(str.lower, own)].count(name.lower()) > 1), None):
             raise ValueError(f"the header {twice} is said twice")
         return self
@@ -130,12 +130,13 @@ class Http(BaseModel):
         return self.event.shape()
 
     def converse(self, event: Event, attempt: Attempt) -> Conversation:
-        try:
-            request = self._requests.of(event, attempt.key)
-        except Unfilled as problem:
-            return Rejected(Reason.RULE_FAILED, str(problem))
-        response = yield request
-        return self._answers.outcome(response, self.method, attempt.now, repeatable=request.repeatable)
+        return Talk(
+            requests=self._requests,
+            answers=self._answers,
+            authentication=self._authentication,
+            event=event,
+            attempt=attempt,
+        ).run()
 
     def probe(self) -> Request:
         return self._requests.probe("/" if self.health is None else self.health.path)
@@ -149,13 +150,17 @@ class Http(BaseModel):
     def _answers(self) -> Answers:
         return Answers.changed(self.answers, self.receipt, self.retry_after)
 
+    @cached_property
+    def _authentication(self) -> Authentication:
+        return self.authentication or Authentication.model_construct()
+
     @property
     def _said_headers(self) -> Sequence[str]:
         return [name.removesuffix("?").lower() for name in self.headers]
 
     @cached_property
     def _requests(self) -> Requests:
-        by = self.authentication or Authentication.model_construct()
+        by = self._authentication
         in_headers = by.headers()
         return Requests(
             method=self.method,
@@ -164,7 +169,7 @@ class Http(BaseModel):
             query=self.query,
             headers=self.headers,
             fixed=fixed_headers(self.body, in_headers, self._said_headers),
-            secret_headers=frozenset(name.lower() for name in in_headers),
+            secret_headers=frozenset(name.lower() for name in by.names()),
             secret_query=by.parameters(),
             body=self.body,
             content=None if self.template is None else structure(self.template, "template"),
@@ -175,31 +180,6 @@ class Http(BaseModel):
 
 
 CONNECTOR = Http
-
-
-def _complaint(url: str) -> str:
-    """Describe what is wrong with the API's address, and what to write instead. Empty if nothing is."""
-    try:
-        parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port
-    except ValueError:
-        host = None
-    if host is None or parts.scheme not in ("http", "https"):
-        return "write the API's address as https://HOST"
-    if parts.username or parts.password or parts.query or parts.fragment:
-        return "the address takes no password, no ? and no #: there are `authentication:` and `query:`"
-    if re.search(r"[{}\s\\\x00-\x1f]", url):
-        return "the address has no places, so that no event decides the host: write them in `path:`"
-    if parts.scheme == "http" and not _is_loopback(host):
-        return f"events would travel in the clear: write https://{host} (http is for this machine only)"
-    return ""
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _path_complaint(path: str) -> str:

@@ -1,21 +1,25 @@
-"""How requests say whose they are: a token, a header, a user's password, or a parameter of the query."""
+"""How requests say whose they are: a token, a header, a user's password, a parameter of the query, or a signature."""
 
 import base64
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Final
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from bridge.setting_types import Secret
+from connectors.http.oauth2 import OAuth2
+from connectors.http.signing import Signing
 
 TOKEN: Final = r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$"  # noqa: S105  the grammar of a header's name (RFC 9110, 5.6.2)
+_WAYS: Final = "`bearer:`, `header:`, `basic:`, `query:`, `oauth2:` or `sign:`"
 _TRAVELS: Final = re.compile(r"[!-~]([ -~]*[!-~])?")
 
 
 class Authentication(BaseModel):
-    """How requests say whose they are, in one way: `bearer`, or `header`, `basic` or `query` with `secret`."""
+    """How requests say whose they are, in one way: `bearer`, `oauth2`, or `header`, `basic` or `query` with `secret`.
+    `sign` may stand alone or beside it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
 
@@ -32,16 +36,20 @@ class Authentication(BaseModel):
     may log it: prefer a header where the API takes one."""
     secret: Secret | None = None
     """Secret for `header`, `basic` or `query`."""
+    oauth2: OAuth2 | None = None
+    """Client credentials of OAuth2, by which a token is asked for."""
+    sign: Signing | None = None
+    """Signature of each request."""
 
     @model_validator(mode="after")
     def _is_one_way(self) -> "Authentication":
         with_secret = [way for way in (self.header, self.basic, self.query) if way is not None]
-        if len(with_secret) + (self.bearer is not None) != 1:
-            raise ValueError("say how requests authenticate in one way: `bearer:`, `header:`, `basic:` or `query:`")
+        ways = len(with_secret) + (self.bearer is not None) + (self.oauth2 is not None)
+        if ways > 1 or (not ways and self.sign is None):
+            raise ValueError(f"say how requests authenticate in one way: {_WAYS}")
         if (self.secret is None) == bool(with_secret):
-            raise ValueError(
-                "`secret:` is missing" if with_secret else "`bearer:` is the secret itself: take `secret:` away"
-            )
+            raise ValueError("`secret:` is missing" if with_secret else
+                             "`secret:` belongs to `header:`, `basic:` and `query:`: take `secret:` away")  # fmt: skip
         if self.prefix and self.header is None:
             raise ValueError("`prefix:` belongs to `header:` only")
         return self
@@ -63,6 +71,11 @@ class Authentication(BaseModel):
             pair = base64.b64encode(f"{self.basic}:{self._revealed}".encode()).decode("ascii")
             return {"Authorization": f"Basic {pair}"}
         return {}
+
+    def names(self) -> Collection[str]:
+        """The names of all headers that it adds, now or when a request is sent."""
+        by_token = ["Authorization"] if self.oauth2 is not None else []
+        return [*self.headers(), *by_token, *([] if self.sign is None else self.sign.names())]
 
     def parameters(self) -> Mapping[str, str]:
         """The parameter of the query that it adds. Empty: it adds none."""

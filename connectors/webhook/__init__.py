@@ -22,9 +22,9 @@ from bridge import clock
 from bridge.contract import QUERY, Envelope, Fields, HttpArrival, Json, Label, Verified
 from bridge.errors import Answered, BridgeError, Malformed, NotAuthentic, Reply
 from bridge.setting_types import DeliveryExpression, DeliveryTime, MadeUp, Secret
+from bridge.signed_text import parameters, raw
 from connectors.webhook.presets import PRESETS, merged
 from connectors.webhook.signature import Signature
-from connectors.webhook.template import parameters, raw
 
 OTHER: Final = "other"
 """The kind of documents whose topic is not in `topics`."""

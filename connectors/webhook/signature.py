@@ -14,7 +14,7 @@ from bridge.contract import HttpArrival
 from bridge.errors import NotAuthentic
 from bridge.setting_types import Duration
 from bridge.signatures import matching_secret
-from connectors.webhook.template import BODY, Sources, Template
+from bridge.signed_text import BODY, RECEIVED, Incomplete, KeyForm, Sources, Template, key_of
 
 _MOST_CANDIDATES: Final = 10
 """The most signatures of one delivery that are tried."""
@@ -22,7 +22,6 @@ _LONGEST: Final = 4096  # characters of the header
 _LONGEST_STAMP: Final = 16  # digits
 
 Encoding: TypeAlias = Literal["base64", "hex", "any"]
-KeyForm: TypeAlias = Literal["text", "base64", "hex"]
 
 
 class _Section(BaseModel):
@@ -85,20 +84,11 @@ class Signature(_Section):
 
     @cached_property
     def _template(self) -> Template:
-        return Template(self.signed)
+        return Template(self.signed, RECEIVED)
 
     def key_of(self, secret: str) -> bytes:
         """The key that a secret stands for. Raises ValueError if it is not written in that form."""
-        text = secret.removeprefix(self.key_prefix) if self.key_prefix else secret
-        if self.key == "text":
-            found = text.encode()
-        elif self.key == "hex":
-            found = bytes.fromhex(text)
-        else:
-            found = base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
-        if not found:
-            raise ValueError("empty")
-        return found
+        return key_of(secret, self.key, self.key_prefix)
 
     @property
     def signs_body(self) -> bool:
@@ -115,7 +105,7 @@ class Signature(_Section):
             claimed = arrival.headers.get(self.header) or ""
             return matching_secret(keys, arrival.body, claimed) if claimed and not self._is_several(arrival) else None
         candidates = [found for text in self._candidates(arrival) if (found := self._digest(text))]
-        text = self._template.made(Sources(arrival, self._stamp(arrival), self.url))
+        text = self._text(arrival, self._stamp(arrival))
         matched: int | None = None
         for index, key in enumerate(keys):
             digest = hmac.digest(key, text, self.algorithm)
@@ -123,6 +113,13 @@ class Signature(_Section):
                 if hmac.compare_digest(digest, candidate) and matched is None:
                     matched = index
         return matched
+
+    def _text(self, arrival: HttpArrival, stamp: str) -> bytes:
+        sources = Sources(body=arrival.body, headers=arrival.headers, query=arrival.query, stamp=stamp, url=self.url)
+        try:
+            return self._template.made(sources)
+        except Incomplete:
+            raise NotAuthentic("a part of what is signed is not in the delivery") from None
 
     @cached_property
     def _is_plain(self) -> bool:
@@ -180,7 +177,7 @@ class Signature(_Section):
         if self.timestamp is not None:
             stamp = str(int(at.timestamp() * (1000 if self.timestamp.unit == "ms" else 1)))
         arrival = HttpArrival(source="", headers={**headers}, body=body, received_at=at)
-        digest = hmac.digest(key, self._template.made(Sources(arrival, stamp, self.url)), self.algorithm)
+        digest = hmac.digest(key, self._text(arrival, stamp), self.algorithm)
         written = digest.hex() if self.encoding == "hex" else base64.b64encode(digest).decode()
         value = self.prefix + written
         if self.timestamp is not None and (where := self.timestamp.header) and where.lower() != self.header.lower():

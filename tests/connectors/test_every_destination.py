@@ -94,11 +94,17 @@ def seen(request: Request, asked_for: Mapping) -> dict:
     whole = {
         "method": request.method,
         "path": parts.path + (f"?{parts.query}" if parts.query else ""),
-        "body": None if request.body is None else decode_exactly(request.body),
+        "body": _body(request),
         "repeatable": request.repeatable,
         "shared": "anew" if request.share and request.share.fresh else request.share is not None,
     }
     return {name: whole[name] for name in asked_for}
+
+
+def _body(request: Request):
+    """The body as JSON, or as text where it is a form."""
+    is_form = "form" in request.headers.get("Content-Type", "")
+    return None if request.body is None else request.body.decode() if is_form else decode_exactly(request.body)
 
 
 def replayed(conversation, exchanges) -> Outcome:

@@ -12,6 +12,8 @@ from bridge.setting_types import EXPRESSIONS
 from connectors.http import Http
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
+OAUTH2 = {"token_url": "https://auth.example.com/token", "client_id": "me", "client_secret": "env:KEY"}
+SIGN = {"header": "X-Signature", "secret": "env:KEY"}
 GIVE = {"order": "6042", "total": Decimal("99.00"), "buyer": {"email": "ada.sample@example.com"}, "tags": ["a", "b"]}
 
 
@@ -71,6 +73,17 @@ def refused(**settings) -> str:
         ({"authentication": {"bearer": "env:ODD"}}, "no header can carry"),
         ({"authentication": {"bearer": "abc"}}, "env:NAME"),
         ({"authentication": {"query": "k", "secret": "env:KEY", "prefix": "x"}}, "`prefix:` belongs to `header:`"),
+        ({"authentication": {"oauth2": OAUTH2, "bearer": "env:KEY"}}, "in one way"),
+        (
+            {"authentication": {"oauth2": OAUTH2 | {"token_url": "http://example.com/t"}}},
+            "http is for this machine only",
+        ),
+        ({"authentication": {"oauth2": OAUTH2}, "headers": {"authorization": "{give.order}"}}, "is said twice"),
+        ({"authentication": {"sign": SIGN | {"signed": "{ts}.{body}"}}}, "say with `timestamp:`"),
+        ({"authentication": {"sign": SIGN | {"timestamp": {"header": "X-Time"}}}}, "take `timestamp` away"),
+        ({"authentication": {"sign": SIGN | {"signed": "{give.order}"}}}, "parts of what is signed are"),
+        ({"authentication": {"sign": SIGN | {"key": "hex"}}}, "the secret is no hex"),
+        ({"authentication": {"sign": SIGN}, "headers": {"x-signature": "a"}}, "the header X-Signature is said twice"),
         ({"idempotency_key": "X-Id", "headers": {"x-id": "{key}"}}, "the header X-Id is said twice"),
         ({"template": {"a": "{nobody}"}}, "template.a: {nobody} is no place"),
         ({"template": {"a": None}}, "template.a: has no value"),
