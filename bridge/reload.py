@@ -81,7 +81,7 @@ class Reload:
     async def _take(self, found: Settings) -> None:
         changed = [name for name in _AT_START_ONLY if found.sections.get(name) != self.settings.sections.get(name)]
         if found.read_by_sources != self.settings.read_by_sources:
-            changed.append("vars that a source reads")
+            changed.append("vars that a source or destination reads")
         if changed:
             raise BridgeError(f"{', '.join(changed)} changed, which needs a restart: nothing was taken over")
         await check_and_remember(self.journal, found)

@@ -190,6 +190,7 @@ _NAMES: Mapping[str, str] = {
     "record": "doc, key, headers, topic and vars",
     "delivery": "doc, headers, query and vars",
     "answer": "answer (what the body holds as JSON), status, headers and vars",
+    "event": "give, found, fact, rule and vars",
 }
 """The names that expressions may read, by what they are over."""
 
@@ -201,8 +202,8 @@ class Expression:
     of the document.
     """
 
-    gives: ClassVar[Literal["text", "time"]] = "text"
-    of: ClassVar[Literal["record", "delivery", "answer"]] = "record"
+    gives: ClassVar[Literal["text", "time", "value", "truth"]] = "text"
+    of: ClassVar[Literal["record", "delivery", "answer", "event"]] = "record"
     __slots__ = ("_compiled", "source")
 
     def __init__(self, source: str, compiled: Compiled) -> None:
@@ -239,21 +240,36 @@ class Expression:
 class TimeExpression(Expression):
     """An expression that gives an instant."""
 
-    gives: ClassVar[Literal["text", "time"]] = "time"
+    gives: ClassVar[Literal["text", "time", "value", "truth"]] = "time"
     __slots__ = ()
 
 
 class AnswerExpression(Expression):
     """An expression over an answer to a request: answer, status, headers and vars."""
 
-    of: ClassVar[Literal["record", "delivery", "answer"]] = "answer"
+    of: ClassVar[Literal["record", "delivery", "answer", "event"]] = "answer"
+    __slots__ = ()
+
+
+class AnswerValue(AnswerExpression):
+    """An expression over an answer that gives any value of JSON."""
+
+    gives: ClassVar[Literal["text", "time", "value", "truth"]] = "value"
+    __slots__ = ()
+
+
+class EventCondition(Expression):
+    """A condition over an event that is to be sent: give, found (what steps found), fact, rule and vars."""
+
+    gives: ClassVar[Literal["text", "time", "value", "truth"]] = "truth"
+    of: ClassVar[Literal["record", "delivery", "answer", "event"]] = "event"
     __slots__ = ()
 
 
 class DeliveryExpression(Expression):
     """An expression over a webhook's delivery: doc, headers, query and vars."""
 
-    of: ClassVar[Literal["record", "delivery", "answer"]] = "delivery"
+    of: ClassVar[Literal["record", "delivery", "answer", "event"]] = "delivery"
     __slots__ = ()
 
     @property
@@ -292,5 +308,5 @@ class DeliveryExpression(Expression):
 class DeliveryTime(DeliveryExpression):
     """An expression over a webhook's delivery that gives an instant."""
 
-    gives: ClassVar[Literal["text", "time"]] = "time"
+    gives: ClassVar[Literal["text", "time", "value", "truth"]] = "time"
     __slots__ = ()

@@ -102,7 +102,7 @@ class Settings:
     opt_in: tuple[str, ...] = ()
     """Included rules that are off until `NAME: true` switches them on."""
     read_by_sources: Mapping[str, Json] = field(default_factory=dict, repr=False)
-    """The variables that expressions of sources read. Like the sources themselves, they stay as they were at the
+    """The variables that expressions of connectors read. Like the connectors themselves, they stay as they were at the
     start."""
     written: tuple[Written, ...] = field(default=(), repr=False)
     """The rules that result from what is included and overridden."""

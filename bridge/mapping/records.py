@@ -1,5 +1,5 @@
-"""Expressions of connectors: over a record (doc, key, headers, topic, vars), a delivery (doc, headers, query, vars), or
-an answer to a request (answer, status, headers, vars)."""
+"""Expressions of connectors: over a record (doc, key, headers, topic, vars), a delivery (doc, headers, query, vars), an
+answer to a request (answer, status, headers, vars), or an event (give, found, fact, rule, vars)."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal, TypeAlias, TypeGuard
@@ -21,12 +21,14 @@ _SHAPES: Final[Mapping[str, Mapping[str, Shape]]] = {
     "record": {"doc": "any", "key": "text", "headers": HEADERS, "topic": "text"},
     "delivery": {"doc": "any", "headers": HEADERS, "query": HEADERS},
     "answer": {"answer": "any", "status": "integer", "headers": HEADERS},
+    "event": {"give": "any", "found": "any", "fact": "text", "rule": "text"},
 }
-_SURE: Final = frozenset({"headers", "topic", "query", "status", "vars"})
+_SURE: Final = frozenset({"headers", "topic", "query", "status", "give", "found", "fact", "rule", "vars"})
 """Names that are never empty."""
 
 
-Over: TypeAlias = Literal["record", "delivery", "answer"]
+Over: TypeAlias = Literal["record", "delivery", "answer", "event"]
+Gives: TypeAlias = Literal["text", "time", "value", "truth"]
 
 
 class RecordExpressions:
@@ -48,14 +50,15 @@ class RecordExpressions:
         """The variables that these expressions read, with their values."""
         return {name: self._variables.get(name) for name in sorted(self._read)}
 
-    def __call__(self, written: str, gives: Literal["text", "time"], of: Over = "record") -> Compiled:
-        """Compile a function of the scope. It gives the canonical text, or the time in UTC; None if it is empty."""
+    def __call__(self, written: str, gives: Gives, of: Over = "record") -> Compiled:
+        """Compile a function of the scope. It gives the canonical text, the time in UTC, or a value of JSON, each None
+        if it is empty; or whether it is true."""
         try:
             expression = compile_expression(written, self._names[of])
         except NotAllowed as problem:
             raise PydanticCustomError("expression", "{complaint}", {"complaint": str(problem)}) from None
         self._read |= _variables_of(expression, self._variables)
-        convert: Any = _text if gives == "text" else _time
+        convert: Any = _CONVERSIONS[gives]
         variables = self._variables
 
         def evaluated(scope: Mapping[str, Json]) -> Json:
@@ -117,3 +120,14 @@ def _text(value: Json) -> str | None:
 
 def _time(value: Json) -> Json:
     return None if value is None else values.utc(values.as_time(value))
+
+
+def _value(value: Json) -> Json:
+    return values.plain(value, values.whole_budget())
+
+
+def _truth(value: Json) -> bool:
+    return values.as_boolean(value) is True
+
+
+_CONVERSIONS: Final = {"text": _text, "time": _time, "value": _value, "truth": _truth}

@@ -1,30 +1,23 @@
 """HTTP: an event becomes one request to any API, all said in the configuration. README.md beside this says how. Nothing
 here does I/O."""
 
-import re
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from bridge.contract import Attempt, Conversation, Event, EventShape, Request, Response
-from connectors.http.addresses import complaint
+from connectors.http.addresses import Headers, Path, Query, complaint
 from connectors.http.answers import Answers, Meaning, Receipt, Statuses, shadow_of
-from connectors.http.authentication import TOKEN, Authentication
+from connectors.http.authentication import Authentication
 from connectors.http.conversation import Talk
 from connectors.http.description import Described
-from connectors.http.requests import Requests, fixed_headers
-from connectors.http.template import Text, structure
+from connectors.http.requests import Repeatable, Requests, fixed_headers
+from connectors.http.steps import Asker, Step
+from connectors.http.template import TOKEN, Text, places, structure
 from connectors.http.waiting import RetryAfter
-
-_OURS: Final = frozenset(
-    ("host", "content-length", "transfer-encoding", "connection", "expect", "te", "trailer", "upgrade")
-)
-"""Headers that belong to the bridge."""
-_SECRET: Final = re.compile(r"authorization|cookie|secret|token|password|api[-_]?key", re.IGNORECASE)
-"""Names whose fixed text is probably a secret."""
 
 
 class Probe(BaseModel):
@@ -39,7 +32,7 @@ class Probe(BaseModel):
 
 
 class Http(BaseModel):
-    """Any API that takes an event as one request. Texts have places such as `{give.id}`, which each event fills."""
+    """Any API that takes an event as a request. Texts have places such as `{give.id}`, which each event fills."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
 
@@ -48,12 +41,17 @@ class Http(BaseModel):
     machine only."""
     method: Literal["POST", "PUT", "PATCH", "DELETE"] = "POST"
     """Method of the request."""
-    path: Text = Field(default_factory=lambda: Text(""))
+    path: Path = Field(default_factory=lambda: Text(""))
     """Path behind `url`, such as `/orders/{give.id}/events`."""
-    query: dict[str, Text] = Field(default_factory=dict)
+    query: Query = Field(default_factory=dict)
     """Parameters by name. One whose name ends with `?` is left out where a place of it is empty."""
-    headers: dict[str, Text] = Field(default_factory=dict)
+    headers: Headers = Field(default_factory=dict)
     """Headers by name. One whose name ends with `?` is left out where a place of it is empty."""
+    steps: list[Step] = Field(default=[], max_length=5)
+    """Requests before the event, whose answers later ones may use as `{found.NAME}`."""
+    ask_anew: list[Annotated[int, Field(ge=400, le=499)]] = []
+    """Statuses of the event's answer after which the steps are asked anew, once: what is remembered may no longer be
+    there."""
     authentication: Authentication | None = None
     """How requests say whose they are. Default: they do not."""
     body: Literal["json", "form", "none"] = "json"
@@ -62,9 +60,9 @@ class Http(BaseModel):
     """Body, with places. `{give}` alone stands for all that the rule gave. Default: what the rule gave."""
     idempotency_key: str | None = Field(default=None, pattern=TOKEN)
     """Header in which the key of the fact is sent, such as `Idempotency-Key`. It is the same at every attempt."""
-    repeatable: bool | None = None
-    """Whether a second arrival has no second effect. Then a request is sent again after silence. Default: true with
-    `idempotency_key`, else false."""
+    repeatable: Repeatable | None = None
+    """Whether a second arrival has no second effect: true, false, or a condition over `give`, `found`, `fact` and
+    `rule`. Then a request is sent again after silence. Default: true with `idempotency_key`, else false."""
     answers: dict[Statuses, Meaning] = Field(default_factory=dict)
     """Meaning of statuses at this API where it is not the usual: `{409: delivered}`, or an expression over `answer`,
     `status` and `headers` that gives such a word. If it gives nothing, the usual meaning counts. `4xx` stands for all
@@ -86,30 +84,6 @@ class Http(BaseModel):
             raise PydanticCustomError("url", "{problem}", {"problem": problem})
         return url.rstrip("/")
 
-    @field_validator("path")
-    @classmethod
-    def _is_path(cls, path: Text) -> Text:
-        if problem := _path_complaint(path.written):
-            raise PydanticCustomError("path", "{problem}", {"problem": problem})
-        return path
-
-    @field_validator("headers")
-    @classmethod
-    def _may_be_said(cls, headers: dict[str, Text]) -> dict[str, Text]:
-        for name, text in headers.items():
-            if problem := _header_complaint(name.removesuffix("?"), text):
-                raise PydanticCustomError("header", "{problem}", {"problem": problem})
-        return headers
-
-    @field_validator("query")
-    @classmethod
-    def _holds_no_secret(cls, query: dict[str, Text]) -> dict[str, Text]:
-        for name, text in query.items():
-            if text.is_constant and _SECRET.search(name):
-                problem = f"{name} looks like a secret: write `authentication: {{query: {name}, secret: env:NAME}}`"
-                raise PydanticCustomError("query", "{problem}", {"problem": problem})
-        return query
-
     @model_validator(mode="after")
     def _fits_together(self) -> "Http":
         if self.template is not None and self.body == "none":
@@ -122,7 +96,19 @@ class Http(BaseModel):
         own = [*self._authentication.names(), *filter(None, [self.idempotency_key])]
         if twice := next((name for name in own if [*names, *map(str.lower, own)].count(name.lower()) > 1), None):
             raise ValueError(f"the header {twice} is said twice")
+        self._check_places()
         return self
+
+    def _check_places(self) -> None:
+        """Check that each place `{found.NAME}` has a step before it that finds it."""
+        known: set[str] = set()
+        for number, step in enumerate(self.steps):
+            _check_found(step.places(), known, f"steps[{number}]: ")
+            known |= step.finds.keys()
+        texts = [self.path, *self.query.values(), *self.headers.values()]
+        _check_found([*(name for text in texts for name in text.places), *places(self.template)], known, "")
+        if self.ask_anew and not self.steps:
+            raise ValueError("`ask_anew:` asks the steps anew, and there are none")
 
     # -- what the core asks
 
@@ -134,6 +120,8 @@ class Http(BaseModel):
             requests=self._requests,
             answers=self._answers,
             authentication=self._authentication,
+            steps=self._askers,
+            ask_anew=self.ask_anew,
             event=event,
             attempt=attempt,
         ).run()
@@ -160,41 +148,39 @@ class Http(BaseModel):
 
     @cached_property
     def _requests(self) -> Requests:
-        by = self._authentication
-        in_headers = by.headers()
+        keyed = self.idempotency_key is not None
         return Requests(
             method=self.method,
-            url=self.url,
             path=self.path,
             query=self.query,
             headers=self.headers,
-            fixed=fixed_headers(self.body, in_headers, self._said_headers),
-            secret_headers=frozenset(name.lower() for name in by.names()),
-            secret_query=by.parameters(),
+            fixed=fixed_headers(self.body, self._authentication.headers(), self._said_headers),
             body=self.body,
             content=None if self.template is None else structure(self.template, "template"),
             idempotency_key=self.idempotency_key or "",
-            repeatable=self.idempotency_key is not None if self.repeatable is None else self.repeatable,
+            repeatable=Repeatable.always(value=keyed) if self.repeatable is None else self.repeatable,
             shadow=shadow_of(self.receipt),
+            **self._common,
         )
+
+    @cached_property
+    def _askers(self) -> Sequence[Asker]:
+        return [Asker.of(step, index, self._authentication.headers(), self._common) for index, step in
+                enumerate(self.steps)]  # fmt: skip
+
+    @cached_property
+    def _common(self) -> Mapping[str, Any]:
+        """What all requests have."""
+        by = self._authentication
+        secret_headers = frozenset(name.lower() for name in by.names())
+        return {"url": self.url, "secret_headers": secret_headers, "secret_query": by.parameters()}
+
+
+def _check_found(names: Sequence[str], known: Collection[str], where: str) -> None:
+    for name in names:
+        of, _, rest = name.partition(".")
+        if of == "found" and (wanted := rest.partition(".")[0]) not in known:
+            raise ValueError(f"{where}{{{name}}}: no step before it has `finds: {{{wanted}: ...}}`")
 
 
 CONNECTOR = Http
-
-
-def _path_complaint(path: str) -> str:
-    if path and not path.startswith("/"):
-        return "a path begins with /, so that it cannot change the host"
-    if re.search(r"[?#\\\s\x00-\x1f]", path):
-        return "a path takes no ?, no #, no \\ and no blank: parameters stand in `query:`"
-    return "a part of a path is not . or .." if {".", ".."} & set(path.split("/")) else ""
-
-
-def _header_complaint(name: str, text: Text) -> str:
-    if not re.fullmatch(TOKEN, name):
-        return f"{name!r} is no name of a header"
-    if name.lower() in _OURS:
-        return f"{name} is made by the bridge: take it away"
-    if text.is_constant and _SECRET.search(name):
-        return f"{name} looks like a secret: write `authentication: {{header: {name}, secret: env:NAME}}`"
-    return "" if text.written.isprintable() else f"{name}: its text has a line end or another control character"

@@ -11,8 +11,8 @@ from pydantic_core import PydanticCustomError
 from bridge.setting_types import Secret
 from connectors.http.oauth2 import OAuth2
 from connectors.http.signing import Signing
+from connectors.http.template import TOKEN
 
-TOKEN: Final = r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$"  # noqa: S105  the grammar of a header's name (RFC 9110, 5.6.2)
 _WAYS: Final = "`bearer:`, `header:`, `basic:`, `query:`, `oauth2:` or `sign:`"
 _TRAVELS: Final = re.compile(r"[!-~]([ -~]*[!-~])?")
 

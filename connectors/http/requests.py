@@ -3,20 +3,47 @@
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Any, Final, Literal
 from urllib.parse import quote, urlencode
 
 import msgspec
+from pydantic import GetJsonSchemaHandler, ValidationInfo
+from pydantic_core import CoreSchema
 
-from bridge.contract import Event, Json, Request, Response
-from connectors.http.template import Filled, Text, Unfilled, scalar
+from bridge.contract import Json, Request, Response
+from bridge.errors import Malformed
+from bridge.setting_types import Compiled, EventCondition, Expression
+from connectors.http.template import Filled, Filling, Text, Unfilled, scalar
 
-Method = Literal["POST", "PUT", "PATCH", "DELETE"]
+Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 _encode: Final = msgspec.json.Encoder(decimal_format="number").encode
 _UNFIT: Final = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 """Characters that no header can carry."""
 _TYPES: Final[Mapping[str, str]] = {"json": "application/json", "form": "application/x-www-form-urlencoded"}
+
+
+class Repeatable(EventCondition):
+    """Whether a request may be repeated: always, never, or under a condition."""
+
+    __slots__ = ("fixed",)
+
+    def __init__(self, source: str, compiled: Compiled, fixed: bool | None = None) -> None:  # noqa: FBT001  a value
+        super().__init__(source, compiled)
+        self.fixed = fixed
+
+    @classmethod
+    def always(cls, *, value: bool) -> "Repeatable":
+        """The same for every event."""
+        return cls(str(value).lower(), lambda _: value, value)
+
+    @classmethod
+    def _parse(cls, given: object, info: ValidationInfo) -> "Expression":
+        return cls.always(value=given) if isinstance(given, bool) else super()._parse(given, info)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, _schema: CoreSchema, _handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {"anyOf": [{"type": "boolean"}, {"type": "string", "pattern": "^="}]}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,17 +67,17 @@ class Requests:
     body: Literal["json", "form", "none"]
     content: Filled | None
     idempotency_key: str
-    repeatable: bool
+    repeatable: Repeatable
     shadow: Response
 
-    def of(self, event: Event, key: str) -> Request:
+    def of(self, filling: Filling) -> Request:
         """The request of an event. Raises Unfilled where the event lacks what a place needs."""
         return Request(
             method=self.method,
-            url=self._url(event, key),
-            headers=self._headers(event, key),
-            body=self._body(event, key),
-            repeatable=self.repeatable,
+            url=self._url(filling),
+            headers=self._headers(filling),
+            body=self._body(filling),
+            repeatable=self._is_repeatable(filling),
             shadow=self.shadow,
             secret_query=self.secret_query,
             secret_headers=self.secret_headers,
@@ -67,29 +94,37 @@ class Requests:
             secret_headers=self.secret_headers,
         )
 
-    def _url(self, event: Event, key: str) -> str:
-        path = self.path.text(event, key, escaped=_segment)
+    def _is_repeatable(self, filling: Filling) -> bool:
+        if self.repeatable.fixed is not None:
+            return self.repeatable.fixed
+        try:
+            return bool(self.repeatable(filling.scope()))
+        except Malformed as problem:
+            raise Unfilled(f"repeatable: {problem}") from None
+
+    def _url(self, filling: Filling) -> str:
+        path = self.path.text(filling, escaped=_segment)
         if {".", ".."} & set(path.split("/")):
             raise Unfilled("path: a part of it would be a dot or two, which lead elsewhere")
-        parameters = [(name, text) for name, text in _filled(self.query, event, key, "query")]
+        parameters = [(name, text) for name, text in _filled(self.query, filling, "query")]
         return f"{self.url}{path}{'?' if parameters else ''}{urlencode(parameters, quote_via=quote, errors='replace')}"
 
-    def _headers(self, event: Event, key: str) -> Mapping[str, str]:
+    def _headers(self, filling: Filling) -> Mapping[str, str]:
         if not self.headers and not self.idempotency_key:
             return self.fixed
         headers = {**self.fixed}
-        for name, text in _filled(self.headers, event, key, "headers"):
+        for name, text in _filled(self.headers, filling, "headers"):
             if _UNFIT.search(text):
                 raise Unfilled(f"headers.{name}: holds a line end or another control character")
             headers[name] = text
         if self.idempotency_key:
-            headers[self.idempotency_key] = key
+            headers[self.idempotency_key] = filling.key
         return headers
 
-    def _body(self, event: Event, key: str) -> bytes | None:
+    def _body(self, filling: Filling) -> bytes | None:
         if self.body == "none":
             return None
-        content = event.give if self.content is None else self.content(event, key)
+        content = filling.event.give if self.content is None else self.content(filling)
         if self.body == "form":
             return urlencode(list(_fields(content, "")), errors="replace").encode("ascii")
         try:
@@ -113,10 +148,10 @@ def _segment(text: str) -> str:
     return quote(text, safe="", errors="replace")
 
 
-def _filled(texts: Mapping[str, Text], event: Event, key: str, of: str) -> Iterator[tuple[str, str]]:
+def _filled(texts: Mapping[str, Text], filling: Filling, of: str) -> Iterator[tuple[str, str]]:
     for name, text in texts.items():
         try:
-            yield name.removesuffix("?"), text.text(event, key)
+            yield name.removesuffix("?"), text.text(filling)
         except Unfilled as problem:
             if not name.endswith("?"):
                 raise Unfilled(f"{of}.{name}: {problem}") from None

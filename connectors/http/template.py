@@ -1,4 +1,5 @@
-"""Texts and structures with places, such as `/orders/{give.id}`, that are filled from one event."""
+"""Texts and structures with places, such as `/orders/{give.id}`, that are filled from one event and from
+what steps found."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -6,17 +7,19 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final, TypeAlias
 
+import msgspec
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from bridge.contract import Event, Json
 
+TOKEN: Final = r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$"  # noqa: S105  the grammar of a header's name (RFC 9110, 5.6.2)
 _PART: Final = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
-_GIVEN: Final = re.compile(r"give(\.[^.{}\s]+)*")
+_GIVEN: Final = re.compile(r"give(\.[^.{}\s]+)*|found(\.[^.{}\s]+)+")
 _DEEPEST: Final = 12  # levels
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _PLACES: Final = (
-    "places are {give}, {give.NAME}, {fact}, {rule}, {key}, {at}, {at:seconds}, {at:milliseconds} and "
+    "places are {give}, {give.NAME}, {found.NAME}, {fact}, {rule}, {key}, {at}, {at:seconds}, {at:milliseconds} and "
     "{at:microseconds}; a brace is written {{ or }}"
 )
 
@@ -25,22 +28,39 @@ class Unfilled(Exception):
     """A place cannot be filled by this event. The message names the place, and no value."""
 
 
-Found: TypeAlias = Callable[[Event, str], Json]
-"""Finds the value of a place, of an event and its key. None: it has none."""
+class Filling(msgspec.Struct, frozen=True):
+    """The things that fill places.
+
+    key    names the fact
+    found  what steps found, by name
+    """
+
+    event: Event
+    key: str
+    found: Mapping[str, Json] = {}
+
+    def scope(self) -> Mapping[str, Json]:
+        """What conditions read."""
+        event = self.event
+        return {"give": event.give, "found": self.found, "fact": event.fact, "rule": event.rule}
+
+
+Found: TypeAlias = Callable[[Filling], Json]
+"""Finds the value of a place. None: it has none."""
 
 
 def _since_epoch(unit: int) -> Found:
     """The whole units since 1970. unit: how many of them make a second."""
-    return lambda event, _: (event.at - _EPOCH) // _MICROSECOND * unit // 1_000_000
+    return lambda filling: (filling.event.at - _EPOCH) // _MICROSECOND * unit // 1_000_000
 
 
 _MICROSECOND: Final = datetime.resolution
 _NAMED: Final[Mapping[str, Found]] = {
-    "give": lambda event, _: event.give,
-    "fact": lambda event, _: event.fact,
-    "rule": lambda event, _: event.rule,
-    "key": lambda _, key: key,
-    "at": lambda event, _: event.at.astimezone(UTC).isoformat().replace("+00:00", "Z"),
+    "give": lambda filling: filling.event.give,
+    "fact": lambda filling: filling.event.fact,
+    "rule": lambda filling: filling.event.rule,
+    "key": lambda filling: filling.key,
+    "at": lambda filling: filling.event.at.astimezone(UTC).isoformat().replace("+00:00", "Z"),
     "at:seconds": _since_epoch(1),
     "at:milliseconds": _since_epoch(1_000),
     "at:microseconds": _since_epoch(1_000_000),
@@ -61,17 +81,22 @@ class Text:
         """Whether it has no places."""
         return all(isinstance(part, str) for part in self._parts)
 
-    def value(self, event: Event, key: str) -> Json:
+    @property
+    def places(self) -> Sequence[str]:
+        """The names of its places."""
+        return [part[0] for part in self._parts if not isinstance(part, str)]
+
+    def value(self, filling: Filling) -> Json:
         """The value of its place, if it is one place and nothing else; otherwise the text. None: the place is empty."""
         if len(self._parts) == 1 and not isinstance(self._parts[0], str):
-            return self._parts[0][1](event, key)
-        return self.text(event, key)
+            return self._parts[0][1](filling)
+        return self.text(filling)
 
-    def text(self, event: Event, key: str, *, escaped: Callable[[str], str] = str) -> str:
+    def text(self, filling: Filling, *, escaped: Callable[[str], str] = str) -> str:
         """The text. escaped: is applied to what fills a place. Raises Unfilled for a place that is empty, or that is a
         list or a mapping."""
         return "".join(
-            part if isinstance(part, str) else escaped(scalar(part[0], part[1](event, key))) for part in self._parts
+            part if isinstance(part, str) else escaped(scalar(part[0], part[1](filling))) for part in self._parts
         )
 
     @classmethod
@@ -116,12 +141,13 @@ def _part(match: re.Match[str]) -> str | tuple[str, Found]:
         return name, _NAMED[name]
     if name is None or not _GIVEN.fullmatch(name):
         raise ValueError(f"{match[0]} is no place: {_PLACES}")
-    return name, _walk(name.split(".")[1:])
+    of, *steps = name.split(".")
+    return name, _walk(steps, is_given=of == "give")
 
 
-def _walk(steps: Sequence[str]) -> Found:
-    def found(event: Event, _: str) -> Json:
-        value: Json = event.give
+def _walk(steps: Sequence[str], *, is_given: bool) -> Found:
+    def found(filling: Filling) -> Json:
+        value: Json = filling.event.give if is_given else filling.found
         for step in steps:
             value = value.get(step) if isinstance(value, Mapping) else None
         return value
@@ -144,7 +170,7 @@ def scalar(name: str, value: Json) -> str:
             raise Unfilled(f"{{{name}}} is no single value")
 
 
-Filled: TypeAlias = Callable[[Event, str], Json]
+Filled: TypeAlias = Callable[[Filling], Json]
 
 
 def structure(written: Json, path: str, level: int = 0) -> Filled:
@@ -161,14 +187,24 @@ def structure(written: Json, path: str, level: int = 0) -> Filled:
             return _mapping(written, path, level)
         case list():
             items = [structure(one, f"{path}[{index}]", level + 1) for index, one in enumerate(written)]
-            return lambda event, key: [_full(f"{path}[{index}]", item(event, key)) for index, item in enumerate(items)]
+            return lambda filling: [_full(f"{path}[{index}]", item(filling)) for index, item in enumerate(items)]
         case bool() | int() | Decimal():
-            return lambda _event, _key: written
+            return lambda _: written
         case float():
             exact = Decimal(str(written))
-            return lambda _event, _key: exact
+            return lambda _: exact
         case _:
             raise ValueError(f"{path}: has no value: write one, or leave the key out")
+
+
+def places(written: Json) -> Iterator[str]:
+    """The names of the places in a structure that compiles."""
+    match written:
+        case str():
+            yield from Text(written).places
+        case dict() | list():
+            for one in written.values() if isinstance(written, dict) else written:
+                yield from places(one)
 
 
 def _leaf(written: str, path: str) -> Filled:
@@ -184,10 +220,10 @@ def _mapping(written: Mapping[str, Json], path: str, level: int) -> Filled:
         for name, value in written.items()
     ]
 
-    def filled(event: Event, key: str) -> Json:
+    def filled(filling: Filling) -> Json:
         made = {}
         for name, is_optional, value in inner:
-            if (found := _tried(value, event, key) if is_optional else value(event, key)) is not None:
+            if (found := _tried(value, filling) if is_optional else value(filling)) is not None:
                 made[name] = found
             elif not is_optional:
                 raise Unfilled(f"{path}.{name} is empty")
@@ -196,10 +232,10 @@ def _mapping(written: Mapping[str, Json], path: str, level: int) -> Filled:
     return filled
 
 
-def _tried(value: Filled, event: Event, key: str) -> Json:
+def _tried(value: Filled, filling: Filling) -> Json:
     """The value; None where a place in it is empty."""
     try:
-        return value(event, key)
+        return value(filling)
     except Unfilled:
         return None
 

@@ -276,7 +276,7 @@ async def test_a_variable_that_names_records_is_as_it_was_at_the_start(reloadabl
     write = functools.partial(written, base=base)
     async with reloadable("vars: {site: a, other: 1}\n" + OFF, base=base) as bridge:
         write("vars: {site: b, other: 1}\n" + OFF)
-        assert "vars that a source reads changed, which needs a restart" in await until_refused(bridge)
+        assert "vars that a source or destination reads changed, which needs a restart" in await until_refused(bridge)
         write("vars: {site: a, other: 2}\nrules: {cancelled: false}\n")
         assert "" == (await until_generation(bridge, 2))["refused"]
         await bridge.post(body)
