@@ -386,6 +386,23 @@ EVENTS: Final[Mapping[str, Kind]] = {
         metric="leases_lost",
         help="Times that this process came too late to renew its lease",
     ),
+    "console.signed_in": Kind(
+        "info", "Somebody signed in at the console.", _fields(right="`look`, or `look and act`.")
+    ),
+    "console.refused": Kind(
+        "warning",
+        "The console refused a wrong token, or a form that did not come from its own page.",
+        _fields("detail"),
+        metric="console_refusals",
+        help="Wrong tokens at the console, and forms that did not come from its own page",
+    ),
+    "console.failed": Kind("error", "A page of the console could not be made.", _fields("problem frames")),
+    "console.shown": Kind("info", "The console showed a document, which is personal data.", _fields("lane seq")),
+    "console.acted": Kind(
+        "info",
+        "Somebody acted on the console.",
+        _fields("dest rule reason count", act="What was done.", state="State that the facts had."),
+    ),
     "rules.loaded": Kind(
         "info",
         "Rules are in force, at the start or after a change.",
@@ -559,6 +576,7 @@ EVENTS: Final[Mapping[str, Kind]] = {
             version="Version of the bridge.",
             port="Public port.",
             private_port="Private port.",
+            console_port="Port of the console; none: there is none.",
             destinations="Mode of each destination: `live` or `shadow`.",
         ),
     ),

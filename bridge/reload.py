@@ -8,7 +8,7 @@ not watched: a ConfigMap's symlink swap, an editor's rename and a network disk a
 import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -22,7 +22,7 @@ from bridge.telemetry import GENERATION, RULES_UP_TO_DATE, emit, frames
 from bridge.texts import Sign, sign_of
 
 LOOK_EVERY: Final = 5.0  # seconds
-_AT_START_ONLY: Final = ("sources", "destinations", "journal", "door", "private", "delivery", "logs")
+_AT_START_ONLY: Final = ("sources", "destinations", "journal", "door", "private", "console", "delivery", "logs")
 
 
 class Carrying(Protocol):
@@ -40,6 +40,11 @@ class Reload:
     book: Rulebook
     journal: Journal
     workers: Sequence[Carrying]
+    in_force: Settings = field(init=False)
+    """The settings whose rules are in force: those of the start, or those that were taken over last."""
+
+    def __post_init__(self) -> None:
+        self.in_force = self.settings
 
     async def run(self, asked: asyncio.Event) -> None:
         """Look for changed files until cancelled. asked: SIGHUP came."""
@@ -85,6 +90,7 @@ class Reload:
         if changed:
             raise BridgeError(f"{', '.join(changed)} changed, which needs a restart: nothing was taken over")
         await check_and_remember(self.journal, found)
+        self.in_force = found
         if found.rules.digest == self.book.rules.digest:
             self.book.refused = ""
             RULES_UP_TO_DATE.set(1)

@@ -49,12 +49,20 @@ SWITCH_INTERVAL = 0.0005  # seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Ports:
+    """The TCP ports that are open. door 0: no source takes webhooks. console None: there is none."""
+
+    door: int
+    private: int
+    console: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Running:
     """The parts of a running service that `opened_as` is called with."""
 
     journal: Journal
-    port: int
-    private_port: int
+    ports: Ports
 
 
 @dataclass(slots=True)
@@ -97,19 +105,25 @@ async def serve(settings: Settings, ending: Shutdown, *, opened_as: Callable[[Ru
         endless = (_guarded(journal), _pruning(journal, settings), reloading.run(ending.reload), upkeep.run())
         watching = [tasks.create_task(each) for each in endless]
         flowing = [tasks.create_task(stream.run()) for stream in streams]
+        console_port = await stack.enter_async_context(_console(settings, journal, told, reloading))
         async with _door(settings, journal, upkeep.wake) as port, told.opened():
-            _emit_started(settings, port, private_port)
+            ports = Ports(door=port, private=private_port, console=console_port)
+            _emit_started(settings, ports)
             emit_loaded(book, settings)
-            opened_as(Running(journal=journal, port=port, private_port=private_port))
-            await ending.stop.wait()
-            emit("service.stopping", in_flight=sum(worker.in_flight for worker in workers))
-            for stream in streams:
-                stream.stop()
+            opened_as(Running(journal=journal, ports=ports))
+            await _until_stopped(ending, workers, streams)
         await _drained(flowing, ending, grace=settings.delivery.grace)
         await _finished(workers, running, ending, grace=settings.delivery.grace)
         for task in watching:
             task.cancel()
     emit("service.stopped")
+
+
+async def _until_stopped(ending: Shutdown, workers: Sequence[Worker], streams: Sequence[Stream]) -> None:
+    await ending.stop.wait()
+    emit("service.stopping", in_flight=sum(worker.in_flight for worker in workers))
+    for stream in streams:
+        stream.stop()
 
 
 @asynccontextmanager
@@ -156,12 +170,13 @@ async def _drained(flowing: Sequence[asyncio.Task[None]], ending: Shutdown, *, g
         task.cancel()
 
 
-def _emit_started(settings: Settings, port: int, private_port: int) -> None:
+def _emit_started(settings: Settings, ports: Ports) -> None:
     emit(
         "service.started",
         version=version("attribution-bridge"),
-        port=port,
-        private_port=private_port,
+        port=ports.door,
+        private_port=ports.private,
+        console_port=ports.console,
         journal=journals.store_of(settings.journal).whereabouts,
         destinations={name: "shadow" if o.shadow else "live" for name, o in settings.destinations.items()},
     )
@@ -170,6 +185,22 @@ def _emit_started(settings: Settings, port: int, private_port: int) -> None:
 def _private(settings: Settings, told: status.Status) -> AbstractAsyncContextManager[int]:
     private = settings.private
     return status.serving(told, host=private.host, port=private.port, names=private.hosts)
+
+
+@asynccontextmanager
+async def _console(
+    settings: Settings, journal: Journal, told: status.Status, reloading: Reload
+) -> AsyncIterator[int | None]:
+    """Open the console, if there is to be one, and give its port."""
+    if settings.console is None:
+        yield None
+        return
+    from bridge import console  # noqa: PLC0415  its templates cost memory and time, for those who asked for it
+
+    store = journals.store_of(settings.journal)
+    parts = console.Parts(journal=journal, store=store, status=told, settings=lambda: reloading.in_force)
+    async with console.serving(settings.console, parts) as port:
+        yield port
 
 
 def client_of(delivery: DeliverySettings, wire: OpensWire) -> AbstractAsyncContextManager[Client]:

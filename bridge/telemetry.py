@@ -121,6 +121,17 @@ def begin_at_zero(name: str, **labels: object) -> None:
     _counter(name, EVENTS[name], labels)
 
 
+def counted(name: str, **labels: str) -> float:
+    """How often an event with these labels was counted since the process began. A label that is not named may have any
+    value."""
+    return sum(
+        sample.value
+        for metric in _COUNTERS[name].collect()
+        for sample in metric.samples
+        if sample.name.endswith("_total") and labels.items() <= sample.labels.items()
+    )
+
+
 def _counter(name: str, kind: Kind, fields: Mapping[str, Any]) -> Counter:
     """The counter of an event, with its labels."""
     key = (name, *[str(fields.get(label) or "") for label in kind.labels])

@@ -22,6 +22,8 @@ import pytest
 from bridge import registry, service, telemetry
 from bridge.cli.sender import example, fresh
 from bridge.config import read
+from tests.browser import Browser
+from tests.chromium import NotToBeHad, chromium
 from tests.postgres import PostgresServer, new_place, open_folder
 
 # A pause of the machine is nobody's defect: no property is judged by the clock.
@@ -64,11 +66,15 @@ class Bridge:
 
     @property
     def door(self):
-        return f"http://127.0.0.1:{self.house.port}/webhooks/shop"
+        return f"http://127.0.0.1:{self.house.ports.door}/webhooks/shop"
 
     @property
     def private(self):
-        return f"http://127.0.0.1:{self.house.private_port}"
+        return f"http://127.0.0.1:{self.house.ports.private}"
+
+    @property
+    def console(self):
+        return f"http://127.0.0.1:{self.house.ports.console}"
 
     async def post(self, body, *, topic="orders/create", delivery_id=None, headers=None):
         """The status and the text that the door answers with."""
@@ -198,6 +204,22 @@ def log():
     telemetry.set_up(level="info", style="json", stream=stream)
     yield lambda: [json.loads(line) for line in stream.buffer.getvalue().decode().splitlines()]
     telemetry.set_up(level="warning")
+
+
+# -- a real browser ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Chromium; skipped where it cannot be had, never in CI."""
+    try:
+        running = Browser(chromium())
+    except NotToBeHad as reason:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(f"no browser: {reason}")
+    yield running
+    running.close()
 
 
 # -- a real Postgres ---------------------------------------------------------------------------------------------------

@@ -203,6 +203,8 @@ def test_one_port_for_the_door_and_the_private_port_is_said(hosts):
 
     (said,) = _problems(listening(*hosts, 8777))
     assert said.endswith("private.port: 8777 is the door's port too: give one of them another")
+    (said,) = _problems(GOOD + "private: {port: 8777}\nconsole: {port: 8777}\n")
+    assert said.endswith("console.port: 8777 is the port of `private` too: give one of them another")
     assert "door's port" not in " ".join(_problems(GOOD + "door: {port: x}\nprivate: {port: 8080}\n"))
     assert read(listening(*hosts, 0), environ=ENVIRON)
     assert read(listening("10.0.0.1", "10.0.0.2", 8777), environ=ENVIRON)

@@ -31,6 +31,8 @@ ENVIRON = {
     "WOOCOMMERCE_KEY": "k",
     "WOOCOMMERCE_KEY_SECRET": "k",
     "API_TOKEN": "t",
+    "CONSOLE_READ_TOKEN": "for-those-who-look",
+    "CONSOLE_ACT_TOKEN": "for-those-who-act",
 }
 FOLDERS = ("bridge", "connectors", "docs", "helm", "tests")
 FILES = sorted(

@@ -45,12 +45,12 @@ def check(config: Path | None, connect: bool, show: bool, as_json: bool) -> None
 def _check_ports(path: Path, settings: Settings) -> None:
     """Raise ConfigurationError if `run` could not listen where the configuration says."""
     takes_webhooks = any(isinstance(source, WebhookSource) for source in settings.sources.values())
-    door, private = settings.door, settings.private
-    places = [("door", door.host, door.port)] if takes_webhooks else []
+    door = settings.door if takes_webhooks else None
+    places = {"door": door, "private": settings.private, "console": settings.console}
     problems = [
         Problem(message=f"{refusal}; choose another with `{name}: {{host: ..., port: ...}}`", file=str(path))
-        for name, host, port in (*places, ("private", private.host, private.port))
-        for refusal in refusals(host, port)
+        for name, place in places.items()
+        for refusal in (refusals(place.host, place.port) if place is not None else ())
     ]
     if problems:
         raise ConfigurationError(problems)

@@ -19,13 +19,15 @@ import click
 import msgspec
 import uvloop
 
-from bridge import clock, journals, registry, service, telemetry
+from bridge import chance, clock, journals, registry, service, telemetry
 from bridge.cli import options
 from bridge.cli.sender import Delivery, example, fresh, sending
 from bridge.config import Settings, read
+from bridge.config.sections import ConsoleSettings
 from bridge.contract import Signs
 from bridge.errors import BridgeError, ConfigurationError, Problem
 from bridge.intake.webhook import PATH
+from bridge.setting_types import Secret
 
 _REAL = ("SHOPIFY_SHOP", "SHOPIFY_SECRET", "HELLOTEXT_TOKEN")
 _STAND_IN = {"SHOPIFY_SHOP": "example.myshopify.com", "SHOPIFY_SECRET": "demo", "HELLOTEXT_TOKEN": "demo"}
@@ -34,6 +36,7 @@ _VARIABLES = {
     "destinations.hellotext.url": "HELLOTEXT_URL",
     "destinations.hellotext.mode": "HELLOTEXT_MODE",
 }
+_ACT_TOKEN = "CONSOLE_ACT_TOKEN"  # noqa: S105  the name of a variable
 _API = "https://api.hellotext.com"
 _ATTEMPTS = 100  # ports tried, one after the other
 
@@ -44,6 +47,7 @@ class Ports:
 
     door: int = 8080
     private: int = 9090
+    console: int = 9091
     sandbox: int = 8089
 
 
@@ -56,8 +60,9 @@ _PORT = click.IntRange(1, 65_535)
 @click.option(
     "--private-port", type=_PORT, default=_USUAL.private, show_default=True, help="Port of metrics and status."
 )
+@click.option("--console-port", type=_PORT, default=_USUAL.console, show_default=True, help="Port of the console.")
 @click.option("--sandbox-port", type=_PORT, default=_USUAL.sandbox, show_default=True, help="Port of the stand-in.")
-def demo(port: int, private_port: int, sandbox_port: int) -> None:
+def demo(port: int, private_port: int, console_port: int, sandbox_port: int) -> None:
     """Serve on embedded defaults, and show one order on its way.
 
     Without anything in the environment: the journal in ./var, the stand-in of the attribution API on this machine, and
@@ -69,14 +74,15 @@ def demo(port: int, private_port: int, sandbox_port: int) -> None:
       SHOPIFY_SHOP=name.myshopify.com SHOPIFY_SECRET=... HELLOTEXT_TOKEN=... attribution-bridge demo
       attribution-bridge demo --port 8081
     """
-    ports = Ports(door=port, private=private_port, sandbox=sandbox_port)
+    ports = Ports(door=port, private=private_port, console=console_port, sandbox=sandbox_port)
+    ours = {"--port": port, "--private-port": private_port, "--console-port": console_port}
     if (settings := from_environment(os.environ, ports)) is not None:
-        _check_free({"--port": port, "--private-port": private_port})
+        _check_free(ours)
         sys.exit(_real(settings, os.environ))
     if given := [name for name in _REAL if os.environ.get(name)]:
         missing = ", ".join(name for name in _REAL if name not in given)
         raise click.UsageError(f"{', '.join(given)} is set, but not {missing}: set all three, or none for the demo")
-    _check_free({"--port": port, "--private-port": private_port, "--sandbox-port": sandbox_port})
+    _check_free({**ours, "--sandbox-port": sandbox_port})
     _stood_in(ports)
 
 
@@ -102,12 +108,25 @@ def _settings(environ: Mapping[str, str], ports: Ports, *, url: str) -> Settings
         "mode": environ.get("HELLOTEXT_MODE", "live"),
         "port": ports.door,
         "private_port": ports.private,
+        "console_port": ports.console,
     }
     text = template.substitute({name: json.dumps(value) for name, value in values.items()})
     try:
-        return read(text, file="the demo's configuration", environ=environ)
+        return read(text, file="the demo's configuration", environ={_ACT_TOKEN: _drawn(), **environ})
     except ConfigurationError as wrong:
         raise ConfigurationError([_as_given(problem) for problem in wrong.problems]) from None
+
+
+def _drawn() -> str:
+    """Draw a token for one run."""
+    return chance.octets(12).hex()
+
+
+def _console_of(settings: Settings) -> str:
+    """Say where the console is, and what to type there."""
+    console = cast("ConsoleSettings", settings.console)
+    token = cast("Secret", console.act_token).reveal()
+    return f"http://127.0.0.1:{console.port}/ (to act there, sign in with {token})"
 
 
 def _as_given(problem: Problem) -> Problem:
@@ -130,6 +149,7 @@ def _real(settings: Settings, environ: Mapping[str, str]) -> int:
         f"serving the real shop {environ['SHOPIFY_SHOP']} at {door}: a tunnel or a proxy on this machine leads there"
     )
     click.echo("watching only: nothing is written to the API (shadow)" if shadow else "sending to the real API")
+    click.echo(f"look at it: {_console_of(settings)}")
     telemetry.set_up()
     return service.run(settings)
 
@@ -159,7 +179,8 @@ async def _run_and_show(ports: Ports) -> None:
 async def _show(settings: Settings, opened: asyncio.Future[service.Running], api: str) -> None:
     """One order through the real door, and what became of it, as anybody could ask."""
     running = await opened
-    door, private = f"http://127.0.0.1:{running.port}{PATH}shop", f"http://127.0.0.1:{running.private_port}"
+    ports = running.ports
+    door, private = f"http://127.0.0.1:{ports.door}{PATH}shop", f"http://127.0.0.1:{ports.private}"
     click.echo(f"the bridge is open at {door}, the stand-in of the attribution API at {api}, "
                f"the journal is {journals.store_of(settings.journal).name}")  # fmt: skip
     body = fresh(example("shopify", "order.json"), now=clock.now())
@@ -171,6 +192,7 @@ async def _show(settings: Settings, opened: asyncio.Future[service.Running], api
         for fact in await _settled(session, private, delivery.delivery_id):
             click.echo(f"  {fact['fact']}: {fact['state']} at {str(fact['settled'])[11:23]}")
         await _print_received(session, api, str(order["id"]))
+    click.echo(f"look at it: {_console_of(settings)}")
     click.echo(f"ask: {options.typed_as()} orders show {order['id']}    stop: Ctrl-C")
     telemetry.set_up()
 

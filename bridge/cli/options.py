@@ -1,12 +1,11 @@
 """What commands share: where the configuration and the journal are, and how results are printed."""
 
 import asyncio
-import re
 import shutil
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager, suppress
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,6 +18,7 @@ from bridge.config.sections import PostgresSettings, SqliteSettings
 from bridge.errors import ConfigurationError
 from bridge.journal import Intake, Operator, Parked, Reader
 from bridge.journal.store import Store
+from bridge.views.moments import moment_of
 
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
@@ -26,7 +26,6 @@ T = TypeVar("T")
 DEFAULT = Path("bridge.yaml")
 _NAME = "attribution-bridge"
 _PAGE = 100  # facts of one call
-_SPAN = re.compile(r"(\d{1,5})([hd])")
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 config = click.option(
@@ -138,16 +137,11 @@ def when(moment: object) -> str:
 
 
 def moment(name: str, given: str, now: datetime) -> datetime:
-    """Read a time that a person gives as `7d`, `12h` or an instant with its zone, as the value of --`name`."""
-    if match := _SPAN.fullmatch(given):
-        return now - (timedelta(hours=int(match[1])) if match[2] == "h" else timedelta(days=int(match[1])))
+    """Read a time that a person gives, as the value of --`name`."""
     try:
-        meant = datetime.fromisoformat(given)
-    except ValueError:
-        meant = None
-    if meant is None or meant.tzinfo is None:
-        raise click.UsageError(f"--{name} takes 7d, 12h, or an instant with its zone: 2026-11-20T00:00:00Z")
-    return meant
+        return moment_of(given, now)
+    except ValueError as problem:
+        raise click.UsageError(f"--{name} takes {problem}") from None
 
 
 def table(rows: Sequence[Sequence[object]]) -> None:

@@ -9,9 +9,11 @@ from typing import Any, TypeVar
 
 import click
 
-from bridge.cli import options, outcomes, reread
+from bridge.cli import options, reread
+from bridge.cli.outcomes import print_ends
 from bridge.contract import Envelope, Reason, State
 from bridge.journal import Hold, Operator, Parked, Selection
+from bridge.views.outcomes import PATIENCE, followed
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -148,9 +150,9 @@ def _came_back(facts: Sequence[Parked], asked: dict[str, Any], *, is_served: boo
 
     async def ended() -> Counter[str]:
         async with options.to_read(asked["config"], asked["path"]) as journal:
-            return await outcomes.followed(facts, journal, patience=outcomes.PATIENCE if is_served else 0)
+            return await followed(facts, journal, patience=PATIENCE if is_served else 0)
 
-    return outcomes.print_ends(options.wait_for(ended()), is_served=is_served)
+    return print_ends(options.wait_for(ended()), is_served=is_served)
 
 
 def _print_why_not(facts: Sequence[Parked], doing: str) -> None:
@@ -188,7 +190,7 @@ def _apart(facts: Sequence[Parked], doing: str) -> tuple[Sequence[Parked], Seque
     unread: list[Parked] = []
     others: list[Parked] = []
     for fact in facts:
-        (unread if doing == RETRY and reread.is_unread(fact) else others).append(fact)
+        (unread if doing == RETRY and fact.is_unread else others).append(fact)
     return unread, others
 
 

@@ -18,11 +18,6 @@ from bridge.jobs.errands import ErrandRunner, performing
 from bridge.journal import Intake, Parked
 
 
-def is_unread(fact: Parked) -> bool:
-    """Whether the fact was parked when its document came: it could not be read, or a person has to say whose it is."""
-    return not fact.dest and fact.reason in (Reason.UNREADABLE, Reason.TENANT_IN_DOUBT)
-
-
 async def reread(facts: Sequence[Parked], asked: dict[str, Any]) -> int:
     """Take in documents that are readable now as if they had just come, and end their dead letters. Returns how many.
     Prints for each of the others why it is not readable."""

@@ -8,8 +8,8 @@ from pathlib import Path
 import click
 
 from bridge.cli import options, tables
-from bridge.cli.live import Live, asked
-from bridge.cli.overview import Line, Recorded, is_same_journal, lines_of, recorded
+from bridge.views.live import Live, asked
+from bridge.views.overview import Line, Recorded, is_same_journal, lines_of, recorded
 
 
 @click.command()

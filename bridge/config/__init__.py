@@ -8,7 +8,7 @@ import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from itertools import permutations
+from itertools import combinations, permutations
 from pathlib import Path
 from typing import Any, cast
 
@@ -22,6 +22,7 @@ from bridge.config.includes import Includes, Place
 from bridge.config.messages import complaint
 from bridge.config.sections import (
     JOURNALS,
+    ConsoleSettings,
     DeliverySettings,
     Door,
     File,
@@ -47,6 +48,10 @@ _ANY: Fields = {}
 """The shape of documents or events of which nothing is known: any field."""
 _EVERYWHERE = frozenset({"0.0.0.0", "::", ""})  # noqa: S104  compared, not listened at
 _HERE = frozenset({"127.0.0.1", "::1", "localhost"})
+_SEEN_BY_ALL = (
+    "is missing: at {host} others than this machine reach the console; "
+    "give it `read_token: env:NAME`, or listen at 127.0.0.1"
+)
 _OPEN_TO_ALL = (
     "whoever reaches the door at {host} could post orders: with `open: true` write `door: {{host: 127.0.0.1}}`, or "
     "take `open` away and say how deliveries are authenticated"
@@ -89,6 +94,7 @@ class Settings:
     journal: JournalSettings
     door: Door
     private: Private
+    console: ConsoleSettings | None
     delivery: DeliverySettings
     logs: Logs
     sections: Mapping[str, Json] = field(default_factory=dict, repr=False)
@@ -202,8 +208,10 @@ class _ConfigReader:
         self._check_names(sources)
         if "door" not in self.unread:
             self._check_open(sources, top.door)
-        if not self.unread & {"door", "private"}:
-            self._check_ports(top.door, top.private)
+        if not self.unread & {"door", "private", "console"}:
+            self._check_ports({"door": top.door, "private": top.private, "console": top.console})
+        if top.console is not None and "console" not in self.unread:
+            self._check_console(top.console)
         if rules is not None and "journal" not in self.unread:
             self._check_keep(top.journal.keep, rules)
         if "journal" not in self.unread:
@@ -218,6 +226,7 @@ class _ConfigReader:
             journal=top.journal,
             door=top.door,
             private=top.private,
+            console=top.console,
             delivery=top.delivery,
             logs=top.logs,
             sections=self.document.value,
@@ -286,11 +295,23 @@ class _ConfigReader:
                 self.unread.add(name)
         return File.model_construct(**read)
 
-    def _check_ports(self, door: Door, private: Private) -> None:
-        """Report a port that the door and the private port would both open at the same address."""
-        hosts = {door.host, private.host}
-        if door.port == private.port and door.port and (len(hosts) == 1 or hosts & _EVERYWHERE):
-            self._add(f"{private.port} is the door's port too: give one of them another", ("private", "port"))
+    def _check_ports(self, places: Mapping[str, Door | Private | ConsoleSettings | None]) -> None:
+        """Report a port that two sections would both open at the same address."""
+        listening = [(name, place) for name, place in places.items() if place is not None and place.port]
+        for (one, first), (other, second) in combinations(listening, 2):
+            hosts = {first.host, second.host}
+            if first.port == second.port and (len(hosts) == 1 or hosts & _EVERYWHERE):
+                owner = "the door's port" if one == "door" else f"the port of `{one}`"
+                self._add(f"{first.port} is {owner} too: give one of them another", (other, "port"))
+
+    def _check_console(self, console: ConsoleSettings) -> None:
+        """Report a console that others can reach without a token, and one token for two rights."""
+        read, act = console.read_token, console.act_token
+        if console.host not in _HERE and read is None:
+            self._add(_SEEN_BY_ALL.format(host=console.host), ("console", "read_token"))
+        is_one = read is not None and act is not None and read.reveal() == act.reveal()
+        if is_one and not isinstance(self.environ, MadeUp):
+            self._add("is the same as `read_token`: who may only look could act", ("console", "act_token"))
 
     def _check_open(self, sources: Mapping[str, Source], door: Door) -> None:
         """Report a source that takes what nobody authenticated, at a door that others can reach."""

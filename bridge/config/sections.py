@@ -95,6 +95,35 @@ class Private(Section):
     `.internal`. So no web page can read them under a name of its own."""
 
 
+_LEAST_TOKEN = 16  # characters
+
+
+def _hard_to_guess(token: Secret, info: ValidationInfo) -> Secret:
+    is_made_up = isinstance((info.context or {}).get("environ"), MadeUp)
+    if not is_made_up and len(token.reveal()) < _LEAST_TOKEN:
+        told = {"origin": token.origin, "least": _LEAST_TOKEN}
+        raise PydanticCustomError("token", "{origin} is too short: {least} characters at least, drawn by chance", told)
+    return token
+
+
+class ConsoleSettings(Section):
+    """The console: a page on which people see how the bridge is, look for orders, and repair. `console: {}` opens it at
+    this machine."""
+
+    host: str = "127.0.0.1"
+    """Address to listen at. The default is this machine only; any other needs `read_token`, and a proxy with TLS before
+    it."""
+    port: Port = 9091
+    """TCP port to listen at. 0 takes a free one."""
+    hosts: list[str] = []
+    """Other names by which the console is called, such as a proxy's. It answers to no other name, as `private` does."""
+    read_token: Annotated[Secret, AfterValidator(_hard_to_guess)] | None = None
+    """What people type to see the console. Without it everybody on this machine may look, at loopback only."""
+    act_token: Annotated[Secret, AfterValidator(_hard_to_guess)] | None = None
+    """What people type to see the console and to act: retry, drop, send again, settle, release. Without it nobody acts
+    there."""
+
+
 class Keep(Section):
     """How long the journal keeps things. `bodies` is at most `history`, and `history` at most `keys`."""
 
@@ -244,6 +273,8 @@ class File(Section):
     """Settings of the public port."""
     private: Private = Private()
     """Settings of the private port."""
+    console: ConsoleSettings | None = None
+    """Settings of the console. Default: there is none."""
     delivery: DeliverySettings = DeliverySettings()
     """Settings of sending, for every destination."""
     logs: Logs = Logs()

@@ -39,9 +39,14 @@ def as_json(verdict: Verdict) -> dict[str, Json]:
         "why": verdict.why,
         "left out": verdict.left_out,
         "shown": verdict.shown,
-        "requests": [_request(each) for each in verdict.requests],
+        "requests": requests_of(verdict),
     }
     return {name: value for name, value in told.items() if value}
+
+
+def requests_of(verdict: Verdict) -> list[Json]:
+    """The requests as JSON, without headers that hold a secret."""
+    return [_request(each) for each in verdict.requests]
 
 
 def _request(request: Request) -> dict[str, Json]:

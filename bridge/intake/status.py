@@ -126,22 +126,22 @@ class Status:
         one delivery, or is a 404."""
         source, delivery = request.query.get("source"), request.query.get("id")
         if not source or not delivery:
-            streams = [_stream_state(stream) for stream in self._streams]
-            destinations = [_worker_state(worker) for worker in self._workers]
-            return _answer(
-                {
-                    "version": version("attribution-bridge"),
-                    "journal": self._whereabouts,
-                    "door": {"open": self._is_open, "refuses": self._refuses()},
-                    "rules": _rules_state(self._book),
-                    "destinations": destinations,
-                    "streams": streams,
-                }
-            )
+            return _answer(self.of_process())
         for lane in await self._journal.find_delivery(source, delivery):
             if (story := await self._journal.story(lane)) is not None:
                 return _answer(_delivery(story, source, delivery))
         return _answer({"error": "no such delivery is stored"}, status=404)
+
+    def of_process(self) -> Mapping[str, object]:
+        """What is known of the process: door, rules, destinations, streams."""
+        return {
+            "version": version("attribution-bridge"),
+            "journal": self._whereabouts,
+            "door": {"open": self._is_open, "refuses": self._refuses()},
+            "rules": _rules_state(self._book),
+            "destinations": [_worker_state(worker) for worker in self._workers],
+            "streams": [_stream_state(stream) for stream in self._streams],
+        }
 
 
 def _rules_state(book: Rulebook) -> Mapping[str, object]:
@@ -211,7 +211,7 @@ _HOST = re.compile(r"(?:\[(?P<address>[^\[\]]+)\]|(?P<name>[^\[\]:@/\s]*))(?::\d
 _OURS = (".localhost", ".local", ".internal", ".svc", ".home.arpa")
 """Names below these are given by the network itself, never by the public DNS."""
 
-_NOT_THIS_NAME = "not answered under this name: write it into `private: {hosts: [...]}` if it is yours\n"
+_NOT_THIS_NAME = "not answered under this name: write it into `{section}: {{hosts: [...]}}` if it is yours\n"
 
 
 def is_ours(host: str, names: Collection[str] = ()) -> bool:
@@ -231,14 +231,16 @@ def is_ours(host: str, names: Collection[str] = ()) -> bool:
     return True
 
 
-def _only_ours(names: Collection[str]) -> Middleware:
+def only_ours(names: Collection[str], *, section: str) -> Middleware:
+    """Refuse requests under a name that is not ours (421). names: ours, besides those that `is_ours` knows. section: of
+    the configuration, where they are written."""
     known = frozenset(name.lower().rstrip(".") for name in names)
 
     @web.middleware
     async def checked(request: web.Request, handler: Handler) -> web.StreamResponse:
         if request.path in _PROBES or all(is_ours(host, known) for host in request.headers.getall("Host", ())):
             return await handler(request)
-        return web.Response(status=421, text=_NOT_THIS_NAME)
+        return web.Response(status=421, text=_NOT_THIS_NAME.format(section=section))
 
     return checked
 
@@ -246,7 +248,7 @@ def _only_ours(names: Collection[str]) -> Middleware:
 @asynccontextmanager
 async def serving(status: Status, *, host: str, port: int, names: Collection[str] = ()) -> AsyncIterator[int]:
     """The private port is open; gives its number. names: by which it is called, besides its own."""
-    app = web.Application(middlewares=[_only_ours(names)])
+    app = web.Application(middlewares=[only_ours(names, section="private")])
     for name in ("healthz", "readyz", "metrics", "status"):
         app.router.add_get(f"/{name}", getattr(status, name))
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)

@@ -154,6 +154,11 @@ class Parked:
     id: str
     settled_at: datetime
 
+    @property
+    def is_unread(self) -> bool:
+        """Whether it was parked when its document came: it could not be read, or a person has to say whose it is."""
+        return not self.dest and self.reason in (Reason.UNREADABLE, Reason.TENANT_IN_DOUBT)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:

@@ -24,12 +24,15 @@ def _free(count):
     return ports
 
 
-@pytest.mark.parametrize("option", ["--port", "--private-port", "--sandbox-port"])
+_OPTIONS = ("--port", "--private-port", "--console-port", "--sandbox-port")
+
+
+@pytest.mark.parametrize("option", _OPTIONS)
 def test_a_port_that_is_taken_is_named_with_the_option_that_chooses_another(
     tmp_path, monkeypatch, capsys, taken, option
 ):
     monkeypatch.chdir(tmp_path)
-    usual = dict(zip(("--port", "--private-port", "--sandbox-port"), map(str, _free(3)), strict=True))
+    usual = dict(zip(_OPTIONS, map(str, _free(4)), strict=True))
     words = [word for pair in {**usual, option: str(taken)}.items() for word in pair]
     monkeypatch.setattr("sys.argv", ["attribution-bridge", "demo", *words])
     with pytest.raises(SystemExit) as ended:
@@ -41,8 +44,8 @@ def test_a_port_that_is_taken_is_named_with_the_option_that_chooses_another(
 
 
 def test_the_demo_shows_its_order_at_the_ports_that_were_chosen(tmp_path):
-    door, private, sandbox = _free(3)
-    words = ["demo", "--port", str(door), "--private-port", str(private), "--sandbox-port", str(sandbox)]
+    door, _, console, sandbox = ports = _free(4)
+    words = ["demo", *(word for pair in zip(_OPTIONS, map(str, ports), strict=True) for word in pair)]
     with subprocess.Popen(
         [sys.executable, "-m", "bridge", *words],
         cwd=tmp_path,
@@ -60,3 +63,4 @@ def test_the_demo_shows_its_order_at_the_ports_that_were_chosen(tmp_path):
     assert f"http://127.0.0.1:{door}/webhooks/shop" in said[0]
     assert f"http://127.0.0.1:{sandbox}" in said[0]
     assert any("order.placed: delivered" in line for line in said), said
+    assert any(line.startswith(f"look at it: http://127.0.0.1:{console}/") for line in said), said

@@ -6,9 +6,9 @@ from itertools import product
 
 import pytest
 
-from bridge.cli.listing import Wanted, found
 from bridge.contract import Envelope, Reason, State
 from bridge.journal import Done, Progress, Settled, Skip, sqlite
+from bridge.views.listing import Wanted, found
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 FAR = NOW + timedelta(days=900)
@@ -74,7 +74,7 @@ async def test_a_span_has_the_orders_whose_newest_document_came_in_it(journal):
 
 
 async def test_one_document_of_a_clock_that_was_wrong_does_not_end_a_span(journal, monkeypatch):
-    monkeypatch.setattr("bridge.cli.listing._STEP", 2)
+    monkeypatch.setattr("bridge.views.listing._STEP", 2)
     for number in (1, 2, 3, 4, 5):
         await journal.append(_document(number, came=NOW - timedelta(days=99) if number == 3 else None))
     assert ["5", "4", "2", "1"] == await _all(journal, Wanted(since=NOW), limit=9)

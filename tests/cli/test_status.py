@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 import pytest
 from aiohttp import web
 
-from bridge.cli.live import Destination, Door, Live, Partition, Rules, StreamState
-from bridge.cli.overview import Recorded, lines_of
 from bridge.config import read_file
 from bridge.journal import Hold, Levels, sqlite
+from bridge.views.live import Destination, Door, Live, Partition, Rules, StreamState
+from bridge.views.overview import Recorded, lines_of
 from tests.conftest import CONFIG
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)

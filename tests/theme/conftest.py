@@ -1,13 +1,11 @@
 """A browser for all tests of this folder, and shops to walk through."""
 
 import asyncio
-import os
 from contextlib import AsyncExitStack
 
 import pytest
 
-from tests.theme.browser import PATIENCE, Browser, visiting
-from tests.theme.fetching import NotToBeHad, chromium
+from tests.browser import PATIENCE, visiting
 from tests.theme.storefront import open_for_business
 
 HASTE = """
@@ -21,19 +19,6 @@ REST = """new Promise((done) => {
   const last = window.turns + 3;
   (function look() { window.turns >= last ? done(fetch('/thanks')) : requestIdleCallback(look); })();
 }).then(() => true)"""
-
-
-@pytest.fixture(scope="session")
-def browser():
-    """Chromium; skipped where it cannot be had, never in CI."""
-    try:
-        running = Browser(chromium())
-    except NotToBeHad as reason:
-        if os.environ.get("CI"):
-            raise
-        pytest.skip(f"no browser: {reason}")
-    yield running
-    running.close()
 
 
 class Walk:

@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from bridge.cli.live import Destination, Live, StreamState
 from bridge.contract import State
 from bridge.delivery.outage import MARK, Outage, outage_in
 from bridge.journal import Hold, Levels, Memory, ParkedGroup, Reader
+from bridge.views.live import Destination, Live, StreamState
 
 _NO_DESTINATION: Final = "(no destination)"
 _NO_RULE: Final = "(no rule)"

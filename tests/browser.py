@@ -14,7 +14,7 @@ from pathlib import Path
 
 import aiohttp
 
-from tests.theme.fetching import Chromium
+from tests.chromium import Chromium
 
 PATIENCE = 30
 _FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-dev-shm-usage")

@@ -1,6 +1,6 @@
 """Chromium: one that is there, else that of the distribution.
 
-Usage: python -m tests.theme.fetching  prints where it is.
+Usage: python -m tests.chromium  prints where it is.
 """
 
 import os
