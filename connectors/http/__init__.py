@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from pydantic_core import PydanticCustomError
 
 from bridge.contract import Attempt, Conversation, Event, EventShape, Request, Response
+from bridge.setting_types import EventCondition
 from connectors.http.addresses import Headers, Path, Query, complaint
 from connectors.http.answers import Answers, Meaning, Receipt, Statuses, shadow_of
 from connectors.http.authentication import Authentication
@@ -52,6 +53,9 @@ class Http(BaseModel):
     ask_anew: list[Annotated[int, Field(ge=400, le=499)]] = []
     """Statuses of the event's answer after which the steps are asked anew, once: what is remembered may no longer be
     there."""
+    identity: EventCondition | None = None
+    """Condition over `give`, `found`, `fact` and `rule` under which the API knows whose the event is. If it is not
+    true, the event is skipped as `no identity`. Default: it is sent."""
     authentication: Authentication | None = None
     """How requests say whose they are. Default: they do not."""
     body: Literal["json", "form", "none"] = "json"
@@ -122,6 +126,7 @@ class Http(BaseModel):
             authentication=self._authentication,
             steps=self._askers,
             ask_anew=self.ask_anew,
+            identity=self.identity,
             event=event,
             attempt=attempt,
         ).run()

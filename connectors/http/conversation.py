@@ -9,7 +9,9 @@ from dataclasses import dataclass
 
 import msgspec
 
-from bridge.contract import Attempt, Conversation, Event, Json, Outcome, Reason, Rejected, Request, Response
+from bridge.contract import Attempt, Conversation, Event, Json, Outcome, Reason, Rejected, Request, Response, Skipped
+from bridge.errors import Malformed
+from bridge.setting_types import EventCondition
 from connectors.http.answers import Answers
 from connectors.http.authentication import Authentication
 from connectors.http.oauth2 import NoToken
@@ -33,6 +35,7 @@ class Talk:
     authentication: Authentication
     steps: Sequence[Asker]
     ask_anew: Collection[int]
+    identity: EventCondition | None
     event: Event
     attempt: Attempt
     token: str = ""
@@ -50,6 +53,8 @@ class Talk:
         filling = yield from self._filled(fresh=False)
         if not isinstance(filling, Filling):
             return filling
+        if not self._is_known(filling):
+            return Skipped(Reason.NO_IDENTITY, "`identity:` is not true")
         request = self.requests.of(filling)
         response = yield from self._sent(request)
         if response.status in self.ask_anew:
@@ -60,6 +65,13 @@ class Talk:
                 request = self.requests.of(again)
                 response = yield from self._sent(request)
         return self.answers.outcome(response, request.method, self.attempt.now, repeatable=request.repeatable)
+
+    def _is_known(self, filling: Filling) -> bool:
+        """Whether it is known whose the event is."""
+        try:
+            return self.identity is None or bool(self.identity(filling.scope()))
+        except Malformed as problem:
+            raise Unfilled(f"identity: {problem}") from None
 
     def _filled(self, *, fresh: bool) -> Generator[Request, Response, Filling | Outcome]:
         """What fills the places of the event, with what the steps found; or the outcome that ends it all."""

@@ -54,7 +54,8 @@ class Step(BaseModel):
     receipt: Receipt = Field(default_factory=Receipt)
     """What an answer with a status of success must hold."""
     key: Text | None = None
-    """What the answer is remembered by, such as `{give.email}`. Default: the request itself."""
+    """Text by which the answer is remembered, such as `{give.email}`; empty places are left out. Default: the request
+    itself."""
     remember: Annotated[Duration, between("0s", "7d")] = timedelta(minutes=10)
     """Time for which what was found is remembered, in memory. `0s`: it is asked for each event."""
 
@@ -122,7 +123,7 @@ class Asker:
         """The request of an event. fresh: what is remembered is of no use. Raises Unfilled."""
         try:
             request = self.requests.of(filling)
-            named = None if self.step.key is None else self.step.key.text(filling)
+            named = None if self.step.key is None else self.step.key.name(filling)
         except Unfilled as problem:
             raise Unfilled(f"steps[{self.index}]: {problem}") from None
         share = None

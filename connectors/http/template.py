@@ -99,6 +99,11 @@ class Text:
             part if isinstance(part, str) else escaped(scalar(part[0], part[1](filling))) for part in self._parts
         )
 
+    def name(self, filling: Filling) -> str:
+        """The text where empty places are left out. Raises Unfilled for a place that is a list or a mapping."""
+        found = [part if isinstance(part, str) else part[1](filling) for part in self._parts]
+        return "".join(scalar(self.written, one) for one in found if one is not None)
+
     @classmethod
     def _parse(cls, given: object) -> "Text":
         if isinstance(given, Text):

@@ -1,11 +1,18 @@
-"""An event for Hellotext that needs one request only: written for the generic destination, it is the same request."""
+"""Hellotext by configuration: the generic destination makes the same requests as the connector."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import cache
+from pathlib import Path
 
 import pytest
 
 from bridge.contract import Attempt, Event, Response
+from bridge.dry_run import DryRun, cases
+from bridge.dry_run.deliveries import settings_of
+from bridge.dry_run.request_text import decoded
+from bridge.errors import Refusal
 from connectors.hellotext import Hellotext
 from connectors.http import Http
 
@@ -77,3 +84,45 @@ def test_each_answer_means_the_same(give, repeatable, response):
         outcomes.append(end.value.value)
     ours, configured = outcomes
     assert (type(ours), getattr(ours, "reason", None)) == (type(configured), getattr(configured, "reason", None))
+
+
+CONNECTORS = Path(__file__).parents[3] / "connectors"
+CASES = [*cases.found(CONNECTORS / "shopify/examples/cases"), *cases.found(CONNECTORS / "woocommerce/examples/cases")]
+
+
+@cache
+def the_connector_and_the_recipe(path):
+    """Settings by which cases are run, and the same with the recipe as their destination."""
+    settings = settings_of(path)
+    recipe = settings_of(CONNECTORS / "http/examples/cases-hellotext/bridge.yaml").destinations["hellotext"]
+    return settings, replace(settings, destinations={**settings.destinations, "hellotext": recipe})
+
+
+def told(case, settings):
+    dry_run = DryRun(settings)
+    return [verdict for delivery in case.deliveries for verdict in walked(delivery, dry_run, settings)]
+
+
+def walked(delivery, dry_run, settings):
+    try:
+        return delivery.walk(dry_run, settings)
+    except Refusal:
+        return []
+
+
+def said(request):
+    body = None if request.body is None else decoded(request.body)
+    return request.method, request.url, body, request.headers, request.repeatable
+
+
+@pytest.mark.parametrize("folder", CASES, ids=lambda folder: f"{folder.parents[2].name}-{folder.name}")
+def test_the_recipe_makes_the_same_requests_for_every_order(folder):
+    settings, configured = the_connector_and_the_recipe(folder.parent / "bridge.yaml")
+    case = cases.read(folder, settings)
+    ours, theirs = told(case, settings), told(case, configured)
+    assert [(each.fact, each.once, each.word) for each in ours] == [
+        (each.fact, each.once, each.word) for each in theirs
+    ]
+    assert [said(request) for each in ours for request in each.requests] == [
+        said(request) for each in theirs for request in each.requests
+    ]

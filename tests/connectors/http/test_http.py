@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 from pydantic import ValidationError
 
-from bridge.contract import Attempt, Delivered, Event, Paused, Reason, Rejected, Response, Retry, Uncertain
+from bridge.contract import Attempt, Delivered, Event, Paused, Reason, Rejected, Response, Retry, Skipped, Uncertain
 from bridge.mapping.records import RecordExpressions
 from bridge.setting_types import EXPRESSIONS
 from connectors.http import Http
@@ -332,6 +332,17 @@ def test_what_no_expression_speaks_of_must_still_fit_the_receipt():
 def test_the_wait_may_stand_elsewhere_and_in_another_form(where, response, wait):
     after = outcome_of(http(retry_after=where, repeatable=True), response).after
     assert (None if wait is None else timedelta(seconds=wait)) == after
+
+
+@pytest.mark.parametrize(("give", "sent"), [({"email": "a@b.example"}, True), ({"name": "Ada"}, False)])
+def test_an_event_of_nobody_that_the_api_could_know_is_skipped(give, sent):
+    destination = http(identity="= has(give.email) or has(give.phone)")
+    if sent:
+        assert "POST" == request_of(destination, give).method
+    else:
+        with pytest.raises(StopIteration) as end:
+            request_of(destination, give)
+        assert Skipped(Reason.NO_IDENTITY, "`identity:` is not true") == end.value.value
 
 
 PAGE = Response(status=404, body=b"<!doctype html>", headers={"content-type": "text/html"})
