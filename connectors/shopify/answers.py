@@ -47,17 +47,21 @@ _KEYS: Final = msgspec.json.Decoder(dict[str, _Part])
 def unpacked(body: bytes) -> Sequence[Payload]:
     """The documents in a file. A file that is no answer and no list is one document, as it is."""
     try:
-        found = decoded(_FILE.decode, body)
-    except (ValueError, RecursionError):
-        return [Payload(body=body)]
-    if isinstance(found, list) and found:
-        return _several(body, found, "", "")
+        found = _several_in(body)
+    except (ValueError, RecursionError):  # it is no JSON, or one of its parts is none: Raw looks at no text in it
+        found = None
+    return [Payload(body=body)] if found is None else found
+
+
+def _several_in(body: bytes) -> Sequence[Payload] | None:
+    """The documents in an answer or a list. None: they are none. Raises as decoders do."""
+    found = decoded(_FILE.decode, body)
     if isinstance(found, list):
-        return [Payload(body=body)]
+        return _listed(found, "", "") if found else None
     if len(found) == 1 and (topic := _WRAPPERS.get(name := next(iter(found)))):
         inner = bytes(found[name])
         if inner.startswith(b"["):
-            return _several(body, _SEVERAL.decode(inner), name, topic)
+            return _listed(_SEVERAL.decode(inner), name, topic)
         if inner.startswith(b"{"):
             return [Payload(body=inner, topic=topic, place=name)]
     return [Payload(body=body, topic=_topic(found))]
@@ -74,10 +78,10 @@ def alone(body: bytes, topic: str, problem: Malformed) -> bytes:
     return found[0].body
 
 
-def _several(body: bytes, parts: Sequence[_Part], name: str, topic: str) -> Sequence[Payload]:
+def _listed(parts: Sequence[_Part], name: str, topic: str) -> Sequence[Payload] | None:
     documents = [bytes(part) for part in parts]
     if not all(each.startswith(b"{") for each in documents):
-        return [Payload(body=body)]
+        return None
     return [
         Payload(body=each, topic=topic or _topic(_KEYS.decode(each)), place=f"{name}[{number}]")
         for number, each in enumerate(documents)

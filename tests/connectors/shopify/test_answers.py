@@ -59,6 +59,7 @@ def test_an_answer_with_no_order_holds_no_document():
     [
         *(b"", b"{", b"null", b"7", b'"text"', b"[]", b"[1]", b"{}", b'{"order": 7}', b'{"orders": [7]}', b'"\xff"'),
         *(b"[" * 200_000, b'{"order_edit": {"order_id": 6042}}', b'{"customer": {}, "shop_domain": "a"}'),
+        *(b'[{"\xff": 1}]', b'[{"id": 1}, {"\xff": 1}]'),  # found by a flood of documents
     ],
 )
 def test_whatever_is_no_answer_is_one_document_as_it_is(body):
