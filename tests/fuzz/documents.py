@@ -11,6 +11,7 @@ from collections import Counter
 import aiohttp
 
 from bridge import registry
+from bridge.config.sections import Door
 from tests.fuzz.child import all_settled, serving
 from tests.fuzz.mutations import ODD, mutated, shown, shrunk
 from tests.processes import ROOT
@@ -140,6 +141,8 @@ def _again(raw, chance):
 MAY = {200, 503}
 """Answers to what is signed: 503 if the journal is slow for a moment, and then it is sent again."""
 SENDERS = 24
+LARGEST = Door().max_body
+"""Bytes of the largest body that the door takes."""
 
 
 class Round:
@@ -171,6 +174,10 @@ class Round:
         topic, body = drawn(number, self.chance)
         delivery = f"fuzz-{number}"
         status = await self.post(topic, body, delivery)
+        if len(body) > LARGEST:
+            assert status == 413, f"{len(body)} bytes of {topic} were answered {status}"
+            self.done["inputs"] += 1
+            return
         if status != 200:
             less = await shrunk(body, lambda part: self._fails(topic, part, status))
             raise AssertionError(f"a signed document of {topic} was answered {status}: {shown(less)}, of {shown(body)}")
