@@ -69,7 +69,7 @@ class Client:
 def connected():
     @asynccontextmanager
     async def opened(bridge):
-        client = Client(bridge, *await asyncio.open_connection("127.0.0.1", bridge.house.port))
+        client = Client(bridge, *await asyncio.open_connection("127.0.0.1", bridge.house.ports.door))
         try:
             yield client
         finally:
@@ -234,7 +234,7 @@ async def test_who_does_not_read_his_answers_gets_no_more_of_them(running, conne
         deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         deaf.settimeout(0)
         loop = asyncio.get_running_loop()
-        await loop.sock_connect(deaf, ("127.0.0.1", bridge.house.port))
+        await loop.sock_connect(deaf, ("127.0.0.1", bridge.house.ports.door))
         many = client.forged() * at_once
 
         async def asking():
@@ -386,7 +386,7 @@ async def test_a_reset_that_is_seen_in_writing_the_answer_leaves_nothing(
     asyncio.get_running_loop().set_exception_handler(lambda _, context: problems.append(context))
     async with running() as bridge, connected(bridge) as client:
         go_on = slow(bridge)
-        sender = socket.create_connection(("127.0.0.1", bridge.house.port))
+        sender = socket.create_connection(("127.0.0.1", bridge.house.ports.door))
         sender.sendall(client.request(order()[1]) + client.request(b"", line="GET /nowhere"))
         await asyncio.sleep(0.1)
         sender.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

@@ -87,12 +87,12 @@ async def test_trailers_are_never_headers_of_what_follows(running, order, refuse
         strange = refused + b"Host: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n" + trailers + b"\r\n"
         good = _signed(bridge, body, "its-own")
         pieces = (strange, good) if in_pieces else (strange + good,)
-        answers = await _exchanged(bridge.house.port, *pieces)
+        answers = await _exchanged(bridge.house.ports.door, *pieces)
         assert b"Connection: close" in answers.partition(b"\r\n\r\n")[0]
         assert 1 == answers.count(b"HTTP/1.1")
         assert [] == list(await bridge.house.journal.find_delivery("shop", "chosen"))
         assert 0 == (await bridge.house.journal.stats()).envelopes
-        assert b" 200 OK" in await _exchanged(bridge.house.port, good)
+        assert b" 200 OK" in await _exchanged(bridge.house.ports.door, good)
         (lane,) = await bridge.house.journal.find_delivery("shop", "its-own")
         (document,) = (await bridge.house.journal.story(lane)).documents
         assert "orders/create" == document["topic"]
@@ -104,7 +104,7 @@ async def test_what_is_refused_before_its_end_ends_the_connection(running, order
     async with running() as bridge:
         good = _signed(bridge, body, "inner")
         announced = b"POST /nowhere HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % (len(good) + 10)
-        answers = await _exchanged(bridge.house.port, announced + good)
+        answers = await _exchanged(bridge.house.ports.door, announced + good)
         assert 1 == answers.count(b"HTTP/1.1")
         assert b"404" in answers[:20]
         assert b"Connection: close" in answers
@@ -119,7 +119,7 @@ async def test_announced_bodies_shut_nobody_out(running, order, head):
     given = b"" if head == "nothing" else b"X-Shopify-Hmac-Sha256: AAAA\r\n"
     async with running() as bridge, AsyncExitStack() as strangers:
         for _ in range(32):
-            _, writer = await asyncio.open_connection("127.0.0.1", bridge.house.port)
+            _, writer = await asyncio.open_connection("127.0.0.1", bridge.house.ports.door)
             strangers.callback(writer.close)
             writer.write(
                 b"POST /webhooks/shop HTTP/1.1\r\nHost: x\r\nX-Shopify-Shop-Domain: example.myshopify.com\r\n"
@@ -135,7 +135,7 @@ async def test_large_bodies_that_came_leave_room_for_small_ones(running, setting
     settings = _with_door(settings_for(sandbox), max_bodies_in_flight=8 * 1024 * 1024)
     async with running(settings) as bridge, AsyncExitStack() as strangers:
         for _ in range(5):
-            _, writer = await asyncio.open_connection("127.0.0.1", bridge.house.port)
+            _, writer = await asyncio.open_connection("127.0.0.1", bridge.house.ports.door)
             strangers.callback(writer.close)
             writer.write(
                 b"POST /webhooks/shop HTTP/1.1\r\nHost: x\r\nX-Shopify-Shop-Domain: example.myshopify.com\r\n"
@@ -157,7 +157,7 @@ async def test_silent_connections_make_room_for_others(running, settings_for, sa
         before = _count("bridge_door_refusals_total", source="", status="503")
         readers = []
         for number in range(40):
-            reader, writer = await asyncio.open_connection("127.0.0.1", bridge.house.port)
+            reader, writer = await asyncio.open_connection("127.0.0.1", bridge.house.ports.door)
             strangers.callback(writer.close)
             readers.append(reader)
             if number % 2:
@@ -223,7 +223,7 @@ async def test_a_process_with_few_descriptors_stays_healthy_under_silent_connect
 async def test_what_is_no_request_is_answered_counted_and_told_by_the_door(running, sent, status, log):
     async with running() as bridge:
         before = _count("bridge_door_refusals_total", source="", status=str(status))
-        answer = await _exchanged(bridge.house.port, sent)
+        answer = await _exchanged(bridge.house.ports.door, sent)
         assert f"HTTP/1.1 {status}".encode() == answer[:12]
         assert b"aiohttp" not in answer
         assert b"Connection: close" in answer
@@ -245,7 +245,7 @@ async def test_a_body_that_is_not_framed_as_it_says_is_refused_without_a_trace(
     settings = settings_for(sandbox) if is_told else _with_door(settings_for(sandbox), answer_within=SHORT)
     async with running(settings) as bridge:
         head = REFUSED["wrong signature"] + b"Host: x\r\nTransfer-Encoding: chunked\r\n\r\n"
-        answer = await _exchanged(bridge.house.port, head, b"zz\r\nabc\r\n", b"", b"")
+        answer = await _exchanged(bridge.house.ports.door, head, b"zz\r\nabc\r\n", b"", b"")
         assert (b"HTTP/1.1 400" if is_told else b"HTTP/1.1 408") == answer[:12]
     assert not [line for line in log() if line["level"] == "error" or line["event"] == "log"]
 
@@ -253,7 +253,7 @@ async def test_a_body_that_is_not_framed_as_it_says_is_refused_without_a_trace(
 async def test_who_hangs_up_in_a_body_is_counted_and_no_error(running, log):
     async with running() as bridge:
         before = _count("bridge_door_refusals_total", source="shop", status="400")
-        reader, writer = await asyncio.open_connection("127.0.0.1", bridge.house.port)
+        reader, writer = await asyncio.open_connection("127.0.0.1", bridge.house.ports.door)
         writer.write(REFUSED["wrong signature"] + b"Host: x\r\nContent-Length: 100\r\n\r\nabc")
         await writer.drain()
         await asyncio.sleep(0.05)
@@ -272,7 +272,7 @@ async def test_who_waits_for_100_is_told_to_go_on(running, order):
     _, body = order()
     async with running() as bridge:
         head, _, _ = _signed(bridge, body, "1").partition(b"\r\n\r\n")
-        reader, writer = await asyncio.open_connection("127.0.0.1", bridge.house.port)
+        reader, writer = await asyncio.open_connection("127.0.0.1", bridge.house.ports.door)
         writer.write(head + b"\r\nExpect: 100-Continue\r\n\r\n")
         assert b"HTTP/1.1 100 Continue\r\n\r\n" == await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)
         writer.write(body)
@@ -288,11 +288,11 @@ async def test_who_waits_for_100_is_told_to_go_on(running, order):
 async def test_who_is_refused_anyway_need_not_send_the_body(running, line, status):
     async with running() as bridge:
         sent = line + b" HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n"
-        answer = await _exchanged(bridge.house.port, sent)
+        answer = await _exchanged(bridge.house.ports.door, sent)
         assert f"HTTP/1.1 {status}".encode() == answer[:12]
 
 
 async def test_another_expectation_is_417(running):
     async with running() as bridge:
         sent = REFUSED["wrong signature"] + b"Host: x\r\nContent-Length: 5\r\nExpect: a miracle\r\n\r\n"
-        assert b"HTTP/1.1 417" == (await _exchanged(bridge.house.port, sent))[:12]
+        assert b"HTTP/1.1 417" == (await _exchanged(bridge.house.ports.door, sent))[:12]

@@ -42,7 +42,7 @@ async def _raw(port, data, *, then_wait=True):
 
 async def test_other_paths_are_404_and_other_methods_405(running):
     async with running() as bridge:
-        async with bridge.session.post(f"http://127.0.0.1:{bridge.house.port}/webhooks/other") as answer:
+        async with bridge.session.post(f"http://127.0.0.1:{bridge.house.ports.door}/webhooks/other") as answer:
             assert 404 == answer.status
         async with bridge.session.get(bridge.door) as answer:
             assert (405, "POST") == (answer.status, answer.headers["Allow"])
@@ -51,7 +51,7 @@ async def test_other_paths_are_404_and_other_methods_405(running):
 async def test_a_port_that_is_taken_is_said_with_the_setting_that_chooses_another(running, settings_for, sandbox):
     async with running() as bridge:
         settings = _with_door(settings_for(sandbox, path=bridge.settings.journal.path.with_name("2.db")))
-        taken = replace(settings, door=settings.door.model_copy(update={"port": bridge.house.port}))
+        taken = replace(settings, door=settings.door.model_copy(update={"port": bridge.house.ports.door}))
         said = pytest.RaisesExc(NotListening, match=r"already in use; .* choose another with `door: \{port: ...\}`")
         with pytest.RaisesGroup(said):
             await service.serve(taken, service.Shutdown())
@@ -70,7 +70,7 @@ async def test_a_forged_signature_is_401_whatever_it_is(running, order, signatur
         f"Content-Length: {len(body)}\r\n\r\n"
     )
     async with running() as bridge:
-        answer = await _raw(bridge.house.port, head.encode(errors="surrogateescape") + body)
+        answer = await _raw(bridge.house.ports.door, head.encode(errors="surrogateescape") + body)
         assert b"HTTP/1.1 401" == answer[:12]
         assert 0 == (await bridge.house.journal.stats()).envelopes
 
@@ -108,21 +108,21 @@ async def test_the_body_is_taken_as_it_came_and_never_unpacked(running, order):
 async def test_a_body_that_says_it_is_too_large_is_413_before_it_is_sent(running, settings_for, sandbox):
     async with running(_with_door(settings_for(sandbox), max_body=4096)) as bridge:
         head = POSTED + b"Content-Length: 999999999\r\n\r\n"
-        assert b"HTTP/1.1 413" == (await _raw(bridge.house.port, head))[:12]
+        assert b"HTTP/1.1 413" == (await _raw(bridge.house.ports.door, head))[:12]
 
 
 async def test_a_chunked_body_is_cut_off_where_it_gets_too_large(running, settings_for, sandbox):
     async with running(_with_door(settings_for(sandbox), max_body=4096)) as bridge:
         head = POSTED + b"Transfer-Encoding: chunked\r\n\r\n"
         chunk = b"1000\r\n" + b"x" * 4096 + b"\r\n"
-        assert b"HTTP/1.1 413" == (await _raw(bridge.house.port, head + chunk * 2, then_wait=False))[:12]
+        assert b"HTTP/1.1 413" == (await _raw(bridge.house.ports.door, head + chunk * 2, then_wait=False))[:12]
 
 
 async def test_bodies_in_flight_share_one_budget_and_beyond_it_there_is_503(running, settings_for, sandbox, order):
     settings = _with_door(settings_for(sandbox), max_bodies_in_flight=20_000)
     _, body = order()
     async with running(settings) as bridge:
-        _, writer = await asyncio.open_connection("127.0.0.1", bridge.house.port)
+        _, writer = await asyncio.open_connection("127.0.0.1", bridge.house.ports.door)
         writer.write(POSTED + b"Content-Length: 19000\r\n\r\n" + b"x" * 15_000)
         await writer.drain()
         await asyncio.sleep(0.05)
@@ -140,7 +140,7 @@ async def test_a_body_that_drips_is_closed_within_the_time_of_an_answer(running,
     async with running(_with_door(settings_for(sandbox), answer_within=timedelta(milliseconds=400))) as bridge:
         started = time.monotonic()
         head = POSTED + b"Content-Length: 100\r\n\r\nabc"
-        assert b"HTTP/1.1 408" == (await _raw(bridge.house.port, head))[:12]
+        assert b"HTTP/1.1 408" == (await _raw(bridge.house.ports.door, head))[:12]
         assert time.monotonic() - started < USUAL
 
 
@@ -148,7 +148,7 @@ async def test_half_a_header_is_closed_by_the_watchdog(running, monkeypatch):
     monkeypatch.setattr(watch, "HEADERS_WITHIN", 0.2)
     before = _count("bridge_door_slow_connections_total")
     async with running() as bridge:
-        assert b"" == await _raw(bridge.house.port, b"POST /webhooks/shop HTTP/1.1\r\nHost:")
+        assert b"" == await _raw(bridge.house.ports.door, b"POST /webhooks/shop HTTP/1.1\r\nHost:")
         assert before + 1 == _count("bridge_door_slow_connections_total")
 
 
