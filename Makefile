@@ -17,7 +17,7 @@ BENCH_READY := $(VENV)/.bench-ready
 DIST_READY := $(VENV)/.dist-ready
 
 .DEFAULT_GOAL := help
-.PHONY: help run run-kafka run-replicas kafka test prove coverage lint bench dist clean chart docs same-python
+.PHONY: help run run-kafka run-replicas kafka test prove soak coverage lint bench dist clean chart docs same-python
 
 help:  ## Say what there is.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -39,6 +39,9 @@ test: $(READY)  ## Run all tests, or those that ARGS="..." names (the options of
 
 prove: $(READY)  ## Try the promise on drawn seeds: two minutes of each part, or HOURS=1; PART=world SEED=7 repeats one.
 	@$(BIN)/python -m tests.prove --part "$(PART)" --seed "$(SEED)" --hours "$(HOURS)"
+
+soak: $(READY)  ## Do everything at once over both journals, and say what grew: two minutes, or HOURS=1.
+	@$(BIN)/python -m tests.soak --hours "$(HOURS)"
 
 coverage: $(READY)  ## Run tests as `test` does, and say which lines and branches they left out, the least covered file first.
 	@$(BIN)/coverage erase
