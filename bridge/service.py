@@ -106,7 +106,7 @@ async def serve(settings: Settings, ending: Shutdown, *, opened_as: Callable[[Ru
         watching = [tasks.create_task(each) for each in endless]
         flowing = [tasks.create_task(stream.run()) for stream in streams]
         console_port = await stack.enter_async_context(_console(settings, journal, told, reloading))
-        async with _door(settings, journal, upkeep.wake) as port, told.opened():
+        async with _door(settings, journal, upkeep.wake) as port, told.opened(port):
             ports = Ports(door=port, private=private_port, console=console_port)
             _emit_started(settings, ports)
             emit_loaded(book, settings)

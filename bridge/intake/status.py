@@ -68,13 +68,14 @@ class Status:
         self._streams = streams
         self._book = book
         self._is_open = False
+        self._takes_webhooks = True
         self._shown: frozenset[tuple[str, str]] = frozenset()
         """Destination and name of the rules that the gauge of held rules shows."""
 
     @asynccontextmanager
-    async def opened(self) -> AsyncIterator[None]:
-        """While this is entered the door is open, and the service ready."""
-        self._is_open = True
+    async def opened(self, port: int) -> AsyncIterator[None]:
+        """While this is entered the door is open at this port (0: no source takes webhooks), and the service ready."""
+        self._is_open, self._takes_webhooks = True, bool(port)
         try:
             yield
         finally:
@@ -137,7 +138,7 @@ class Status:
         return {
             "version": version("attribution-bridge"),
             "journal": self._whereabouts,
-            "door": {"open": self._is_open, "refuses": self._refuses()},
+            "door": {"open": self._is_open, "refuses": self._refuses(), "takes_webhooks": self._takes_webhooks},
             "rules": _rules_state(self._book),
             "destinations": [_worker_state(worker) for worker in self._workers],
             "streams": [_stream_state(stream) for stream in self._streams],

@@ -11,10 +11,11 @@ _PATIENCE = 3.0
 
 
 class Door(msgspec.Struct, frozen=True, kw_only=True):
-    """The door. refuses: why nothing is taken in now; None: it takes deliveries."""
+    """The door. refuses: why nothing is taken in now; None: it takes deliveries, if a source takes webhooks."""
 
     open: bool
     refuses: str | None
+    takes_webhooks: bool = True
 
 
 class Rules(msgspec.Struct, frozen=True, kw_only=True):

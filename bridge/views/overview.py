@@ -14,6 +14,10 @@ from bridge.views.live import Destination, Live, StreamState
 _NO_DESTINATION: Final = "(no destination)"
 _NO_RULE: Final = "(no rule)"
 _TAKES_NOTHING: Final = frozenset({"paused", "down"})
+_PATIENCE: Final = {"suspicious": 60.0}
+_USUAL_PATIENCE: Final = 900.0
+"""Seconds that an order may be overdue before a person should look, by the state of its destination: a quarter of an
+hour, as the alert AttributionBridgeOrdersWait has it, and less where it does not answer."""
 _STATE_AND_CURE: Final = {
     State.DEAD: "`dead list`, then `dead retry` or `dead drop`",
     State.UNCERTAIN: "`uncertain list`, then `uncertain send` or `uncertain settle`",
@@ -120,9 +124,10 @@ def _parked(groups: Sequence[ParkedGroup]) -> Iterator[Line]:
 
 
 def _door_and_rules(live: Live) -> Iterator[Line]:
-    refuses = live.door.refuses
-    is_open = "open" if live.door.open else "closed"
-    yield Line("door", is_open, refuses or "deliveries are taken in", is_well=refuses is None)
+    refuses, takes = live.door.refuses, live.door.takes_webhooks
+    is_open = "open" if live.door.open and takes else "closed"
+    usual = "deliveries are taken in" if takes else "no source takes webhooks"
+    yield Line("door", is_open, refuses or usual, is_well=refuses is None)
     rules = live.rules
     since = f"{rules.digest}, since {_when(rules.since)}" if rules.since else rules.digest
     refused = f"; a change was refused: {rules.refused}; ask `check`" if rules.refused else ""
@@ -139,12 +144,19 @@ def _destinations(found: Recorded, live: Sequence[Destination]) -> Iterator[Line
         why = f", since {_when(worker.since)}: {worker.reason}" if worker.reason else ""
         again = f", asked again in {worker.asked_again_in_s:.0f} s" if worker.asked_again_in_s else ""
         text = f"{worker.mode}{why}{again}; {_waiting(found.levels, worker.name)}"
-        yield Line(worker.name, worker.state, text, is_well=worker.state not in _TAKES_NOTHING)
+        yield Line(worker.name, worker.state, text, is_well=_is_taking(found.levels, worker.name, worker.state))
     for dest in sorted((found.levels.waiting.keys() | found.outages.keys()) - {worker.name for worker in live}):
         outage = found.outages.get(dest)
         why = f"since {_when(outage.since)}: {outage.reason}; " if outage else ""
         state = str(outage.state) if outage else "-"
-        yield Line(dest, state, f"{why}{_waiting(found.levels, dest)}", is_well=state not in _TAKES_NOTHING)
+        is_well = _is_taking(found.levels, dest, state)
+        yield Line(dest, state, f"{why}{_waiting(found.levels, dest)}", is_well=is_well)
+
+
+def _is_taking(levels: Levels, dest: str, state: str) -> bool:
+    """Whether a destination takes what is sent to it in time."""
+    late = levels.overdue.get(dest, 0.0)
+    return state not in _TAKES_NOTHING and late < _PATIENCE.get(state, _USUAL_PATIENCE)
 
 
 def _waiting(levels: Levels, dest: str) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -57,6 +58,28 @@ async def test_all_is_well_beside_a_bridge_that_is(running, typed_beside, order,
     found = json.loads(as_json.output)
     assert (0, True, []) == (as_json.exit_code, found["well"], found["problems"])
     assert {"name": "hellotext", "mode": "live", "state": "well"}.items() <= found["bridge"]["destinations"][0].items()
+
+
+def test_a_destination_that_does_not_answer_needs_a_person_once_orders_are_late():
+    def needing(state, late):
+        levels = replace(NOTHING, waiting={"api": 3}, overdue={"api": late})
+        return [
+            subject
+            for _, subject, _ in _needing(
+                _live(destinations=[_destination(state=state)]), replace(QUIET, levels=levels)
+            )
+        ]
+
+    assert [] == needing("suspicious", 59.0)
+    assert ["suspicious"] == needing("suspicious", 61.0)
+    assert [] == needing("resting", 600.0)
+    assert ["well"] == needing("well", 901.0)
+
+
+def test_a_bridge_without_webhooks_has_no_open_door():
+    live = _live(door=Door(open=True, refuses=None, takes_webhooks=False))
+    (door,) = [line for line in lines_of(QUIET, live, journal="j") if line.section == "door"]
+    assert ("closed", "no source takes webhooks", True) == (door.subject, door.text, door.is_well)
 
 
 async def test_what_needs_a_person_is_named_with_its_cure(running, typed_beside, order, tmp_path):
