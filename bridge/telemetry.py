@@ -180,16 +180,55 @@ def _as_json(_logger: WrappedLogger, _method: str, event: EventDict) -> bytes:
         return _json.encode({name: repr(value) for name, value in event.items()})
 
 
+_COLUMNS = 120
+"""Columns of a line for people at the most. What is left out stands in the JSON of the same event."""
+
+_BARE = ("fact", "state")
+"""Fields whose value says what it is."""
+_FIRST = ("lane", "dest", "rule", "source", "count", "reason", "detail")
+"""Fields that stand before all others, so that they are not cut off."""
+_OF_MACHINES = frozenset({"at", "level", "event", "id", "seq", "tenant", "topic", "generation", "attempt"})
+"""Fields that a person at a terminal does not read: the story of the order has them."""
+_COLORS = {"warning": "\x1b[33m", "error": "\x1b[1;31m"}
+_PLAIN = "\x1b[0m"
+
+
 class _AsText:
-    """The format for people at a terminal."""
+    """The format for people at a terminal: one line of at most 120 columns."""
 
     def __init__(self, *, colors: bool) -> None:
-        self._console = structlog.dev.ConsoleRenderer(colors=colors, timestamp_key="at", pad_event_to=24)
+        self._colors = _COLORS if colors else {}
 
-    def __call__(self, logger: WrappedLogger, method: str, event: EventDict) -> bytes:
-        event["at"] = event["at"][11:23]
-        shown = {name: value for name, value in event.items() if value not in (None, "")}
-        return self._console(logger, method, shown).encode(errors="replace")
+    def __call__(self, _logger: WrappedLogger, _method: str, event: EventDict) -> bytes:
+        level = event["level"]
+        bare = [str(event[name]) for name in _BARE if event.get(name)]
+        names = dict.fromkeys([*_FIRST, *event])
+        rest = [
+            f"{name}={_shown(event[name])}"
+            for name in names
+            if name not in _BARE and name not in _OF_MACHINES and event.get(name) not in (None, "", "[]")
+        ]
+        line = "  ".join(filter(None, [f"{event['event']:<22}", *bare, *rest]))
+        head = f"{event['at'][11:19]} {level:<7} "
+        room = _COLUMNS - len(head)
+        line = _printable(line if len(line) <= room else f"{line[: room - 1]}…").rstrip()
+        color = self._colors.get(level, "")
+        return f"{color}{head}{_PLAIN if color else ''}{line}".encode(errors="replace")
+
+
+def _shown(value: object) -> str:
+    """A value within a line: in quotes if it has blanks."""
+    if isinstance(value, list | tuple):
+        return " < ".join(str(each) for each in reversed(value))
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {each}" for name, each in value.items())
+    text = str(value)
+    return f'"{text}"' if " " in text else text
+
+
+def _printable(text: str) -> str:
+    """Replace what would act on a terminal: what is logged may come from anybody."""
+    return text if text.isprintable() else "".join(char if char.isprintable() else "\ufffd" for char in text)
 
 
 class _Lines:

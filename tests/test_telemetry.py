@@ -95,3 +95,32 @@ async def test_a_log_that_cannot_be_written_stops_nothing_and_is_counted():
         telemetry.set_up(level="warning", style="text")
         with pytest.raises(OSError, match="No space"):
             stream.close()
+
+
+@pytest.fixture
+def as_text():
+    stream = io.TextIOWrapper(io.BytesIO(), write_through=True, encoding="utf-8")
+    telemetry.set_up(stream=stream, style="text")
+    yield lambda: stream.buffer.getvalue().decode().splitlines()
+    telemetry.set_up(level="warning", style="text")
+
+
+def test_a_line_for_people_says_first_what_they_look_for(as_text):
+    of_machines = {"tenant": "a.example", "topic": "orders/create", "id": "7-8-9", "seq": 1, "once": "[]", "attempt": 1}
+    telemetry.emit("fact.settled", **of_machines, source="shop", lane="6042", dest="hellotext", rule="placed",
+                   fact="order.placed", state="dead", reason="refused", detail="POST events: 422")  # fmt: skip
+    (line,) = as_text()
+    said = "warning fact.settled            order.placed  dead  lane=6042  dest=hellotext  rule=placed  source=shop"
+    assert said in line[9:]
+    assert len(line) <= 120
+    assert "a.example" not in line
+
+
+def test_a_line_for_people_fits_and_acts_on_no_terminal(as_text):
+    telemetry.emit("delivery.refused", source="shop", detail="\x1b[31m" + "long " * 100)
+    telemetry.emit("connector.failed", source="shop", problem="KeyError", frames=["a.py:1 outer", "b.py:2 inner"])
+    long, short = as_text()
+    assert 120 == len(long)
+    assert long.endswith("…")
+    assert long.isprintable()
+    assert "frames=b.py:2 inner < a.py:1 outer" in short
