@@ -9,15 +9,16 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from pydantic_core import PydanticCustomError
 
 from bridge.contract import Attempt, Conversation, Event, EventShape, Request, Response
+from bridge.credentials import TOKEN, address_complaint
 from bridge.setting_types import EventCondition
-from connectors.http.addresses import Headers, Path, Query, complaint
+from connectors.http.addresses import Headers, Path, Query
 from connectors.http.answers import Answers, Meaning, Receipt, Statuses, shadow_of
 from connectors.http.authentication import Authentication
 from connectors.http.conversation import Talk
 from connectors.http.description import Described
 from connectors.http.requests import Repeatable, Requests, fixed_headers
 from connectors.http.steps import Asker, Step
-from connectors.http.template import TOKEN, Text, places, structure
+from connectors.http.template import Text, places, structure
 from connectors.http.waiting import RetryAfter
 
 
@@ -84,7 +85,7 @@ class Http(BaseModel):
     @field_validator("url")
     @classmethod
     def _is_safe(cls, url: str) -> str:
-        if problem := complaint(url):
+        if problem := address_complaint(url):
             raise PydanticCustomError("url", "{problem}", {"problem": problem})
         return url.rstrip("/")
 

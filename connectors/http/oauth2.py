@@ -11,10 +11,10 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from pydantic_core import PydanticCustomError
 
 from bridge.contract import Json, Outcome, Paused, Reason, Request, Response, Share
+from bridge.credentials import address_complaint
 from bridge.setting_types import Duration, Secret
 from bridge.signatures import name_of
 from bridge.status_table import Fate, Row, judged, statuses
-from connectors.http.addresses import complaint
 from connectors.http.bodies import document
 from connectors.http.waiting import asked_wait
 
@@ -64,7 +64,7 @@ class OAuth2(BaseModel):
     @field_validator("token_url")
     @classmethod
     def _is_safe(cls, url: str) -> str:
-        if problem := complaint(url):
+        if problem := address_complaint(url):
             raise PydanticCustomError("url", "{problem}", {"problem": problem})
         return url
 

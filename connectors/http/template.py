@@ -13,7 +13,6 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from bridge.contract import Event, Json
 
-TOKEN: Final = r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$"  # noqa: S105  the grammar of a header's name (RFC 9110, 5.6.2)
 _PART: Final = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 _GIVEN: Final = re.compile(r"give(\.[^.{}\s]+)*|found(\.[^.{}\s]+)+")
 _DEEPEST: Final = 12  # levels
