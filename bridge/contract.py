@@ -72,6 +72,7 @@ class Reason(StrEnum):
     TEST_ORDER = "test order"
     ALREADY = "already"
     ERASED = "erased"
+    FETCHED = "fetched"
     # A dead letter is ended by a person, or by a later document of the order.
     RULE_FAILED = "rule failed", Effect.UNHEARD
     REFUSED = "refused"
@@ -508,6 +509,33 @@ class Open(Protocol):
     @property
     def is_open(self) -> bool:
         """Whether it does. Then the door must listen at this machine only."""
+
+
+Fetching: TypeAlias = "Generator[Request, Response, Envelope | Outcome]"
+"""A document that is fetched. All its requests only read."""
+
+
+@runtime_checkable
+class Fetches(Protocol):
+    """Optional for webhook sources whose deliveries only name a document, which is fetched before it is mapped."""
+
+    @property
+    def fetches(self) -> bool:
+        """Whether it has such deliveries, by its settings."""
+
+    @property
+    def fetch_rate(self) -> float | None:
+        """The most requests a second. None: as many as are needed."""
+
+    def is_thin(self, envelope: Envelope) -> bool:
+        """Whether a document of it only names another."""
+
+    def fetch(self, envelope: Envelope, *, now: datetime, fresh: bool) -> Fetching:
+        """Yields requests, is sent the responses, and returns the document that was named, in the same lane, with an id
+        that is the same at every attempt; or an outcome. Skipped: the platform has it no more.
+
+        fresh: a person asks for it, so nothing that is remembered is used.
+        """
 
 
 @runtime_checkable

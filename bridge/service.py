@@ -20,9 +20,10 @@ import uvloop
 from bridge import clock, fast_path, journals
 from bridge.config import Settings
 from bridge.config.sections import DeliverySettings
-from bridge.contract import Renames, Request, Response, StreamSource, WebhookSource
+from bridge.contract import Fetches, Renames, Request, Response, StreamSource, WebhookSource
 from bridge.delivery.client import Client, opened_client
 from bridge.delivery.conversation import Route
+from bridge.delivery.fetching import Fetcher
 from bridge.delivery.from_settings import bounds_of, retry_of, timeouts_of
 from bridge.delivery.http import OpensWire
 from bridge.delivery.worker import Worker
@@ -87,10 +88,7 @@ async def serve(settings: Settings, ending: Shutdown, *, opened_as: Callable[[Ru
         journal = await stack.enter_async_context(_journal(settings, released))
         book = Rulebook(settings.rules)
         wire = await fast_path.wire(wanted=settings.delivery.fast)
-        workers = [
-            await stack.enter_async_context(_worker(settings, name, book, journal, wire))
-            for name in settings.destinations
-        ]
+        workers = await stack.enter_async_context(_workers(settings, book, journal, wire))
         client = await stack.enter_async_context(client_of(settings.delivery.of({"rate": None}), wire))
         streams = _streams(settings, journal, client)
         told = status.Status(
@@ -226,13 +224,31 @@ def route_of(settings: Settings, name: str) -> Route:
 
 
 @asynccontextmanager
-async def _worker(
-    settings: Settings, name: str, book: Rulebook, journal: Journal, wire: OpensWire
-) -> AsyncIterator[Worker]:
-    """Make a worker with a client of its own: connections that one destination keeps waiting do not hold up another."""
-    delivery = settings.delivery.of(settings.destinations[name].delivery)
-    async with client_of(delivery, wire) as client:
-        yield Worker(route_of(settings, name), journal=journal, book=book, client=client)
+async def _workers(
+    settings: Settings, book: Rulebook, journal: Journal, wire: OpensWire
+) -> AsyncIterator[Sequence[Worker]]:
+    """Make the workers, each with a client of its own: connections that one destination keeps waiting do not hold up
+    another."""
+    async with AsyncExitStack() as stack:
+        fetcher = await stack.enter_async_context(fetcher_of(settings, wire))
+        workers = []
+        for name, outlet in settings.destinations.items():
+            client = await stack.enter_async_context(client_of(settings.delivery.of(outlet.delivery), wire))
+            route = route_of(settings, name)
+            workers.append(Worker(route, journal=journal, book=book, client=client, fetcher=fetcher))
+        yield workers
+
+
+@asynccontextmanager
+async def fetcher_of(settings: Settings, wire: OpensWire) -> AsyncIterator[Fetcher | None]:
+    """A fetcher of what thin webhooks name. None: no source has such."""
+    async with AsyncExitStack() as stack:
+        found: dict[str, tuple[Fetches, Client]] = {}
+        for name, source in settings.sources.items():
+            if isinstance(source, Fetches) and source.fetches:
+                delivery = settings.delivery.of({"rate": source.fetch_rate})
+                found[name] = (source, await stack.enter_async_context(client_of(delivery, wire)))
+        yield Fetcher(found) if found else None
 
 
 def _streams(settings: Settings, journal: Journal, client: Client) -> Sequence[Stream]:

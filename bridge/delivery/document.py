@@ -7,14 +7,16 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TypeVar
 
+import msgspec
 from msgspec import structs
 
 from bridge import chance, clock
-from bridge.contract import Attempt, Event, Outcome, Paused, Reason, Rejected, Retry, State
+from bridge.contract import Attempt, Envelope, Event, Outcome, Paused, Reason, Rejected, Retry, Skipped, State
 from bridge.delivery.client import Client
 from bridge.delivery.conversation import BeforeSending, Conversation, Route
 from bridge.delivery.doubt import NONE, doubted
 from bridge.delivery.evidence import Evidence, Scope
+from bridge.delivery.fetching import Fetcher
 from bridge.delivery.policy import LONGEST_REST, Pass, Postpone, Settle, decide
 from bridge.errors import ClaimRevoked, JournalBusy, LaneLost, NotStorable
 from bridge.journal import Claim, Done, Hold, Journal, Key, Postponed, Progress, Returned, Settled, Skip
@@ -37,6 +39,8 @@ _ENDED = "two processes of the bridge ended while they mapped this document: it 
 _STORE_AGAIN = (0.2, 0.5, 1.0, 2.0, 5.0)  # seconds to wait, the last one again and again
 
 
+FETCHED = "fetched"
+"""The name that the fetching of a document has where facts have theirs: in what waits, and in what is parked."""
 _Found = TypeVar("_Found")
 
 
@@ -51,6 +55,8 @@ class ClaimedDocument:
     settled: list[Settled] = field(default_factory=list)
     skips: list[Skip] = field(default_factory=list)
     released: list[Key] = field(default_factory=list)
+    is_thin: bool = False
+    """Whether it only names a document, which is fetched instead of mapping it."""
     ended: bool = False
     """Whether a fact of it was sent and became final in this claim. The next fact then begins with its own patience."""
 
@@ -71,6 +77,7 @@ class ClaimedDocument:
 class DocumentDelivery:
     """Delivers the documents of one destination.
 
+    fetcher     of documents that thin webhooks name; None: no source has such
     on_outcome  called with the outcome of every conversation that may say something of the whole destination, and with
                 when it began, in seconds of the event loop's clock
     held        rules whose facts wait, and why
@@ -84,7 +91,9 @@ class DocumentDelivery:
         book: Rulebook,
         client: Client,
         on_outcome: Callable[[Outcome, float], None],
+        fetcher: Fetcher | None = None,
     ) -> None:
+        self._fetcher = fetcher
         self._route = route
         self._journal = journal
         self._book = book
@@ -133,6 +142,9 @@ class DocumentDelivery:
     def mapped(self, claim: Claim) -> ClaimedDocument:
         """Map a document by the rules of now. What they give is still to be sent."""
         document = ClaimedDocument(claim, self._book.rules)
+        if self._fetcher is not None and self._fetcher.is_thin(claim.envelope):
+            document.is_thin = True
+            return document
         sent = [key for key, state in claim.held.items() if state in _SENT] if document.rules.reads_told else ()
         steps = document.rules.apply(claim.envelope, self._route.name, stale=claim.is_stale, sent=sent)
         return self._given(document, steps)
@@ -221,6 +233,8 @@ class DocumentDelivery:
             return Returned()
 
     async def _deliver(self, document: ClaimedDocument) -> Done | Postponed:
+        if document.is_thin and self._fetcher is not None:
+            return await self._fetch(document, self._fetcher)
         for event in document.events:
             if event.rule in self.held:
                 return Postponed(until=None, fact=event.fact, reason=Reason.RULE_HELD, rule=event.rule)
@@ -233,6 +247,39 @@ class DocumentDelivery:
                 return postponed
         if document.claim.asked and not document.settled and not document.events:
             document.skips.append(Skip(reason=Reason.NO_SUCH_KEY))
+        return Done()
+
+    async def _fetch(self, document: ClaimedDocument, fetcher: Fetcher) -> Done | Postponed:
+        """Fetch the document that this one names, and append it to the lane. Until then the lane waits. It has the same
+        id at every attempt, so it is in the lane once, also after a crash and for several destinations."""
+        claim = document.claim
+        key = (FETCHED, once_of(claim.envelope.id))
+        if document.has_ended(key):
+            return Done()
+        now = self._now()
+        found = await fetcher.fetch(claim.envelope, now=now, fresh=bool(claim.asked))
+        if isinstance(found, Envelope):
+            fetched = found
+            await self._until_stored(lambda: self._journal.append(fetched))
+            found = Skipped(Reason.FETCHED, f"as {fetched.id}")
+        decision = decide(
+            found,
+            attempt=claim.attempt + 1,
+            now=now,
+            first_tried_at=(claim.first_tried_at or now) + self._set_ahead(),
+            retry=self._route.retry,
+            chance=chance.fraction(),
+        )
+        match decision:
+            case Postpone():
+                return self._postponed(claim, FETCHED, "", decision)
+            case Pass(reason=reason, detail=detail):
+                document.skips.append(Skip(reason=reason, detail=detail))
+                dead = [held for held, state in claim.held.items() if held[0] == FETCHED and state is State.DEAD]
+                document.released += dead
+                document.skips += [Skip(reason=Reason.HEALED) for _ in dead]
+            case Settle():
+                _note(document, key, "", decision)
         return Done()
 
     def _free_events(self, document: ClaimedDocument, steps: Sequence[Step]) -> list[Event]:
@@ -288,7 +335,7 @@ class DocumentDelivery:
             document.released.append((event.fact, event.once))
         match decision:
             case Postpone():
-                return self._postponed(claim, event, decision)
+                return self._postponed(claim, event.fact, event.rule, decision)
             case Pass(reason=reason, detail=detail):
                 document.skips.append(Skip(reason=reason, rule=event.rule, detail=detail))
             case Settle():
@@ -322,23 +369,21 @@ class DocumentDelivery:
                 await self._hold(document.rules, event.rule, f"{outcome.detail}{others}")
         return outcome
 
-    def _postponed(self, claim: Claim, event: Event, decision: Postpone) -> Postponed:
-        if event.rule in self.held:
-            return Postponed(
-                until=None, fact=event.fact, reason=Reason.RULE_HELD, detail=decision.detail, rule=event.rule
-            )
+    def _postponed(self, claim: Claim, fact: str, rule: str, decision: Postpone) -> Postponed:
+        if rule in self.held:
+            return Postponed(until=None, fact=fact, reason=Reason.RULE_HELD, detail=decision.detail, rule=rule)
         emit(
             "fact.postponed",
             **_names(claim),
             dest=self._route.name,
-            fact=event.fact,
-            rule=event.rule,
+            fact=fact,
+            rule=rule,
             reason=decision.reason,
             detail=decision.detail,
             attempt=claim.attempt + 1,
             until=decision.until.isoformat(timespec="milliseconds"),
         )
-        return Postponed(until=decision.until, fact=event.fact, reason=decision.reason, detail=decision.detail)
+        return Postponed(until=decision.until, fact=fact, reason=decision.reason, detail=decision.detail)
 
     def _settle(self, document: ClaimedDocument, event: Event, decision: Settle) -> None:
         if event.left_out:
@@ -456,6 +501,11 @@ class DocumentDelivery:
             reasons = {skip.reason for skip in progress.skips}
             reason = Reason.ALREADY if Reason.ALREADY in reasons else progress.skips[0].reason
             emit("document.skipped", **_names(claim), dest=self._route.name, reason=reason, seconds=seconds)
+
+
+def once_of(delivery: str) -> str:
+    """The `once` of the fetching of what a delivery names: a JSON array, as all are."""
+    return msgspec.json.encode([delivery]).decode()
 
 
 def _bare(progress: Progress, why: str) -> Progress:

@@ -13,6 +13,7 @@ from bridge.delivery.client import Client
 from bridge.delivery.concurrency import ConcurrencyLimit
 from bridge.delivery.conversation import Route
 from bridge.delivery.document import LIGHT, ClaimedDocument, DocumentDelivery
+from bridge.delivery.fetching import Fetcher
 from bridge.delivery.outage import mark, noted
 from bridge.delivery.policy import LONGEST_REST
 from bridge.delivery.send_queue import SendQueue
@@ -37,12 +38,16 @@ _MOST_HEAVY = 4
 class Worker:
     """Sends the documents of one destination until it is stopped. Then it finishes what is in flight."""
 
-    def __init__(self, route: Route, *, journal: Journal, book: Rulebook, client: Client) -> None:
+    def __init__(
+        self, route: Route, *, journal: Journal, book: Rulebook, client: Client, fetcher: Fetcher | None = None
+    ) -> None:
         self._route = route
         self._journal = journal
         self._client = client
         self._clock = asyncio.get_running_loop().time
-        self._delivery = DocumentDelivery(route, journal=journal, book=book, client=client, on_outcome=self._on_outcome)
+        self._delivery = DocumentDelivery(
+            route, journal=journal, book=book, client=client, on_outcome=self._on_outcome, fetcher=fetcher
+        )
         self._breaker = Breaker()
         self._concurrency = ConcurrencyLimit(route.bounds)
         self._queue = SendQueue(self._delivery.first_rule)

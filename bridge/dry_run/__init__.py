@@ -16,6 +16,7 @@ from bridge.contract import (
     Delivered,
     Envelope,
     Event,
+    Fetches,
     HttpArrival,
     Json,
     Outcome,
@@ -109,12 +110,25 @@ class DryRun:
         self._seen.add(delivery)
         if envelope.reason is not None:
             return (Verdict(destination="", rule="", word=envelope.reason, why="no rule sees such a document"),)
+        source = self._settings.sources.get(envelope.source)
+        if isinstance(source, Fetches) and source.is_thin(envelope):
+            return self._fetched(source, envelope)
         stale = self._is_stale(envelope)
         return [
             self._verdict(envelope, name, outlet, step)
             for name, outlet in self._settings.destinations.items()
             for step in self._settings.rules.apply(envelope, name, stale=stale, sent=self._sent_of(envelope, name))
         ]
+
+    def _fetched(self, source: Fetches, envelope: Envelope) -> Sequence[Verdict]:
+        """Fetch the document that this one names, and map it."""
+        asked: list[Request] = []
+        fetching = source.fetch(envelope, now=envelope.received_at, fresh=False)
+        found = run(fetching, lambda request: self._answer(request, asked), most=MOST_REQUESTS)
+        if isinstance(found, Envelope):
+            return (Verdict(destination="", rule="", word=Reason.FETCHED, requests=asked), *self.map(found))
+        word, why = _word_and_why(found)
+        return (Verdict(destination="", rule="", word=word, why=why, requests=asked),)
 
     def _sent_of(self, envelope: Envelope, name: str) -> Sequence[tuple[str, str]]:
         if not self._settings.rules.reads_told:

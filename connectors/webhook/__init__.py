@@ -12,30 +12,32 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final
 from urllib.parse import urlencode
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from bridge import clock
-from bridge.contract import QUERY, Envelope, Fields, HttpArrival, Json, Label, Verified
+from bridge.contract import QUERY, Envelope, Fetching, Fields, HttpArrival, Json, Label, Verified
+from bridge.credentials import Credentials
 from bridge.errors import Answered, BridgeError, Malformed, NotAuthentic, Reply
 from bridge.setting_types import DeliveryExpression, DeliveryTime, MadeUp, Secret
 from bridge.signed_text import parameters, raw
+from connectors.webhook.fetching import Alias, Fetch, Fetched
 from connectors.webhook.presets import PRESETS, merged
 from connectors.webhook.signature import Signature
 
 OTHER: Final = "other"
 """The kind of documents whose topic is not in `topics`."""
+THIN: Final = "reference"
+"""The kind of webhooks that only name a document."""
 
 _LONGEST: Final = 255  # characters
 _LONGEST_CHALLENGE: Final = 1024  # characters
 _LONGEST_PING: Final = 1024  # bytes
 _SHORTEST_TOKEN: Final = 16
 """The least characters of a token: 128 bits, if each has eight."""
-
-Alias: TypeAlias = Literal["name", "email", "phone", "customer", "checkout"]
 
 
 class _Section(BaseModel):
@@ -48,6 +50,8 @@ class Shop(_Section):
     secrets: list[Secret] = Field(default=[], max_length=4)
     """Secrets of which any may have signed: keys of the signature, tokens, or passwords. List the old one beside the
     new one while you exchange it."""
+    authentication: Credentials | None = None
+    """How requests of `fetch` to this shop say whose they are. Default: as `fetch` says."""
     called: list[str] = []
     """Names that the expression `shop` gives for it, such as its number. Default: its name here."""
 
@@ -147,6 +151,8 @@ class Webhook(BaseModel):
     by_topic: dict[str, Topic] = Field(default={}, alias="topics")
     """Topics by name. If there are any, documents of other topics are stored with the kind `other`, which no rule
     reads. Default: all topics are alike."""
+    fetched: Fetch | None = Field(default=None, alias="fetch")
+    """Webhooks bring only the id of a document, which is fetched. Default: they bring the document."""
     ignore: list[str] = []
     """Topics that are answered and not stored. `*` stands for any text: `product/*`."""
     ping: str | None = None
@@ -347,7 +353,7 @@ class Webhook(BaseModel):
             source=arrival.source,
             id=(_fit("id", self.id(scope)) if self.id is not None else None) or _made_up_id(tenant, topic, body),
             topic=topic,
-            kind=naming.kind,
+            kind=naming.kind if self.fetched is None or naming.kind == OTHER else THIN,
             tenant=tenant,
             lane=self._lane(naming, scope),
             version=version,
@@ -371,6 +377,40 @@ class Webhook(BaseModel):
         if not lane:
             raise Malformed(f"{naming.lane.source} is empty: nothing names the order")
         return lane
+
+    # -- thin webhooks
+
+    @property
+    def fetches(self) -> bool:
+        """Whether webhooks bring only the id of a document."""
+        return self.fetched is not None
+
+    @property
+    def fetch_rate(self) -> float | None:
+        """The most requests a second."""
+        return None if self.fetched is None else self.fetched.rate
+
+    def is_thin(self, envelope: Envelope) -> bool:
+        return self.fetched is not None and envelope.kind == THIN
+
+    def fetch(self, envelope: Envelope, *, now: datetime, fresh: bool) -> Fetching:
+        """Fetch the document that a webhook names."""
+        if self.fetched is None:
+            raise BridgeError("there is no `fetch:`")
+        stored = dict(envelope.headers)
+        query = parameters(stored.pop(QUERY, ""))
+        shop = self.shops.get(envelope.tenant)
+        own = None if shop is None else shop.authentication
+        return Fetched(
+            settings=self.fetched,
+            credentials=own or self.fetched.authentication,
+            envelope=envelope,
+            scope={"doc": self._decoded(envelope.raw), "headers": stored, "query": query},
+            kind=(self._namings.get(envelope.topic) or self._namings[""]).kind,
+            aliased=_aliases,
+        ).conversation(now=now, fresh=fresh)
+
+    # -- by hand
 
     def sign(self, body: bytes, *, topic: str, tenant: str | None, delivery_id: str) -> Mapping[str, str]:
         return self.sign_at(body, topic=topic, tenant=tenant, delivery_id=delivery_id, at=clock.now())
@@ -452,6 +492,7 @@ class Webhook(BaseModel):
     @cached_property
     def _expressions(self) -> Sequence[DeliveryExpression]:
         own = [each for each in (self.id, self.topic, self.shop, self.challenge) if each is not None]
+        own += self.fetched.values.values() if self.fetched is not None else ()
         return [*own, *(each for naming in self._namings.values() for each in naming.expressions())]
 
     @cached_property
