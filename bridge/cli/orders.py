@@ -5,14 +5,16 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import click
 
-from bridge.cli import options, tenants
+from bridge.cli import documents, options, tenants
 from bridge.cli.account import account
 from bridge.cli.listing import list_
-from bridge.contract import Reason
+from bridge.contract import Envelope, Reason
 from bridge.delivery.outage import outage_of
+from bridge.dry_run.deliveries import settings_of
 from bridge.journal import LaneNumber, Reader, Story
 
 _BY_HAND = frozenset({Reason.RETRIED_BY_HAND, Reason.SENT_BY_HAND})
@@ -27,27 +29,54 @@ def orders() -> None:
 @click.argument("text")
 @options.journal
 @click.option("--shop", default="", help="Look in one shop only.")
+@click.option("--requests", is_flag=True, help="What the rules in force make of its documents. It is personal data.")
+@click.option("--body", is_flag=True, help="Its documents as they came. They are personal data.")
+@click.option(
+    "--as-case", "case", type=click.Path(path_type=Path, file_okay=False), help="Make a test of it: a folder."
+)
 @options.as_json
-def show(text: str, config: Path | None, path: Path | None, shop: str, as_json: bool) -> None:  # noqa: FBT001
+def show(text: str, config: Path | None, path: Path | None, shop: str, **asked: Any) -> None:  # noqa: ANN401  click's
     """Tell everything that is known of an order: by its id, name (#1042), e-mail, phone, customer or checkout, or by
     the id of one of its deliveries (a webhook's; of a Kafka record topic/partition/offset).
 
+    --as-case writes its documents, with persons replaced, and what the rules in force make of them, for `test`.
     Works beside a running bridge and on a stopped one. Exits 1 where nothing is known.
 
     \b
-    Example:
+    Examples:
       attribution-bridge orders show '#1042'
+      attribution-bridge orders show '#1042' --as-case tests/a-strange-order
     """
-    if not text.strip():
-        raise click.UsageError("name the order: by its id, name (#1042), e-mail, phone, customer, checkout or delivery")
-    stories, looked_in = options.wait_for(_stories(config, path, text, shop))
-    if as_json:
-        options.print_json([asdict(story) for story in stories])
-    for story in () if as_json else stories:
-        _print(story)
-    if not stories:
+    _check(text, asked)
+    found, looked_in = options.wait_for(_stories(config, path, text, shop))
+    if not found:
         click.echo(f"nothing is known of {text}: {looked_in}{_advice(text)}", err=True)
         sys.exit(1)
+    if asked["case"] and len(found) > 1:
+        raise click.UsageError(f"{len(found)} orders go by {text}: name one by its id")
+    if asked["as_json"]:
+        options.print_json([asdict(story) for story, _ in found])
+    for story, known in found:
+        if not asked["as_json"]:
+            _print(story)
+        _print_documents(known, config, asked)
+
+
+def _check(text: str, asked: Mapping[str, Any]) -> None:
+    """Raises UsageError for what makes no sense."""
+    if not text.strip():
+        raise click.UsageError("name the order: by its id, name (#1042), e-mail, phone, customer, checkout or delivery")
+    if asked["as_json"] and (asked["body"] or asked["requests"]):
+        raise click.UsageError("--json has the story alone: leave --body and --requests away, or --json")
+
+
+def _print_documents(known: Sequence[Envelope], config: Path | None, asked: Mapping[str, Any]) -> None:
+    if asked["body"]:
+        documents.print_bodies(known)
+    if asked["requests"]:
+        documents.print_requests(known, settings_of(options.chosen(config)))
+    if asked["case"]:
+        documents.write_case(asked["case"], known, settings_of(options.chosen(config)))
 
 
 def _advice(text: str) -> str:
@@ -57,14 +86,20 @@ def _advice(text: str) -> str:
     return "; if it is a phone number, write it with the code of its country: +44 20 ..."
 
 
-async def _stories(config: Path | None, path: Path | None, text: str, shop: str) -> tuple[Sequence[Story], str]:
-    """The stories; where there is none, also what was looked through."""
+async def _stories(
+    config: Path | None, path: Path | None, text: str, shop: str
+) -> tuple[Sequence[tuple[Story, Sequence[Envelope]]], str]:
+    """The stories with their documents; where there is none, also what was looked through."""
     shops = tenants.names_of(config, shop) if shop else ("",)
     async with options.to_read(config, path) as journal:
         found = [lane for one in shops for lane in await journal.find(text, tenant=one)]
         lanes = dict.fromkeys(found or await _delivered(journal, text, config))
         stories = [story for lane in lanes if (story := await journal.story(lane)) is not None]
-        found_here = [await _explained(journal, story) for story in stories if not shop or story.tenant in shops]
+        found_here = [
+            (await _explained(journal, story), await documents.of(story, journal))
+            for story in stories
+            if not shop or story.tenant in shops
+        ]
         return found_here, "" if found_here else await _looked_in(journal, config, path)
 
 

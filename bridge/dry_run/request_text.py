@@ -11,6 +11,9 @@ from bridge.mapping.values import exact
 
 _decode: Final = msgspec.json.Decoder(float_hook=exact).decode
 _encode: Final = msgspec.json.Encoder(decimal_format="number").encode
+_SPOKEN: Final = {"sent": "would be sent"}
+"""Words of a verdict as people read them: nothing was sent, and nobody answered."""
+
 _OF_NO_MATTER: Final = frozenset(("accept", "authorization", "content-length", "content-type", "user-agent"))
 
 
@@ -80,7 +83,7 @@ def lines(verdicts: Sequence[Verdict], *, indent: str = "  ") -> Sequence[str]:
     for verdict in verdicts:
         of = " ".join(name for name in (verdict.rule, verdict.fact) if name)
         why = f" ({verdict.why})" if verdict.why else ""
-        out.append(f"{indent}{of}{': ' if of else ''}{verdict.word}{why}")
+        out.append(f"{indent}{of}{': ' if of else ''}{_SPOKEN.get(verdict.word, verdict.word)}{why}")
         out += [f"{indent}  left out: {reason}" for reason in verdict.left_out]
         out += [f"{indent}  {label}: {_scalar(value)}" for label, value in verdict.shown.items()]
         for request in verdict.requests:

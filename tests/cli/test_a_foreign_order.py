@@ -93,7 +93,7 @@ def test_it_is_told_exactly(typed, tmp_path):
 def test_it_is_previewed(typed):
     told = typed("preview", "tests/bestellt/auftrag.json", "--topic", "auftraege", "--at", "2026-07-02T12:00:00Z")
     assert 0 == told.exit_code, told.output
-    assert "bestellt order.placed: sent" in told.output
+    assert "bestellt order.placed: would be sent" in told.output
     assert '"amount": 1234.50' in told.output
 
 

@@ -59,7 +59,9 @@ def test_preview_tells_every_rule_and_the_exact_request_without_a_secret(typed):
     told = typed("preview", "order.json", "--at", AT)
     assert 0 == told.exit_code, told.output
     shown = "    items less lines: 0.00\n    amount less items: 22.50\n"
-    assert f"  placed order.placed: sent\n{shown}    POST https://api.hellotext.com/v1/profiles\n" in told.output
+    assert (
+        f"  placed order.placed: would be sent\n{shown}    POST https://api.hellotext.com/v1/profiles\n" in told.output
+    )
     assert '"amount": 99.00,' in told.output
     assert "  cancelled: not true (has(order.cancelled_at) is not true)" in told.output
     assert "HELLOTEXT_TOKEN" not in told.output
@@ -83,7 +85,9 @@ def test_preview_opens_an_answer_of_the_api_and_says_which_order_it_is_about(typ
     assert '"document": "orders[0]"' in documents
     assert '"document": "orders[1]"' in documents
     wrapped(tmp_path, _1={})
-    assert "answer.json: order\n  placed order.placed: sent" in typed("preview", "answer.json", "--at", AT).output
+    assert (
+        "answer.json: order\n  placed order.placed: would be sent" in typed("preview", "answer.json", "--at", AT).output
+    )
 
 
 def test_preview_says_that_an_answer_holds_nothing(typed, tmp_path):
@@ -156,7 +160,7 @@ def test_preview_needs_no_address_of_the_journal(typed, tmp_path):
 def test_preview_reads_standard_input(typed, tmp_path):
     words = [sys.executable, "-m", "bridge", "preview", "-", "--at", AT]
     told = subprocess.run(words, input=(tmp_path / "order.json").read_bytes(), capture_output=True, check=True)
-    assert b"placed order.placed: sent" in told.stdout
+    assert b"placed order.placed: would be sent" in told.stdout
 
 
 def test_preview_of_a_folder_looks_at_each_file_and_says_what_the_door_would_refuse(typed, tmp_path):
@@ -165,7 +169,7 @@ def test_preview_of_a_folder_looks_at_each_file_and_says_what_the_door_would_ref
     (tmp_path / "payloads" / "b.json").write_text("[]")
     told = typed("preview", "payloads", "--at", AT)
     assert 1 == told.exit_code
-    assert "payloads/a.json\n  placed order.placed: sent" in told.output
+    assert "payloads/a.json\n  placed order.placed: would be sent" in told.output
     assert "payloads/b.json\n  refused at the door" in told.output
 
 
