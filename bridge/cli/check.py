@@ -1,11 +1,11 @@
 """`check`: every problem of a configuration at once."""
 
+import sys
 from pathlib import Path
 
 import click
 
-from bridge import journals
-from bridge.cli import options
+from bridge.cli import connections, options
 from bridge.config import Settings, read_file
 from bridge.contract import Source, StreamSource, WebhookSource
 from bridge.errors import ConfigurationError, Problem
@@ -16,17 +16,19 @@ from bridge.mapping.rules_yaml import WIDTH, shown
 
 @click.command()
 @options.config
-@click.option("--connect", is_flag=True, help="Open the journal too, and say which of its settings are too weak.")
+@click.option("--connect", is_flag=True, help="Ask journal, APIs, shops and brokers whether they let us in.")
 @click.option("--show", is_flag=True, help="Print the resulting rules, each line with the place that it comes from.")
 @options.as_json
 def check(config: Path | None, connect: bool, show: bool, as_json: bool) -> None:  # noqa: FBT001  click's flags
     """Read a configuration as `run` does, and say everything that is wrong with it.
 
-    Exits 2 with a line for each problem: file, line, path and what to write instead.
+    Exits 2 with a line for each problem: file, line, path and what to write instead. With --connect the journal is
+    opened, and each API, shop and broker is asked something harmless; exits 1 if one does not let us in.
 
     \b
-    Example:
+    Examples:
       attribution-bridge check --config bridge.yaml
+      attribution-bridge check --connect
     """
     path = options.chosen(config)
     settings = read_file(path)
@@ -38,8 +40,8 @@ def check(config: Path | None, connect: bool, show: bool, as_json: bool) -> None
         options.print_json(_summary(settings))
         return
     _print_settings(path, settings)
-    if connect:
-        options.wait_for(_connected(settings))
+    if connect and not options.wait_for(connections.tried(settings)):
+        sys.exit(1)
 
 
 def _check_ports(path: Path, settings: Settings) -> None:
@@ -54,15 +56,6 @@ def _check_ports(path: Path, settings: Settings) -> None:
     ]
     if problems:
         raise ConfigurationError(problems)
-
-
-async def _connected(settings: Settings) -> None:
-    """Open the journal. Raises JournalError if that fails."""
-    store = journals.store_of(settings.journal)
-    weaknesses = await store.weaknesses()
-    click.echo(f"  journal {store.name} can be opened" + (", but:" if weaknesses else ""))
-    for sentence in weaknesses:
-        click.echo(f"    {sentence}")
 
 
 def _print_settings(path: Path, settings: Settings) -> None:

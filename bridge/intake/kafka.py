@@ -139,6 +139,27 @@ async def opened(
         await _stopped(client)
 
 
+async def missing_topics(subscription: Subscription) -> Sequence[str]:
+    """Ask the brokers for the topics, without joining the group. Returns those that they do not have, or do not show
+    us. Raises StreamError if the brokers do not answer or do not let us in."""
+    try:
+        client = AIOKafkaConsumer(**{**options(subscription), "group_id": None, "group_instance_id": None})
+    except (WrongSecurity, ValueError, TypeError) as problem:
+        raise StreamError(str(problem)) from None
+    _notes.reasons.clear()
+    try:
+        await _within(client.start(), "connecting")
+        there = await _within(client.topics(), "asking for topics")
+    except StreamError as problem:
+        raise StreamError(_notes.explained() or str(problem)) from None
+    finally:
+        await _stopped(client)
+    if subscription.pattern is not None:
+        is_read = re.compile(subscription.pattern).fullmatch
+        return () if any(is_read(topic) for topic in there) else (subscription.pattern,)
+    return [topic for topic in subscription.topics if topic not in there]
+
+
 def _taken(instance: str | None, holder: str | None) -> InstanceTaken:
     return InstanceTaken(_TAKEN.format(instance=instance, holder=holder or "a host that is gone"))
 
