@@ -39,7 +39,7 @@ _LONGEST: Final = 4 * 1024 * 1024
 """The most bytes of a document that is fetched."""
 _REMEMBERED: Final = timedelta(minutes=10)
 """The time for which an answer serves the other destinations, in memory."""
-_CUT: Final = 206
+_CUT: Final = 206  # HTTP status: a part of the document
 _SECONDS: Final = re.compile(r"[0-9]{1,6}")
 _encode: Final = msgspec.json.Encoder(decimal_format="number").encode
 
@@ -55,7 +55,7 @@ def _number(written: str) -> Decimal | str:
     return number if len(written) <= 2 * _DIGITS and abs(number.adjusted()) <= _DIGITS else written
 
 
-_DIGITS: Final = 40
+_DIGITS: Final = 40  # decimal digits
 _decode_exactly: Final = msgspec.json.Decoder(float_hook=_number).decode
 
 
