@@ -20,6 +20,7 @@ _MODULES: Final = {
     "send": "send",
     "status": "status",
     "orders": "orders",
+    "tail": "tail",
     "dead": "dead",
     "uncertain": "uncertain",
     "erase": "persons",

@@ -16,7 +16,7 @@ def print_table(rows: Sequence[Sequence[Cell]], *, is_cut: bool = False) -> None
     from rich.table import Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
-    cells = [[Text(_printable(text), style=style) for text, style in map(_styled, row)] for row in rows]
+    cells = [[Text(printable(text), style=style) for text, style in map(_styled, row)] for row in rows]
     console = Console(highlight=False)
     table = Table.grid(padding=(0, _BETWEEN, 0, 0))
     left = console.width
@@ -34,6 +34,6 @@ def _styled(cell: Cell) -> tuple[str, str]:
     return (cell, "") if isinstance(cell, str) else cell
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """Replace characters that would act on a terminal: what is printed may come from anybody."""
     return text if text.isprintable() else "".join(char if char.isprintable() else "\ufffd" for char in text)
