@@ -6,6 +6,7 @@ not watched: a ConfigMap's symlink swap, an editor's rename and a network disk a
 """
 
 import asyncio
+import gc
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -57,6 +58,7 @@ class Reload:
             if asked.is_set() or is_again or any(sign_of(path) != sign for path, sign in seen.items()):
                 asked.clear()
                 seen, is_again = await self._reloaded(seen)
+                gc.collect()  # rules know each other in circles: the old ones would stay for hours
 
     async def _reloaded(self, seen: Mapping[Path, Sign]) -> tuple[Mapping[Path, Sign], bool]:
         """Reload, and return the files to look at from now on as they were before they were read, and whether they must

@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import gc
 import json
 import os
 import signal
@@ -68,6 +69,27 @@ async def until_generation(bridge, number):
         return rules if rules["generation"] == number else None
 
     return await bridge.until(reached)
+
+
+async def test_rules_that_were_replaced_are_not_kept(reloadable, written):
+    async with reloadable() as bridge:
+        generations = iter(range(2, 20))
+
+        async def reloaded(times):
+            for _ in range(times):
+                generation = next(generations)
+                written("" if generation % 2 else OFF)
+                await until_generation(bridge, generation)
+            await asyncio.sleep(0.2)
+
+        gc.disable()  # what is left is not collected by chance
+        try:
+            await reloaded(2)
+            before = len(gc.get_objects())
+            await reloaded(6)
+            assert len(gc.get_objects()) - before < 3000
+        finally:
+            gc.enable()
 
 
 @contextmanager
