@@ -35,7 +35,7 @@ destinations:
   one: {connector: http, url: "http://127.0.0.1:PORT/one", idempotency_key: Key, delivery: DELIVERY}
   two: {connector: http, url: "http://127.0.0.1:PORT/two", idempotency_key: Key, delivery: DELIVERY}
 delivery: DELIVERY
-journal: {kind: sqlite, path: JOURNAL}
+journal: JOURNAL
 door: {port: 0}
 private: {port: 0}
 rules:
@@ -75,8 +75,17 @@ class Platform:
                                "email": "ada.sample@example.com"}  # fmt: skip
 
 
+@pytest.fixture(params=["sqlite", "postgres"])
+def journal(request, tmp_path):
+    """The section of a journal, with its secret."""
+    if request.param == "sqlite":
+        return f"{{kind: sqlite, path: {tmp_path / 'thin.db'}}}", ""
+    place = request.getfixturevalue("postgres_place")
+    return f"{{kind: postgres, url: env:DATABASE, schema: {place.schema}}}", place.dsn
+
+
 @pytest.fixture
-async def shop(running, tmp_path):
+async def shop(running, journal):
     """A platform, and a bridge that takes its webhooks."""
     platform = Platform()
     runner = web.ServerRunner(web.Server(platform))
@@ -86,8 +95,9 @@ async def shop(running, tmp_path):
     port = str(site._server.sockets[0].getsockname()[1])
 
     def settings():
-        text = CONFIGURATION.replace("PORT", port).replace("JOURNAL", str(tmp_path / "thin.db"))
-        return read(text, environ=ENVIRON)
+        section, database = journal
+        text = CONFIGURATION.replace("PORT", port).replace("JOURNAL", section)
+        return read(text, environ=ENVIRON | {"DATABASE": database})
 
     yield SimpleNamespace(platform=platform, settings=settings, opened=lambda: running(settings()))
     await runner.cleanup()
